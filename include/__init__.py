@@ -1,0 +1,1 @@
+"""Code that DAGs, plugins and jobs share. Nothing in here knows Airflow."""

@@ -1,0 +1,72 @@
+"""The evaluation report, the verdict of the gate, and what they are made of."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from include.contracts.manifests import SCHEMA_VERSION, ParentRef
+
+
+@dataclass(frozen=True)
+class SubsetScore:
+    """Held-out loss of one model on one subset, in nats per token and bits per UTF-8 byte.
+
+    ``document_losses`` are sums of nats per document, in the order of ``EvaluationReport.document_ids``
+    of that subset: paired with the baseline's, document by document.
+    """
+
+    documents: int
+    tokens: int
+    text_bytes: int
+    loss_nats_per_token: float
+    perplexity: float
+    bits_per_byte: float
+    document_losses: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """``name`` is a run, or ``unigram`` for the baseline of token frequencies in the training split."""
+
+    name: str
+    subsets: dict[str, SubsetScore]
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """Candidate and baseline (the champion if there is one) on the same held-out documents."""
+
+    candidate: ModelScores
+    baseline: ModelScores
+    baseline_is_champion: bool
+    document_ids: dict[str, tuple[str, ...]]
+    model: ParentRef
+    corpus: ParentRef
+    seconds: float
+    schema_version: int = SCHEMA_VERSION
+
+
+class Outcome(enum.StrEnum):
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One line of a verdict: metric, what was measured, against what, and how it came out."""
+
+    metric: str
+    outcome: Outcome
+    candidate: float
+    baseline: float
+    threshold: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
+    schema_version: int = SCHEMA_VERSION

@@ -1,0 +1,203 @@
+"""The manifests on the arrows between the DAGs. Each is written last and is all that is trusted.
+
+``sha256`` of a manifest is the hash of its bytes as stored; a child names its parent by URI and hash,
+so that one can walk back from a served answer to the raw shard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from include.contracts.errors import ContractError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of a dataset or model; ``path`` is relative to the manifest's folder."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ParentRef:
+    """The manifest that this one was made from."""
+
+    uri: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class RawShard:
+    """An input of a corpus version; ``etag`` pins the bytes without reading them."""
+
+    uri: str
+    size_bytes: int
+    etag: str
+
+
+@dataclass(frozen=True)
+class CorpusRequest:
+    """What a corpus version is made from; written by the DAG, read by every Spark job.
+
+    ``recipe`` is the plain form of ``include.recipes.corpus.CorpusRecipe``.
+    """
+
+    version: str
+    inputs: tuple[RawShard, ...]
+    recipe: dict[str, Any]
+    sources_sha256: str
+    root_uri: str
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """Counts of one completed stage: ``documents_in == documents_out + sum(dropped)``."""
+
+    stage: str
+    documents_in: int
+    documents_out: int
+    dropped: dict[str, int]
+    seconds: float
+    details: dict[str, Any] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if self.documents_in != self.documents_out + sum(self.dropped.values()):
+            raise ContractError(
+                "documents do not add up",
+                where=f"stage {self.stage}",
+                expected=f"{self.documents_in} in",
+                got=f"{self.documents_out} out + {sum(self.dropped.values())} dropped",
+            )
+
+
+@dataclass(frozen=True)
+class SubsetCounts:
+    """Kept documents of one subset; training and held-out apart."""
+
+    documents: int
+    documents_held_out: int
+    text_bytes: int
+    tokens: int
+    tokens_held_out: int
+
+
+@dataclass(frozen=True)
+class TokenShard:
+    """One Megatron pair ``<name>.bin`` / ``<name>.idx`` and its sidecar ``<name>.documents.parquet``."""
+
+    name: str
+    subset: str
+    documents: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class CorpusManifest:
+    """A corpus version and its token dataset. File paths are relative to ``root_uri``."""
+
+    version: str
+    root_uri: str
+    request: ParentRef
+    documents_in: int
+    documents_kept: int
+    documents_held_out: int
+    dropped: dict[str, dict[str, int]]
+    tokens: int
+    tokens_held_out: int
+    subsets: dict[str, SubsetCounts]
+    tokenizer_sha256: str
+    vocabulary_size: int
+    token_dtype: str
+    end_of_text_id: int
+    shards: tuple[TokenShard, ...]
+    held_out_shards: tuple[TokenShard, ...]
+    files: tuple[FileEntry, ...]
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        dropped = sum(count for reasons in self.dropped.values() for count in reasons.values())
+        if self.documents_in != self.documents_kept + dropped:
+            raise ContractError(
+                "documents do not add up",
+                where=f"corpus {self.version}",
+                expected=f"{self.documents_in} in",
+                got=f"{self.documents_kept} kept + {dropped} dropped",
+            )
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What one training run is made from; written by the DAG, read by the training job.
+
+    ``recipe`` is the plain form of ``include.recipes.training.TrainingRecipe``. ``base_model_uri`` is a
+    prefix with a model to start from, or empty to start from scratch.
+    """
+
+    run: str
+    root_uri: str
+    corpus: ParentRef
+    recipe: dict[str, Any]
+    base_model_uri: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a finished run did. ``resumed_at_steps`` has one entry per resume."""
+
+    run: str
+    steps: int
+    resumed_at_steps: tuple[int, ...]
+    loss_first: float
+    loss_last: float
+    tokens_seen: int
+    seconds: float
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class CheckpointMarker:
+    """``complete.json`` of a checkpoint, written last. File paths are relative to its folder."""
+
+    step: int
+    tokens_seen: int
+    data_position: int
+    world_size: int
+    recipe_sha256: str
+    corpus_sha256: str
+    files: tuple[FileEntry, ...]
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class ModelManifest:
+    """``manifest.json`` of a model folder; ``format`` is ``safetensors`` or ``openvino``."""
+
+    format: str
+    run: str
+    step: int
+    parent: ParentRef
+    corpus: ParentRef
+    parameters: int
+    context_length: int
+    files: tuple[FileEntry, ...]
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class DeploymentManifest:
+    """What a rollout put behind the load balancer."""
+
+    service: str
+    deployment_id: str
+    revision: str
+    endpoint: str
+    model: ParentRef
+    schema_version: int = SCHEMA_VERSION

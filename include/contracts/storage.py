@@ -1,0 +1,139 @@
+"""Where things lie in S3: URIs, and the one table of keys that every runtime agrees on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from include.contracts.errors import ContractError
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True, order=True)
+class S3Uri:
+    """``s3://bucket/key``; a key that ends in '/' names a prefix."""
+
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, uri: str) -> S3Uri:
+        match = re.fullmatch(r"s3://([^/]+)/?(.*)", uri, re.DOTALL)
+        if not match or not _BUCKET.fullmatch(match[1]):
+            raise ContractError("not an S3 URI", where=repr(uri), expected="s3://bucket/key")
+        if ".." in match[2].split("/"):
+            raise ContractError("'..' is not allowed in a key", where=repr(uri))
+        return cls(match[1], match[2])
+
+    def __truediv__(self, name: str) -> S3Uri:
+        return S3Uri(self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True)
+class CorpusPlace:
+    """The keys of one corpus version, under ``s3://<processed>/corpus/<version>/``."""
+
+    root: S3Uri
+
+    @classmethod
+    def of(cls, processed_bucket: str, version: str) -> CorpusPlace:
+        return cls(S3Uri(processed_bucket, f"corpus/{version}/"))
+
+    @property
+    def request(self) -> S3Uri:
+        """CorpusRequest: inputs and recipe, written by the DAG before the cluster starts."""
+        return self.root / "request.json"
+
+    @property
+    def stages(self) -> S3Uri:
+        """One ``<stage>.json`` (StageReport) per completed stage."""
+        return self.root / "stages/"
+
+    @property
+    def work(self) -> S3Uri:
+        """Intermediate parquet between stages."""
+        return self.root / "work/"
+
+    @property
+    def documents(self) -> S3Uri:
+        return self.root / "documents/"
+
+    @property
+    def held_out(self) -> S3Uri:
+        return self.root / "held_out/"
+
+    @property
+    def duplicates(self) -> S3Uri:
+        return self.root / "duplicates/"
+
+    @property
+    def tokens(self) -> S3Uri:
+        """Megatron ``.bin`` / ``.idx`` pairs and sidecars."""
+        return self.root / "tokens/"
+
+    @property
+    def held_out_tokens(self) -> S3Uri:
+        return self.root / "held_out_tokens/"
+
+    @property
+    def tokenizer(self) -> S3Uri:
+        return self.root / "tokenizer/"
+
+    @property
+    def manifest(self) -> S3Uri:
+        """CorpusManifest, written last: the version exists when this does."""
+        return self.root / "manifest.json"
+
+
+@dataclass(frozen=True)
+class RunPlace:
+    """The keys of one training run, under ``s3://<models>/runs/<run>/``."""
+
+    root: S3Uri
+
+    @classmethod
+    def of(cls, models_bucket: str, run: str) -> RunPlace:
+        return cls(S3Uri(models_bucket, f"runs/{run}/"))
+
+    @property
+    def request(self) -> S3Uri:
+        """TrainingRequest, written by the DAG."""
+        return self.root / "training_request.json"
+
+    @property
+    def checkpoints(self) -> S3Uri:
+        """Written and read by the trainer alone, ``step_<n>/`` each with its marker last."""
+        return self.root / "checkpoints/"
+
+    @property
+    def cache(self) -> S3Uri:
+        """What SageMaker's own checkpoint sync gets; never read."""
+        return self.root / "cache/"
+
+    @property
+    def output(self) -> S3Uri:
+        """SageMaker's OutputDataConfig."""
+        return self.root / "output/"
+
+    @property
+    def model(self) -> S3Uri:
+        """The candidate: safetensors, config, tokenizer, ``manifest.json`` last."""
+        return self.root / "model/"
+
+    @property
+    def serving_model(self) -> S3Uri:
+        """The candidate in the serving engine's format, ``manifest.json`` last."""
+        return self.root / "serving_model/"
+
+    @property
+    def training_report(self) -> S3Uri:
+        return self.root / "training_report.json"
+
+    @property
+    def evaluations(self) -> S3Uri:
+        """``<evaluation>/report.json`` (EvaluationReport) and ``<evaluation>/verdict.json``."""
+        return self.root / "evaluations/"
