@@ -1,0 +1,129 @@
+"""How raw shards become a corpus: one section a stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from include.recipes.loading import require
+
+
+@dataclass(frozen=True)
+class ReadRecipe:
+    """Limits on one record; a bigger one is dropped as ``too_large``."""
+
+    max_document_bytes: int = 32 * 2**20
+
+    def __post_init__(self) -> None:
+        require(self.max_document_bytes > 0, "read.max_document_bytes", "more than 0", self.max_document_bytes)
+
+
+@dataclass(frozen=True)
+class NormaliseRecipe:
+    """NFC, control characters, encoding faults."""
+
+    unicode_form: str = "NFC"
+    #: Share of U+FFFD and mojibake characters above which a document is an ``encoding_fault``.
+    max_replacement_share: float = 0.01
+
+    def __post_init__(self) -> None:
+        require(
+            self.unicode_form in ("NFC", "NFKC"), "normalise.unicode_form", "NFC or NFKC", self.unicode_form
+        )
+        _share("normalise.max_replacement_share", self.max_replacement_share)
+
+
+@dataclass(frozen=True)
+class FilterRecipe:
+    """Length, symbol and repetition bounds (ratios after Gopher, arXiv 2112.11446, table A1)."""
+
+    min_characters: int = 200
+    max_characters: int = 10_000_000
+    max_symbol_share: float = 0.5
+    max_duplicate_line_share: float = 0.7
+    max_top_bigram_share: float = 0.4
+
+    def __post_init__(self) -> None:
+        require(self.min_characters >= 1, "filter.min_characters", "at least 1", self.min_characters)
+        require(
+            self.max_characters >= self.min_characters,
+            "filter.max_characters",
+            f"at least min_characters ({self.min_characters})",
+            self.max_characters,
+        )
+        _share("filter.max_symbol_share", self.max_symbol_share)
+        _share("filter.max_duplicate_line_share", self.max_duplicate_line_share)
+        _share("filter.max_top_bigram_share", self.max_top_bigram_share)
+
+
+@dataclass(frozen=True)
+class NearDedupRecipe:
+    """MinHash LSH; the defaults are FineWeb's: word 5-grams, 14 bands of 8 rows."""
+
+    ngram_words: int = 5
+    bands: int = 14
+    rows: int = 8
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        require(1 <= self.ngram_words <= 64, "near_dedup.ngram_words", "1 to 64", self.ngram_words)
+        require(1 <= self.bands <= 256, "near_dedup.bands", "1 to 256", self.bands)
+        require(1 <= self.rows <= 64, "near_dedup.rows", "1 to 64", self.rows)
+
+
+@dataclass(frozen=True)
+class HeldOutRecipe:
+    """Kept documents split off by the hash of their id and never trained on."""
+
+    share: float = 0.01
+    max_documents_per_subset: int = 200
+
+    def __post_init__(self) -> None:
+        require(0 < self.share < 0.5, "held_out.share", "above 0, below 0.5", self.share)
+        require(
+            self.max_documents_per_subset >= 1,
+            "held_out.max_documents_per_subset",
+            "at least 1",
+            self.max_documents_per_subset,
+        )
+
+
+@dataclass(frozen=True)
+class TokenizerRecipe:
+    """A given ``tokenizer.json`` (``uri``), or a byte-level BPE trained on the corpus (``vocabulary_size``)."""
+
+    uri: str = ""
+    vocabulary_size: int = 8192
+    end_of_text: str = "<|endoftext|>"
+    max_training_bytes: int = 20_000_000
+
+    def __post_init__(self) -> None:
+        require(
+            258 <= self.vocabulary_size <= 1_000_000,
+            "tokenizer.vocabulary_size",
+            "258 to 1000000",
+            self.vocabulary_size,
+        )
+        require(bool(self.end_of_text), "tokenizer.end_of_text", "a token", self.end_of_text)
+
+
+@dataclass(frozen=True)
+class CorpusRecipe:
+    """Everything that decides the bytes of a corpus, beside its inputs and the code."""
+
+    name: str
+    read: ReadRecipe = field(default_factory=ReadRecipe)
+    normalise: NormaliseRecipe = field(default_factory=NormaliseRecipe)
+    filter: FilterRecipe = field(default_factory=FilterRecipe)
+    near_dedup: NearDedupRecipe = field(default_factory=NearDedupRecipe)
+    held_out: HeldOutRecipe = field(default_factory=HeldOutRecipe)
+    tokenizer: TokenizerRecipe = field(default_factory=TokenizerRecipe)
+    #: Upper bound on tokens in one Megatron shard.
+    shard_tokens: int = 20_000_000
+
+    def __post_init__(self) -> None:
+        require(bool(self.name), "name", "a name", self.name)
+        require(self.shard_tokens >= 1, "shard_tokens", "at least 1", self.shard_tokens)
+
+
+def _share(name: str, value: float) -> None:
+    require(0 <= value <= 1, name, "0 to 1", value)

@@ -1,0 +1,30 @@
+"""Thresholds of the evaluation gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from include.recipes.loading import require
+
+
+@dataclass(frozen=True)
+class GateRecipe:
+    """A candidate passes when it is not worse than the champion, or clearly better than the baseline.
+
+    ``margin_nats`` is the loss per token by which a candidate may trail the champion (non-inferiority);
+    ``min_gain_nats`` is what it must gain over the unigram baseline where there is no champion;
+    ``subset_margin_nats`` guards each subset alone; ``confidence`` is that of the one-sided intervals.
+    """
+
+    name: str
+    margin_nats: float = 0.02
+    min_gain_nats: float = 0.5
+    subset_margin_nats: float = 0.15
+    confidence: float = 0.95
+    min_documents: int = 20
+
+    def __post_init__(self) -> None:
+        require(self.margin_nats >= 0, "margin_nats", "at least 0", self.margin_nats)
+        require(self.subset_margin_nats >= 0, "subset_margin_nats", "at least 0", self.subset_margin_nats)
+        require(0.5 < self.confidence < 1, "confidence", "above 0.5, below 1", self.confidence)
+        require(self.min_documents >= 2, "min_documents", "at least 2", self.min_documents)

@@ -1,0 +1,43 @@
+"""Recipes from TOML files, strictly: an unknown key or an impossible value is refused by name."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from include.contracts.errors import RecipeError
+from include.contracts.records import from_plain
+
+T = TypeVar("T")
+
+_FOLDER = Path(__file__).parent
+
+
+def recipe_names(family: str) -> list[str]:
+    """Names of the packaged recipes of ``corpora``, ``trainings`` or ``gates``, sorted."""
+    return sorted(path.stem for path in (_FOLDER / family).glob("*.toml"))
+
+
+def packaged_recipe(kind: type[T], family: str, name: str) -> T:
+    """The packaged recipe ``name``; RecipeError lists the known ones."""
+    path = _FOLDER / family / f"{name}.toml"
+    if name not in recipe_names(family):
+        known = ", ".join(recipe_names(family))
+        raise RecipeError("no such recipe", where=family, expected=f"one of {known}", got=repr(name))
+    return recipe_from_toml(kind, path.read_text(), where=f"recipes/{family}/{name}.toml")
+
+
+def recipe_from_toml(kind: type[T], text: str, *, where: str) -> T:
+    """Parse and validate a TOML text."""
+    try:
+        plain: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"not valid TOML ({error})", where=where) from error
+    return from_plain(kind, plain, where=where, error=RecipeError)
+
+
+def require(condition: bool, field: str, expected: str, got: object) -> None:
+    """Refuse an impossible value of a recipe, naming the field."""
+    if not condition:
+        raise RecipeError("impossible value", where=field, expected=expected, got=repr(got))
