@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# check.sh VENVS: format, lint, types (each folder in the environment that runs it), shell syntax.
+# The import boundaries are a test of the unit suite.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+venvs=$1 failed=()
+run() { # NAME COMMAND…
+  local name=$1 started=$SECONDS
+  shift
+  if output=$("$@" 2>&1); then
+    echo "check: $name ok ($((SECONDS - started)) s)"
+  else
+    echo "$output"
+    failed+=("$name")
+  fi
+}
+types() { # ENVIRONMENT FOLDER…
+  local environment=$1
+  shift
+  run "types, $environment" "$venvs/$environment/bin/python" -m mypy --cache-dir ".mypy_cache/$environment" "$@"
+}
+run format "$venvs/airflow/bin/ruff" format --check .
+run lint "$venvs/airflow/bin/ruff" check .
+types airflow include dags plugins/nexus_airflow plugins/nexus_plugin.py infrastructure
+types spark spark_jobs
+types training training
+types serving serving
+types local_aws local_aws local_stack demo
+for script in infrastructure/*/*.sh .ci/run; do run "syntax, $script" bash -n "$script"; done
+if ((${#failed[@]})); then
+  printf 'check: failed: %s\n' "${failed[*]}" >&2
+  exit 1
+fi

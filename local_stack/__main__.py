@@ -1,0 +1,46 @@
+"""``python -m local_stack up|down|status``: what `make up`, `make down` and `make status` call."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from include.contracts.errors import NexusError
+from local_stack.config import StackConfig
+from local_stack.stack import Stack
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when done (status: when everything runs), 1 with a readable error otherwise."""
+    parser = argparse.ArgumentParser(prog="local_stack", description=__doc__)
+    parser.add_argument("action", choices=("up", "down", "status"))
+    action = parser.parse_args(argv).action
+    try:
+        config = StackConfig.from_environment()
+        stack = Stack(config)
+        if action == "up":
+            stack.up()
+            print(f"\nAirflow:     {config.airflow_url}   (no login on this machine)")
+            print(f"AWS:         {config.aws_endpoint}   (AWS_ENDPOINT_URL; keys local / local)")
+            print(f"Model:       {config.serving_url}   (after model_deployment has run)")
+            print("Stop with:   make down")
+        elif action == "down":
+            stack.down()
+        else:
+            return _print_status(stack)
+    except NexusError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _print_status(stack: Stack) -> int:
+    status = stack.status()
+    for name, alive in status.items():
+        print(f"{name:14} {'running' if alive else 'stopped'}")
+    return 0 if all(status.values()) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

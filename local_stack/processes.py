@@ -1,0 +1,133 @@
+"""Processes that outlive the command that started them: each a group of its own, recorded on disk.
+
+A record holds the kernel's start time beside the pid, so that a pid used again by a stranger is
+never signalled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from include.contracts.errors import NexusError
+
+_GRACE_SECONDS = 20.0
+
+
+class ProcessFailed(NexusError):
+    """A process of the local system ended or never became ready."""
+
+
+@dataclass(frozen=True)
+class ProcessRecord:
+    """``started`` is the start time in clock ticks since boot (/proc/<pid>/stat, field 22)."""
+
+    name: str
+    pid: int
+    started: int
+    log: str
+
+    @property
+    def alive(self) -> bool:
+        return start_ticks(self.pid) == self.started
+
+
+class ProcessBook:
+    """The processes of one local system, in ``<state>/processes.json``."""
+
+    def __init__(self, state: Path) -> None:
+        self._path = state / "processes.json"
+
+    def records(self) -> list[ProcessRecord]:
+        if not self._path.exists():
+            return []
+        return [ProcessRecord(**entry) for entry in json.loads(self._path.read_text())]
+
+    def start(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path
+    ) -> ProcessRecord:
+        """Start ``command`` as leader of a new session, its output appended to ``log``."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as sink:
+            child = subprocess.Popen(
+                command,
+                env=dict(environment),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        record = ProcessRecord(name, child.pid, start_ticks(child.pid) or 0, str(log))
+        self._write([*self.records(), record])
+        return record
+
+    def stop_all(self) -> list[str]:
+        """End every recorded group, the youngest first; returns the names of those that were alive."""
+        ended = []
+        for record in reversed(self.records()):
+            if record.alive:
+                ended.append(record.name)
+            end_group(record)
+        self._write([])
+        return ended
+
+    def _write(self, records: list[ProcessRecord]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_text(json.dumps([asdict(record) for record in records], indent=1))
+        temporary.replace(self._path)
+
+
+def end_group(record: ProcessRecord, grace_seconds: float = _GRACE_SECONDS) -> None:
+    """SIGTERM to the group, SIGKILL to what is left of it after the grace.
+
+    The leader may be gone while its children live on: as long as the session has members, the
+    kernel does not give its number to another process.
+    """
+    if not record.alive and start_ticks(record.pid) is not None:
+        return  # the pid belongs to a stranger by now
+    deadline = time.monotonic() + grace_seconds
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(record.pid, signal_number)
+        except ProcessLookupError:
+            return
+        while time.monotonic() < deadline and _group_lives(record.pid):
+            _reap(record.pid)
+            time.sleep(0.05)
+        deadline = time.monotonic() + 5.0
+
+
+def start_ticks(pid: int) -> int | None:
+    """Start time of a live process in clock ticks since boot; None for none or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def _group_lives(group: int) -> bool:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(fields[2]) == group and fields[0] != "Z":
+                return True
+    return False
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass  # not our child: started by an earlier command
