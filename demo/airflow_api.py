@@ -1,0 +1,97 @@
+"""The few calls of Airflow's REST API (v2) that the demo needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+TERMINAL_RUN_STATES = {"success", "failed"}
+
+
+@dataclass(frozen=True)
+class TaskTiming:
+    """One task of one run; ``queued_seconds`` until a worker took it, ``running_seconds`` from then to its end."""
+
+    dag: str
+    task: str
+    state: str
+    tries: int
+    queued_seconds: float
+    running_seconds: float
+
+
+class AirflowApi:
+    """A client of a local Airflow whose auth manager makes everyone an admin."""
+
+    def __init__(self, url: str) -> None:
+        self._http = httpx.Client(base_url=url, timeout=30, transport=httpx.HTTPTransport(retries=3))
+        token = self._http.get("/auth/token").raise_for_status().json()["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {token}"
+
+    def dag_ids(self) -> set[str]:
+        """DAGs that the DAG processor has parsed."""
+        return {dag["dag_id"] for dag in self._get("dags", limit=100)["dags"]}
+
+    def import_errors(self) -> list[str]:
+        """Files that could not be parsed, with the error's last line."""
+        errors = self._get("importErrors")["import_errors"]
+        return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in errors]
+
+    def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
+        """Start a run with these params; returns its run id."""
+        body = {"logical_date": None, "conf": conf}
+        answer = self._http.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+        return str(answer.raise_for_status().json()["dag_run_id"])
+
+    def runs_since(self, dag_id: str, since: datetime) -> list[dict[str, Any]]:
+        """Runs that were queued at or after ``since``, the oldest first."""
+        page = self._get(f"dags/{dag_id}/dagRuns", order_by="-id", limit=20)["dag_runs"]
+        return [run for run in reversed(page) if datetime.fromisoformat(run["queued_at"]) >= since]
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """queued, running, success or failed."""
+        return str(self._get(f"dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Every task instance of a run, as Airflow answers."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        found: list[dict[str, Any]] = self._get(path, limit=100)["task_instances"]
+        return found
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        """The value that a task left, or None."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        answer = self._http.get(f"/api/v2/{path}", params={"deserialize": True})
+        if answer.status_code == 404:
+            return None
+        return answer.raise_for_status().json()["value"]
+
+    def timings(self, dag_id: str, run_id: str) -> list[TaskTiming]:
+        """Queued and running time of each task that ran, in the order of their start."""
+        timings = []
+        for task in self.task_instances(dag_id, run_id):
+            if not task["start_date"] or not task["end_date"]:
+                continue
+            started, ended = (datetime.fromisoformat(task[key]) for key in ("start_date", "end_date"))
+            queued = task.get("queued_when")
+            waited = (started - datetime.fromisoformat(queued)).total_seconds() if queued else 0.0
+            timings.append(
+                (
+                    started,
+                    TaskTiming(
+                        dag=dag_id,
+                        task=task["task_id"],
+                        state=str(task["state"]),
+                        tries=int(task["try_number"]),
+                        queued_seconds=round(max(0.0, waited), 2),
+                        running_seconds=round((ended - started).total_seconds(), 2),
+                    ),
+                )
+            )
+        return [timing for _, timing in sorted(timings, key=lambda pair: pair[0])]
+
+    def _get(self, path: str, **params: Any) -> Any:
+        return self._http.get(f"/api/v2/{path}", params=params).raise_for_status().json()
