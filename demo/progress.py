@@ -1,0 +1,113 @@
+"""Live progress: which stage runs, how far it is, for how long. One line on a terminal, a line a change elsewhere."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+#: What jobs print to stdout, e.g. ``progress: train 40/120 steps``.
+_LINE = re.compile(r"^progress: (?P<stage>[\w -]+?) (?P<done>\d+)/(?P<total>\d+) (?P<unit>\w+)", re.MULTILINE)
+_TAIL_BYTES = 16_384
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """How far a running job says it is."""
+
+    stage: str
+    done: int
+    total: int
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.stage} {self.done:,} / {self.total:,} {self.unit}"
+
+
+def last_progress(log: Path) -> JobProgress | None:
+    """The newest progress line of a job's output, or None."""
+    with log.open("rb") as source:
+        source.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        matches = list(_LINE.finditer(source.read().decode(errors="replace")))
+    if not matches:
+        return None
+    last = matches[-1]
+    return JobProgress(last["stage"], int(last["done"]), int(last["total"]), last["unit"])
+
+
+class Display:
+    """Phases of the demo, each with its state and elapsed time."""
+
+    def __init__(self, phases: tuple[str, ...], console: Console | None = None) -> None:
+        self._console = console or Console()
+        self._phases = phases
+        self._started: dict[str, float] = {}
+        self._ended: dict[str, float] = {}
+        self._notes: dict[str, str] = {}
+        self._live: Live | None = None
+
+    def __enter__(self) -> Display:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, refresh_per_second=4, get_renderable=self._table)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.__exit__(None, None, None)
+            self._live = None
+
+    def begin(self, phase: str, note: str = "") -> None:
+        """A phase starts now."""
+        self._started[phase] = time.monotonic()
+        self.note(phase, note or "started")
+
+    def note(self, phase: str, text: str) -> None:
+        """What a phase is doing now; printed once per change when nobody watches."""
+        if self._notes.get(phase) == text:
+            return
+        self._notes[phase] = text
+        if not self._live:
+            number = self._phases.index(phase) + 1
+            line = f"[{number}/{len(self._phases)} {phase}] {self._elapsed(phase):5.0f} s  {text}"
+            print(line, file=self._console.file)
+            self._console.file.flush()
+
+    def end(self, phase: str, text: str) -> None:
+        """A phase is done."""
+        self._ended[phase] = time.monotonic()
+        self.note(phase, text)
+
+    def seconds(self) -> dict[str, float]:
+        """Elapsed seconds of each phase that ended."""
+        return {phase: round(self._ended[phase] - self._started[phase], 1) for phase in self._ended}
+
+    def _elapsed(self, phase: str) -> float:
+        if phase not in self._started:
+            return 0.0
+        return self._ended.get(phase, time.monotonic()) - self._started[phase]
+
+    def _table(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for number, phase in enumerate(self._phases, start=1):
+            if phase in self._ended:
+                mark, style = "✓", "green"
+            elif phase in self._started:
+                mark, style = "▸", "bold cyan"
+            else:
+                mark, style = " ", "dim"
+            elapsed = f"{self._elapsed(phase):.0f} s" if phase in self._started else ""
+            counter = f"{number}/{len(self._phases)}"
+            table.add_row(mark, counter, phase, elapsed, self._notes.get(phase, ""), style=style)
+        return table
+
+
+def fail(message: str) -> None:
+    """A readable error on stderr."""
+    print(f"\nerror: {message}", file=sys.stderr)
