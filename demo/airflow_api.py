@@ -13,7 +13,7 @@ TERMINAL_RUN_STATES = {"success", "failed"}
 
 @dataclass(frozen=True)
 class TaskTiming:
-    """One task of one run; ``queued_seconds`` until a worker took it, ``running_seconds`` from then to its end."""
+    """One task of one run: ``queued_seconds`` until a worker took it, then ``running_seconds`` to its end."""
 
     dag: str
     task: str

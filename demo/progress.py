@@ -1,4 +1,7 @@
-"""Live progress: which stage runs, how far it is, for how long. One line on a terminal, a line a change elsewhere."""
+"""Live progress: which stage runs, how far it is, for how long.
+
+A table that redraws itself on a terminal; elsewhere one line for each change.
+"""
 
 from __future__ import annotations
 

@@ -20,18 +20,18 @@ def print_report(summary: Summary, airflow_url: str, console: Console) -> None:
     console.print(f"[bold]Corpus[/] {corpus.version}{reused}")
     console.print(_funnel(summary))
     console.print(
-        f"  {corpus.tokens:,} tokens to train on; {corpus.documents_held_out:,} of the kept documents held out\n"
+        f"  {corpus.tokens:,} tokens to train on; "
+        f"{corpus.documents_held_out:,} of the kept documents held out\n"
     )
     resumed = f", resumed at step {training.resumed_at_step}" if training.resumed_at_step is not None else ""
     console.print(
-        f"[bold]Training[/] {training.steps} steps: loss {training.loss_first:.3f} → {training.loss_last:.3f} "
-        f"nats per token; {training.interruptions} spot interruption(s){resumed}; "
+        f"[bold]Training[/] {training.steps} steps: "
+        f"loss {training.loss_first:.3f} → {training.loss_last:.3f} nats per token; "
+        f"{training.interruptions} spot interruption(s){resumed}; "
         f"{training.billable_seconds} of {training.total_seconds} s billable\n"
     )
     colour = {"pass": "green", "fail": "red"}.get(summary.gate.verdict, "yellow")
-    console.print(
-        f"[bold]Gate[/] [{colour}]{summary.gate.verdict}[/] against {summary.gate.baseline}"
-    )
+    console.print(f"[bold]Gate[/] [{colour}]{summary.gate.verdict}[/] against {summary.gate.baseline}")
     for reason in summary.gate.reasons:
         console.print(Text(f"  · {reason}"))
     console.print()

@@ -6,6 +6,7 @@ never signalled.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -70,8 +71,11 @@ class ProcessBook:
 
     def stop_all(self) -> list[str]:
         """End every recorded group, the youngest first; returns the names of those that were alive."""
+        records = self.records()
+        if not records:
+            return []
         ended = []
-        for record in reversed(self.records()):
+        for record in reversed(records):
             if record.alive:
                 ended.append(record.name)
             end_group(record)
@@ -127,7 +131,5 @@ def _group_lives(group: int) -> bool:
 
 
 def _reap(pid: int) -> None:
-    try:
+    with contextlib.suppress(ChildProcessError):  # started by an earlier command: not our child
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass  # not our child: started by an earlier command

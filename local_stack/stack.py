@@ -105,8 +105,11 @@ class Stack:
                 pass
             time.sleep(0.2)
         raise ProcessFailed(
-            f"{record.name} does not answer", where=url, expected=f"an answer in {limit_seconds:.0f} s",
-            got=_tail(record.log), remedy=f"read {record.log}",
+            f"{record.name} does not answer",
+            where=url,
+            expected=f"an answer in {limit_seconds:.0f} s",
+            got=_tail(record.log),
+            remedy=f"read {record.log}",
         )
 
     def _wait_for_components(self, records: list[ProcessRecord], limit_seconds: float) -> None:

@@ -52,9 +52,7 @@ def parse_json(kind: type[T], content: bytes | str, *, where: str) -> T:
     return from_plain(kind, plain, where=where)
 
 
-def from_plain(
-    kind: type[T], plain: Any, *, where: str, error: type[NexusError] = ContractError
-) -> T:
+def from_plain(kind: type[T], plain: Any, *, where: str, error: type[NexusError] = ContractError) -> T:
     """Build the dataclass ``kind`` from a mapping; checks names and types of every field."""
     if not isinstance(plain, Mapping):
         raise error("not a table", where=where, expected=kind.__name__, got=type(plain).__name__)
@@ -95,7 +93,9 @@ def _convert(hint: Any, value: Any, where: str, error: type[NexusError]) -> Any:
             return hint(value)
         except ValueError:
             choices = ", ".join(str(member.value) for member in hint)
-            raise error("unknown choice", where=where, expected=f"one of {choices}", got=repr(value)) from None
+            raise error(
+                "unknown choice", where=where, expected=f"one of {choices}", got=repr(value)
+            ) from None
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):

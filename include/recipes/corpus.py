@@ -14,7 +14,9 @@ class ReadRecipe:
     max_document_bytes: int = 32 * 2**20
 
     def __post_init__(self) -> None:
-        require(self.max_document_bytes > 0, "read.max_document_bytes", "more than 0", self.max_document_bytes)
+        require(
+            self.max_document_bytes > 0, "read.max_document_bytes", "more than 0", self.max_document_bytes
+        )
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class HeldOutRecipe:
 
 @dataclass(frozen=True)
 class TokenizerRecipe:
-    """A given ``tokenizer.json`` (``uri``), or a byte-level BPE trained on the corpus (``vocabulary_size``)."""
+    """A given ``tokenizer.json`` (``uri``), or a byte-level BPE of ``vocabulary_size`` trained on the corpus."""
 
     uri: str = ""
     vocabulary_size: int = 8192

@@ -86,9 +86,9 @@ class TrainingRecipe:
             f"a multiple of micro_batch_sequences ({self.micro_batch_sequences})",
             self.batch_sequences,
         )
-        require(
-            self.precision in ("float32", "bfloat16"), "precision", "float32 or bfloat16", self.precision
-        )
+        require(self.precision in ("float32", "bfloat16"), "precision", "float32 or bfloat16", self.precision)
         for subset, weight in self.mixture.items():
             require(weight >= 0, f"mixture.{subset}", "at least 0", weight)
-        require(not self.mixture or sum(self.mixture.values()) > 0, "mixture", "a weight above 0", self.mixture)
+        require(
+            not self.mixture or sum(self.mixture.values()) > 0, "mixture", "a weight above 0", self.mixture
+        )
