@@ -1,0 +1,50 @@
+"""Start the local AWS endpoint.
+
+python -m local_aws --root build/aws --port 4566 [--fsync] [--images images.toml]
+
+Prints one line ``local_aws ready http://127.0.0.1:4566`` when it answers, and serves until SIGTERM or ^C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from include.contracts.errors import NexusError
+from local_aws.credentials import refuse_real_credentials
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until told to stop; 2 when it cannot start, with the reason on stderr."""
+    parser = argparse.ArgumentParser(prog="local_aws", description="An AWS endpoint on this machine")
+    parser.add_argument("--root", type=Path, required=True, help="folder that holds buckets and state")
+    parser.add_argument("--port", type=int, default=4566, help="0 takes a free one (default 4566)")
+    parser.add_argument("--fsync", action="store_true", help="survive power loss too, at the price of speed")
+    parser.add_argument("--images", type=Path, help="TOML file: ECR image -> command on this machine")
+    arguments = parser.parse_args(argv)
+    try:
+        refuse_real_credentials(os.environ)
+        from local_aws.server import LocalServer
+
+        server = LocalServer(arguments.root, arguments.port, fsync=arguments.fsync, images=arguments.images)
+    except (NexusError, OSError) as error:
+        print(f"local_aws: {error}", file=sys.stderr)
+        return 2
+
+    def stop(*_: object) -> None:
+        threading.Thread(target=server.stop).start()  # shutdown would deadlock inside serve_forever
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    server.on_ready = lambda: print(f"local_aws ready {server.settings.endpoint}", flush=True)
+    server.serve()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,80 @@
+"""The body of a request off the wire: by Content-Length, or chunked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import RawIOBase
+from typing import BinaryIO
+
+_MAX_LINE_BYTES = 8192
+
+
+class BodyReader(RawIOBase):
+    """A readable body. ``readinto`` raises ConnectionError when the client leaves in the middle."""
+
+    def readable(self) -> bool:
+        return True
+
+
+class SizedBody(BodyReader):
+    """Exactly ``length`` bytes of ``source``."""
+
+    def __init__(self, source: BinaryIO, length: int) -> None:
+        self._source = source
+        self._left = length
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill at most ``buffer``; 0 at the end."""
+        if not self._left:
+            return 0
+        view = memoryview(buffer)[: self._left]
+        count: int = self._source.readinto1(view)  # type: ignore[attr-defined]
+        if not count:
+            raise ConnectionAbortedError(f"the client left {self._left} bytes before the end of the body")
+        self._left -= count
+        return count
+
+
+class ChunkedBody(BodyReader):
+    """Transfer-Encoding: chunked; the framing of HTTP, not that of aws-chunked."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._left = 0
+        self._ended = False
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill at most ``buffer``; 0 at the end."""
+        if self._ended:
+            return 0
+        if not self._left:
+            self._left = int(self._line().split(b";")[0], 16)
+            if not self._left:
+                while self._line():
+                    pass
+                self._ended = True
+                return 0
+        view = memoryview(buffer)[: self._left]
+        count: int = self._source.readinto1(view)  # type: ignore[attr-defined]
+        if not count:
+            raise ConnectionAbortedError("the client left in the middle of a chunk")
+        self._left -= count
+        if not self._left:
+            self._line()
+        return count
+
+    def _line(self) -> bytes:
+        line = self._source.readline(_MAX_LINE_BYTES)
+        if not line.endswith(b"\n"):
+            raise ConnectionAbortedError("the client left in the middle of a chunk header")
+        return line.strip()
+
+
+def request_body(headers: Mapping[str, str], source: BinaryIO) -> BodyReader:
+    """The body that ``headers`` announce; ValueError when they announce it wrongly."""
+    if "chunked" in headers.get("transfer-encoding", "").lower():
+        return ChunkedBody(source)
+    length = headers.get("content-length", "0")
+    if not length.isdigit():
+        raise ValueError(f"Content-Length is not a number: {length!r}")
+    return SizedBody(source, int(length))

@@ -1,0 +1,109 @@
+"""From an image URI to what stands for it on this machine (``images.toml``)."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_aws.errors import LocalAwsError
+from local_aws.settings import REGION, Settings
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DEFAULT_MAP = Path(__file__).with_name("images.toml")
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PASSED_ON = ("HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "OMP_NUM_THREADS", "SSL_CERT_FILE")
+
+
+@dataclass(frozen=True)
+class Image:
+    """A search path, a Python path, extra variables and a default command; folders are absolute."""
+
+    match: str
+    path: tuple[str, ...]
+    pythonpath: tuple[str, ...]
+    environment: dict[str, str]
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EmrSettings:
+    """How EMR steps run: the Spark environment and its local limits."""
+
+    venv: Path
+    pythonpath: tuple[str, ...]
+    master: str
+    driver_memory: str
+
+
+@dataclass(frozen=True)
+class ImageMap:
+    """The whole map, read once when local_aws starts."""
+
+    images: tuple[Image, ...]
+    emr: EmrSettings
+
+    @classmethod
+    def read(cls, path: Path | None = None) -> ImageMap:
+        """Read ``path`` (default: the map beside this file); LocalAwsError when it is malformed."""
+        path = path or DEFAULT_MAP
+        try:
+            content = tomllib.loads(path.read_text())
+            emr = content.get("emr", {})
+            return cls(
+                images=tuple(
+                    Image(
+                        match=entry["match"],
+                        path=_absolute(entry.get("path", [])),
+                        pythonpath=_absolute(entry.get("pythonpath", [])),
+                        environment=dict(entry.get("environment", {})),
+                        command=tuple(entry.get("command", [])),
+                    )
+                    for entry in content.get("images", {}).values()
+                ),
+                emr=EmrSettings(
+                    venv=REPOSITORY / emr.get("venv", ".venvs/spark"),
+                    pythonpath=_absolute(emr.get("pythonpath", ["."])),
+                    master=emr.get("master", "local[2]"),
+                    driver_memory=emr.get("driver_memory", "3g"),
+                ),
+            )
+        except (OSError, tomllib.TOMLDecodeError, KeyError, AttributeError, TypeError) as error:
+            raise LocalAwsError(
+                "the image map cannot be read",
+                where=str(path),
+                expected="[images.<name>] tables with `match` and `path`",
+                got=f"{type(error).__name__}: {error}",
+            ) from error
+
+    def find(self, uri: str) -> Image | None:
+        """The first entry whose pattern matches; None when nothing stands for this image."""
+        return next((image for image in self.images if fnmatch.fnmatchcase(uri, image.match)), None)
+
+
+def container_environment(image: Image, settings: Settings, requested: dict[str, str]) -> dict[str, str]:
+    """The environment of a container: the machine's basics, the endpoint, then what the request asks."""
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment |= aws_environment(settings)
+    environment["PATH"] = ":".join([*image.path, _SYSTEM_PATH])
+    environment["PYTHONPATH"] = ":".join(image.pythonpath)
+    environment["PYTHONUNBUFFERED"] = "1"
+    return environment | image.environment | requested
+
+
+def aws_environment(settings: Settings) -> dict[str, str]:
+    """What points the SDKs of a job at this endpoint and at nothing else."""
+    return {
+        "AWS_ENDPOINT_URL": settings.endpoint,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def _absolute(folders: list[str]) -> tuple[str, ...]:
+    return tuple(str((REPOSITORY / folder).absolute()) for folder in folders)
