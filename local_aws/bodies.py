@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from io import RawIOBase
-from typing import BinaryIO
+from typing import Protocol
 
 _MAX_LINE_BYTES = 8192
+
+
+class Source(Protocol):
+    """The buffered read side of a connection."""
+
+    def readinto1(self, buffer: memoryview, /) -> int: ...
+
+    def readline(self, limit: int, /) -> bytes: ...
 
 
 class BodyReader(RawIOBase):
@@ -19,7 +27,7 @@ class BodyReader(RawIOBase):
 class SizedBody(BodyReader):
     """Exactly ``length`` bytes of ``source``."""
 
-    def __init__(self, source: BinaryIO, length: int) -> None:
+    def __init__(self, source: Source, length: int) -> None:
         self._source = source
         self._left = length
 
@@ -28,7 +36,7 @@ class SizedBody(BodyReader):
         if not self._left:
             return 0
         view = memoryview(buffer)[: self._left]
-        count: int = self._source.readinto1(view)  # type: ignore[attr-defined]
+        count: int = self._source.readinto1(view)
         if not count:
             raise ConnectionAbortedError(f"the client left {self._left} bytes before the end of the body")
         self._left -= count
@@ -38,7 +46,7 @@ class SizedBody(BodyReader):
 class ChunkedBody(BodyReader):
     """Transfer-Encoding: chunked; the framing of HTTP, not that of aws-chunked."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
         self._left = 0
         self._ended = False
@@ -55,7 +63,7 @@ class ChunkedBody(BodyReader):
                 self._ended = True
                 return 0
         view = memoryview(buffer)[: self._left]
-        count: int = self._source.readinto1(view)  # type: ignore[attr-defined]
+        count: int = self._source.readinto1(view)
         if not count:
             raise ConnectionAbortedError("the client left in the middle of a chunk")
         self._left -= count
@@ -70,7 +78,7 @@ class ChunkedBody(BodyReader):
         return line.strip()
 
 
-def request_body(headers: Mapping[str, str], source: BinaryIO) -> BodyReader:
+def request_body(headers: Mapping[str, str], source: Source) -> BodyReader:
     """The body that ``headers`` announce; ValueError when they announce it wrongly."""
     if "chunked" in headers.get("transfer-encoding", "").lower():
         return ChunkedBody(source)

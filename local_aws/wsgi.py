@@ -23,7 +23,7 @@ def call(application: Callable[..., Iterable[bytes]], request: Request, settings
         status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[..., Any]:
         started.update(status=status, headers=headers)
-        return lambda data: written.append(data)
+        return written.append
 
     written: list[bytes] = []
     chunks = application(_environment(request, body, settings), start_response)

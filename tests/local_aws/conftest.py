@@ -37,8 +37,11 @@ class LocalAws:
     def start(self) -> None:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "local_aws", "--root", str(self.root), "--port", str(self.port)]
-                + list(self.options),
+                [
+                    *(sys.executable, "-m", "local_aws"),
+                    *("--root", str(self.root), "--port", str(self.port)),
+                    *self.options,
+                ],
                 cwd=REPOSITORY,
                 env=self.environment(),
                 stdout=subprocess.PIPE,
