@@ -1,0 +1,33 @@
+"""boto3 clients: one a service and process, with retries and short timeouts.
+
+Endpoint, region and credentials come from the environment (AWS_ENDPOINT_URL, AWS_REGION, …) alone.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+#: ``standard`` backs off and knows throttling errors; timeouts bound what a hung endpoint can hold up.
+_CONFIG = Config(
+    retries={"mode": "standard", "max_attempts": 6},
+    connect_timeout=5,
+    read_timeout=60,
+    user_agent_extra="nexus-llm",
+)
+
+
+def client(service: str) -> Any:
+    """A client of ``service``; the same one for the same endpoint and region."""
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return _client(service, os.environ.get("AWS_ENDPOINT_URL"), region, os.getpid())
+
+
+@lru_cache(maxsize=32)
+def _client(service: str, endpoint: str | None, region: str | None, process: int) -> Any:
+    # a client must not cross a fork: its connections would be shared, hence the process in the key
+    return boto3.client(service, endpoint_url=endpoint, region_name=region, config=_CONFIG)  # type: ignore[call-overload]

@@ -1,0 +1,74 @@
+"""The identity of a corpus, and which objects are its inputs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from include.aws.storage import ListedObject
+from include.contracts.errors import InputError
+from include.contracts.manifests import RawShard
+from include.contracts.records import canonical_json
+from include.contracts.storage import S3Uri
+from include.recipes.corpus import CorpusRecipe
+
+#: Endings of shards that the readers know: plain, gzip and zstandard JSON lines, and parquet.
+SHARD_SUFFIXES = (
+    ".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".json.zst", ".ndjson", ".ndjson.gz", ".parquet",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class InputListing:
+    """Shards in key order, and the objects under the same prefix that are none."""
+
+    shards: tuple[RawShard, ...]
+    left_out: tuple[str, ...]
+
+
+def split_inputs(objects: Iterable[ListedObject]) -> InputListing:
+    """Tell shards from other objects by their endings; an empty object is left out."""
+    shards, left_out = [], []
+    for entry in objects:
+        is_shard = entry.uri.key.lower().endswith(SHARD_SUFFIXES) and entry.size_bytes > 0
+        if is_shard:
+            shards.append(RawShard(str(entry.uri), entry.size_bytes, entry.etag))
+        else:
+            left_out.append(str(entry.uri))
+    return InputListing(tuple(shards), tuple(left_out))
+
+
+def require_shards(listing: InputListing, source: S3Uri) -> InputListing:
+    """The listing, or an InputError that names what lies there instead of shards."""
+    if listing.shards:
+        return listing
+    found = ", ".join(listing.left_out[:5]) or "nothing"
+    raise InputError(
+        "no shards",
+        where=str(source),
+        expected=f"objects that end in {', '.join(SHARD_SUFFIXES)}",
+        got=found,
+        remedy="run source_ingestion, or correct source_uri",
+    )
+
+
+def corpus_version(inputs: Sequence[RawShard], recipe: CorpusRecipe, sources_sha256: str) -> str:
+    """The same inputs, recipe and code give the same version: ``<recipe>-<16 hexadecimal digits>``."""
+    identity = {
+        "inputs": sorted((shard.uri, shard.size_bytes, shard.etag) for shard in inputs),
+        "recipe": recipe,
+        "sources": sources_sha256,
+    }
+    return f"{recipe.name}-{hashlib.sha256(canonical_json(identity)).hexdigest()[:16]}"
+
+
+def latest_corpus(processed_bucket: str) -> S3Uri:
+    """Where corpus_refresh notes the newest published manifest (a ParentRef)."""
+    return S3Uri(processed_bucket, "corpus/latest.json")
+
+
+def new_shards(listing: InputListing, known: Sequence[RawShard]) -> tuple[RawShard, ...]:
+    """Shards that the corpus of ``known`` was not made from, by URI and ETag."""
+    seen = {(shard.uri, shard.etag) for shard in known}
+    return tuple(shard for shard in listing.shards if (shard.uri, shard.etag) not in seen)

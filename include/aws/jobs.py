@@ -1,0 +1,227 @@
+"""Jobs of SageMaker and EMR behind one face: describe, submit, stop; states are data.
+
+A job is known by its name alone (``include.contracts.job_names``), so that whoever computes the name
+can find, stop or wait for it: a retry, a trigger, a listener in another process.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from botocore.exceptions import ClientError
+
+from include.aws.clients import client
+
+
+class JobState(enum.StrEnum):
+    """What the caller must know of a job, whichever service runs it."""
+
+    ABSENT = "absent"
+    ACTIVE = "active"
+    STOPPING = "stopping"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job will never change again."""
+        return self in (JobState.COMPLETED, JobState.FAILED, JobState.STOPPED)
+
+
+class JobKind(enum.StrEnum):
+    """The services that run jobs."""
+
+    TRAINING = "training"
+    PROCESSING = "processing"
+    EMR_STEP = "emr_step"
+
+
+SAGEMAKER_STATES = {
+    "InProgress": JobState.ACTIVE,
+    "Stopping": JobState.STOPPING,
+    "Completed": JobState.COMPLETED,
+    "Failed": JobState.FAILED,
+    "Stopped": JobState.STOPPED,
+}
+EMR_STEP_STATES = {
+    "PENDING": JobState.ACTIVE,
+    "RUNNING": JobState.ACTIVE,
+    "CANCEL_PENDING": JobState.STOPPING,
+    "COMPLETED": JobState.COMPLETED,
+    "CANCELLED": JobState.STOPPED,
+    "FAILED": JobState.FAILED,
+    "INTERRUPTED": JobState.FAILED,
+}
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as its service describes it; ``reason`` is readable, ``raw`` is the service's answer."""
+
+    state: JobState
+    reason: str = ""
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+class Jobs(Protocol):
+    """The jobs of one service (for EMR: the steps of one cluster)."""
+
+    def describe(self, name: str) -> JobView:
+        """The job of this name; ABSENT when there is none."""
+
+    def submit(self, name: str, request: dict[str, Any]) -> None:
+        """Start it; when a job of this name exists already, that one is left alone."""
+
+    def stop(self, name: str) -> None:
+        """Ask an active job to stop; nothing when it is over or absent."""
+
+
+def jobs_of(kind: JobKind, scope: str = "") -> Jobs:
+    """The jobs of a service; ``scope`` is the cluster id for EMR steps."""
+    if kind is JobKind.TRAINING:
+        return TrainingJobs(client("sagemaker"))
+    if kind is JobKind.PROCESSING:
+        return ProcessingJobs(client("sagemaker"))
+    return EmrSteps(client("emr"), scope)
+
+
+class TrainingJobs:
+    """SageMaker training jobs."""
+
+    def __init__(self, sagemaker: Any) -> None:
+        self._sagemaker = sagemaker
+
+    def describe(self, name: str) -> JobView:
+        """See Jobs."""
+        try:
+            raw = self._sagemaker.describe_training_job(TrainingJobName=name)
+        except ClientError as error:
+            return _absent_or_raise(error)
+        state = SAGEMAKER_STATES[raw["TrainingJobStatus"]]
+        return JobView(state, training_reason(raw), raw)
+
+    def submit(self, name: str, request: dict[str, Any]) -> None:
+        """See Jobs."""
+        _create(self._sagemaker.create_training_job, TrainingJobName=name, **request)
+
+    def stop(self, name: str) -> None:
+        """See Jobs."""
+        _stop(self._sagemaker.stop_training_job, TrainingJobName=name)
+
+
+class ProcessingJobs:
+    """SageMaker processing jobs."""
+
+    def __init__(self, sagemaker: Any) -> None:
+        self._sagemaker = sagemaker
+
+    def describe(self, name: str) -> JobView:
+        """See Jobs."""
+        try:
+            raw = self._sagemaker.describe_processing_job(ProcessingJobName=name)
+        except ClientError as error:
+            return _absent_or_raise(error)
+        reason = raw.get("FailureReason") or raw.get("ExitMessage") or ""
+        return JobView(SAGEMAKER_STATES[raw["ProcessingJobStatus"]], reason, raw)
+
+    def submit(self, name: str, request: dict[str, Any]) -> None:
+        """See Jobs."""
+        _create(self._sagemaker.create_processing_job, ProcessingJobName=name, **request)
+
+    def stop(self, name: str) -> None:
+        """See Jobs."""
+        _stop(self._sagemaker.stop_processing_job, ProcessingJobName=name)
+
+
+class EmrSteps:
+    """The steps of one cluster, known by their names."""
+
+    def __init__(self, emr: Any, cluster_id: str) -> None:
+        self._emr = emr
+        self._cluster = cluster_id
+
+    def describe(self, name: str) -> JobView:
+        """See Jobs."""
+        step_id = self._find(name)
+        if step_id is None:
+            return JobView(JobState.ABSENT)
+        step = self._emr.describe_step(ClusterId=self._cluster, StepId=step_id)["Step"]
+        status = step["Status"]
+        details = status.get("FailureDetails", {})
+        reason = details.get("Message") or details.get("Reason") or ""
+        reason = reason or status.get("StateChangeReason", {}).get("Message", "")
+        if details.get("LogFile"):
+            reason = f"{reason} (log: {details['LogFile']})"
+        return JobView(EMR_STEP_STATES[status["State"]], reason, step)
+
+    def submit(self, name: str, request: dict[str, Any]) -> None:
+        """See Jobs. Steps have no unique names: the caller describes first."""
+        self._emr.add_job_flow_steps(JobFlowId=self._cluster, Steps=[{**request, "Name": name}])
+
+    def stop(self, name: str) -> None:
+        """See Jobs."""
+        step_id = self._find(name)
+        if step_id is not None:
+            self._emr.cancel_steps(
+                ClusterId=self._cluster, StepIds=[step_id], StepCancellationOption="SEND_INTERRUPT"
+            )
+
+    def _find(self, name: str) -> str | None:
+        for page in self._emr.get_paginator("list_steps").paginate(ClusterId=self._cluster):
+            for step in page["Steps"]:  # newest first
+                if step["Name"] == name:
+                    return str(step["Id"])
+        return None
+
+
+def training_reason(raw: dict[str, Any]) -> str:
+    """Why a training job ended as it did: the failure, or which limit stopped it."""
+    if raw.get("FailureReason"):
+        return str(raw["FailureReason"])
+    secondary = raw.get("SecondaryStatus", "")
+    limits = raw.get("StoppingCondition", {})
+    if secondary == "MaxWaitTimeExceeded":
+        return (
+            f"MaxWaitTimeExceeded: no spot capacity within {limits.get('MaxWaitTimeInSeconds')} s of run and "
+            "wait; raise max_wait_minutes, or clear the task to go on from the newest checkpoint"
+        )
+    if secondary == "MaxRuntimeExceeded":
+        return (
+            f"MaxRuntimeExceeded: not done within {limits.get('MaxRuntimeInSeconds')} s; raise "
+            "max_runtime_minutes, or clear the task to go on from the newest checkpoint"
+        )
+    return str(secondary)
+
+
+def interruptions(raw: dict[str, Any]) -> int:
+    """How often spot capacity was taken away, by the job's own transitions."""
+    transitions = raw.get("SecondaryStatusTransitions", ())
+    return sum(1 for transition in transitions if transition["Status"] == "Interrupted")
+
+
+def _create(create: Any, **request: Any) -> None:
+    try:
+        create(**request)
+    except ClientError as error:
+        # a lost answer of an earlier call: the job of this name exists, and is ours by its name
+        if error.response["Error"]["Code"] != "ResourceInUse":
+            raise
+
+
+def _stop(stop: Any, **name: str) -> None:
+    try:
+        stop(**name)
+    except ClientError as error:
+        # ValidationException: over already, or never there
+        if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
+            raise
+
+
+def _absent_or_raise(error: ClientError) -> JobView:
+    code = error.response["Error"]["Code"]
+    if code in ("ValidationException", "ResourceNotFound"):
+        return JobView(JobState.ABSENT)
+    raise error

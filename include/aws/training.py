@@ -1,0 +1,81 @@
+"""CreateTrainingJob: our own launcher as entrypoint, managed spot, checkpoints in S3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from include.contracts.errors import SettingsError
+from include.contracts.manifests import CorpusManifest, TrainingRequest
+from include.contracts.storage import RunPlace, S3Uri
+from include.settings import Settings
+
+#: What SageMaker reads out of the log. The trainer prints `step=12 loss=3.21 tokens_per_second=1200`.
+METRICS = (
+    ("train:loss", r"loss=([0-9.eE+-]+)"),
+    ("train:step", r"step=([0-9]+)"),
+    ("train:tokens_per_second", r"tokens_per_second=([0-9.eE+-]+)"),
+)
+
+
+@dataclass(frozen=True)
+class TrainingLimits:
+    """How long a run may take; ``max_wait_seconds`` counts the wait for spot capacity too."""
+
+    spot: bool
+    max_runtime_seconds: int
+    max_wait_seconds: int
+
+    def __post_init__(self) -> None:
+        if self.spot and self.max_wait_seconds < self.max_runtime_seconds:
+            raise SettingsError(
+                "a spot run may not wait less than it may run",
+                where="max_wait_seconds",
+                expected=f"at least max_runtime_seconds ({self.max_runtime_seconds})",
+                got=str(self.max_wait_seconds),
+            )
+
+
+def training_job(
+    settings: Settings, request: TrainingRequest, corpus: CorpusManifest, limits: TrainingLimits
+) -> dict[str, Any]:
+    """Everything but TrainingJobName, which the operator sets for each generation."""
+    place = RunPlace(S3Uri.parse(request.root_uri))
+    stopping = {"MaxRuntimeInSeconds": limits.max_runtime_seconds}
+    if limits.spot:
+        stopping["MaxWaitTimeInSeconds"] = limits.max_wait_seconds
+    return {
+        "RoleArn": settings.role_arn(settings.roles.sagemaker),
+        "AlgorithmSpecification": {
+            "TrainingImage": settings.images.training,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["python", "-m", "training.launcher"],
+            "ContainerArguments": ["--request", str(place.request)],
+            "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in METRICS],
+        },
+        "InputDataConfig": _channels(corpus, request.base_model_uri),
+        "OutputDataConfig": {"S3OutputPath": str(place.output)},
+        "ResourceConfig": {
+            "InstanceType": settings.training.instance_type,
+            "InstanceCount": settings.training.instance_count,
+            "VolumeSizeInGB": settings.training.volume_gib,
+        },
+        "StoppingCondition": stopping,
+        "EnableManagedSpotTraining": limits.spot,
+        # the service's own sync gets a prefix that nobody reads: it has stalled silently before
+        "CheckpointConfig": {"S3Uri": str(place.cache), "LocalPath": "/opt/ml/checkpoints"},
+        "Tags": [{"Key": "project", "Value": "nexus-llm"}, {"Key": "run", "Value": request.run}],
+    }
+
+
+def _channels(corpus: CorpusManifest, base_model_uri: str) -> list[dict[str, Any]]:
+    root = S3Uri.parse(corpus.root_uri)
+    channels = {"tokens": str(root / "tokens/"), "tokenizer": str(root / "tokenizer/")}
+    if base_model_uri:
+        channels["base_model"] = base_model_uri
+    return [_channel(name, uri) for name, uri in channels.items()]
+
+
+def _channel(name: str, uri: str) -> dict[str, Any]:
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}}
