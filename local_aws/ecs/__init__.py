@@ -1,0 +1,1 @@
+"""ECS services as local processes, rolled out like on AWS."""

@@ -1,0 +1,1 @@
+"""Load balancers: HTTP proxies with probed, weighted target groups."""

@@ -1,0 +1,1 @@
+"""The Glue crawler: tables inferred from the parquet files that are there."""

@@ -1,0 +1,1 @@
+"""Jobs as rows and processes: they outlive the server that started them."""

@@ -1,0 +1,161 @@
+"""Start, find again and end job processes. A process is known by pid *and* start time: pids are reused."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local_aws.jobs import wrapper
+
+OUTPUT = "output.log"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What to run. ``mounts`` are (source, target under /opt); where namespaces are refused the
+    variables of ``without_mounts`` tell the job where its files are instead. ``marker`` names the job in
+    the environment of all of its processes, whatever session they put themselves into.
+    """
+
+    argv: list[str]
+    environment: dict[str, str]
+    directory: str
+    marker: str
+    mounts: list[tuple[str, str]] = field(default_factory=list)
+    without_mounts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended; ``code`` is 128 + signal when a signal ended it, as a shell counts."""
+
+    code: int
+    signal: int
+    ended: float
+
+
+@dataclass(frozen=True)
+class JobProcess:
+    """One running or ended job process; ``folder`` holds its output and exit status."""
+
+    pid: int
+    start_time: int
+    folder: str
+    marker: str
+
+    @classmethod
+    def start(cls, spec: Spec, folder: Path) -> JobProcess:
+        """Start ``spec`` under a wrapper in a session of its own; output is appended to output.log."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in ("exit.json", "mounts.txt"):
+            (folder / stale).unlink(missing_ok=True)
+        content = asdict(spec)
+        content["environment"] = {**spec.environment, wrapper.MARKER: spec.marker}
+        path = folder / "spec.json"
+        path.write_text(json.dumps(content))
+        with (folder / OUTPUT).open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", wrapper.__file__, str(path)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={"PATH": spec.environment.get("PATH", os.defpath), wrapper.MARKER: spec.marker},
+                start_new_session=True,
+            )
+        process.returncode = 0  # reaped by alive(), which also works for processes that were adopted
+        start_time = _start_time(process.pid)
+        return cls(process.pid, start_time or 0, str(folder), spec.marker)
+
+    @classmethod
+    def load(cls, row: dict[str, Any]) -> JobProcess:
+        """From the row form that ``row`` gives."""
+        return cls(**row)
+
+    def row(self) -> dict[str, Any]:
+        """The plain form for the job table."""
+        return asdict(self)
+
+    @property
+    def output(self) -> Path:
+        """Where its stdout and stderr go."""
+        return Path(self.folder) / OUTPUT
+
+    def alive(self) -> bool:
+        """Whether the very process that was started is still there."""
+        return _start_time(self.pid) == self.start_time
+
+    def exit(self) -> Exit | None:
+        """The exit status, once there is one. A process that vanished without one has code -1."""
+        was_alive = self.alive()
+        try:
+            return Exit(**json.loads((Path(self.folder) / "exit.json").read_text()))
+        except FileNotFoundError:
+            return None if was_alive else Exit(-1, 0, time.time())
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the job's first process, as stopping a container does."""
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End everything that belongs to the job, and note so where it left no exit status."""
+        kill_marked(self.marker)
+        path = Path(self.folder) / "exit.json"
+        if not path.exists():
+            path.write_text(json.dumps(asdict(Exit(137, signal.SIGKILL, time.time()))))
+
+    def last_lines(self, count: int = 20) -> str:
+        """The end of its output, for failure reasons."""
+        with contextlib.suppress(FileNotFoundError), self.output.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 16384))
+            return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-count:])
+        return ""
+
+
+def kill_marked(prefix: str) -> int:
+    """SIGKILL every process whose job marker starts with ``prefix``; returns how many there were."""
+    killed: set[int] = set()
+    while found := [pid for pid in marked(prefix) if pid != os.getpid()]:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        killed.update(found)
+        time.sleep(0.005)  # the kernel needs a moment to take a killed process off the list
+    return len(killed)
+
+
+def marked(prefix: str) -> list[int]:
+    """Pids of live processes whose job marker starts with ``prefix``."""
+    wanted = b"\0" + f"{wrapper.MARKER}={prefix}".encode()
+    pids = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if wanted in b"\0" + (entry / "environ").read_bytes() and _start_time(int(entry.name)):
+                    pids.append(int(entry.name))
+    return pids
+
+
+def _start_time(pid: int) -> int | None:
+    """Field 22 of /proc/<pid>/stat; None for a process that is gone or a zombie (reaped if ours)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    if fields[0] in "ZX":
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        return None
+    return int(fields[19])

@@ -1,0 +1,140 @@
+"""The job table: what every executor knows, in SQLite, so that nothing is lost with the process.
+
+A row is one resource (a training job, a cluster, a step, a service, a task). ``request`` is the call as
+it was sent, ``detail`` what the executor found out since, ``processes`` the processes that do the work.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+  kind TEXT NOT NULL, name TEXT NOT NULL, parent TEXT NOT NULL, state TEXT NOT NULL,
+  request TEXT NOT NULL, detail TEXT NOT NULL, processes TEXT NOT NULL,
+  generation INTEGER NOT NULL, created REAL NOT NULL, updated REAL NOT NULL,
+  PRIMARY KEY (kind, name));
+CREATE INDEX IF NOT EXISTS jobs_by_parent ON jobs (kind, parent, created);
+"""
+_COLUMNS = "kind, name, parent, state, request, detail, processes, generation, created, updated"
+
+
+@dataclass
+class Job:
+    """One row. Times are seconds since 1970."""
+
+    kind: str
+    name: str
+    state: str
+    request: dict[str, Any] = field(default_factory=dict)
+    detail: dict[str, Any] = field(default_factory=dict)
+    processes: list[dict[str, Any]] = field(default_factory=list)
+    parent: str = ""
+    generation: int = 1
+    created: float = field(default_factory=time.time)
+    updated: float = 0.0
+
+
+class JobTable:
+    """Rows by (kind, name). Safe between threads; one process writes."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        # survives kill -9 of the process; only a power cut could lose the last rows
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._connection.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the database; later calls fail."""
+        with self._lock:
+            self._connection.close()
+
+    def insert(self, job: Job) -> bool:
+        """Add a row; False when the name is taken."""
+        job.updated = time.time()
+        with self._lock:
+            cursor = self._connection.execute(
+                f"INSERT OR IGNORE INTO jobs ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", _to_row(job)
+            )
+        return cursor.rowcount == 1
+
+    def get(self, kind: str, name: str) -> Job | None:
+        """The row, or None. Changing it changes nothing: see ``editing``."""
+        with self._lock:
+            row = self._connection.execute(
+                f"SELECT {_COLUMNS} FROM jobs WHERE kind=? AND name=?", (kind, name)
+            ).fetchone()
+        return _from_row(row) if row else None
+
+    def list(self, kind: str, parent: str | None = None) -> list[Job]:
+        """All rows of a kind, oldest first."""
+        query = f"SELECT {_COLUMNS} FROM jobs WHERE kind=?"
+        arguments: tuple[str, ...] = (kind,)
+        if parent is not None:
+            query += " AND parent=?"
+            arguments = (kind, parent)
+        with self._lock:
+            rows = self._connection.execute(query + " ORDER BY created, rowid", arguments).fetchall()
+        return [_from_row(row) for row in rows]
+
+    @contextmanager
+    def editing(self, kind: str, name: str) -> Iterator[Job]:
+        """Read, change and write one row with no other writer between. KeyError when it is gone."""
+        with self._lock:
+            job = self.get(kind, name)
+            if job is None:
+                raise KeyError(f"{kind} {name}")
+            yield job
+            job.updated = time.time()
+            self._connection.execute(
+                "UPDATE jobs SET parent=?, state=?, request=?, detail=?, processes=?, generation=?,"
+                " created=?, updated=? WHERE kind=? AND name=?",
+                (*_to_row(job)[2:], kind, name),
+            )
+
+    def delete(self, kind: str, name: str) -> None:
+        """Remove the row if it is there."""
+        with self._lock:
+            self._connection.execute("DELETE FROM jobs WHERE kind=? AND name=?", (kind, name))
+
+
+def _to_row(job: Job) -> tuple[Any, ...]:
+    return (
+        job.kind,
+        job.name,
+        job.parent,
+        job.state,
+        json.dumps(job.request),
+        json.dumps(job.detail),
+        json.dumps(job.processes),
+        job.generation,
+        job.created,
+        job.updated,
+    )
+
+
+def _from_row(row: tuple[Any, ...]) -> Job:
+    kind, name, parent, state, request, detail, processes, generation, created, updated = row
+    return Job(
+        kind=kind,
+        name=name,
+        parent=parent,
+        state=state,
+        request=json.loads(request),
+        detail=json.loads(detail),
+        processes=json.loads(processes),
+        generation=generation,
+        created=created,
+        updated=updated,
+    )

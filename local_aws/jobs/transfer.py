@@ -1,0 +1,120 @@
+"""Between S3 and the folders of jobs. Listing and writing go through the endpoint; bytes that lie on this
+machine anyway are copied in the kernel.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from include.contracts.errors import InputError
+from include.contracts.storage import S3Uri
+from local_aws.settings import REGION, Settings
+
+
+class Transfer:
+    """Downloads and uploads by this endpoint's S3."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def s3(self) -> Any:
+        """A client of this very endpoint."""
+        return client(self._settings, "s3")
+
+    def download(self, uri: str, target: Path) -> int:
+        """Copy the object or everything under the prefix into ``target``; returns the number of files.
+
+        InputError when the bucket is missing or nothing is there.
+        """
+        place = S3Uri.parse(uri)
+        count = 0
+        for key in self.keys(place):
+            relative = key[len(place.key) :].lstrip("/") or Path(key).name
+            if place.key and not place.key.endswith("/") and key != place.key:
+                # 'data' also lists 'data-2/x': a prefix without '/' keeps the rest of its last part
+                relative = key[len(place.key.rpartition("/")[0]) :].lstrip("/")
+                if key.startswith(place.key + "/"):
+                    relative = key[len(place.key) + 1 :]
+            destination = target / relative
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            self._fetch(S3Uri(place.bucket, key), destination)
+            count += 1
+        if not count:
+            raise InputError("no object is there", where=uri, expected="an object or a prefix with objects")
+        return count
+
+    def restore(self, uri: str, target: Path) -> int:
+        """As ``download``, but nothing to copy is fine."""
+        return self.download(uri, target) if any(self.keys(S3Uri.parse(uri))) else 0
+
+    def upload_folder(self, folder: Path, uri: str, seen: dict[str, tuple[int, int]] | None = None) -> int:
+        """Upload every file; with ``seen`` only those whose size or time changed since the last call."""
+        place = S3Uri.parse(uri)
+        count = 0
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            relative = path.relative_to(folder).as_posix()
+            try:
+                status = path.stat()
+                mark = (status.st_size, status.st_mtime_ns)
+                if seen is not None and seen.get(relative) == mark:
+                    continue
+                self.upload_file(path, place / relative)
+            except FileNotFoundError:
+                continue  # the job replaced it meanwhile; the next round gets it
+            count += 1
+            if seen is not None:
+                seen[relative] = mark
+        return count
+
+    def upload_file(self, path: Path, place: S3Uri) -> None:
+        """One file to one object."""
+        try:
+            self.s3.upload_file(str(path), place.bucket, place.key)
+        except (ClientError, boto3.exceptions.S3UploadFailedError) as error:
+            raise InputError("cannot be written", where=str(place), got=str(error)) from error
+
+    def put(self, place: S3Uri, body: bytes) -> None:
+        """Bytes to one object."""
+        self.s3.put_object(Bucket=place.bucket, Key=place.key, Body=body)
+
+    def keys(self, place: S3Uri) -> list[str]:
+        """Keys under a prefix, in key order; InputError when the bucket is missing."""
+        keys: list[str] = []
+        try:
+            pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.key)
+            for page in pages:
+                keys += [item["Key"] for item in page.get("Contents", []) if not item["Key"].endswith("/")]
+        except ClientError as error:
+            raise InputError("cannot be listed", where=str(place), got=str(error)) from error
+        return keys
+
+    def _fetch(self, place: S3Uri, destination: Path) -> None:
+        source = self._settings.bucket(place.bucket) / place.key
+        if source.is_file():
+            shutil.copyfile(source, destination)
+            os.utime(destination)
+            return
+        self.s3.download_file(place.bucket, place.key, str(destination))
+
+
+def client(settings: Settings, service: str) -> Any:
+    """A boto3 client of this endpoint, with the local credentials."""
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=settings.endpoint,
+        region_name=REGION,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        config=Config(retries={"max_attempts": 2}, s3={"addressing_style": "path"}),
+    )
+
+

@@ -1,0 +1,1 @@
+"""CloudWatch Logs and metrics fed from jobs, and alarms that are evaluated."""

@@ -1,0 +1,124 @@
+"""Job output to CloudWatch Logs, and numbers found in it to CloudWatch metrics.
+
+The files are the truth; moto's streams are a view of them, filled again after a restart.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from local_aws.jobs.table import Job, JobTable
+from local_aws.moto_app import MotoFallback, moto_backend
+
+KIND = "log-stream"
+_READ_BYTES = 1 << 20
+_REPLAY_BYTES = 8 << 20
+OnLine = Callable[[str], None]
+
+
+@dataclass
+class _Followed:
+    group: str
+    stream: str
+    path: Path
+    on_line: OnLine | None = None
+    offset: int = 0
+    rest: bytes = b""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Telemetry:
+    """Follows the output files of jobs (``tick`` is called by the supervisor)."""
+
+    def __init__(self, table: JobTable, fallback: MotoFallback) -> None:
+        self._table = table
+        self._moto = fallback
+        self._followed: dict[tuple[str, str], _Followed] = {}
+        self._lock = threading.Lock()
+
+    def follow(self, group: str, stream: str, path: Path, on_line: OnLine | None = None) -> None:
+        """Send what is and will be in ``path`` to a stream; ``on_line`` sees every whole line once."""
+        with self._lock:
+            if (group, stream) in self._followed:
+                return
+            self._followed[group, stream] = _Followed(group, stream, path, on_line)
+        self._table.insert(
+            Job(KIND, f"{group}\n{stream}", "OPEN", {"group": group, "stream": stream, "path": str(path)})
+        )
+
+    def finish(self, group: str, stream: str) -> None:
+        """Send the rest and follow no longer."""
+        with self._lock:
+            followed = self._followed.pop((group, stream), None)
+        if followed:
+            self._pump(followed, last=True)
+
+    def put_metric(self, namespace: str, name: str, value: float, dimensions: dict[str, str]) -> None:
+        """One data point, now."""
+        datum = {
+            "MetricName": name,
+            "Value": value,
+            "Timestamp": datetime.now(UTC).replace(tzinfo=None),
+            "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()],
+        }
+        with self._moto.lock:
+            moto_backend("cloudwatch").put_metric_data(namespace, [datum])
+
+    def adopt(self) -> None:
+        """Fill the streams of jobs that ended before this process started."""
+        for row in self._table.list(KIND):
+            path = Path(row.request["path"])
+            if path.exists():
+                size = path.stat().st_size
+                followed = _Followed(row.request["group"], row.request["stream"], path)
+                followed.offset = max(0, size - _REPLAY_BYTES)
+                with self._lock:
+                    self._followed.setdefault((followed.group, followed.stream), followed)
+
+    def tick(self) -> None:
+        """Send what is new."""
+        with self._lock:
+            followed = list(self._followed.values())
+        for entry in followed:
+            self._pump(entry)
+
+    def stop(self) -> None:
+        """Nothing is kept open."""
+
+    def _pump(self, entry: _Followed, last: bool = False) -> None:
+        with entry.lock:
+            while True:
+                try:
+                    with entry.path.open("rb") as file:
+                        file.seek(entry.offset)
+                        data = file.read(_READ_BYTES)
+                except FileNotFoundError:
+                    data = b""
+                entry.offset += len(data)
+                *lines, entry.rest = (entry.rest + data).split(b"\n")
+                if last and not data and entry.rest:
+                    lines, entry.rest = [entry.rest], b""
+                if lines:
+                    self._send(entry, [line.decode("utf-8", "replace").rstrip("\r") for line in lines])
+                if not data:
+                    return
+
+    def _send(self, entry: _Followed, lines: list[str]) -> None:
+        now = int(time.time() * 1000)
+        events: list[dict[str, Any]] = [{"timestamp": now, "message": line or " "} for line in lines]
+        with self._moto.lock:
+            logs = moto_backend("logs")
+            if entry.group not in logs.groups:
+                logs.create_log_group(entry.group, {})
+            if entry.stream not in logs.groups[entry.group].streams:
+                logs.create_log_stream(entry.group, entry.stream)
+            logs.put_log_events(entry.group, entry.stream, events)
+        if entry.on_line:
+            for line in lines:
+                entry.on_line(line)

@@ -1,0 +1,1 @@
+"""SageMaker jobs that really run, and the Model Registry."""

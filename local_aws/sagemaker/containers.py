@@ -1,0 +1,140 @@
+"""The container side of SageMaker jobs: /opt/ml of every host, its configuration files, its process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local_aws.images import Image, ImageMap, container_environment
+from local_aws.jobs.processes import JobProcess, Spec
+from local_aws.jobs.supervisor import Supervisor
+from local_aws.jobs.table import Job, JobTable
+from local_aws.jobs.transfer import Transfer
+from local_aws.logs_metrics.telemetry import OnLine, Telemetry
+from local_aws.settings import Settings
+
+
+class JobFailed(Exception):  # noqa: N818 - how a job ends, with the reason that Describe shows
+    """The job ends as Failed with this reason."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What SageMaker jobs run in; shared by training and processing."""
+
+    settings: Settings
+    supervisor: Supervisor
+    telemetry: Telemetry
+    images: ImageMap
+    transfer: Transfer
+
+    @property
+    def table(self) -> JobTable:
+        return self.supervisor.table
+
+
+@dataclass(frozen=True)
+class Host:
+    """One instance of a job: ``algo-<n>`` with its own /opt/ml below ``folder``."""
+
+    name: str
+    folder: Path
+
+    @property
+    def ml(self) -> Path:
+        """What the job sees as /opt/ml."""
+        return self.folder / "ml"
+
+
+def hosts(world: World, job: Job, count: int) -> list[Host]:
+    """The hosts of a job, algo-1 first."""
+    base = world.settings.state / "sagemaker" / job.kind / job.name
+    return [Host(f"algo-{n + 1}", base / f"algo-{n + 1}") for n in range(count)]
+
+
+def fresh(folder: Path) -> Path:
+    """An empty folder: what an earlier attempt left is gone, as on a new instance."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a configuration file, folders included."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=2))
+
+
+def resource_config(all_hosts: list[Host], host: Host, instance_type: str) -> dict[str, Any]:
+    """resourceconfig.json as SageMaker writes it."""
+    names = [h.name for h in all_hosts]
+    return {
+        "current_host": host.name,
+        "current_instance_type": instance_type,
+        "current_group_name": "homogeneousCluster",
+        "hosts": names,
+        "instance_groups": [
+            {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": names}
+        ],
+        "network_interface_name": "lo",
+    }
+
+
+def resolve(world: World, uri: str, entrypoint: list[str], arguments: list[str]) -> tuple[Image, list[str]]:
+    """The image and the command line; JobFailed when nothing stands for the image or no command is named."""
+    image = world.images.find(uri)
+    if image is None:
+        raise JobFailed(
+            f"ClientError: Cannot pull image {uri}: no entry of local_aws/images.toml matches it"
+        )
+    argv = [*(entrypoint or image.command), *arguments]
+    if not argv:
+        raise JobFailed(f"ClientError: image {uri} has no command and the request has no ContainerEntrypoint")
+    return image, argv
+
+
+def start(
+    world: World, job: Job, host: Host, command: tuple[Image, list[str]], environment: dict[str, str]
+) -> JobProcess:
+    """Start the process of one host, with its /opt/ml to itself."""
+    image, argv = command
+    spec = Spec(
+        argv=argv,
+        environment=container_environment(image, world.settings, environment),
+        directory=str(host.ml),
+        marker=world.supervisor.job_marker(job.kind, job.name, job.generation, host.name),
+        mounts=[(str(host.ml), "/opt/ml")],
+        without_mounts={"NEXUS_ML_ROOT": str(host.ml)},
+    )
+    return JobProcess.start(spec, host.folder)
+
+
+def follow(
+    world: World, job: Job, group: str, all_hosts: list[Host], on_line: OnLine | None = None
+) -> None:
+    """Send the output of all hosts to CloudWatch Logs."""
+    for host in all_hosts:
+        world.telemetry.follow(group, stream_of(job, host), host.folder / "output.log", on_line)
+
+
+def finish_logs(world: World, job: Job, group: str, all_hosts: list[Host]) -> None:
+    """Send what is left of the output of all hosts."""
+    for host in all_hosts:
+        world.telemetry.finish(group, stream_of(job, host))
+
+
+def stream_of(job: Job, host: Host) -> str:
+    """The log stream of a host; its number is the job's creation time, as on AWS."""
+    return f"{job.name}/{host.name}-{int(job.created)}"
+
+
+def failure_file(all_hosts: list[Host]) -> str:
+    """What the algorithm wrote about its failure, at most 1024 characters."""
+    for host in all_hosts:
+        path = host.ml / "output" / "failure"
+        if path.is_file() and (text := path.read_text("utf-8", "replace").strip()):
+            return text[:1024]
+    return ""

@@ -1,0 +1,107 @@
+"""What SageMaker refuses, in its own words; and what its requests and answers have in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from local_aws.errors import AwsError
+from local_aws.jobs.table import Job
+from local_aws.settings import ACCOUNT, REGION
+
+_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+_MAX_METRICS = 40
+
+
+def invalid(message: str) -> AwsError:
+    """ValidationException."""
+    return AwsError("ValidationException", message)
+
+
+def missing(what: str, name: str) -> AwsError:
+    """How SageMaker says that a job is not there."""
+    return AwsError("ValidationException", f"Requested resource not found: {what} {name}.")
+
+
+def arn(kind: str, name: str) -> str:
+    """The ARN of a SageMaker resource."""
+    return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{name}"
+
+
+def check_name(field: str, name: str) -> None:
+    """Job names: 1 to 63 letters, digits and hyphens."""
+    if not _NAME.fullmatch(name):
+        raise invalid(
+            f"1 validation error detected: Value '{name}' at '{field}' failed to satisfy constraint: Member"
+            " must satisfy regular expression pattern: [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
+        )
+
+
+def check_training(request: dict[str, Any]) -> None:
+    """Refuse what CreateTrainingJob refuses."""
+    check_name("trainingJobName", request["TrainingJobName"])
+    algorithm = request.get("AlgorithmSpecification", {})
+    if not algorithm.get("TrainingImage"):
+        raise invalid("AlgorithmSpecification.TrainingImage is required (AlgorithmName is not known locally)")
+    if len(algorithm.get("MetricDefinitions", [])) > _MAX_METRICS:
+        raise invalid(f"at most {_MAX_METRICS} MetricDefinitions")
+    for metric in algorithm.get("MetricDefinitions", []):
+        try:
+            re.compile(metric["Regex"])
+        except re.error as error:
+            raise invalid(f"MetricDefinitions {metric['Name']}: {error}") from error
+    resources = request.get("ResourceConfig", {})
+    if int(resources.get("InstanceCount", 0)) < 1:
+        raise invalid("ResourceConfig.InstanceCount must be at least 1")
+    _check_stopping(request)
+    local_path = request.get("CheckpointConfig", {}).get("LocalPath", "/opt/ml/checkpoints")
+    if not local_path.startswith("/opt/ml/"):
+        raise invalid("CheckpointConfig.LocalPath: local_aws supports paths below /opt/ml")
+    for channel in request.get("InputDataConfig", []):
+        if "S3DataSource" not in channel.get("DataSource", {}):
+            raise invalid(f"channel {channel['ChannelName']}: local_aws supports S3DataSource only")
+        mode = channel.get("InputMode", algorithm.get("TrainingInputMode", "File"))
+        if mode == "Pipe":
+            raise invalid(f"channel {channel['ChannelName']}: local_aws does not support Pipe mode")
+
+
+def _check_stopping(request: dict[str, Any]) -> None:
+    stopping = request.get("StoppingCondition", {})
+    longest = stopping.get("MaxRuntimeInSeconds", 86400)
+    wait = stopping.get("MaxWaitTimeInSeconds")
+    for name, value in stopping.items():
+        # a templated number that stayed a string is refused by the real service too
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise AwsError("SerializationException", f"StoppingCondition.{name} must be a number")
+    if request.get("EnableManagedSpotTraining"):
+        if wait is None:
+            raise invalid("MaxWaitTimeInSeconds above MaxRuntimeInSeconds is required for managed spot training")
+        if wait < longest:
+            raise invalid(
+                f"Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to"
+                f" MaxRuntimeInSeconds ({wait} < {longest})"
+            )
+    elif wait is not None:
+        raise invalid("MaxWaitTimeInSeconds can only be set if EnableManagedSpotTraining is true")
+
+
+def listing(
+    jobs: Iterable[Job], request: dict[str, Any], status: Callable[[Job], str], summary: Callable[[Job], Any]
+) -> tuple[list[Any], str | None]:
+    """One page of a List call with SageMaker's usual filters; the token is an offset."""
+    chosen = [
+        job
+        for job in jobs
+        if request.get("NameContains", "").lower() in job.name.lower()
+        and request.get("StatusEquals", status(job)) == status(job)
+        and job.created >= float(request.get("CreationTimeAfter", 0))
+        and job.created <= float(request.get("CreationTimeBefore", 1e12))
+    ]
+    descending = request.get("SortOrder", "Descending") == "Descending"
+    by_name = request.get("SortBy") == "Name"
+    chosen.sort(key=lambda job: job.name if by_name else job.created, reverse=descending)
+    offset = int(request.get("NextToken") or 0)
+    size = int(request.get("MaxResults", 10))
+    page = [summary(job) for job in chosen[offset : offset + size]]
+    return page, (str(offset + size) if offset + size < len(chosen) else None)
