@@ -54,6 +54,21 @@ $(VENVS)/%/.ready: $$(LOCK_$$*)/requirements.lock infrastructure/setup/environme
 lock: $(VENVS)/tools/.ready ## Resolve every environment again and write its requirements.lock
 	@infrastructure/setup/lock.sh
 
+# ---- the system on this machine -------------------------------------------
+DATA ?=
+.PHONY: demo
+demo: setup ## Real text to a served model through the four DAGs (DATA=<folder of shards> for your own)
+	@exec $(VENVS)/local_aws/bin/python -m demo $(if $(DATA),--data "$(DATA)")
+
+.PHONY: up down status
+up: setup ## Start the local system and leave it running (Airflow in the browser)
+	@exec $(VENVS)/local_aws/bin/python -m local_stack up
+down: ## End the local system
+	@[ ! -x $(VENVS)/local_aws/bin/python ] || exec $(VENVS)/local_aws/bin/python -m local_stack down
+status: ## What of the local system runs
+	@[ -x $(VENVS)/local_aws/bin/python ] || { echo "not set up yet: make setup"; exit 1; }
+	exec $(VENVS)/local_aws/bin/python -m local_stack status
+
 # ---- checks and tests -----------------------------------------------------
 .PHONY: check
 check: setup ## Format, lint, types and import boundaries

@@ -69,6 +69,13 @@ class AirflowApi:
             return None
         return answer.raise_for_status().json()["value"]
 
+    def asset_extra(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """What the newest asset event of a run carries: URI and hash of a manifest."""
+        events = self._get("assets/events", source_dag_id=dag_id, source_run_id=run_id, order_by="-timestamp")
+        if not events["asset_events"]:
+            return {}
+        return {str(key): str(value) for key, value in events["asset_events"][0]["extra"].items()}
+
     def timings(self, dag_id: str, run_id: str) -> list[TaskTiming]:
         """Queued and running time of each task that ran, in the order of their start."""
         timings = []

@@ -76,7 +76,7 @@ class StackConfig:
                     f"port {port} is in use by another program",
                     where=variable,
                     expected="a free port on 127.0.0.1",
-                    remedy=f"stop that program (`make down` ends our own), or run with {variable}=<another port>",
+                    remedy=f"stop it (`make down` ends our own), or run with {variable}=<another port>",
                 )
 
 

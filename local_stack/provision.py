@@ -1,16 +1,118 @@
 """What an AWS account holds before the first DAG runs: buckets, registry group, cluster, load balancer, code.
 
-In production CloudFormation makes these; every call here is the same API on the local endpoint.
+In production CloudFormation makes these. Each step looks first and creates what is missing, so that a
+second `make up` on the same state changes nothing but the code.
 """
 
 from __future__ import annotations
 
+import subprocess
+import tomllib
+from typing import Any
+
+import boto3
+import tomli_w
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from include.settings.loading import load_settings
+from include.settings.model import Settings
+from local_stack.airflow import base_environment
 from local_stack.config import StackConfig
+from local_stack.processes import ProcessFailed
 
 
 def write_settings(config: StackConfig) -> None:
-    config.settings_file.write_text("")
+    """The dev settings with this system's ports, for every process of it."""
+    source = config.repository / "include" / "settings" / "dev.toml"
+    plain: dict[str, Any] = tomllib.loads(source.read_text())
+    plain["serving"]["listener_port"] = config.serving_port
+    plain["serving"]["endpoint_url"] = config.serving_url
+    config.settings_file.write_text(tomli_w.dumps(plain))
 
 
 def provision(config: StackConfig) -> None:
-    return
+    """Create what is missing and upload the code of this checkout."""
+    settings = load_settings(str(config.settings_file))
+    _buckets(config, settings)
+    _registry(config, settings)
+    _serving(config, settings)
+    upload_code(config, settings)
+
+
+def client(config: StackConfig, service: str) -> Any:
+    """A boto3 client of the local endpoint."""
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=config.aws_endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        config=Config(retries={"mode": "standard", "max_attempts": 5}),
+    )
+
+
+def upload_code(config: StackConfig, settings: Settings) -> None:
+    """Build what the jobs get (`make package`) and put it where the cluster looks for it."""
+    built = config.state / "package"
+    command = [str(config.python("airflow")), "-m", "infrastructure.packaging.build", "--output", str(built)]
+    environment = base_environment(config)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ProcessFailed("packaging the jobs failed", where=str(built), got=done.stderr[-2000:])
+    s3 = client(config, "s3")
+    files = [built / "spark_jobs.zip", built / "artifacts.json", *sorted((built / "jobs").glob("*.py"))]
+    for path in files:
+        key = settings.storage.artifacts_prefix + path.relative_to(built).as_posix()
+        s3.upload_file(str(path), settings.storage.processed_bucket, key)
+
+
+def _buckets(config: StackConfig, settings: Settings) -> None:
+    s3 = client(config, "s3")
+    existing = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+    storage = settings.storage
+    log_bucket = settings.emr.log_uri.removeprefix("s3://").partition("/")[0]
+    for bucket in sorted({storage.raw_bucket, storage.processed_bucket, storage.models_bucket, log_bucket}):
+        if bucket not in existing:
+            s3.create_bucket(Bucket=bucket)
+
+
+def _registry(config: StackConfig, settings: Settings) -> None:
+    sagemaker = client(config, "sagemaker")
+    group = settings.registry.package_group
+    try:
+        sagemaker.describe_model_package_group(ModelPackageGroupName=group)
+    except ClientError:
+        sagemaker.create_model_package_group(
+            ModelPackageGroupName=group, ModelPackageGroupDescription="Models that passed or await the gate"
+        )
+
+
+def _serving(config: StackConfig, settings: Settings) -> None:
+    serving = settings.serving
+    client(config, "ecs").create_cluster(clusterName=serving.cluster)
+    balancers = client(config, "elbv2")
+    known = balancers.describe_load_balancers()["LoadBalancers"]
+    if any(balancer["LoadBalancerName"] == serving.load_balancer for balancer in known):
+        return
+    group = balancers.create_target_group(
+        Name=serving.target_group,
+        Protocol="HTTP",
+        Port=serving.container_port,
+        VpcId="vpc-local",
+        TargetType="ip",
+        HealthCheckPath=serving.health_check_path,
+        HealthCheckIntervalSeconds=5,
+        HealthCheckTimeoutSeconds=2,
+        HealthyThresholdCount=2,
+        UnhealthyThresholdCount=2,
+    )["TargetGroups"][0]
+    balancer = balancers.create_load_balancer(
+        Name=serving.load_balancer, Subnets=list(serving.subnet_ids), Scheme="internal", Type="application"
+    )["LoadBalancers"][0]
+    balancers.create_listener(
+        LoadBalancerArn=balancer["LoadBalancerArn"],
+        Protocol="HTTP",
+        Port=serving.listener_port,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}],
+    )

@@ -91,7 +91,7 @@ class HeldOutRecipe:
 
 @dataclass(frozen=True)
 class TokenizerRecipe:
-    """A given ``tokenizer.json`` (``uri``), or a byte-level BPE of ``vocabulary_size`` trained on the corpus."""
+    """A given ``tokenizer.json`` (``uri``), or a byte-level BPE trained on the corpus."""
 
     uri: str = ""
     vocabulary_size: int = 8192

@@ -1,0 +1,173 @@
+"""``python -m demo [--data FOLDER]``: what `make demo` calls.
+
+Gathers real text, starts the local system, triggers corpus_refresh, and follows the assets through
+training, evaluation and deployment to a served model. Ends every process that it started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+
+from demo.airflow_api import AirflowApi
+from demo.follow import DAGS, FinishedRun, Follower, timings
+from demo.memory import MemoryWatch
+from demo.outcome import (
+    Store,
+    corpus_summary,
+    deployment_summary,
+    gate_summary,
+    run_of,
+    training_summary,
+)
+from demo.progress import Display, fail
+from demo.report import print_report
+from demo.shards import Shards, choose_shards, upload
+from demo.summary import Summary
+from include.contracts.errors import NexusError
+from include.contracts.manifests import DeploymentManifest
+from include.contracts.records import canonical_json
+from include.contracts.storage import S3Uri
+from local_stack.config import StackConfig
+from local_stack.provision import client
+from local_stack.stack import Announce, Stack
+
+PHASES = ("text", "start", *DAGS)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when the model is served, 1 with a readable error, 130 when interrupted."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument("--data", type=Path, help="a folder of shards instead of this machine's own text")
+    parser.add_argument("--interruptions", type=int, default=1, help="spot interruptions (default 1)")
+    arguments = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console()
+    try:
+        config = StackConfig.from_environment()
+        summary = Demo(config, console).run(arguments.data, arguments.interruptions)
+        output = config.repository / "build" / "demo"
+        (output / "summary.json").write_bytes(canonical_json(summary))
+        print_report(summary, config.airflow_url, console)
+    except KeyboardInterrupt:
+        fail("interrupted; everything that the demo started has been ended. `make demo` goes on from here.")
+        return 130
+    except (NexusError, httpx.HTTPError) as error:
+        fail(str(error))
+        return 1
+    return 0
+
+
+class Demo:
+    """One run of the demo on the local system."""
+
+    def __init__(self, config: StackConfig, console: Console) -> None:
+        self._config = config
+        self._stack = Stack(config)
+        self._console = console
+        self._store = Store(client(config, "s3"), client(config, "sagemaker"))
+
+    def run(self, data: Path | None, interruptions: int) -> Summary:
+        """From text to a served model; the phases are those of the progress display."""
+        started = time.monotonic()
+        with Display(PHASES, self._console) as display, MemoryWatch(self._pids) as memory:
+            display.begin("text", "gathering" if data is None else f"reading {data}")
+            shards = choose_shards(self._config, data)
+            display.end("text", str(shards))
+            display.begin("start")
+            with self._system(lambda text: display.note("start", text)):
+                display.end("start", f"Airflow on {self._config.airflow_url}")
+                summary = self._pipeline(display, shards, interruptions)
+        seconds = display.seconds() | {"total": round(time.monotonic() - started, 1)}
+        return replace(summary, seconds=seconds, peak_memory_bytes=memory.peak_bytes)
+
+    def _pipeline(self, display: Display, shards: Shards, interruptions: int) -> Summary:
+        upload(client(self._config, "s3"), shards)
+        policy = {"times": interruptions, "after_first_checkpoint": True}
+        control = f"{self._config.aws_endpoint}/_local/sagemaker/interrupt_policy"
+        httpx.post(control, json=policy).raise_for_status()
+        api = AirflowApi(self._config.airflow_url)
+        self._wait_for_dags(api)
+        follower = Follower(api, display, self._running_logs)
+        runs: dict[str, FinishedRun] = {}
+        extras: dict[str, dict[str, str]] = {}
+        since = datetime.now(UTC)
+        for phase, dag_id in DAGS.items():
+            display.begin(phase)
+            if phase == "corpus":
+                conf = {"source_uri": shards.source_uri, "continue_downstream": True}
+                run_id = api.trigger(dag_id, conf)
+            else:
+                run_id = follower.triggered_by_asset(phase, since)
+            runs[phase] = follower.finish(phase, run_id)
+            extras[phase] = api.asset_extra(dag_id, run_id)
+            display.end(phase, "done")
+        run = run_of(extras["training"]["manifest_uri"])
+        deployed = S3Uri.parse(
+            str(api.xcom(DAGS["deployment"], runs["deployment"].run_id, "record_deployment"))
+        )
+        reused = self._reused(api, runs["corpus"])
+        return Summary(
+            corpus=corpus_summary(self._store, extras["corpus"]["manifest_uri"], reused),
+            training=training_summary(self._store, run),
+            gate=gate_summary(self._store, run),
+            deployment=deployment_summary(self._store.read(DeploymentManifest, deployed)),
+            tasks=tuple(timings(api, list(runs.values()))),
+            seconds={},
+            peak_memory_bytes=0,
+        )
+
+    def _reused(self, api: AirflowApi, run: FinishedRun) -> bool:
+        """Whether the cluster was never started, because the corpus version existed."""
+        states = {task["task_id"]: task["state"] for task in api.task_instances(run.dag_id, run.run_id)}
+        return states.get("clean") == "skipped"
+
+    def _wait_for_dags(self, api: AirflowApi, limit_seconds: float = 60) -> None:
+        deadline = time.monotonic() + limit_seconds
+        while time.monotonic() < deadline:
+            if errors := api.import_errors():
+                raise NexusError("a DAG file cannot be parsed", where=errors[0])
+            if set(DAGS.values()) <= api.dag_ids():
+                return
+            time.sleep(0.5)
+        missing = ", ".join(sorted(set(DAGS.values()) - api.dag_ids()))
+        raise NexusError(f"Airflow did not find {missing} in {limit_seconds:.0f} s")
+
+    @contextmanager
+    def _system(self, announce: Announce) -> Iterator[None]:
+        """The local system: started and ended here, or used as it is when `make up` started it."""
+        mine = not all(self._stack.status().values())
+        try:
+            self._stack.up(announce)
+            yield
+        finally:
+            if mine:
+                self._stack.down(lambda _: None)
+
+    def _pids(self) -> list[int]:
+        return [os.getpid(), *(record.pid for record in self._stack.book.records())]
+
+    def _running_logs(self) -> Iterator[Path]:
+        """Output of jobs that wrote in the last minute."""
+        for log in (self._config.aws_root / ".jobs").glob("**/stdout*"):
+            if time.time() - log.stat().st_mtime < 60:
+                yield log
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Follow the four DAGs of one demo run, from the trigger to the deployment, through Airflow's API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from demo.airflow_api import TERMINAL_RUN_STATES, AirflowApi, TaskTiming
+from demo.progress import Display, last_progress
+from include.contracts.errors import NexusError
+
+#: In the order of the assets that join them.
+DAGS = {
+    "corpus": "corpus_refresh",
+    "training": "model_training",
+    "evaluation": "model_evaluation",
+    "deployment": "model_deployment",
+}
+_POLL_SECONDS = 1.0
+_ASSET_LIMIT_SECONDS = 90.0
+
+
+class RunFailed(NexusError):
+    """A DAG run of the demo did not succeed."""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """One successful DAG run."""
+
+    dag_id: str
+    run_id: str
+
+
+class Follower:
+    """Waits for runs and shows what they do; ``job_logs`` yields the output of jobs that run now."""
+
+    def __init__(self, api: AirflowApi, display: Display, job_logs: Callable[[], Iterator[Path]]) -> None:
+        self._api = api
+        self._display = display
+        self._job_logs = job_logs
+
+    def triggered_by_asset(self, phase: str, since: datetime) -> str:
+        """The id of the run that the asset of the phase before started."""
+        deadline = time.monotonic() + _ASSET_LIMIT_SECONDS
+        while time.monotonic() < deadline:
+            runs = self._api.runs_since(DAGS[phase], since)
+            if runs:
+                return str(runs[-1]["dag_run_id"])
+            time.sleep(_POLL_SECONDS / 2)
+        raise RunFailed(
+            "no run was started by the asset of the DAG before it",
+            where=DAGS[phase],
+            expected=f"a run within {_ASSET_LIMIT_SECONDS:.0f} s",
+            remedy="look at Assets in the Airflow UI (`make up`)",
+        )
+
+    def finish(self, phase: str, run_id: str) -> FinishedRun:
+        """Wait until the run is over; RunFailed names the tasks that failed."""
+        dag_id = DAGS[phase]
+        while (state := self._api.run_state(dag_id, run_id)) not in TERMINAL_RUN_STATES:
+            self._display.note(phase, self._describe(dag_id, run_id))
+            time.sleep(_POLL_SECONDS)
+        if state == "failed":
+            failed = [
+                f"{task['task_id']} (try {task['try_number']})"
+                for task in self._api.task_instances(dag_id, run_id)
+                if task["state"] == "failed"
+            ]
+            raise RunFailed(
+                f"failed at {', '.join(failed) or 'no task'}",
+                where=f"{dag_id} {run_id}",
+                remedy="`make up` shows the run in the Airflow UI; the task's log has the reason",
+            )
+        return FinishedRun(dag_id, run_id)
+
+    def _describe(self, dag_id: str, run_id: str) -> str:
+        tasks = self._api.task_instances(dag_id, run_id)
+        done = sum(task["state"] in ("success", "skipped") for task in tasks)
+        active = [task["task_id"] for task in tasks if task["state"] in ("running", "deferred", "restarting")]
+        text = f"task {done} / {len(tasks)}  {', '.join(active)}"
+        progress = [str(found) for log in self._job_logs() if (found := last_progress(log))]
+        return f"{text}  {'; '.join(progress)}".rstrip()
+
+
+def timings(api: AirflowApi, runs: list[FinishedRun]) -> list[TaskTiming]:
+    """Queued and running time of every task of these runs."""
+    return [timing for run in runs for timing in api.timings(run.dag_id, run.run_id)]

@@ -1,0 +1,106 @@
+"""What the runs of a demo left in S3, the registry and the load balancer, as the summary's parts."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import httpx
+
+from demo.summary import CorpusSummary, DeploymentSummary, GateSummary, TrainingSummary
+from include.contracts.errors import NexusError
+from include.contracts.evaluation import EvaluationReport, Verdict
+from include.contracts.manifests import CorpusManifest, DeploymentManifest, TrainingReport
+from include.contracts.records import parse_json
+from include.contracts.storage import RunPlace, S3Uri
+
+T = TypeVar("T")
+
+SAMPLE_PROMPT = "def main("
+_SAMPLE_TOKENS = 48
+
+
+class Store:
+    """Reads contracts from S3 and jobs from SageMaker."""
+
+    def __init__(self, s3: Any, sagemaker: Any) -> None:
+        self._s3 = s3
+        self._sagemaker = sagemaker
+
+    def read(self, kind: type[T], uri: S3Uri) -> T:
+        """The record at ``uri``."""
+        body = self._s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()
+        return parse_json(kind, body, where=str(uri))
+
+    def newest(self, prefix: S3Uri, name: str) -> S3Uri:
+        """The youngest object called ``name`` below ``prefix``."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key)
+        found = [
+            entry for page in pages for entry in page.get("Contents", []) if entry["Key"].endswith(f"/{name}")
+        ]
+        if not found:
+            raise NexusError(f"no {name} was written", where=str(prefix))
+        return S3Uri(prefix.bucket, max(found, key=lambda entry: entry["LastModified"])["Key"])
+
+    def newest_training_job(self) -> dict[str, Any]:
+        """DescribeTrainingJob of the job that was created last."""
+        listed = self._sagemaker.list_training_jobs(
+            SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+        )
+        name = listed["TrainingJobSummaries"][0]["TrainingJobName"]
+        described: dict[str, Any] = self._sagemaker.describe_training_job(TrainingJobName=name)
+        return described
+
+
+def corpus_summary(store: Store, manifest_uri: str, reused: bool) -> CorpusSummary:
+    """The funnel, from the corpus manifest."""
+    manifest = store.read(CorpusManifest, S3Uri.parse(manifest_uri))
+    return CorpusSummary(
+        version=manifest.version,
+        reused=reused,
+        documents_in=manifest.documents_in,
+        documents_kept=manifest.documents_kept,
+        documents_held_out=manifest.documents_held_out,
+        dropped=manifest.dropped,
+        tokens=manifest.tokens,
+    )
+
+
+def training_summary(store: Store, run: RunPlace) -> TrainingSummary:
+    """Losses from the trainer's report; interruptions and seconds from the training job."""
+    report = store.read(TrainingReport, run.training_report)
+    job = store.newest_training_job()
+    interruptions = sum(step["Status"] == "Interrupted" for step in job["SecondaryStatusTransitions"])
+    return TrainingSummary(
+        steps=report.steps,
+        interruptions=interruptions,
+        resumed_at_step=report.resumed_at_steps[-1] if report.resumed_at_steps else None,
+        loss_first=report.loss_first,
+        loss_last=report.loss_last,
+        billable_seconds=job["BillableTimeInSeconds"],
+        total_seconds=round((job["TrainingEndTime"] - job["CreationTime"]).total_seconds()),
+    )
+
+
+def gate_summary(store: Store, run: RunPlace) -> GateSummary:
+    """Verdict and reasons of the run's newest evaluation."""
+    verdict = store.read(Verdict, store.newest(run.evaluations, "verdict.json"))
+    report = store.read(EvaluationReport, store.newest(run.evaluations, "report.json"))
+    champion = f"champion {report.baseline.name}" if report.baseline_is_champion else report.baseline.name
+    return GateSummary(verdict.outcome.value, champion, tuple(reason.text for reason in verdict.reasons))
+
+
+def deployment_summary(manifest: DeploymentManifest) -> DeploymentSummary:
+    """Ask the served model for a completion, through the load balancer."""
+    body = {"prompt": SAMPLE_PROMPT, "max_tokens": _SAMPLE_TOKENS, "temperature": 0}
+    with httpx.Client(base_url=manifest.endpoint, timeout=60) as http:
+        model = http.get("/v1/models").raise_for_status().json()["data"][0]["id"]
+        answer = http.post("/v1/completions", json=body | {"model": model}).raise_for_status().json()
+    return DeploymentSummary(
+        manifest.endpoint, manifest.revision, SAMPLE_PROMPT, str(answer["choices"][0]["text"])
+    )
+
+
+def run_of(model_manifest_uri: str) -> RunPlace:
+    """The run whose model this manifest describes: ``…/runs/<run>/model/manifest.json``."""
+    uri = S3Uri.parse(model_manifest_uri)
+    return RunPlace(S3Uri(uri.bucket, uri.key.rsplit("/", 2)[0] + "/"))

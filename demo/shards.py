@@ -1,0 +1,80 @@
+"""The shards that a demo starts from: gathered here, or a folder of the user's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demo.gather import gather
+from include.contracts.errors import InputError
+from include.contracts.records import content_hash
+from include.contracts.storage import S3Uri
+from include.settings.loading import load_settings
+from local_stack.airflow import base_environment
+from local_stack.config import StackConfig
+
+_SHOWN_LEFT_OUT = 5
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Local files and the prefix that they go to; ``left_out`` maps a file to the reason."""
+
+    files: tuple[Path, ...]
+    folder: Path
+    source_uri: str
+    left_out: dict[str, str]
+
+    def __str__(self) -> str:
+        size = sum(path.stat().st_size for path in self.files)
+        text = f"{len(self.files)} shards, {size / 2**20:.1f} MiB compressed"
+        if self.left_out:
+            shown = list(self.left_out.items())[:_SHOWN_LEFT_OUT]
+            more = len(self.left_out) - len(shown)
+            text += "; left out: " + "; ".join(f"{name} ({reason})" for name, reason in shown)
+            text += f"; and {more} more" if more else ""
+        return text
+
+
+def choose_shards(config: StackConfig, data: Path | None) -> Shards:
+    """The shards of ``data``, or this machine's own text when it is None."""
+    bucket = load_settings("dev").storage.raw_bucket
+    if data is None:
+        folder = config.repository / "build" / "demo" / "raw"
+        gathered = gather(config.repository / ".venvs", folder)
+        return Shards(tuple(s.path for s in gathered), folder, f"s3://{bucket}/machine-text/", {})
+    folder = data.expanduser().resolve()
+    if not folder.is_dir():
+        raise InputError("no such folder", where=str(data), remedy="make demo DATA=<folder of shards>")
+    accepted, left_out = _inspect(config, folder)
+    if not accepted:
+        reasons = "; ".join(f"{name} ({reason})" for name, reason in list(left_out.items())[:_SHOWN_LEFT_OUT])
+        raise InputError("holds no shard", where=str(folder), got=reasons or "an empty folder")
+    # a folder keeps its prefix between runs: the corpus version then depends on the shards alone
+    prefix = f"data-{content_hash(str(folder).encode())[:12]}"
+    files = tuple(folder / name for name in accepted)
+    return Shards(files, folder, f"s3://{bucket}/{prefix}/", left_out)
+
+
+def upload(s3: Any, shards: Shards) -> None:
+    """Make the prefix hold exactly these shards."""
+    target = S3Uri.parse(shards.source_uri)
+    names = {target.key + path.relative_to(shards.folder).as_posix(): path for path in shards.files}
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=target.bucket, Prefix=target.key)
+    for entry in (entry for page in pages for entry in page.get("Contents", [])):
+        if entry["Key"] not in names:
+            s3.delete_object(Bucket=target.bucket, Key=entry["Key"])
+    for key, path in names.items():
+        s3.upload_file(str(path), target.bucket, key)
+
+
+def _inspect(config: StackConfig, folder: Path) -> tuple[list[str], dict[str, str]]:
+    command = [str(config.python("spark")), "-m", "spark_jobs.inputs", str(folder)]
+    done = subprocess.run(command, env=base_environment(config), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError("cannot be read", where=str(folder), got=done.stderr.strip()[-500:])
+    plain = json.loads(done.stdout)
+    return list(plain["accepted"]), dict(plain["left_out"])
