@@ -30,4 +30,4 @@ def client(service: str) -> Any:
 @lru_cache(maxsize=32)
 def _client(service: str, endpoint: str | None, region: str | None, process: int) -> Any:
     # a client must not cross a fork: its connections would be shared, hence the process in the key
-    return boto3.client(service, endpoint_url=endpoint, region_name=region, config=_CONFIG)  # type: ignore[call-overload]
+    return boto3.client(service, endpoint_url=endpoint, region_name=region, config=_CONFIG)

@@ -15,8 +15,9 @@ from include.recipes.corpus import CorpusRecipe
 
 #: Endings of shards that the readers know: plain, gzip and zstandard JSON lines, and parquet.
 SHARD_SUFFIXES = (
-    ".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".json.zst", ".ndjson", ".ndjson.gz", ".parquet",
-)  # fmt: skip
+    *(f".{form}{packing}" for form in ("jsonl", "ndjson", "json") for packing in ("", ".gz", ".zst")),
+    ".parquet",
+)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,11 @@ from include.settings import Settings
 
 
 def processing_job(
-    settings: Settings, image: str, module: str, arguments: Sequence[str], environment: dict[str, str] | None = None
+    settings: Settings,
+    image: str,
+    module: str,
+    arguments: Sequence[str],
+    environment: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Everything but ProcessingJobName. The module reads and writes S3 itself: no inputs, no outputs."""
     processing = settings.processing

@@ -89,7 +89,9 @@ class ModelRegistry:
             request["ModelApprovalStatus"] = status
         for page in self._sagemaker.get_paginator("list_model_packages").paginate(**request):
             for summary in page["ModelPackageSummaryList"]:
-                described = self._sagemaker.describe_model_package(ModelPackageName=summary["ModelPackageArn"])
+                described = self._sagemaker.describe_model_package(
+                    ModelPackageName=summary["ModelPackageArn"]
+                )
                 metadata = described.get("CustomerMetadataProperties", {})
                 if "manifest_uri" in metadata:
                     manifest = ParentRef(metadata["manifest_uri"], metadata.get("manifest_sha256", ""))

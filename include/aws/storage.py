@@ -119,7 +119,7 @@ def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _readable(error: ClientError, uri: S3Uri) -> Exception:
+def _readable(error: ClientError, uri: S3Uri) -> InputError | ClientError:
     code = _code(error)
     if code == "NoSuchBucket":
         remedy = "create it, or correct storage in the settings"

@@ -1,0 +1,1 @@
+"""Buttons on tasks: where the job, its log and the service are in the AWS console."""

@@ -1,0 +1,71 @@
+"""Links to the AWS console. The operator stores each URL as an XCom; the link only reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperatorLink
+from airflow.sdk.execution_time.xcom import XCom
+
+from include.aws.jobs import JobKind
+
+_LOG_GROUPS = {
+    JobKind.TRAINING: "/aws/sagemaker/TrainingJobs",
+    JobKind.PROCESSING: "/aws/sagemaker/ProcessingJobs",
+}
+
+
+class _StoredLink(BaseOperatorLink):
+    """A link whose URL the operator pushed under ``stored_key``."""
+
+    stored_key = ""
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The stored URL; empty before the operator knows it."""
+        return str(XCom.get_value(key=self.stored_key, ti_key=ti_key) or "")
+
+
+class JobLink(_StoredLink):
+    """The job itself."""
+
+    name = "AWS job"
+    stored_key = "job_url"
+
+
+class JobLogsLink(_StoredLink):
+    """The log of the job."""
+
+    name = "Job log"
+    stored_key = "job_log_url"
+
+
+class EcsServiceLink(_StoredLink):
+    """The deployments of the service."""
+
+    name = "ECS service"
+    stored_key = "service_url"
+
+
+def job_url(kind: JobKind, region: str, name: str, scope: str) -> str:
+    """Console page of a job."""
+    if kind is JobKind.EMR_STEP:
+        return f"https://{region}.console.aws.amazon.com/emr/home?region={region}#/clusterDetails/{scope}"
+    page = "jobs" if kind is JobKind.TRAINING else "processing-jobs"
+    return f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/{page}/{name}"
+
+
+def job_log_url(kind: JobKind, region: str, name: str, log_uri: str) -> str:
+    """Console page of a job's log: a CloudWatch stream prefix, or the prefix in S3 for EMR."""
+    console = f"https://{region}.console.aws.amazon.com"
+    if kind is JobKind.EMR_STEP:
+        bucket, _, prefix = log_uri.removeprefix("s3://").partition("/")
+        return f"{console}/s3/buckets/{bucket}?prefix={quote(prefix)}"
+    group = quote(_LOG_GROUPS[kind], safe="").replace("%", "$25")
+    streams = f"$3FlogStreamNameFilter$3D{name}"
+    return f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}{streams}"
+
+
+def service_url(region: str, cluster: str, service: str) -> str:
+    """Console page of a service's deployments."""
+    return f"https://{region}.console.aws.amazon.com/ecs/v2/clusters/{cluster}/services/{service}/deployments"

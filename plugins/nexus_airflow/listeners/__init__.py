@@ -1,0 +1,1 @@
+"""Listeners: what must happen whichever process changes a task's state."""

@@ -1,0 +1,83 @@
+"""Stop the jobs of a task that a user or Airflow ended while neither worker nor trigger had it.
+
+Mark-failed in the UI runs in the API server: a task between its trigger and its worker has no on_kill
+to call. A task whose worker died for the last time is failed by the scheduler. Both end here.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow.listeners import hookimpl
+
+from include.aws.jobs import JobKind, JobState, jobs_of
+from include.contracts.job_names import job_name
+
+log = logging.getLogger(__name__)
+
+#: Operators whose jobs are found by name alone. Steps end with their cluster, by the teardown.
+KINDS = {
+    "SageMakerSpotTrainingOperator": JobKind.TRAINING,
+    "SageMakerProcessingOperator": JobKind.PROCESSING,
+}
+
+
+@hookimpl
+def on_task_instance_failed(previous_state: Any, task_instance: Any, error: Any) -> None:
+    """A task is failed for good: its job must not run on. A coming retry re-attaches instead."""
+    if _state(task_instance) != "up_for_retry":
+        stop_jobs(task_instance)
+
+
+@hookimpl
+def on_task_instance_success(previous_state: Any, task_instance: Any) -> None:
+    """Marked as success by hand (no previous state): what runs is not wanted any more."""
+    if previous_state is None:
+        stop_jobs(task_instance)
+
+
+@hookimpl
+def on_task_instance_skipped(previous_state: Any, task_instance: Any) -> None:
+    """Marked as skipped by hand."""
+    if previous_state is None:
+        stop_jobs(task_instance)
+
+
+@hookimpl
+def on_dag_run_failed(dag_run: Any, msg: str) -> None:
+    """After everything is committed: a second look closes the gap between mark-failed and submission."""
+    for task_instance in dag_run.get_task_instances():
+        if _state(task_instance) in ("failed", "skipped", "upstream_failed"):
+            stop_jobs(task_instance)
+
+
+def stop_jobs(task_instance: Any) -> None:
+    """Stop what runs of this task, in any generation; generations are contiguous from 1."""
+    kind = KINDS.get(_operator(task_instance))
+    if kind is None:
+        return
+    jobs = jobs_of(kind)
+    task_id, index = task_instance.task_id, task_instance.map_index
+    task_id = task_id if index in (None, -1) else f"{task_id}-{index}"
+    generation = 1
+    while True:
+        name = job_name(task_instance.dag_id, task_instance.run_id, task_id, generation)
+        state = jobs.describe(name).state
+        if state is JobState.ABSENT:
+            return
+        if state is JobState.ACTIVE:
+            log.warning("stopping job %s: its task was ended", name)
+            jobs.stop(name)
+        generation += 1
+
+
+def _operator(task_instance: Any) -> str:
+    """Class name of the operator: a column in the database, an attribute of the task on a worker."""
+    stored = getattr(task_instance, "operator", None)
+    return str(stored or getattr(getattr(task_instance, "task", None), "task_type", ""))
+
+
+def _state(task_instance: Any) -> str:
+    state = task_instance.state
+    return str(getattr(state, "value", state))

@@ -1,0 +1,1 @@
+"""Operators submit; triggers wait; gates decide."""

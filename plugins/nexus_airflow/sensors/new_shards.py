@@ -1,0 +1,54 @@
+"""Wait until raw shards lie in S3 that the latest corpus was not made from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import BaseSensorOperator, Context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.aws.corpus import find_new_shards
+from include.contracts.storage import S3Uri
+from include.settings import load_settings
+from nexus_airflow.triggers.new_shards import NewShardsTrigger
+
+
+class S3NewShardsSensor(BaseSensorOperator):
+    """Deferrable. Skips what follows when nothing new came within ``timeout``.
+
+    :param source_uri: prefix of the raw shards (templated)
+    :param wait: False passes at once and only counts, for a run started by hand (templated)
+    """
+
+    template_fields: Sequence[str] = ("source_uri", "wait")
+    ui_color = "#e3f7d5"
+
+    def __init__(self, *, source_uri: Any, wait: Any = True, **kwargs: Any) -> None:
+        kwargs.setdefault("timeout", timedelta(days=1).total_seconds())
+        super().__init__(**kwargs)
+        self.source_uri = source_uri
+        self.wait = wait
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """How many shards are new; defers until there is one."""
+        source = S3Uri.parse(self.source_uri)
+        count, names = find_new_shards(source, load_settings())
+        self.log.info("%s new shards under %s: %s", count, source, ", ".join(names))
+        if count or not _is_true(self.wait):
+            return {"new_shards": count, "examples": names}
+        deadline = time.time() + self.timeout
+        trigger = NewShardsTrigger(self.source_uri, self.poke_interval, deadline)
+        return self.defer(trigger=trigger, method_name="finish")
+
+    def finish(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """The trigger's count, or a skip when the time is up."""
+        if not event["new_shards"]:
+            raise AirflowSkipException(f"no new shards under {self.source_uri} within {self.timeout} s")
+        return event
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).strip().lower() in ("true", "1", "yes")

@@ -1,0 +1,1 @@
+"""Waiting, as arguments: triggers hold no state and import nothing from dags/."""

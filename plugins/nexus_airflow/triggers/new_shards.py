@@ -1,0 +1,51 @@
+"""Wait for raw shards that the latest corpus was not made from."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from botocore.exceptions import BotoCoreError, ClientError
+
+from include.aws.corpus import find_new_shards
+from include.contracts.storage import S3Uri
+from include.settings import load_settings
+
+
+class NewShardsTrigger(BaseTrigger):
+    """Fires once: ``{"new_shards": n, "examples": […]}``; n is 0 when ``deadline`` (epoch seconds) passes."""
+
+    def __init__(self, source_uri: str, poll_interval_seconds: float, deadline: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.source_uri = source_uri
+        self.poll_interval_seconds = poll_interval_seconds
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments: all there is to this trigger."""
+        return (
+            "nexus_airflow.triggers.new_shards.NewShardsTrigger",
+            {
+                "source_uri": self.source_uri,
+                "poll_interval_seconds": self.poll_interval_seconds,
+                "deadline": self.deadline,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """List and compare until something is new or the time is up."""
+        source = S3Uri.parse(self.source_uri)
+        while True:
+            count, names = 0, list[str]()
+            try:
+                count, names = await asyncio.to_thread(find_new_shards, source, load_settings())
+            except (ClientError, BotoCoreError) as error:
+                self.log.warning("listing %s failed: %s", source, error)
+            if count or time.time() > self.deadline:
+                event = {"new_shards": count, "examples": names}
+                yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+                return
+            await asyncio.sleep(self.poll_interval_seconds)

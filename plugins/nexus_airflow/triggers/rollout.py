@@ -1,0 +1,75 @@
+"""Wait for one deployment of an ECS service; roll it back when a user ends the task."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from botocore.exceptions import BotoCoreError, ClientError
+
+from include.aws.rollouts import Rollouts, RolloutState
+
+MAX_FAILED_LOOKS = 20
+
+
+class RolloutTrigger(BaseTrigger):
+    """Fires once: ``{"state": …, "reason": …}``; ``timeout`` when ``deadline`` (epoch seconds) passes."""
+
+    def __init__(
+        self, cluster: str, service: str, deployment_arn: str, poll_interval_seconds: float, deadline: float
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.cluster = cluster
+        self.service = service
+        self.deployment_arn = deployment_arn
+        self.poll_interval_seconds = poll_interval_seconds
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments: all there is to this trigger."""
+        return (
+            "nexus_airflow.triggers.rollout.RolloutTrigger",
+            {
+                "cluster": self.cluster,
+                "service": self.service,
+                "deployment_arn": self.deployment_arn,
+                "poll_interval_seconds": self.poll_interval_seconds,
+                "deadline": self.deadline,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look until the deployment is over or out of time."""
+        failed_looks = 0
+        while True:
+            try:
+                view = await asyncio.to_thread(self._rollouts().look, self.deployment_arn)
+            except (ClientError, BotoCoreError) as error:
+                failed_looks += 1
+                self.log.warning("look %s at %s failed: %s", failed_looks, self.deployment_arn, error)
+                if failed_looks >= MAX_FAILED_LOOKS:
+                    yield _event("unknown", f"{failed_looks} looks failed: {error}")
+                    return
+            else:
+                failed_looks = 0
+                if view.state is not RolloutState.ACTIVE:
+                    yield _event(view.state.value, view.reason)
+                    return
+            if time.time() > self.deadline:
+                yield _event("timeout", "")
+                return
+            await asyncio.sleep(self.poll_interval_seconds)
+
+    async def on_kill(self) -> None:
+        """Mark-failed and clear take the new revision back."""
+        await asyncio.to_thread(self._rollouts().stop, self.deployment_arn)
+
+    def _rollouts(self) -> Rollouts:
+        return Rollouts(self.cluster, self.service)
+
+
+def _event(state: str, reason: str) -> TriggerEvent:
+    return TriggerEvent({"state": state, "reason": reason})  # type: ignore[no-untyped-call]
