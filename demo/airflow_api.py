@@ -48,7 +48,7 @@ class AirflowApi:
 
     def runs_since(self, dag_id: str, since: datetime) -> list[dict[str, Any]]:
         """Runs that were queued at or after ``since``, the oldest first."""
-        page = self._get(f"dags/{dag_id}/dagRuns", order_by="-id", limit=20)["dag_runs"]
+        page = self._get(f"dags/{dag_id}/dagRuns", order_by="-id", limit=100)["dag_runs"]
         return [run for run in reversed(page) if datetime.fromisoformat(run["queued_at"]) >= since]
 
     def run_state(self, dag_id: str, run_id: str) -> str:

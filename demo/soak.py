@@ -1,0 +1,104 @@
+"""``python -m demo.soak [--minutes 30]``: the four DAGs over and over on the running local system.
+
+Start it with `make up` first. Prints a line per finished run and, at the end, one JSON line: runs by
+state, task instances that never reached a terminal state, and lines of the logs that tell of a locked
+database. Exit code 0 when every run succeeded, no task is lost and no log tells of a lock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from demo.airflow_api import TERMINAL_RUN_STATES, AirflowApi
+from demo.follow import DAGS
+from demo.shards import choose_shards
+from local_stack.config import StackConfig
+
+_TERMINAL_TASK_STATES = {"success", "failed", "skipped", "upstream_failed", "removed"}
+_LOCK_MESSAGES = ("database is locked", "OperationalError")
+_DRAIN_LIMIT_SECONDS = 600
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when nothing was lost or locked."""
+    parser = argparse.ArgumentParser(prog="demo.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--every-seconds", type=float, default=60, help="a new corpus_refresh this often")
+    arguments = parser.parse_args(argv)
+    config = StackConfig.from_environment()
+    api = AirflowApi(config.airflow_url)
+    source_uri = choose_shards(config, None).source_uri
+    since, started = datetime.now(UTC), time.monotonic()
+    reported: set[tuple[str, str]] = set()
+    next_trigger = started
+    while (now := time.monotonic()) < started + arguments.minutes * 60:
+        if now >= next_trigger:
+            api.trigger(DAGS["corpus"], {"source_uri": source_uri, "continue_downstream": True})
+            next_trigger += arguments.every_seconds
+        _report_finished(api, since, started, reported)
+        time.sleep(2)
+    drained = _drain(api, since, started, reported)
+    result = _result(api, since, config.logs) | {"minutes": arguments.minutes, "drained": drained}
+    print(json.dumps(result))
+    healthy = set(result["runs"]) == {"success"} and not result["lost_tasks"] and not result["locks"]
+    return 0 if healthy and drained else 1
+
+
+def _runs(api: AirflowApi, since: datetime) -> list[tuple[str, str, str]]:
+    return [
+        (dag_id, str(run["dag_run_id"]), str(run["state"]))
+        for dag_id in DAGS.values()
+        for run in api.runs_since(dag_id, since)
+    ]
+
+
+def _report_finished(
+    api: AirflowApi, since: datetime, started: float, reported: set[tuple[str, str]]
+) -> None:
+    for dag_id, run_id, state in _runs(api, since):
+        if state in TERMINAL_RUN_STATES and (dag_id, run_id) not in reported:
+            reported.add((dag_id, run_id))
+            print(f"{time.monotonic() - started:6.0f} s  {dag_id:18} {state:8} {run_id}", flush=True)
+
+
+def _drain(api: AirflowApi, since: datetime, started: float, reported: set[tuple[str, str]]) -> bool:
+    """Wait until no run is open and no asset starts another."""
+    deadline = time.monotonic() + _DRAIN_LIMIT_SECONDS
+    quiet_since = time.monotonic()
+    while time.monotonic() < deadline:
+        _report_finished(api, since, started, reported)
+        if any(state not in TERMINAL_RUN_STATES for _, _, state in _runs(api, since)):
+            quiet_since = time.monotonic()
+        elif time.monotonic() - quiet_since > 15:
+            return True
+        time.sleep(2)
+    return False
+
+
+def _result(api: AirflowApi, since: datetime, logs: Path) -> dict[str, object]:
+    runs = _runs(api, since)
+    tasks = [task for dag_id, run_id, _ in runs for task in api.task_instances(dag_id, run_id)]
+    lost = [
+        f"{t['dag_id']}.{t['task_id']} {t['state']}" for t in tasks if t["state"] not in _TERMINAL_TASK_STATES
+    ]
+    locks = sum(
+        any(message in line for message in _LOCK_MESSAGES)
+        for log in logs.glob("*.log")
+        for line in log.read_text(errors="replace").splitlines()
+    )
+    return {
+        "runs": dict(Counter(state for _, _, state in runs)),
+        "tasks": len(tasks),
+        "lost_tasks": lost,
+        "locks": locks,
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
