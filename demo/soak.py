@@ -44,9 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _report_finished(api, since, started, reported)
         time.sleep(2)
     drained = _drain(api, since, started, reported)
-    result = _result(api, since, config.logs) | {"minutes": arguments.minutes, "drained": drained}
-    print(json.dumps(result))
-    healthy = set(result["runs"]) == {"success"} and not result["lost_tasks"] and not result["locks"]
+    states = Counter(state for _, _, state in _runs(api, since))
+    tasks = _tasks(api, since)
+    lost = [task for task, state in tasks if state not in _TERMINAL_TASK_STATES]
+    locks = _lock_messages(config.logs)
+    figures = {"runs": dict(states), "tasks": len(tasks), "lost_tasks": lost, "locks": locks}
+    print(json.dumps(figures | {"minutes": arguments.minutes, "drained": drained}))
+    healthy = set(states) == {"success"} and not lost and not locks
     return 0 if healthy and drained else 1
 
 
@@ -81,23 +85,20 @@ def _drain(api: AirflowApi, since: datetime, started: float, reported: set[tuple
     return False
 
 
-def _result(api: AirflowApi, since: datetime, logs: Path) -> dict[str, object]:
-    runs = _runs(api, since)
-    tasks = [task for dag_id, run_id, _ in runs for task in api.task_instances(dag_id, run_id)]
-    lost = [
-        f"{t['dag_id']}.{t['task_id']} {t['state']}" for t in tasks if t["state"] not in _TERMINAL_TASK_STATES
+def _tasks(api: AirflowApi, since: datetime) -> list[tuple[str, str]]:
+    return [
+        (f"{task['dag_id']}.{task['task_id']}", str(task["state"]))
+        for dag_id, run_id, _ in _runs(api, since)
+        for task in api.task_instances(dag_id, run_id)
     ]
-    locks = sum(
+
+
+def _lock_messages(logs: Path) -> int:
+    return sum(
         any(message in line for message in _LOCK_MESSAGES)
         for log in logs.glob("*.log")
         for line in log.read_text(errors="replace").splitlines()
     )
-    return {
-        "runs": dict(Counter(state for _, _, state in runs)),
-        "tasks": len(tasks),
-        "lost_tasks": lost,
-        "locks": locks,
-    }
 
 
 if __name__ == "__main__":
