@@ -1,0 +1,1 @@
+"""The export job: a candidate in the serving engine's format."""
