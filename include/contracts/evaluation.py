@@ -35,12 +35,18 @@ class ModelScores:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Candidate and baseline (the champion if there is one) on the same held-out documents."""
+    """Candidate and baseline (the champion if there is one) on the same held-out documents.
+
+    ``document_ids`` and ``document_tokens`` (tokens of the candidate's tokenizer) are per subset, in the
+    order of ``SubsetScore.document_losses``. Differences of losses are per candidate token: a document's
+    nats are those of its text, so a baseline with another tokenizer compares all the same.
+    """
 
     candidate: ModelScores
     baseline: ModelScores
     baseline_is_champion: bool
     document_ids: dict[str, tuple[str, ...]]
+    document_tokens: dict[str, tuple[int, ...]]
     model: ParentRef
     corpus: ParentRef
     seconds: float

@@ -1,0 +1,153 @@
+"""The gate passes what is shown to be good, fails what is shown to be bad, and says when it cannot tell."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include.contracts.errors import ContractError
+from include.contracts.evaluation import EvaluationReport, ModelScores, Outcome, SubsetScore
+from include.contracts.manifests import ParentRef
+from include.gates.judge import judge
+from include.gates.paired import holm, paired_difference
+from include.recipes.gate import GateRecipe
+
+RECIPE = GateRecipe(name="test")
+
+
+def scores(name, losses, tokens):
+    subsets = {}
+    for subset, values in losses.items():
+        count = sum(tokens[subset])
+        mean = math.fsum(values) / count
+        perplexity = math.exp(min(mean, 50))
+        subsets[subset] = SubsetScore(len(values), count, count * 4, mean, perplexity, mean, tuple(values))
+    return ModelScores(name, subsets)
+
+
+def report(candidate, baseline, *, champion=True, tokens=None):
+    tokens = tokens or {subset: [100] * len(values) for subset, values in candidate.items()}
+    parent = ParentRef("s3://b/k", "0")
+    return EvaluationReport(
+        candidate=scores("candidate", candidate, tokens),
+        baseline=scores("champion" if champion else "unigram", baseline, tokens),
+        baseline_is_champion=champion,
+        document_ids={s: tuple(f"{s}/{i}" for i in range(len(v))) for s, v in candidate.items()},
+        document_tokens={s: tuple(v) for s, v in tokens.items()},
+        model=parent,
+        corpus=parent,
+        seconds=1.0,
+    )
+
+
+def noisy(mean_nats, count=60, spread=5.0, seed=0):
+    source = random.Random(seed)
+    return [100 * mean_nats + source.gauss(0, spread) for _ in range(count)]
+
+
+def test_a_candidate_equal_to_the_champion_passes():
+    losses = {"code": noisy(5.0), "prose": noisy(4.0, seed=1)}
+    assert judge(report(losses, losses), RECIPE).outcome is Outcome.PASS
+
+
+def test_a_clearly_worse_candidate_fails_with_the_numbers_in_the_reason():
+    champion = {"code": noisy(5.0)}
+    candidate = {"code": [loss + 30 for loss in champion["code"]]}
+    verdict = judge(report(candidate, champion), RECIPE)
+    assert verdict.outcome is Outcome.FAIL
+    assert "+0.300 nats per token" in verdict.reasons[0].text
+    assert "allowed +0.02" in verdict.reasons[0].text
+
+
+def test_a_difference_that_the_data_cannot_tell_from_the_margin_is_inconclusive():
+    champion = {"code": noisy(5.0, spread=80)}
+    candidate = {"code": noisy(5.0, spread=80, seed=9)}
+    assert judge(report(candidate, champion), RECIPE).outcome is Outcome.INCONCLUSIVE
+
+
+def test_one_ruined_subset_fails_a_candidate_that_is_better_on_the_whole():
+    champion = {"code": noisy(5.0, count=200), "prose": noisy(4.0, count=30)}
+    candidate = {
+        "code": [loss - 20 for loss in champion["code"]],
+        "prose": [loss + 40 for loss in champion["prose"]],
+    }
+    verdict = judge(report(candidate, champion), RECIPE)
+    assert verdict.outcome is Outcome.FAIL
+    by_metric = {reason.metric: reason.outcome for reason in verdict.reasons}
+    assert by_metric == {
+        "loss against champion": Outcome.PASS,
+        "subset code": Outcome.PASS,
+        "subset prose": Outcome.FAIL,
+    }
+
+
+def test_a_subset_too_small_to_judge_alone_is_named_and_counts_in_the_whole():
+    champion = {"code": noisy(5.0), "tiny": [400.0] * 3}
+    verdict = judge(report(champion, champion), RECIPE)
+    assert verdict.outcome is Outcome.PASS
+    assert "too small to judge alone: tiny" in verdict.reasons[0].text
+    assert not any(reason.metric == "subset tiny" for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("gain", "outcome"), [(1.0, Outcome.PASS), (0.5, Outcome.INCONCLUSIVE), (0.1, Outcome.FAIL)]
+)
+def test_without_a_champion_the_gain_over_the_baseline_decides(gain, outcome):
+    baseline = {"code": [700.0] * 60}
+    candidate = {"code": noisy(7.0 - gain)}
+    assert judge(report(candidate, baseline, champion=False), RECIPE).outcome is outcome
+
+
+def test_too_few_documents_are_inconclusive_however_good_the_candidate():
+    verdict = judge(report({"code": [1.0] * 19}, {"code": [900.0] * 19}, champion=False), RECIPE)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "19 held-out documents, needed 20" in verdict.reasons[0].text
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_fails_the_candidate_and_stalls_on_the_champion(broken):
+    good, bad = {"code": noisy(5.0)}, {"code": [broken, *noisy(5.0)[1:]]}
+    assert judge(report(bad, good), RECIPE).outcome is Outcome.FAIL
+    assert judge(report(good, bad), RECIPE).outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_report_on_different_documents_is_refused():
+    whole = report({"code": noisy(5.0)}, {"code": noisy(5.0)})
+    torn = report({"code": noisy(5.0)}, {"code": noisy(5.0)[1:]}, tokens={"code": [100] * 60})
+    assert judge(whole, RECIPE)
+    with pytest.raises(ContractError, match="not scored on the same documents"):
+        judge(torn, RECIPE)
+
+
+@given(st.lists(st.floats(1, 1000), min_size=20, max_size=60), st.floats(0, 100), st.floats(0, 100))
+def test_making_a_candidate_worse_never_improves_its_verdict(champion, penalty, more):
+    order = [Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS]
+    less_bad = judge(report({"x": [c + penalty for c in champion]}, {"x": champion}), RECIPE).outcome
+    worse = judge(report({"x": [c + penalty + more for c in champion]}, {"x": champion}), RECIPE).outcome
+    assert order.index(worse) <= order.index(less_bad)
+
+
+def test_the_interval_covers_the_true_difference_as_often_as_it_says():
+    source, covered = random.Random(7), 0
+    for _ in range(400):
+        tokens = [source.randint(20, 400) for _ in range(60)]
+        right = [5.0 * t for t in tokens]
+        left = [r + t * (0.1 + source.gauss(0, 0.05)) for r, t in zip(right, tokens, strict=True)]
+        covered += paired_difference(left, right, tokens).upper(0.95) >= 0.1
+    assert 0.91 <= covered / 400 <= 0.985
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_monotone_and_lies_between_raw_and_bonferroni(p_values):
+    adjusted = holm(p_values)
+    for raw, corrected in zip(p_values, adjusted, strict=True):
+        assert raw <= corrected <= min(1.0, raw * len(p_values)) or math.isclose(
+            corrected,
+            max(min(1.0, (len(p_values) - rank) * p) for rank, p in enumerate(sorted(p_values)) if p <= raw),
+        )
+    ranked = [corrected for _, corrected in sorted(zip(p_values, adjusted, strict=True))]
+    assert ranked == sorted(ranked)
