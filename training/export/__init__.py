@@ -1,1 +1,1 @@
-"""The export job: a candidate in the serving engine's format."""
+"""Exports of a trained model to the formats of serving engines."""
