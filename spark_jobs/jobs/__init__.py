@@ -1,0 +1,1 @@
+"""Entry points, one a job; each takes ``--request URI``."""

@@ -1,0 +1,119 @@
+"""What the kernels need to know of each code point, as arrays indexed by it; built from ``unicodedata``."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+WHITESPACE = 1
+ALPHANUMERIC = 2
+MARK = 4
+
+FOLD_SKIP = 0
+FOLD_SEPARATOR = 1
+FOLD_DIGIT = 2
+#: Added to the folded code point of a script written without spaces: the character is a word by itself.
+FOLD_ALONE = 1 << 24
+
+_POINTS = 0x110000
+# Everything with properties of its own lies here; above are ideographs, tags and private use.
+_DENSE_END = 0x20000
+_IDEOGRAPHS = (0x20000, 0x323B0)
+_COMPATIBILITY_IDEOGRAPHS = (0x2F800, 0x2FA20)
+_TAGS = (0xE0001, 0xE01F0)
+_ALONE = ((0x0E00, 0x0F00), (0x3040, 0x3100), (0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00))
+_HANGUL = (0xAC00, 0xD7A4)
+
+
+@lru_cache(maxsize=1)
+def classes() -> npt.NDArray[np.uint8]:
+    """Flags WHITESPACE, ALPHANUMERIC (``str.isspace``, ``str.isalnum``) and MARK (category M*)."""
+    table = np.zeros(_POINTS, np.uint8)
+    for point in _described():
+        character = chr(point)
+        table[point] = (
+            WHITESPACE * character.isspace()
+            + ALPHANUMERIC * character.isalnum()
+            + MARK * unicodedata.category(character).startswith("M")
+        )
+    table[slice(*_IDEOGRAPHS)] = ALPHANUMERIC
+    for point in range(*_IDEOGRAPHS):
+        if not chr(point).isalnum():
+            table[point] = 0
+    return table
+
+
+@lru_cache(maxsize=2)
+def unstable(form: str) -> npt.NDArray[np.bool_]:
+    """Code points whose presence means that a text may not be in ``form`` (NFC or NFKC) yet.
+
+    A text without any is in that form: none of its characters changes alone, none is reordered (combining
+    class 0 throughout) and none joins the one before it.
+    """
+    table = np.zeros(_POINTS, np.bool_)
+    for point in _described():
+        character = chr(point)
+        table[point] = unicodedata.combining(character) != 0 or (
+            unicodedata.normalize(form, character) != character
+        )
+        decomposition = unicodedata.decomposition(character)
+        if decomposition and not decomposition.startswith("<"):
+            for joined in decomposition.split()[1:]:
+                table[int(joined, 16)] = True
+    table[0x1161:0x1200] = True  # Hangul vowels and finals join by rule, without entries of their own
+    return table
+
+
+@lru_cache(maxsize=1)
+def folds() -> npt.NDArray[np.uint32]:
+    """What near dedup compares: lower case without diacritics; FOLD_* for the rest.
+
+    Digits fold into FOLD_DIGIT, punctuation, symbols, white space and controls into FOLD_SEPARATOR,
+    combining marks into FOLD_SKIP (the normalisation of FineWeb's MinHash, as datatrove has it).
+    """
+    table = np.arange(_POINTS, dtype=np.uint32)
+    for point in _described():
+        table[point] = _fold(chr(point))
+    for start, end in (*_ALONE, _IDEOGRAPHS):
+        span = table[start:end]
+        span[span > FOLD_DIGIT] |= FOLD_ALONE
+    return table
+
+
+def _fold(character: str) -> int:
+    category = unicodedata.category(character)
+    if category == "Nd":
+        return FOLD_DIGIT
+    if category == "Mn":
+        return FOLD_SKIP
+    if category[0] in "PSZC" or character.isspace():
+        return FOLD_SEPARATOR
+    if _HANGUL[0] <= ord(character) < _HANGUL[1]:
+        return ord(character)
+    for part in unicodedata.normalize("NFD", character.lower()):
+        if unicodedata.category(part) != "Mn":
+            return ord(part)
+    return FOLD_SKIP
+
+
+@lru_cache(maxsize=1)
+def windows_1252_bytes() -> npt.NDArray[np.uint8]:
+    """The byte that a wrong decoding as Windows-1252 (or Latin-1) made this character of; 0 for none.
+
+    Covers U+0080 to U+2122: index by code point, which is to be below the length.
+    """
+    table = np.zeros(0x2123, np.uint8)
+    for byte in range(0x80, 0x100):
+        table[byte] = byte  # Latin-1, and the bytes that Windows-1252 leaves undefined
+        try:
+            table[ord(bytes([byte]).decode("cp1252"))] = byte
+        except UnicodeDecodeError:
+            continue
+    return table
+
+
+def _described() -> list[int]:
+    return [*range(_DENSE_END), *range(*_COMPATIBILITY_IDEOGRAPHS), *range(*_TAGS)]

@@ -1,0 +1,150 @@
+"""The folder of one corpus version, in S3 or local: its keys, request, stage reports and manifest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from include.contracts.errors import ContractError
+from include.contracts.manifests import CorpusManifest, CorpusRequest, StageReport
+from include.contracts.records import canonical_json, from_plain, parse_json
+from include.contracts.storage import CorpusPlace, S3Uri
+from include.recipes.corpus import CorpusRecipe
+from spark_jobs import storage
+
+T = TypeVar("T")
+
+_KEYS = CorpusPlace(S3Uri("bucket", ""))
+
+
+@dataclass(frozen=True)
+class Place:
+    """URIs below ``root``, by the key table of ``include.contracts.storage.CorpusPlace``."""
+
+    root: str
+
+    def of(self, key: S3Uri) -> str:
+        """The URI of one of CorpusPlace's keys below this root."""
+        return storage.join(self.root, key.key)
+
+    @property
+    def clean(self) -> str:
+        """Normalised and filtered documents with their small columns; exact duplicates still in."""
+        return storage.join(self.of(_KEYS.work), "clean")
+
+    @property
+    def clean_index(self) -> str:
+        """JSON list of CleanFile."""
+        return storage.join(self.of(_KEYS.work), "clean_index.json")
+
+    @property
+    def exact_duplicates(self) -> str:
+        """Parquet (doc, kept), a folder ``part=<n>`` per clean file that has some."""
+        return storage.join(self.of(_KEYS.work), "exact_duplicates")
+
+    @property
+    def signatures(self) -> str:
+        """Parquet (doc, minhash, bands): the signature index of this version."""
+        return storage.join(self.of(_KEYS.work), "signatures")
+
+    @property
+    def near_dedup(self) -> str:
+        """Edges and components."""
+        return storage.join(self.of(_KEYS.work), "near_dedup")
+
+    @property
+    def decisions(self) -> str:
+        """Parquet of documents that are dropped or held out, a folder ``part=<n>`` per clean file."""
+        return storage.join(self.of(_KEYS.work), "decisions")
+
+    @property
+    def outputs_index(self) -> str:
+        """JSON list of OutputPart: what deduplicate wrote."""
+        return storage.join(self.of(_KEYS.work), "outputs_index.json")
+
+    @property
+    def work_tokens(self) -> str:
+        return storage.join(self.of(_KEYS.work), "tokens")
+
+    @property
+    def documents(self) -> str:
+        return self.of(_KEYS.documents)
+
+    @property
+    def held_out(self) -> str:
+        return self.of(_KEYS.held_out)
+
+    @property
+    def duplicates(self) -> str:
+        return self.of(_KEYS.duplicates)
+
+    @property
+    def tokens(self) -> str:
+        return self.of(_KEYS.tokens)
+
+    @property
+    def held_out_tokens(self) -> str:
+        return self.of(_KEYS.held_out_tokens)
+
+    @property
+    def tokenizer(self) -> str:
+        return self.of(_KEYS.tokenizer)
+
+    @property
+    def manifest(self) -> str:
+        return self.of(_KEYS.manifest)
+
+    def relative(self, uri: str) -> str:
+        """The path below the root, as manifests name files."""
+        return uri[len(self.root.rstrip("/")) + 1 :]
+
+    def report(self, stage: str) -> StageReport | None:
+        """The report of a completed stage, or None: a stage is complete when its report exists."""
+        uri = storage.join(self.of(_KEYS.stages), f"{stage}.json")
+        if not storage.exists(uri):
+            return None
+        return parse_json(StageReport, storage.read_bytes(uri), where=uri)
+
+    def completed(self, stage: str) -> StageReport:
+        """The report of a stage that must have run; ContractError names the job to run."""
+        report = self.report(stage)
+        if report is None:
+            raise ContractError(
+                f"stage {stage} is not complete",
+                where=self.root,
+                remedy="run clean, deduplicate and tokenise in this order",
+            )
+        return report
+
+    def save_report(self, report: StageReport) -> None:
+        """Mark a stage as complete; to be called after everything else of it is written."""
+        storage.write_bytes(storage.join(self.of(_KEYS.stages), f"{report.stage}.json"), canonical_json(report))
+
+    def save_manifest(self, manifest: CorpusManifest) -> None:
+        """Write the manifest, the last file of a corpus version."""
+        storage.write_bytes(self.manifest, canonical_json(manifest))
+
+    def load_manifest(self) -> CorpusManifest | None:
+        """The manifest, or None while the version is incomplete."""
+        if not storage.exists(self.manifest):
+            return None
+        return parse_json(CorpusManifest, storage.read_bytes(self.manifest), where=self.manifest)
+
+
+def load_request(uri: str) -> tuple[CorpusRequest, CorpusRecipe, Place]:
+    """The request, its recipe and the place that it fills."""
+    request = parse_json(CorpusRequest, storage.read_bytes(uri), where=uri)
+    recipe = from_plain(CorpusRecipe, request.recipe, where=f"{uri}: recipe")
+    return request, recipe, Place(request.root_uri)
+
+
+def save_records(uri: str, records: list[Any]) -> None:
+    """A list of dataclasses as JSON."""
+    storage.write_bytes(uri, canonical_json(records))
+
+
+def load_records(kind: type[T], uri: str) -> list[T]:
+    """What ``save_records`` wrote."""
+    plain = json.loads(storage.read_bytes(uri))
+    return [from_plain(kind, item, where=f"{uri}[{i}]") for i, item in enumerate(plain)]

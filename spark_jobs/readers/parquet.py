@@ -1,0 +1,93 @@
+"""Parquet shards: the text column as it is, everything else as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include.contracts.documents import DropReason
+from include.recipes.corpus import ReadRecipe
+from spark_jobs import storage
+from spark_jobs.readers.formats import TEXT_KEYS, companion_of
+from spark_jobs.readers.records import Fields, ShardNames, fields_of
+from spark_jobs.readers.shards import Shard
+
+if TYPE_CHECKING:
+    from spark_jobs.readers.documents import ReadCounts
+
+_BATCH_ROWS = 1024
+
+
+def parquet_documents(
+    shard: Shard, recipe: ReadRecipe, counts: ReadCounts, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """Batches of ``schema``; a file that breaks off counts one ``corrupt_shard`` record."""
+    with storage.local_copy(shard.raw.uri, shard.raw.etag) as path:
+        try:
+            with pq.ParquetFile(path) as file:
+                columns = file.schema_arrow.names
+                if companion := companion_of(columns):
+                    counts.companion = companion.value
+                    return
+                if not any(key in columns for key in TEXT_KEYS):
+                    counts.records += file.metadata.num_rows
+                    counts.dropped[DropReason.UNKNOWN_SCHEMA.value] += file.metadata.num_rows
+                    return
+                for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+                    yield _documents(batch, ShardNames.of(shard.name), recipe, counts, schema)
+        except (pa.ArrowException, OSError) as error:
+            counts.records += 1
+            counts.drop(DropReason.CORRUPT_SHARD)
+            counts.note = f"parquet: {str(error).splitlines()[0]}"
+
+
+def _documents(
+    batch: pa.RecordBatch, names: ShardNames, recipe: ReadRecipe, counts: ReadCounts, schema: pa.Schema
+) -> pa.RecordBatch:
+    """One batch; text of a wrong type, size or encoding is dropped before Python sees it."""
+    first_row = counts.records
+    counts.records += batch.num_rows
+    key = next(key for key in TEXT_KEYS if key in batch.schema.names)
+    text, reasons = _checked_text(batch.column(key), recipe.max_document_bytes)
+    rest = batch.drop_columns([key]).to_pylist()
+    rows: list[int] = []
+    kept: list[Fields] = []
+    for position, (content, reason, others) in enumerate(zip(text, reasons, rest, strict=True)):
+        fields: Fields | DropReason = reason or fields_of({key: content.as_py(), **others}, names)
+        if isinstance(fields, DropReason):
+            counts.drop(fields)
+        else:
+            rows.append(first_row + position)
+            kept.append(fields)
+    columns: list[Any] = [list(column) for column in zip(*kept, strict=True)] or [[], [], [], []]
+    arrays = [pa.array(rows, pa.int64()), *(pa.array(column, pa.string()) for column in columns)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _checked_text(column: pa.Array, limit_bytes: int) -> tuple[pa.Array, list[DropReason | None]]:
+    """The column as strings, with a reason in place of each value that cannot be one."""
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+            return pa.nulls(len(column), pa.string()), [DropReason.NO_TEXT] * len(column)
+    content = column.cast(pa.large_binary())
+    reasons: list[DropReason | None] = [None] * len(column)
+    sizes = pc.fill_null(pc.binary_length(content), 0).to_pylist()
+    for position, size in enumerate(sizes):
+        if size > limit_bytes:
+            reasons[position] = DropReason.TOO_LARGE
+    fitting = pc.if_else(pa.array([reason is None for reason in reasons]), content, None)
+    try:
+        return fitting.cast(pa.large_string()), reasons
+    except pa.ArrowInvalid:
+        decoded: list[str | None] = []
+        for position, value in enumerate(fitting.to_pylist()):
+            try:
+                decoded.append(None if value is None else value.decode())
+            except UnicodeDecodeError:
+                decoded.append(None)
+                reasons[position] = DropReason.INVALID_UTF8
+        return pa.array(decoded, pa.large_string()), reasons

@@ -1,0 +1,1 @@
+"""Stages as functions: batch to batch, or DataFrame to DataFrame."""

@@ -1,0 +1,52 @@
+"""Arrow string columns as the buffers that kernels read, and back; parquet with settings that never vary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+Bytes = npt.NDArray[np.uint8]
+Offsets = npt.NDArray[np.int32]
+
+
+def buffers(column: pa.StringArray) -> tuple[Bytes, Offsets]:
+    """UTF-8 bytes and offsets (documents + 1) of a column without nulls; no copy."""
+    _, offsets_buffer, data_buffer = column.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[column.offset : column.offset + len(column) + 1]
+    data = np.frombuffer(data_buffer, np.uint8) if data_buffer else np.empty(0, np.uint8)
+    return data, offsets
+
+
+def strings(data: Bytes, offsets: Offsets) -> pa.StringArray:
+    """A column over these buffers."""
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+@contextmanager
+def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """The same batches give the same bytes: every setting that decides them is given here."""
+    with pq.ParquetWriter(
+        path,
+        schema,
+        version="2.6",
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[name for name in schema.names if name in ("source", "subset", "stage", "part")],
+        data_page_version="1.0",
+        store_schema=False,
+    ) as writer:
+        yield writer
+
+
+def column_array(table: pa.Table | pa.RecordBatch, name: str) -> Any:
+    """A column as one numpy array."""
+    return table.column(name).to_numpy(zero_copy_only=False) if isinstance(
+        table, pa.RecordBatch
+    ) else table.column(name).to_numpy()

@@ -1,0 +1,98 @@
+"""Connected components of an edge list that may outgrow any one machine.
+
+While the edges fit one task they are joined there by union-find. Above that, rounds of large-star and
+small-star run on Spark (Kiveris et al., "Connected Components in MapReduce and Beyond", SoCC 2014), until a
+round changes nothing. Either way the root of a component is its smallest document, so the result does not
+depend on partitions or on the path taken.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spark_jobs import progress, storage
+from spark_jobs.kernels.components import components
+from spark_jobs.transforms.columns import parquet_writer
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+#: 16 bytes an edge, and as much again while they are sorted: half a gigabyte at most.
+EDGES_IN_ONE_TASK = 8_000_000
+
+_COMPONENT_SCHEMA = pa.schema([("doc", pa.int64()), ("root", pa.int64())])
+
+
+def connected_components(
+    spark: SparkSession, edges_uri: str, work: str, edges_in_one_task: int = EDGES_IN_ONE_TASK
+) -> DataFrame:
+    """Parquet of edges (doc, root) to components (doc, root): a row a document, roots themselves left out."""
+    edges = spark.read.parquet(edges_uri)
+    if edges.count() <= edges_in_one_task:
+        uri = storage.join(work, "components.parquet")
+        spark.sparkContext.parallelize([edges_uri], 1).map(lambda source: join_edges(source, uri)).collect()
+        return spark.read.parquet(uri)
+    return _star_rounds(spark, edges, work)
+
+
+def join_edges(edges_uri: str, target: str) -> int:
+    """Union-find over all files of edges; writes the components and returns their documents."""
+    pairs = []
+    for uri in storage.list_files(edges_uri):
+        if uri.endswith(".parquet"):
+            with storage.local_copy(uri) as path:
+                pairs.append(pq.read_table(path, columns=["doc", "root"]))
+    table = pa.concat_tables(pairs) if pairs else _COMPONENT_SCHEMA.empty_table()
+    docs, roots = components(
+        np.asarray(table.column("doc"), np.int64), np.asarray(table.column("root"), np.int64)
+    )
+    with storage.output_file(target) as path, parquet_writer(path, _COMPONENT_SCHEMA) as writer:
+        writer.write_table(pa.table([docs, roots], schema=_COMPONENT_SCHEMA))
+    return len(docs)
+
+
+def _star_rounds(spark: SparkSession, edges: DataFrame, work: str) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    fingerprint: list[Column] = [F.count("*"), F.sum(F.xxhash64("doc", "root").cast("decimal(38,0)"))]
+    before, number = edges.agg(*fingerprint).first(), 0
+    while True:
+        number += 1
+        uri = storage.join(work, f"round-{number:02d}")
+        storage.delete_prefix(uri)
+        # written out, so that a round's lineage does not grow with the rounds before it
+        _small_star(_large_star(edges)).write.parquet(uri)
+        edges = spark.read.parquet(uri)
+        after = edges.agg(*fingerprint).first()
+        progress.report("components", number, number + (after != before), "rounds")
+        if after == before:
+            return edges
+        before = after
+
+
+def _large_star(edges: DataFrame) -> DataFrame:
+    """Every neighbour above a document is linked to the smallest of its neighbourhood."""
+    from pyspark.sql import functions as F
+
+    both = edges.select("doc", "root").union(edges.select(F.col("root").alias("doc"), F.col("doc").alias("root")))
+    smallest = both.groupBy("doc").agg(F.least(F.min("root"), F.first("doc")).alias("least"))
+    return (
+        both.join(smallest, "doc")
+        .where("root > doc")
+        .select(F.col("root").alias("doc"), F.col("least").alias("root"))
+        .distinct()
+    )
+
+
+def _small_star(edges: DataFrame) -> DataFrame:
+    """A document and its neighbours below it are linked to the smallest of these."""
+    from pyspark.sql import functions as F
+
+    smallest = edges.groupBy("doc").agg(F.min("root").alias("least"))
+    below = edges.join(smallest, "doc").select(F.col("root").alias("doc"), F.col("least").alias("root"))
+    itself = smallest.select("doc", F.col("least").alias("root"))
+    return below.union(itself).where("doc != root").distinct()

@@ -1,0 +1,133 @@
+"""One task of the output: a clean file becomes documents, held-out documents and duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include.contracts.documents import DOCUMENT_COLUMNS
+from include.contracts.manifests import FileEntry
+from spark_jobs import storage
+from spark_jobs.place import Place
+from spark_jobs.readers.shards import ROW_BITS, document_id
+from spark_jobs.transforms.clean_part import CleanFile
+from spark_jobs.transforms.columns import parquet_writer
+from spark_jobs.transforms.signature_part import decided
+
+DOCUMENTS_SCHEMA = pa.schema([(name, pa.string()) for name in DOCUMENT_COLUMNS])
+DUPLICATES_SCHEMA = pa.schema(
+    [("id", pa.string()), ("kept_id", pa.string()), ("similarity", pa.float32()), ("stage", pa.string())]
+)
+
+_ROWS = 1024
+_DOCUMENTS, _HELD_OUT, _DUPLICATES = range(3)
+
+
+@dataclass(frozen=True)
+class OutputPart:
+    """What one clean file became; ``subsets`` are the kept documents by subset."""
+
+    position: int
+    files: tuple[FileEntry, ...]
+    documents: int
+    held_out: int
+    duplicates: int
+    text_bytes: int
+    held_out_text_bytes: int
+    subsets: dict[str, int] = field(default_factory=dict)
+
+
+def write_output(place: Place, shard_names: Sequence[str], item: tuple[int, CleanFile]) -> OutputPart:
+    """Write ``part-<position>.parquet`` of each kind that has rows; ids ascend within and across files."""
+    position, file = item
+    decisions = decided(place.decisions, file)
+    rows, text_bytes, subsets = [0, 0, 0], [0, 0], dict[str, int]()
+    kinds = ((place.documents, DOCUMENTS_SCHEMA), (place.held_out, DOCUMENTS_SCHEMA))
+    entries: list[FileEntry] = []
+    with ExitStack() as stack:
+        source = stack.enter_context(storage.local_copy(storage.join(place.clean, file.name)))
+        clean = stack.enter_context(pq.ParquetFile(source))
+        sinks = [_Sink(place, f"{folder}/part-{position:05d}.parquet", schema) for folder, schema in kinds]
+        for sink in sinks:
+            stack.push(sink.leave)
+        duplicates = _Sink(place, f"{place.duplicates}/part-{position:05d}.parquet", DUPLICATES_SCHEMA)
+        stack.push(duplicates.leave)
+        for batch in clean.iter_batches(batch_size=_ROWS, columns=["doc", *DOCUMENT_COLUMNS]):
+            fate = _fates(batch.column("doc"), decisions)
+            for kind in (_DOCUMENTS, _HELD_OUT):
+                mine = batch.filter(pa.array(fate == kind))
+                rows[kind] += mine.num_rows
+                text_bytes[kind] += pc.sum(pc.binary_length(mine.column("text"))).as_py() or 0
+                sinks[kind].write(mine.select(list(DOCUMENT_COLUMNS)))
+                for count in pc.value_counts(mine.column("subset")):
+                    name = count["values"].as_py()
+                    subsets[name] = subsets.get(name, 0) + count["counts"].as_py()
+        if decisions.num_rows:
+            table = _duplicates(decisions, shard_names)
+            rows[_DUPLICATES] = table.num_rows
+            for chunk in table.to_batches(max_chunksize=1 << 16):
+                duplicates.write(chunk)
+        for sink in (*sinks, duplicates):
+            entries.extend(sink.finish())
+    return OutputPart(position, tuple(entries), *rows, *text_bytes, subsets)
+
+
+class _Sink:
+    """A parquet file that exists only when it has rows."""
+
+    def __init__(self, place: Place, uri: str, schema: pa.Schema) -> None:
+        self._place, self._uri, self._schema = place, uri, schema
+        self._stack = ExitStack()
+        self._writer: pq.ParquetWriter | None = None
+        self._path = None
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        if not batch.num_rows:
+            return
+        if self._writer is None:
+            self._path = self._stack.enter_context(storage.output_file(self._uri))
+            self._writer = self._stack.enter_context(parquet_writer(self._path, self._schema))
+        self._writer.write_batch(batch.cast(self._schema))
+
+    def finish(self) -> list[FileEntry]:
+        if self._writer is None or self._path is None:
+            return []
+        self._writer.close()
+        file = storage.written(self._uri, self._path)
+        self._stack.close()
+        return [FileEntry(self._place.relative(file.uri), file.size_bytes, file.sha256)]
+
+    def leave(self, *error: object) -> None:
+        """Throw the half-written file away when the task fails."""
+        self._stack.__exit__(*error)  # type: ignore[arg-type]
+
+
+def _fates(docs: pa.Int64Array, decisions: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
+    """Per document its kind of output."""
+    fate = np.zeros(len(docs), np.int8)
+    if decisions.num_rows:
+        decided_docs = decisions.column("doc").to_numpy()
+        kinds = np.where(decisions.column("kept").is_null().to_numpy(), _HELD_OUT, _DUPLICATES)
+        positions = np.searchsorted(decided_docs, docs.to_numpy())
+        positions[positions == len(decided_docs)] = 0
+        hit = decided_docs[positions] == docs.to_numpy()
+        fate[hit] = kinds[positions[hit]]
+    return fate
+
+
+def _duplicates(decisions: pa.Table, shard_names: Sequence[str]) -> pa.Table:
+    dropped = decisions.filter(pc.is_valid(decisions.column("kept")))
+
+    def ids(column: str) -> pa.Array:
+        docs = dropped.column(column).to_pylist()
+        row_mask = (1 << ROW_BITS) - 1
+        return pa.array([document_id(shard_names[doc >> ROW_BITS], doc & row_mask) for doc in docs], pa.string())
+
+    columns = [ids("doc"), ids("kept"), dropped.column("similarity"), dropped.column("stage")]
+    return pa.table(columns, names=DUPLICATES_SCHEMA.names).cast(DUPLICATES_SCHEMA)

@@ -1,0 +1,97 @@
+"""Which document of a cluster stays, what becomes of the others, and which kept ones are held out.
+
+The rule: of a cluster stays the document with the most characters; among equals, the smallest id.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.contracts.documents import Stage
+from include.recipes.corpus import HeldOutRecipe
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+#: A subset with at least this many kept documents has one that is held out.
+SUBSET_WITH_HELD_OUT = 20
+
+
+def near_duplicates(components: DataFrame, documents: DataFrame, signatures: DataFrame) -> DataFrame:
+    """Components (doc, root) to duplicates (doc, kept, similarity).
+
+    ``similarity`` is the share of equal minima of document and kept document: an unbiased estimate of the
+    Jaccard similarity of their n-grams.
+    """
+    from pyspark.sql import functions as F
+
+    roots = components.select(F.col("root").alias("doc"), "root").distinct()
+    members = components.unionByName(roots).join(documents.select("doc", "characters"), "doc")
+    best = members.groupBy("root").agg(
+        F.max(F.struct("characters", (-F.col("doc")).alias("negative"))).alias("best")
+    )
+    dropped = (
+        members.join(best, "root")
+        .select("doc", (-F.col("best.negative")).alias("kept"))
+        .where("doc != kept")
+    )
+    own = signatures.select("doc", "minhash")
+    others = signatures.select(F.col("doc").alias("kept"), F.col("minhash").alias("kept_minhash"))
+    equal = F.zip_with("minhash", "kept_minhash", lambda a, b: (a == b).cast("int"))
+    similarity = F.aggregate(equal, F.lit(0), lambda total, one: total + one) / F.size("minhash")
+    return (
+        dropped.join(own, "doc")
+        .join(others, "kept")
+        .select("doc", "kept", similarity.cast("float").alias("similarity"))
+    )
+
+
+def all_duplicates(near: DataFrame, exact: DataFrame, documents: DataFrame) -> DataFrame:
+    """Both kinds (doc, part, file, kept, similarity, stage); ``kept`` is always a document that is kept.
+
+    An exact duplicate whose twin was dropped as a near duplicate points to what the twin points to.
+    """
+    from pyspark.sql import functions as F
+
+    placed = near.join(documents.select("doc", "part", "file"), "doc").select(
+        "doc", "part", "file", "kept", "similarity", F.lit(Stage.NEAR_DEDUP.value).alias("stage")
+    )
+    onward = near.select(F.col("doc").alias("twin"), F.col("kept").alias("final"), "similarity")
+    resolved = exact.withColumnRenamed("kept", "twin").join(onward, "twin", "left")
+    return placed.unionByName(
+        resolved.select(
+            "doc",
+            "part",
+            "file",
+            F.coalesce("final", "twin").alias("kept"),
+            F.coalesce("similarity", F.lit(1.0).cast("float")).alias("similarity"),
+            F.lit(Stage.EXACT_DEDUP.value).alias("stage"),
+        )
+    )
+
+
+def held_out(kept: DataFrame, recipe: HeldOutRecipe) -> DataFrame:
+    """Kept documents (doc, part, file, subset, id_hash) to those held out (doc, part, file).
+
+    ``share`` of each subset by hash of the id, at most ``max_documents_per_subset`` of the smallest hashes,
+    at least one of a subset of SUBSET_WITH_HELD_OUT documents.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    place = ["doc", "part", "file"]
+    chosen = F.col("id_hash") < int(recipe.share * 2**63)
+    ranked = kept.where(chosen).withColumn(
+        "rank", F.row_number().over(Window.partitionBy("subset").orderBy("id_hash", "doc"))
+    )
+    regular = ranked.where(F.col("rank") <= recipe.max_documents_per_subset).select(*place)
+    bare = (
+        kept.groupBy("subset")
+        .agg(
+            F.count("*").alias("documents"),
+            F.count_if(chosen).alias("chosen"),
+            F.min(F.struct("id_hash", *place)).alias("first"),
+        )
+        .where((F.col("documents") >= SUBSET_WITH_HELD_OUT) & (F.col("chosen") == 0))
+    )
+    return regular.unionByName(bare.select(*(f"first.{name}" for name in place)))
