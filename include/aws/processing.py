@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from include.contracts.manifests import ParentRef
+from include.contracts.storage import S3Uri
 from include.settings import Settings
 
 
@@ -37,3 +39,21 @@ def processing_job(
     if environment:
         request["Environment"] = environment
     return request
+
+
+def evaluation_job(
+    settings: Settings, candidate: ParentRef, corpus: ParentRef, champion: ParentRef | None, folder: S3Uri
+) -> dict[str, Any]:
+    """Score the candidate (and the champion, else unigrams) on the held-out documents of ``corpus``."""
+    arguments = ["--model", candidate.uri, "--model-sha256", candidate.sha256]
+    arguments += ["--corpus", corpus.uri, "--corpus-sha256", corpus.sha256]
+    if champion:
+        arguments += ["--champion", champion.uri, "--champion-sha256", champion.sha256]
+    arguments += ["--output", str(folder / "report.json")]
+    return processing_job(settings, settings.images.training, "training.evaluate", arguments)
+
+
+def export_job(settings: Settings, model: ParentRef, folder: S3Uri) -> dict[str, Any]:
+    """Convert a model for the serving engine; the manifest of ``folder`` is written last."""
+    arguments = ["--model", model.uri, "--model-sha256", model.sha256, "--output", str(folder)]
+    return processing_job(settings, settings.images.export, "training.export.openvino", arguments)

@@ -14,7 +14,7 @@ _ARN_NAME = re.compile(r"[\w+=,.@/-]{1,128}")
 
 @dataclass(frozen=True)
 class StorageSettings:
-    """The three buckets; shards of text lie under ``raw_prefix``, code for the jobs under ``artifacts_prefix``."""
+    """The three buckets; shards lie under ``raw_prefix``, code for the jobs under ``artifacts_prefix``."""
 
     raw_bucket: str
     processed_bucket: str
@@ -97,8 +97,12 @@ class EmrSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """SageMaker training. ``max_wait_seconds`` is run time plus the wait for spot capacity."""
+    """SageMaker training. ``max_wait_seconds`` is run time plus the wait for spot capacity.
 
+    ``recipe`` names the packaged recipe that a run takes when none is chosen.
+    """
+
+    recipe: str
     instance_type: str
     instance_count: int
     volume_gib: int

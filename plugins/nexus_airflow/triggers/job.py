@@ -50,9 +50,7 @@ class JobTrigger(BaseTrigger):
                 failed_looks += 1
                 self.log.warning("look %s at %s failed: %s", failed_looks, self.name, error)
                 if failed_looks >= MAX_FAILED_LOOKS:
-                    yield TriggerEvent(
-                        {"state": "unknown", "reason": f"{failed_looks} looks failed: {error}"}
-                    )
+                    yield _event("unknown", f"{failed_looks} looks failed: {error}")
                     return
             else:
                 failed_looks = 0

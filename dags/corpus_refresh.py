@@ -1,0 +1,154 @@
+"""corpus_refresh: raw shards in S3 become a token dataset."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.amazon.aws.operators.emr import EmrTerminateJobFlowOperator
+from airflow.sdk import Param, dag, task
+
+from include.recipes.loading import recipe_names
+from include.settings import load_settings
+from nexus_airflow.assets import token_dataset
+from nexus_airflow.defaults import default_args
+from nexus_airflow.operators.emr_cluster import EmrRunClusterOperator
+from nexus_airflow.operators.emr_step import EmrStepOperator
+from nexus_airflow.sensors.new_shards import S3NewShardsSensor
+from nexus_airflow.steps import corpus
+
+DOC = """
+### What it does
+Raw shards (The Pile, RedPajama v1/v2, SlimPajama, plain JSON lines or parquet) are normalised, filtered,
+deduplicated and tokenised by Spark on an EMR cluster that lives for this run. The result is a *corpus
+version*: a hash of inputs, recipe and code. A version that exists is not built again: the cluster and the
+three steps are then skipped.
+
+### Start it by hand
+*Trigger* with the defaults reads the settings' raw prefix. `dry_run` stops after the plan, whose XCom
+`plan` shows version, shards and what was left out. `continue_downstream` announces an existing version, so
+that model_training runs on it.
+
+### When it fails
+| red task | what to do |
+|---|---|
+| `wait_for_shards`, `plan` | the error names the prefix, recipe key or missing artifacts; mend it and clear |
+| `clean`, `deduplicate`, `tokenise` | see *Job log*, clear the step: it goes on after the last whole stage |
+| `verify_manifest` | files are missing: trigger again with `force` |
+| `terminate_cluster` | end the cluster by hand; it also ends itself after the idle time of the settings |
+"""
+
+settings = load_settings()
+PARAMS = {
+    "source_uri": Param(
+        str(settings.storage.raw),
+        type="string",
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$",
+        title="Source",
+        description="Prefix of the raw shards, s3://bucket/prefix/",
+        section="Input",
+    ),
+    "recipe": Param(
+        "standard",
+        enum=recipe_names("corpora"),
+        title="Recipe",
+        description="How documents are filtered, deduplicated and tokenised (include/recipes/corpora)",
+        section="Recipe",
+    ),
+    "recipe_overrides": Param(
+        {},
+        type=["object", "null"],
+        title="Recipe overrides",
+        description='Values that replace the recipe\'s, by section: {"filter": {"min_characters": 100}}',
+        section="Recipe",
+    ),
+    "force": Param(
+        False,
+        type="boolean",
+        title="Build again",
+        description="Build a version that exists anew, and repeat completed steps on a clear",
+        section="What happens",
+    ),
+    "continue_downstream": Param(
+        False,
+        type="boolean",
+        title="Continue downstream",
+        description="Announce the token dataset also when the version existed, so that training runs on it",
+        section="What happens",
+    ),
+    "dry_run": Param(
+        False,
+        type="boolean",
+        title="Dry run",
+        description="Only plan: inputs, version, what was left out. Writes nothing and starts nothing",
+        section="What happens",
+    ),
+}
+
+
+@dag(
+    dag_id="corpus_refresh",
+    schedule="@weekly",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    default_args=default_args(),
+    # requests come out of XCom as objects, not as text
+    render_template_as_native_obj=True,
+    dagrun_timeout=timedelta(days=2),
+    params=PARAMS,
+    doc_md=DOC,
+    tags=["corpus", "emr", "nexus-llm"],
+    description="Raw shards become a token dataset, on an EMR cluster of its own",
+)
+def corpus_refresh() -> None:
+    """Wire the tasks."""
+    wait = S3NewShardsSensor(
+        task_id="wait_for_shards",
+        source_uri="{{ params.source_uri }}",
+        wait="{{ dag_run.run_type == 'scheduled' }}",
+        poke_interval=300,
+        timeout=timedelta(days=1).total_seconds(),
+        doc_md="A scheduled run waits for shards that the newest corpus does not know. A manual run passes.",
+    )
+    plan = task.branch(task_id="plan", doc_md="XCom `plan`: version, shards, what was left out.")(
+        corpus.plan
+    )()
+    create = EmrRunClusterOperator(
+        task_id="create_cluster",
+        job_flow_overrides="{{ ti.xcom_pull(task_ids='plan', key='cluster') }}",
+        emr_conn_id=None,
+        aws_conn_id=None,
+        wait_for_completion=False,
+    )
+    terminate = EmrTerminateJobFlowOperator(
+        task_id="terminate_cluster",
+        job_flow_id="{{ ti.xcom_pull(task_ids='create_cluster') }}",
+        aws_conn_id=None,
+        deferrable=False,
+    )
+    steps = [
+        EmrStepOperator(
+            task_id=job,
+            request=f"{{{{ ti.xcom_pull(task_ids='plan', key='steps')['{job}'] }}}}",
+            marker_uri=f"{{{{ ti.xcom_pull(task_ids='plan', key='markers')['{job}'] }}}}",
+            scope="{{ ti.xcom_pull(task_ids='create_cluster') }}",
+            force="{{ params.force }}",
+        )
+        for job in corpus.MARKERS
+    ]
+    verified = task(
+        task_id="verify_manifest",
+        trigger_rule="none_failed_min_one_success",
+        doc_md="Every file that the manifest lists is there, in its size.",
+    )(corpus.verify_manifest)()
+    published = task(
+        task_id="publish", outlets=[token_dataset], doc_md="Emits the asset token_dataset with URI and hash."
+    )(corpus.publish)(verified)
+
+    wait >> plan >> [create, verified]
+    create >> steps[0] >> steps[1] >> steps[2] >> [verified, terminate]
+    create >> terminate.as_teardown(setups=create)
+    verified >> published
+
+
+corpus_refresh()

@@ -1,0 +1,117 @@
+"""model_deployment: an approved model goes behind the load balancer, or the old one stays."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import Param, dag, task
+
+from nexus_airflow.assets import approved_model
+from nexus_airflow.defaults import default_args
+from nexus_airflow.operators.ecs_rollout import EcsServiceRolloutOperator
+from nexus_airflow.operators.processing import SageMakerProcessingOperator
+from nexus_airflow.steps import deployment
+
+DOC = """
+### What it does
+Converts the approved model for the serving engine (once per model), registers a task definition that serves
+exactly this manifest, and rolls the ECS service over. Both revisions answer while it rolls. A new revision
+that does not become healthy is taken back by ECS; the old one answers throughout. A completion through the
+load balancer proves the end, and a deployment manifest records it.
+
+### When `rollout` is red
+The old revision serves on. The error holds ECS's reason; *ECS service* leads to the deployment, its stopped
+tasks and their logs. Deploy another model, or mend the cause and clear the task.
+
+### Roll back by hand
+Trigger this DAG with `manifest_uri` of an earlier model.
+"""
+
+PARAMS = {
+    "manifest_uri": Param(
+        "",
+        type="string",
+        pattern=r"^(s3://.+/manifest\.json)?$",
+        title="Model manifest",
+        description="s3://…/runs/<run>/model/manifest.json. Empty: the newest event of approved_model",
+        section="Input",
+    ),
+    "manifest_sha256": Param(
+        "",
+        type="string",
+        pattern=r"^([0-9a-f]{64})?$",
+        title="Hash of the manifest",
+        description="Refuse a manifest with another SHA-256. Empty: whatever is there",
+        section="Input",
+    ),
+    "smoke_prompt": Param(
+        "def main(",
+        type="string",
+        minLength=1,
+        maxLength=2000,
+        title="Prompt",
+        description="What the new revision is asked after the rollout",
+        section="Smoke test",
+    ),
+    "smoke_tokens": Param(
+        16,
+        type="integer",
+        minimum=1,
+        maximum=256,
+        title="Tokens",
+        description="Length of the completion",
+        section="Smoke test",
+    ),
+    "force": Param(
+        False,
+        type="boolean",
+        title="Export again",
+        description="Convert the model anew, also when a whole conversion exists",
+        section="Smoke test",
+    ),
+}
+
+
+@dag(
+    dag_id="model_deployment",
+    schedule=[approved_model],
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    default_args=default_args(),
+    dagrun_timeout=timedelta(hours=12),
+    params=PARAMS,
+    doc_md=DOC,
+    tags=["deployment", "ecs", "nexus-llm"],
+    description="An approved model goes behind the load balancer, or the old one stays",
+)
+def model_deployment() -> None:
+    """Wire the tasks."""
+    plan = task(task_id="plan", doc_md="Resolves the approved model.")(deployment.plan)()
+    export = SageMakerProcessingOperator(
+        task_id="export",
+        request=plan["export_job"],
+        marker_uri=plan["serving_manifest_uri"],
+        parent=plan["model"],
+        reuse_existing=True,
+        force="{{ params.force }}",
+        doc_md="Converts the model for the serving engine; an existing whole conversion is reused.",
+    )
+    definition = task(task_id="define", doc_md="The task definition of exactly this manifest.")(
+        deployment.define
+    )(export.output)
+    rollout = EcsServiceRolloutOperator(
+        task_id="rollout",
+        task_definition=definition,
+        doc_md="Waits for this very deployment; a rollback is a failure with its reason.",
+    )
+    smoke = task(task_id="smoke_test", doc_md="One completion through the load balancer.")(
+        deployment.smoke_test
+    )(rollout.output)
+    recorded = task(task_id="record_deployment", doc_md="Writes the deployment manifest; XCom: its URI.")(
+        deployment.record_deployment
+    )(export.output, rollout.output)
+    smoke >> recorded
+
+
+model_deployment()

@@ -1,0 +1,104 @@
+"""model_evaluation: a candidate is scored against the champion, and the gate decides."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import Param, dag, task
+
+from include.recipes.loading import recipe_names
+from nexus_airflow.assets import approved_model, candidate_model
+from nexus_airflow.defaults import default_args
+from nexus_airflow.operators.processing import SageMakerProcessingOperator
+from nexus_airflow.steps import evaluation
+
+DOC = """
+### What it does
+Scores the candidate on the corpus's held-out documents, per subset, against the champion (the newest
+*Approved* package), or against token frequencies where there is none. The gate is a pure function of that
+report. A pass approves the package and announces it; model_deployment follows.
+
+### When `gate` is red
+Nothing is broken: the candidate did not pass, its package is *Rejected*, nothing is deployed. The reasons
+stand in the task's log, in the XCom `verdict_table` (metric, candidate, baseline, threshold, outcome) and in
+the registry. *Inconclusive* means too few held-out documents to tell.
+
+### When `evaluate` is red
+*Job log* leads to the log. Clear the task to run the next generation.
+"""
+
+PARAMS = {
+    "manifest_uri": Param(
+        "",
+        type="string",
+        pattern=r"^(s3://.+/manifest\.json)?$",
+        title="Model manifest",
+        description="s3://…/runs/<run>/model/manifest.json. Empty: the newest event of candidate_model",
+        section="Input",
+    ),
+    "manifest_sha256": Param(
+        "",
+        type="string",
+        pattern=r"^([0-9a-f]{64})?$",
+        title="Hash of the manifest",
+        description="Refuse a manifest with another SHA-256. Empty: whatever is there",
+        section="Input",
+    ),
+    "gate": Param(
+        "standard",
+        enum=recipe_names("gates"),
+        title="Gate",
+        description="Margins and confidence (include/recipes/gates)",
+        section="Gate",
+    ),
+    "gate_overrides": Param(
+        {},
+        type=["object", "null"],
+        title="Gate overrides",
+        description='Values that replace the gate\'s: {"margin_nats": 0.05}',
+        section="Gate",
+    ),
+    "force": Param(
+        False,
+        type="boolean",
+        title="Repeat on clear",
+        description="Clearing a completed evaluation runs it again instead of reusing its report",
+        section="Gate",
+    ),
+}
+
+
+@dag(
+    dag_id="model_evaluation",
+    schedule=[candidate_model],
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    default_args=default_args(),
+    dagrun_timeout=timedelta(days=1),
+    params=PARAMS,
+    doc_md=DOC,
+    tags=["evaluation", "sagemaker", "nexus-llm"],
+    description="A candidate is scored against the champion, and the gate decides",
+)
+def model_evaluation() -> None:
+    """Wire the tasks."""
+    plan = task(task_id="plan", doc_md="Resolves candidate and champion.")(evaluation.plan)()
+    evaluate = SageMakerProcessingOperator(
+        task_id="evaluate",
+        request=plan["job"],
+        marker_uri=plan["report_uri"],
+        force="{{ params.force }}",
+        doc_md="Held-out loss and perplexity per subset, for candidate and baseline.",
+    )
+    verdict = task(task_id="gate", doc_md="Pass, fail or inconclusive, with reasons. XCom `verdict_table`.")(
+        evaluation.gate
+    )(plan, evaluate.output)
+    task(
+        task_id="approve",
+        outlets=[approved_model],
+        doc_md="Approves the package and emits the asset approved_model.",
+    )(evaluation.approve)(plan, verdict)
+
+
+model_evaluation()

@@ -1,0 +1,144 @@
+"""model_training: a token dataset becomes a candidate model."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import Param, dag, task
+
+from include.recipes.loading import recipe_names
+from include.settings import load_settings
+from nexus_airflow.assets import candidate_model, token_dataset
+from nexus_airflow.defaults import default_args
+from nexus_airflow.operators.spot_training import SageMakerSpotTrainingOperator
+from nexus_airflow.steps import training
+
+DOC = """
+### What it does
+Trains a Llama on the token dataset as one SageMaker job on managed spot. The trainer writes checkpoints to
+the run's folder in S3 and goes on from the newest complete one, at the exact position in the data, after an
+interruption, a retry or a clear. The candidate is registered as *PendingManualApproval* and announced.
+
+### Start it by hand
+Give `manifest_uri` of a corpus. Without it a run started by hand is refused: only an asset event names one.
+
+### What a click does to the job
+| click | effect |
+|---|---|
+| clear `train` while it runs | the job is stopped; the next generation goes on from its checkpoints |
+| clear `train` when done | the verified model is reused; with `force` the next generation runs |
+| mark `train` failed or success | the job is stopped |
+
+### When `train` fails
+*Job log* leads to the log. `MaxWaitTimeExceeded`: no spot capacity; raise `max_wait_minutes` or set `spot` to
+false in a new run. Any other failure: mend the cause and clear the task; no finished step is lost.
+"""
+
+settings = load_settings()
+PARAMS = {
+    "manifest_uri": Param(
+        "",
+        type="string",
+        pattern=r"^(s3://.+/manifest\.json)?$",
+        title="Corpus manifest",
+        description="s3://…/corpus/<version>/manifest.json. Empty: the newest event of token_dataset",
+        section="Input",
+    ),
+    "manifest_sha256": Param(
+        "",
+        type="string",
+        pattern=r"^([0-9a-f]{64})?$",
+        title="Hash of the manifest",
+        description="Refuse a manifest with another SHA-256. Empty: whatever is there",
+        section="Input",
+    ),
+    "base_model_uri": Param(
+        "",
+        type="string",
+        pattern=r"^(s3://.+/)?$",
+        title="Base model",
+        description="Prefix of a model to start from. Empty: from scratch",
+        section="Input",
+    ),
+    "recipe": Param(
+        settings.training.recipe,
+        enum=recipe_names("trainings"),
+        title="Recipe",
+        description="Shape of the model, steps, optimiser (include/recipes/trainings)",
+        section="Recipe",
+    ),
+    "recipe_overrides": Param(
+        {},
+        type=["object", "null"],
+        title="Recipe overrides",
+        description='Values that replace the recipe\'s: {"steps": 50, "optimiser": {"learning_rate": 0.001}}',
+        section="Recipe",
+    ),
+    "spot": Param(
+        settings.training.spot,
+        type="boolean",
+        title="Managed spot",
+        description="Cheaper; may be interrupted, and goes on from its checkpoints",
+        section="Limits",
+    ),
+    "max_runtime_minutes": Param(
+        None,
+        type=["integer", "null"],
+        minimum=1,
+        maximum=40_320,
+        title="Longest run, minutes",
+        description="SageMaker stops the job after this. Empty: as the settings say",
+        section="Limits",
+    ),
+    "max_wait_minutes": Param(
+        None,
+        type=["integer", "null"],
+        minimum=1,
+        maximum=40_320,
+        title="Longest run and wait for spot, minutes",
+        description="At least the longest run. Empty: as the settings say",
+        section="Limits",
+    ),
+    "force": Param(
+        False,
+        type="boolean",
+        title="Repeat on clear",
+        description="Clearing a completed task trains again instead of reusing the verified model",
+        section="Limits",
+    ),
+}
+
+
+@dag(
+    dag_id="model_training",
+    schedule=[token_dataset],
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=2,
+    default_args=default_args(),
+    dagrun_timeout=timedelta(days=5),
+    params=PARAMS,
+    doc_md=DOC,
+    tags=["training", "sagemaker", "nexus-llm"],
+    description="A token dataset becomes a candidate model, on managed spot",
+)
+def model_training() -> None:
+    """Wire the tasks."""
+    plan = task(task_id="plan", doc_md="Resolves corpus, recipe and limits; writes the training request.")(
+        training.plan
+    )()
+    train = SageMakerSpotTrainingOperator(
+        task_id="train",
+        request=plan["job"],
+        run_root=plan["run_root"],
+        force="{{ params.force }}",
+        doc_md="One SageMaker job per generation; XCom: manifest, report, billable seconds, interruptions.",
+    )
+    task(
+        task_id="register",
+        outlets=[candidate_model],
+        doc_md="Registers the candidate, pending, and emits the asset candidate_model.",
+    )(training.register)(train.output)
+
+
+model_training()

@@ -1,0 +1,43 @@
+"""One question to a served model, through its public endpoint."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from include.contracts.errors import NexusError
+
+
+class EndpointFailed(NexusError):
+    """The endpoint gave no usable completion."""
+
+
+def ask(endpoint: str, prompt: str, max_tokens: int, timeout_seconds: float = 60.0) -> dict[str, Any]:
+    """Text, model and seconds of one completion of ``prompt``; EndpointFailed with what came instead."""
+    started = time.monotonic()
+    model = _call(f"{endpoint}/v1/models", None, timeout_seconds)["data"][0]["id"]
+    body = {"model": model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0}
+    answer = _call(f"{endpoint}/v1/completions", body, timeout_seconds)
+    choices = answer.get("choices") or []
+    if not choices or not choices[0].get("text"):
+        raise EndpointFailed("an empty completion", where=endpoint, got=json.dumps(answer)[:500])
+    seconds = round(time.monotonic() - started, 3)
+    return {"model": model, "text": choices[0]["text"], "usage": answer.get("usage", {}), "seconds": seconds}
+
+
+def _call(url: str, body: dict[str, Any] | None, timeout_seconds: float) -> dict[str, Any]:
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_seconds) as response:
+            answer: dict[str, Any] = json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        got = f"HTTP {error.code} {error.read()[:500]!r}"
+        raise EndpointFailed("the endpoint refused", where=url, got=got) from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise EndpointFailed("the endpoint does not answer", where=url, got=str(error)) from error
+    return answer

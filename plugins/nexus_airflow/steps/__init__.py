@@ -1,0 +1,1 @@
+"""Bodies of the DAGs' own tasks. DAG files only wire them."""

@@ -1,0 +1,91 @@
+"""Tasks of corpus_refresh."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from typing import Any
+
+from airflow.sdk import Metadata
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.aws.corpus import CorpusPlan, note_latest, plan_corpus
+from include.aws.emr import cluster_request, spark_step
+from include.aws.recipes import chosen_recipe
+from include.aws.verification import verify_corpus
+from include.contracts.job_names import job_name
+from include.contracts.manifests import ParentRef
+from include.contracts.storage import CorpusPlace, S3Uri
+from include.recipes.corpus import CorpusRecipe
+from include.settings import load_settings
+from nexus_airflow.assets import extra_of, token_dataset
+
+log = logging.getLogger(__name__)
+
+BUILD, REUSE = "create_cluster", "verify_manifest"
+
+
+def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str]:
+    """Resolve inputs, recipe and version; write the request. Returns which way the run goes on."""
+    settings = load_settings()
+    recipe = chosen_recipe(CorpusRecipe, "corpora", params["recipe"], params["recipe_overrides"])
+    source = S3Uri.parse(params["source_uri"])
+    planned = plan_corpus(settings, source, recipe, force=params["force"], dry_run=params["dry_run"])
+    _log_plan(planned)
+    ti.xcom_push(key="plan", value=asdict(planned))
+    place = CorpusPlace(S3Uri.parse(planned.root_uri))
+    name = job_name(dag_run.dag_id, dag_run.run_id, BUILD, 1 + (dag_run.clear_number or 0))
+    ti.xcom_push(key="cluster", value=cluster_request(settings, name))
+    steps = {job: spark_step(settings, job, job, place.request) for job in MARKERS}
+    ti.xcom_push(key="steps", value=steps)
+    ti.xcom_push(key="markers", value={job: str(place.root / marker) for job, marker in MARKERS.items()})
+    if params["dry_run"]:
+        return []
+    return [REUSE] if planned.exists else [BUILD]
+
+
+#: The Spark jobs in their order, and what each leaves last.
+MARKERS = {
+    "clean": "stages/filter.json",
+    "deduplicate": "stages/near_dedup.json",
+    "tokenise": "manifest.json",
+}
+
+
+def verify_manifest(*, ti: Any = None) -> dict[str, str]:
+    """The manifest's reference, after every file that it lists was found in its size."""
+    planned = ti.xcom_pull(task_ids="plan", key="plan")
+    manifest, reference = verify_corpus(S3Uri.parse(planned["manifest_uri"]))
+    dropped = sum(count for reasons in manifest.dropped.values() for count in reasons.values())
+    log.info(
+        "corpus %s: %s documents in, %s kept (%s held out), %s dropped, %s tokens",
+        manifest.version,
+        manifest.documents_in,
+        manifest.documents_kept,
+        manifest.documents_held_out,
+        dropped,
+        manifest.tokens,
+    )
+    return {"uri": reference.uri, "sha256": reference.sha256}
+
+
+def publish(reference: dict[str, str], *, params: Any = None, ti: Any = None) -> Any:
+    """Announce the token dataset. One that existed already is announced only on request."""
+    planned = ti.xcom_pull(task_ids="plan", key="plan")
+    manifest = ParentRef(**reference)
+    if planned["exists"] and not params["continue_downstream"]:
+        raise AirflowSkipException(f"corpus {planned['version']} existed: nothing to announce")
+    note_latest(load_settings(), manifest)
+    yield Metadata(token_dataset, extra=extra_of(manifest, version=planned["version"]))
+
+
+def _log_plan(planned: CorpusPlan) -> None:
+    log.info(
+        "corpus %s from %s shards, %.1f MB: %s",
+        planned.version,
+        planned.shards,
+        planned.size_bytes / 1e6,
+        "exists, the cluster is skipped" if planned.exists else "to be built",
+    )
+    for name in planned.left_out:
+        log.warning("left out, not a shard: %s", name)
