@@ -1,0 +1,279 @@
+"""The HTTP face: routes, errors in OpenAI's shape, and what a client that hangs up sets off."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import json
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from include.contracts.manifests import ModelManifest
+from serving.answers import Answer
+from serving.completions import Completions
+from serving.engine import Engine, EngineFailed, Overloaded
+from serving.protocol import BadRequest, ChatBody, CompletionBody, parse_body
+
+_log = logging.getLogger(__name__)
+_RETRY_AFTER_SECONDS = "1"
+
+
+class Phase(enum.StrEnum):
+    """Where the server is in its life. New work is taken when ready and, for a while, when leaving."""
+
+    LOADING = "loading"
+    READY = "ready"
+    LEAVING = "leaving"
+    CLOSED = "closed"
+    FAILED = "failed"
+
+
+@dataclass
+class ServerState:
+    """What the routes share; the fields of the model are set before the phase becomes ready."""
+
+    model_name: str
+    max_body_bytes: int
+    phase: Phase = Phase.LOADING
+    manifest: ModelManifest | None = None
+    manifest_sha256: str = ""
+    loaded_at: int = 0
+    engine: Engine | None = None
+    completions: Completions | None = None
+    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
+    open_requests: int = 0
+    quiet: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class NotServing(Exception):
+    """Loading, drained or failed."""
+
+
+def make_app(state: ServerState) -> FastAPI:
+    """The application around ``state``."""
+    app = FastAPI(title="Nexus LLM", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(_Bookkeeping, state=state)
+    _add_error_handlers(app)
+
+    @app.get("/healthz")
+    async def healthz() -> Response:
+        """The process is alive and its engine has not failed."""
+        return _plain(state.phase, ok=state.phase is not Phase.FAILED)
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        """The model is loaded and the server is not leaving."""
+        return _plain(state.phase, ok=state.phase is Phase.READY)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Prometheus' text format."""
+        return PlainTextResponse(_metrics(state), media_type="text/plain; version=0.0.4")
+
+    @app.get("/v1/models")
+    async def models() -> Response:
+        """The one model, with where it comes from."""
+        return JSONResponse({"object": "list", "data": [_model_card(state)]})
+
+    @app.get("/v1/models/{name:path}")
+    async def model(name: str) -> Response:
+        """One model by its name."""
+        if name != state.model_name:
+            raise BadRequest(
+                f"The model '{name}' does not exist", param="model", code="model_not_found", status=404
+            )
+        return JSONResponse(_model_card(state))
+
+    @app.post("/v1/completions")
+    async def completions(request: Request) -> Response:
+        """Continue a prompt."""
+        serving = _serving(state)
+        body = parse_body(CompletionBody, await _content(request, state.max_body_bytes))
+        return await _reply(request, await serving.text(body), stream=bool(body.stream))
+
+    @app.post("/v1/chat/completions")
+    async def chat(request: Request) -> Response:
+        """Answer a conversation."""
+        serving = _serving(state)
+        body = parse_body(ChatBody, await _content(request, state.max_body_bytes))
+        return await _reply(request, await serving.chat(body), stream=bool(body.stream))
+
+    return app
+
+
+async def _reply(request: Request, answer: Answer, *, stream: bool) -> Response:
+    """The answer, whole or streamed; a client that hangs up ends its generations either way."""
+    if stream:
+        return _EventStream(answer)
+    whole = asyncio.create_task(answer.whole())
+    gone = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait({whole, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if whole.done():
+            return Response(json.dumps(await whole, ensure_ascii=False), media_type="application/json")
+        return Response(status_code=499)  # nobody reads it; the number is for the log and the metrics
+    finally:
+        for task in (whole, gone):
+            task.cancel()
+        answer.cancel()
+
+
+class _EventStream(StreamingResponse):
+    """Server-sent events; generations end with the response, also when it never sent a byte."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        super().__init__(
+            self._events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._answer.cancel()
+
+    async def _events(self) -> AsyncIterator[bytes]:
+        try:
+            async for event in self._answer.events():
+                yield event
+        except EngineFailed as error:
+            # the status line is gone: an error event, and no [DONE]
+            yield b"data: " + json.dumps(_error_body(str(error), "server_error")).encode() + b"\n\n"
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _content(request: Request, limit: int) -> bytes:
+    """The body, read no further than the limit."""
+    parts, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise BadRequest(f"The body is larger than {limit} bytes", code="request_too_large", status=413)
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _serving(state: ServerState) -> Completions:
+    if state.completions is None or state.phase not in (Phase.READY, Phase.LEAVING):
+        raise NotServing(f"The server is {state.phase.value}; try another one")
+    return state.completions
+
+
+def _model_card(state: ServerState) -> dict[str, Any]:
+    card: dict[str, Any] = {
+        "id": state.model_name,
+        "object": "model",
+        "created": state.loaded_at,
+        "owned_by": "nexus-llm",
+    }
+    if state.manifest:
+        card["nexus"] = {
+            "manifest_sha256": state.manifest_sha256,
+            "run": state.manifest.run,
+            "step": state.manifest.step,
+            "parameters": state.manifest.parameters,
+            "context_length": state.manifest.context_length,
+        }
+    return card
+
+
+def _metrics(state: ServerState) -> str:
+    lines = ["# TYPE nexus_http_requests_total counter"]
+    lines += [
+        f'nexus_http_requests_total{{route="{route}",status="{status}"}} {number}'
+        for (route, status), number in sorted(state.answers.items())
+    ]
+    if engine := state.engine:
+        for name, kind, value in (
+            ("nexus_generations_in_flight", "gauge", engine.in_flight),
+            ("nexus_generation_slots", "gauge", engine.slots),
+            ("nexus_prompt_tokens_total", "counter", engine.prompt_tokens),
+            ("nexus_generated_tokens_total", "counter", engine.generated_tokens),
+        ):
+            lines += [f"# TYPE {name} {kind}", f"{name} {value}"]
+    return "\n".join(lines) + "\n"
+
+
+def _plain(phase: Phase, *, ok: bool) -> Response:
+    return PlainTextResponse(phase.value, status_code=200 if ok else 503)
+
+
+def _error_body(message: str, kind: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    retry = {"Retry-After": _RETRY_AFTER_SECONDS}
+
+    @app.exception_handler(BadRequest)
+    async def bad_request(_: Request, error: BadRequest) -> Response:
+        body = _error_body(str(error), "invalid_request_error", error.param, error.code)
+        return JSONResponse(body, error.status)
+
+    @app.exception_handler(Overloaded)
+    async def overloaded(_: Request, error: Overloaded) -> Response:
+        return JSONResponse(
+            _error_body(str(error), "rate_limit_error", code="overloaded"), 429, headers=retry
+        )
+
+    @app.exception_handler(NotServing)
+    async def not_serving(_: Request, error: NotServing) -> Response:
+        return JSONResponse(_error_body(str(error), "server_error", code="unavailable"), 503, headers=retry)
+
+    @app.exception_handler(EngineFailed)
+    async def engine_failed(_: Request, error: EngineFailed) -> Response:
+        return JSONResponse(_error_body(str(error), "server_error", code="engine_failed"), 500)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> Response:
+        body = _error_body(str(error.detail), "invalid_request_error")
+        return JSONResponse(body, error.status_code, headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, error: Exception) -> Response:
+        _log.error("request: failed", exc_info=error)
+        return JSONResponse(_error_body("The server had an error", "server_error"), 500)
+
+
+class _Bookkeeping:
+    """Counts answers and open requests, and asks clients to let go of their connections when leaving."""
+
+    def __init__(self, app: ASGIApp, state: ServerState) -> None:
+        self._app = app
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = self._state
+
+        async def watched(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                route = scope.get("route")
+                state.answers[(getattr(route, "path", "other"), message["status"])] += 1
+                if state.phase in (Phase.LEAVING, Phase.CLOSED):
+                    message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        state.open_requests += 1
+        state.quiet.clear()
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            state.open_requests -= 1
+            if not state.open_requests:
+                state.quiet.set()

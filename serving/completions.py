@@ -1,0 +1,138 @@
+"""From a checked body to running generations."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+from serving.answers import Answer, ChatShape, Choice, Shape, TextShape
+from serving.engine import Engine
+from serving.language_model import LanguageModel, PromptError, Sampling
+from serving.protocol import BadRequest, ChatBody, CompletionBody
+from serving.text import StoppedText
+
+_COMPLETION_MAX_TOKENS = 16  # OpenAI's default for /v1/completions
+_SEED_BYTES = 8
+
+
+class Completions:
+    """Starts the generations of a request on the engine."""
+
+    def __init__(self, model: LanguageModel, engine: Engine, name: str, fingerprint: str) -> None:
+        self._model = model
+        self._engine = engine
+        self._name = name
+        self._fingerprint = fingerprint
+
+    async def text(self, body: CompletionBody) -> Answer:
+        """``/v1/completions``: prompt after prompt, each with its n choices."""
+        self._check_model(body.model)
+        prompts = await asyncio.to_thread(lambda: [self._prompt(prompt) for prompt in body.prompts])
+        limit = body.max_tokens or _COMPLETION_MAX_TOKENS
+        for prompt in prompts:
+            self._check_length(prompt, limit, "prompt")
+        prefixes = ["" for _ in prompts]
+        if body.echo:
+            prefixes = [
+                given if isinstance(given, str) else self._model.decode(given) for given in body.prompts
+            ]
+        return self._start(TextShape(), body, prompts, limit, prefixes=prefixes)
+
+    async def chat(self, body: ChatBody) -> Answer:
+        """``/v1/chat/completions``: without a limit the reply may fill the context."""
+        self._check_model(body.model)
+        messages = [message.plain() for message in body.messages]
+        try:
+            prompt, stops = await asyncio.to_thread(self._model.chat_prompt, messages)
+        except PromptError as error:
+            raise BadRequest(str(error), param="messages", code="invalid_value") from None
+        asked = body.max_completion_tokens or body.max_tokens
+        self._check_length(prompt, asked or 1, "messages")
+        limit = asked or self._model.context_length - len(prompt)
+        return self._start(ChatShape(), body, [prompt], limit, extra_stops=stops)
+
+    def _start(
+        self,
+        shape: Shape,
+        body: CompletionBody | ChatBody,
+        prompts: list[list[int]],
+        limit: int,
+        *,
+        prefixes: Sequence[str] = ("",),
+        extra_stops: Sequence[str] = (),
+    ) -> Answer:
+        number = body.n or 1
+        wanted = len(prompts) * number
+        if wanted > self._engine.slots:
+            raise BadRequest(
+                f"{wanted} completions in one request; this server does at most {self._engine.slots} at once",
+                param="n",
+                code="invalid_value",
+            )
+        seed = body.sampling_seed
+        jobs = [
+            (prompt, _sampling(body, limit, _seed_of(seed, copy)))
+            for prompt in prompts
+            for copy in range(number)
+        ]
+        stops = [*body.stop_strings, *extra_stops]
+        choices = [
+            Choice(
+                index, generation, StoppedText(self._model.new_decoder(), stops), prefixes[index // number]
+            )
+            for index, generation in enumerate(self._engine.submit(jobs))
+        ]
+        total = sum(len(prompt) for prompt in prompts)
+        return Answer(shape, self._name, self._fingerprint, total, choices, body.include_usage)
+
+    def _check_model(self, name: str) -> None:
+        if name != self._name:
+            raise BadRequest(
+                f"The model '{name}' does not exist; this server has '{self._name}'",
+                param="model",
+                code="model_not_found",
+                status=404,
+            )
+
+    def _prompt(self, given: str | list[int]) -> list[int]:
+        if isinstance(given, str):
+            return self._model.encode(given)
+        if (largest := max(given)) >= self._model.vocabulary_size:
+            raise BadRequest(
+                f"Invalid 'prompt': token {largest}; the vocabulary has {self._model.vocabulary_size}",
+                param="prompt",
+                code="invalid_value",
+            )
+        return given
+
+    def _check_length(self, prompt: Sequence[int], limit: int, param: str) -> None:
+        most = self._model.context_length
+        if len(prompt) + limit > most:
+            raise BadRequest(
+                f"This model's maximum context length is {most} tokens. However, you requested "
+                f"{len(prompt) + limit} tokens ({len(prompt)} in the {param}, {limit} in the completion). "
+                f"Please reduce the length of the {param} or completion.",
+                param=param,
+                code="context_length_exceeded",
+            )
+
+
+def _sampling(body: CompletionBody | ChatBody, limit: int, seed: int) -> Sampling:
+    return Sampling(
+        max_new_tokens=limit,
+        temperature=body.sampling_temperature,
+        top_p=1.0 if body.top_p is None else body.top_p,
+        top_k=body.top_k or 0,
+        seed=seed,
+        presence_penalty=body.presence_penalty or 0.0,
+        frequency_penalty=body.frequency_penalty or 0.0,
+    )
+
+
+def _seed_of(seed: int, copy: int) -> int:
+    """The first choice has the request's seed; the others' are far from any seed a neighbour may use."""
+    if copy == 0:
+        return seed
+    digest = hashlib.sha256(f"{seed}:{copy}".encode()).digest()
+    return int.from_bytes(digest[:_SEED_BYTES])

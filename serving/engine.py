@@ -1,0 +1,229 @@
+"""One thread drives the pipeline; handlers on the event loop submit, read and cancel.
+
+Only the engine's thread touches the pipeline. After every step it hands all new tokens to the event
+loop in one call, so that the loop's cost does not grow with the number of running generations more than
+it must. A slot is free again only when the pipeline has let the generation go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from openvino_genai import GenerationFinishReason, GenerationStatus
+
+from include.contracts.errors import NexusError
+from serving.language_model import LanguageModel, Sampling
+
+_log = logging.getLogger(__name__)
+
+
+class Overloaded(NexusError):
+    """No slot is free."""
+
+
+class EngineFailed(NexusError):
+    """The engine cannot generate any more, or could not generate this."""
+
+
+class Finish(enum.StrEnum):
+    """Why a generation ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """New tokens of one generation; ``finish`` is set on the last."""
+
+    tokens: Sequence[int]
+    finish: Finish | None
+
+
+class Generation:
+    """One completion in the making. ``read`` and ``cancel`` belong to the event loop."""
+
+    def __init__(self, engine: Engine, prompt: Sequence[int], sampling: Sampling) -> None:
+        self._engine = engine
+        self.prompt = prompt
+        self.sampling = sampling
+        self.handle: Any = None
+        self.cancelled = False
+        self._tokens: list[int] = []
+        self._finish: Finish | None = None
+        self._news = asyncio.Event()
+
+    async def read(self) -> Piece:
+        """Wait for new tokens; a reader that is behind gets them in one piece."""
+        await self._news.wait()
+        self._news.clear()
+        tokens, self._tokens = self._tokens, []
+        return Piece(tokens, self._finish)
+
+    def cancel(self) -> None:
+        """End it; nothing happens if it has ended."""
+        if self._finish is None:
+            self._engine.cancel(self)
+
+    def receive(self, piece: Piece) -> None:
+        """Called on the event loop by the engine."""
+        self._tokens.extend(piece.tokens)
+        self._finish = piece.finish
+        self._news.set()
+
+
+class Engine:
+    """Slots, the thread, and counts for /metrics. Construct it on the event loop."""
+
+    def __init__(self, model: LanguageModel, slots: int, on_failure: Callable[[], None]) -> None:
+        self._model = model
+        self.slots = slots
+        self._on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        self._commands: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._running: dict[int, Generation] = {}  # the thread's
+        self._unfinished: set[Generation] = set()  # the event loop's
+        self._next_id = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.generated_tokens = 0
+        self.prompt_tokens = 0
+        self.failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def in_flight(self) -> int:
+        """Slots that are taken."""
+        return len(self._unfinished)
+
+    def submit(self, prompts: Sequence[tuple[Sequence[int], Sampling]]) -> list[Generation]:
+        """Start all of a request's completions or none; raises Overloaded or EngineFailed."""
+        if self.failure:
+            raise EngineFailed("the engine has failed", got=str(self.failure))
+        if self.in_flight + len(prompts) > self.slots:
+            raise Overloaded(
+                "the server is at its limit of concurrent completions",
+                expected=f"at most {self.slots}",
+                got=f"{self.in_flight} running, {len(prompts)} asked for",
+                remedy="try again later",
+            )
+        generations = [Generation(self, prompt, sampling) for prompt, sampling in prompts]
+        self._unfinished.update(generations)
+        self._idle.clear()
+        for generation in generations:
+            self.prompt_tokens += len(generation.prompt)
+            self._commands.put(lambda generation=generation: self._add(generation))  # type: ignore[misc]
+        return generations
+
+    def cancel(self, generation: Generation) -> None:
+        """Ask the thread to drop a generation."""
+        self._commands.put(lambda: self._drop(generation))
+
+    async def idle(self) -> None:
+        """Wait until nothing is in flight."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Stop the thread; what still runs is cancelled."""
+        self._commands.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._end_all(Finish.CANCELLED)
+
+    # ---- on the engine's thread ------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while self._obey():
+                if self._running:
+                    self._model.pipeline.step()
+                    self._hand_over()
+        except Exception as error:
+            _log.exception("engine: failed")
+            self._loop.call_soon_threadsafe(self._fail, error)
+
+    def _obey(self) -> bool:
+        """Carry out the commands that wait; block for one when nothing runs. False: stop."""
+        block = not self._running
+        while True:
+            try:
+                command = self._commands.get(block)
+            except queue.Empty:
+                return True
+            if command is None:
+                return False
+            command()
+            block = False
+
+    def _add(self, generation: Generation) -> None:
+        self._next_id += 1
+        try:
+            generation.handle = self._model.start(self._next_id, generation.prompt, generation.sampling)
+        except RuntimeError:
+            _log.exception("engine: a generation was refused")
+            self._deliver([(generation, Piece((), Finish.FAILED))])
+        else:
+            self._running[self._next_id] = generation
+
+    def _drop(self, generation: Generation) -> None:
+        if generation.handle is not None:
+            generation.cancelled = True
+            generation.handle.cancel()
+
+    def _hand_over(self) -> None:
+        news = []
+        for request_id, generation in list(self._running.items()):
+            handle = generation.handle
+            tokens: list[int] = []
+            reason = GenerationFinishReason.NONE
+            while handle.can_read():
+                output = handle.read()[0]
+                tokens += output.generated_ids
+                reason = output.finish_reason
+            finish = _finish(reason, handle.get_status(), generation.cancelled)
+            if finish:
+                del self._running[request_id]
+            if tokens or finish:
+                news.append((generation, Piece(tokens, finish)))
+        if news:
+            self._deliver(news)
+
+    def _deliver(self, news: list[tuple[Generation, Piece]]) -> None:
+        self._loop.call_soon_threadsafe(self._receive, news)
+
+    # ---- on the event loop -----------------------------------------------------
+
+    def _receive(self, news: list[tuple[Generation, Piece]]) -> None:
+        for generation, piece in news:
+            self.generated_tokens += len(piece.tokens)
+            if piece.finish:
+                self._unfinished.discard(generation)
+            generation.receive(piece)
+        if not self._unfinished:
+            self._idle.set()
+
+    def _end_all(self, finish: Finish) -> None:
+        self._receive([(generation, Piece((), finish)) for generation in tuple(self._unfinished)])
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = error
+        self._end_all(Finish.FAILED)
+        self._on_failure()
+
+
+def _finish(reason: GenerationFinishReason, status: GenerationStatus, cancelled: bool) -> Finish | None:
+    if status == GenerationStatus.RUNNING:
+        return None
+    if status == GenerationStatus.FINISHED:
+        return Finish.STOP if reason == GenerationFinishReason.STOP else Finish.LENGTH
+    # IGNORED is the pipeline's word for "does not fit the KV cache", and for one that was cancelled
+    return Finish.CANCELLED if cancelled else Finish.FAILED

@@ -1,0 +1,157 @@
+"""The loaded model: its pipeline, its tokenizer and its limits. The only module that imports the engine.
+
+Inference and KV-cache precision are set to f32: with the engine's own choice the tokens of a request
+depend on what else is in its batch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+import openvino_genai
+
+from include.contracts.errors import InputError, NexusError
+from include.contracts.manifests import ModelManifest
+from serving.text import ByteDecoder, TextDecoder, WindowDecoder
+
+#: With no chat template in the tokenizer, messages become lines "User: …", and this string ends a reply.
+PLAIN_CHAT_STOP = "\nUser:"
+_PROBE = "A probe: naïve café, 東京 ☕ and\n\ttabs  twice."
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How one completion is sampled; ``temperature`` 0 means the most probable token each time."""
+
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    seed: int
+    presence_penalty: float
+    frequency_penalty: float
+
+
+class PromptError(NexusError):
+    """The messages or tokens of a request cannot become a prompt."""
+
+
+class LanguageModel:
+    """Wraps the pipeline. ``pipeline`` itself is driven by the engine's thread alone."""
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: ModelManifest,
+        *,
+        max_sequences: int,
+        max_batched_tokens: int,
+        kv_cache_gib: int,
+        threads: int,
+    ) -> None:
+        scheduler = openvino_genai.SchedulerConfig()
+        scheduler.max_num_seqs = max_sequences
+        scheduler.max_num_batched_tokens = max_batched_tokens
+        scheduler.cache_size = kv_cache_gib
+        scheduler.enable_prefix_caching = False
+        properties: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
+        if threads:
+            properties["INFERENCE_NUM_THREADS"] = threads
+        try:
+            self.pipeline = openvino_genai.ContinuousBatchingPipeline(
+                str(folder), scheduler, "CPU", properties, {}
+            )
+        except RuntimeError as error:
+            raise InputError(
+                "openvino-genai cannot load the model",
+                where=str(folder),
+                got=_engine_reason(error),
+                remedy="export it with the versions in training/export/requirements.lock",
+            ) from error
+        self.context_length = manifest.context_length
+        self._tokenizer = self.pipeline.get_tokenizer()
+        vocabulary: dict[bytes, int] = self._tokenizer.get_vocab()
+        self.vocabulary_size = max(vocabulary.values()) + 1
+        self._token_bytes = self._table_of_bytes(vocabulary)
+        defaults = self.pipeline.get_config()
+        self._end_of_text = defaults.eos_token_id
+        self._stop_token_ids = set(defaults.stop_token_ids)
+
+    def new_decoder(self) -> TextDecoder:
+        """A decoder for one sequence."""
+        return ByteDecoder(self._token_bytes) if self._token_bytes else WindowDecoder(self._tokenizer)
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """Tokens of ``text``; an empty prompt is the beginning-of-text token, as there must be one."""
+        encoded = self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
+        tokens = [int(token) for token in encoded.input_ids.data[0]] if text else []
+        if not tokens:
+            start = self._tokenizer.get_bos_token_id()
+            tokens = [start if start >= 0 else max(self._end_of_text, 0)]
+        return tokens
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of a whole sequence, special tokens left out."""
+        decoder = self.new_decoder()
+        return "".join(decoder.push(token) for token in tokens) + decoder.finish()
+
+    def chat_prompt(self, messages: Sequence[dict[str, str]]) -> tuple[list[int], tuple[str, ...]]:
+        """Tokens of a conversation and the stop strings that its form brings along.
+
+        Uses the tokenizer's chat template if there is one, else lines "System: …", "User: …",
+        "Assistant: …" and ``PLAIN_CHAT_STOP``.
+        """
+        if self._tokenizer.chat_template:
+            try:
+                text = self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True)
+            except RuntimeError as error:
+                raise PromptError(
+                    "the chat template refuses these messages", got=_engine_reason(error)
+                ) from None
+            return self.encode(text, add_special_tokens=False), ()
+        lines = [f"{message['role'].capitalize()}: {message['content']}" for message in messages]
+        return self.encode("\n".join([*lines, "Assistant:"])), (PLAIN_CHAT_STOP,)
+
+    def start(self, request_id: int, prompt: Sequence[int], sampling: Sampling) -> Any:
+        """Queue a generation and return its handle. Call it from the thread that steps the pipeline."""
+        tensor = openvino.Tensor(np.array([prompt], dtype=np.int64))
+        return self.pipeline.add_request(request_id, tensor, self._config(sampling))
+
+    def _config(self, sampling: Sampling) -> openvino_genai.GenerationConfig:
+        config = openvino_genai.GenerationConfig()
+        config.max_new_tokens = sampling.max_new_tokens
+        config.eos_token_id = self._end_of_text
+        config.stop_token_ids = self._stop_token_ids
+        config.do_sample = sampling.temperature > 0
+        if config.do_sample:
+            config.temperature = sampling.temperature
+            config.top_p = sampling.top_p
+            if sampling.top_k:
+                config.top_k = sampling.top_k
+            config.rng_seed = sampling.seed
+        config.presence_penalty = sampling.presence_penalty
+        config.frequency_penalty = sampling.frequency_penalty
+        return config
+
+    def _table_of_bytes(self, vocabulary: dict[bytes, int]) -> dict[int, bytes]:
+        """Bytes of every token, special ones empty; an empty table if the vocabulary is not byte-level."""
+        every = [[token] for token in range(self.vocabulary_size)]
+        shown = self._tokenizer.decode(every, skip_special_tokens=True)
+        whole = self._tokenizer.decode(every, skip_special_tokens=False)
+        special = {token for token in range(self.vocabulary_size) if shown[token] != whole[token]}
+        table = {token: b"" if token in special else text for text, token in vocabulary.items()}
+        probe = [int(token) for token in self._tokenizer.encode(_PROBE).input_ids.data[0]]
+        spelled = b"".join(table.get(token, b"") for token in probe).decode("utf-8", "replace")
+        return table if spelled == _PROBE else {}
+
+
+def _engine_reason(error: Exception) -> str:
+    """The last line of the engine's message, which names the cause, without its build machine's paths."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return re.sub(r"\S*/(src/cpp\S*)", r"\1", lines[-1]) if lines else type(error).__name__

@@ -1,0 +1,136 @@
+"""From tokens to text as it is generated: whole characters only, and nothing after a stop string."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+#: A UTF-8 character has at most four bytes, so at most three tokens wait for their rest.
+_LONGEST_WAIT_TOKENS = 3
+_REPLACEMENT = "\ufffd"
+
+
+class Tokeniser(Protocol):
+    """What is used of ``openvino_genai.Tokenizer``."""
+
+    def decode(self, tokens: Sequence[int], skip_special_tokens: bool = True) -> str:
+        """Text of the tokens."""
+
+
+class TextDecoder(Protocol):
+    """Turns tokens of one sequence into text, in order."""
+
+    def push(self, token: int) -> str:
+        """The characters that this token completes."""
+
+    def finish(self) -> str:
+        """What was held back; an unfinished character becomes U+FFFD."""
+
+
+class ByteDecoder:
+    """For byte-level vocabularies: a table lookup a token, no call into the engine."""
+
+    def __init__(self, token_bytes: Mapping[int, bytes]) -> None:
+        self._token_bytes = token_bytes
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token: int) -> str:
+        """See ``TextDecoder``."""
+        return self._utf8.decode(self._token_bytes.get(token, b""))
+
+    def finish(self) -> str:
+        """See ``TextDecoder``."""
+        return self._utf8.decode(b"", final=True)
+
+
+class WindowDecoder:
+    """For any other vocabulary: decode a short window twice and emit what the new token added.
+
+    The window starts before the last emitted token, because the text of a token may depend on the one
+    before it (SentencePiece drops the first space of a sequence).
+    """
+
+    def __init__(self, tokeniser: Tokeniser) -> None:
+        self._tokeniser = tokeniser
+        self._emitted: list[int] = []
+        self._waiting: list[int] = []
+
+    def push(self, token: int) -> str:
+        """See ``TextDecoder``."""
+        self._waiting.append(token)
+        text = self._added()
+        if text.endswith(_REPLACEMENT) and len(self._waiting) <= _LONGEST_WAIT_TOKENS:
+            return ""
+        return self._emit(text)
+
+    def finish(self) -> str:
+        """See ``TextDecoder``."""
+        return self._emit(self._added()) if self._waiting else ""
+
+    def _added(self) -> str:
+        before = self._tokeniser.decode(self._emitted) if self._emitted else ""
+        return self._tokeniser.decode(self._emitted + self._waiting)[len(before) :]
+
+    def _emit(self, text: str) -> str:
+        if text:
+            self._emitted = self._waiting
+            self._waiting = []
+        return text
+
+
+class StoppedText:
+    """Text up to, and without, the first stop string.
+
+    What could be the beginning of a stop string is held back until the next characters decide it, so a
+    stream never shows a part of one. ``tokens`` counts the tokens up to the stop.
+    """
+
+    def __init__(self, decoder: TextDecoder, stop_strings: Sequence[str]) -> None:
+        self._decoder = decoder
+        self._stop_strings = tuple(stop_strings)
+        self._held = ""
+        self.stopped = False
+        self.tokens = 0
+
+    def push(self, tokens: Iterable[int]) -> str:
+        """Text that is now certain."""
+        parts = []
+        for token in tokens:
+            if self.stopped:
+                break
+            self.tokens += 1
+            parts.append(self._check(self._decoder.push(token)))
+        return "".join(parts)
+
+    def finish(self) -> str:
+        """The rest, when the generation ended by itself."""
+        if self.stopped:
+            return ""
+        text = self._check(self._decoder.finish())
+        if self.stopped:
+            return text
+        rest, self._held = self._held, ""
+        return text + rest
+
+    def _check(self, text: str) -> str:
+        if not text or not self._stop_strings:
+            return text
+        self._held += text
+        found = [at for stop in self._stop_strings if (at := self._held.find(stop)) >= 0]
+        if found:
+            self.stopped = True
+            certain, self._held = self._held[: min(found)], ""
+            return certain
+        keep = max(_overlap(self._held, stop) for stop in self._stop_strings)
+        at = len(self._held) - keep
+        certain, self._held = self._held[:at], self._held[at:]
+        return certain
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of ``text`` that is a beginning of ``stop``."""
+    for length in range(min(len(stop) - 1, len(text)), 0, -1):
+        if text.endswith(stop[:length]):
+            return length
+    return 0
