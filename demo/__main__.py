@@ -44,6 +44,7 @@ from local_stack.provision import client
 from local_stack.stack import Announce, Stack
 
 PHASES = ("text", "start", *DAGS)
+_RECENT_SECONDS = 60
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -159,10 +160,11 @@ class Demo:
         return [os.getpid(), *(record.pid for record in self._stack.book.records())]
 
     def _running_logs(self) -> Iterator[Path]:
-        """Output of jobs that wrote in the last minute."""
-        for log in (self._config.aws_root / ".jobs").glob("**/stdout*"):
-            if time.time() - log.stat().st_mtime < 60:
-                yield log
+        """Output of jobs that wrote in the last minute: an EMR step's stdout, a container's output."""
+        for name in ("stdout", "output.log"):
+            for log in (self._config.aws_root / ".state").rglob(name):
+                if time.time() - log.stat().st_mtime < _RECENT_SECONDS:
+                    yield log
 
 
 def _interrupt(*_: object) -> None:
