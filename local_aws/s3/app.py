@@ -1,22 +1,121 @@
-"""S3 app (placeholder for the first commit of the core)."""
+"""S3 requests in, responses out: which handler, and every error as S3 words it."""
 
 from __future__ import annotations
 
+import calendar
+import errno
+import time
+import uuid
+from collections.abc import Callable
+
 from local_aws.errors import AwsError, render
 from local_aws.messages import Request, Response
-from local_aws.s3.operations import operation_of
+from local_aws.s3 import bucket_handlers, listing_handlers, object_handlers, upload_handlers
+from local_aws.s3.buckets import Buckets
+from local_aws.s3.calls import S3Call, Storage
+from local_aws.s3.operations import operation_of, split_path
+from local_aws.s3.store import ObjectStore
+from local_aws.s3.uploads import Uploads
 from local_aws.settings import Settings
+
+HANDLERS: dict[str, Callable[[S3Call], Response]] = {
+    "ListBuckets": bucket_handlers.list_buckets,
+    "CreateBucket": bucket_handlers.create_bucket,
+    "HeadBucket": bucket_handlers.head_bucket,
+    "DeleteBucket": bucket_handlers.delete_bucket,
+    "GetBucketLocation": bucket_handlers.get_bucket_location,
+    "GetBucketVersioning": bucket_handlers.get_bucket_versioning,
+    "PutBucketVersioning": bucket_handlers.put_bucket_versioning,
+    "GetBucketTagging": bucket_handlers.get_bucket_tagging,
+    "PutBucketTagging": bucket_handlers.put_bucket_tagging,
+    "DeleteBucketTagging": bucket_handlers.delete_bucket_tagging,
+    "ListObjectsV2": listing_handlers.list_objects_v2,
+    "ListObjects": listing_handlers.list_objects,
+    "ListObjectVersions": listing_handlers.list_object_versions,
+    "PutObject": object_handlers.put_object,
+    "GetObject": object_handlers.get_object,
+    "HeadObject": object_handlers.head_object,
+    "DeleteObject": object_handlers.delete_object,
+    "DeleteObjects": object_handlers.delete_objects,
+    "CopyObject": object_handlers.copy_object,
+    "GetObjectTagging": object_handlers.get_object_tagging,
+    "PutObjectTagging": object_handlers.put_object_tagging,
+    "DeleteObjectTagging": object_handlers.delete_object_tagging,
+    "GetObjectAttributes": object_handlers.get_object_attributes,
+    "CreateMultipartUpload": upload_handlers.create_multipart_upload,
+    "UploadPart": upload_handlers.upload_part,
+    "UploadPartCopy": upload_handlers.upload_part_copy,
+    "CompleteMultipartUpload": upload_handlers.complete_multipart_upload,
+    "AbortMultipartUpload": upload_handlers.abort_multipart_upload,
+    "ListParts": upload_handlers.list_parts,
+    "ListMultipartUploads": upload_handlers.list_multipart_uploads,
+}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class S3App:
-    """Answers S3 requests."""
+    """The S3 service on ``settings.root``."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        buckets = Buckets(settings.root, settings.fsync)
+        objects = ObjectStore(buckets, settings.fsync)
+        uploads = Uploads(buckets, objects, settings.fsync)
+        self._storage = Storage(buckets, objects, uploads, settings.fsync)
 
     def answer(self, request: Request) -> Response:
-        """Answer one request."""
-        name = operation_of(request)
-        return render(
-            AwsError("NotImplemented", f"local_aws does not implement s3.{name}", 501), "rest-xml", "0"
+        """Answer one request; never raises but for a client that left."""
+        request_id = uuid.uuid4().hex[:16].upper()
+        bucket, key = split_path(request)
+        try:
+            response = self._handle(S3Call(self._storage, request, bucket, key))
+        except AwsError as error:
+            error.extra.setdefault("Resource", request.path)
+            response = render(error, "rest-xml", request_id)
+        except ConnectionError:
+            raise
+        except OSError as error:
+            response = render(_as_s3(error), "rest-xml", request_id)
+        response.headers.setdefault("x-amz-request-id", request_id)
+        return response
+
+    def _handle(self, call: S3Call) -> Response:
+        operation = operation_of(call.request)
+        handler = HANDLERS.get(operation)
+        if handler is None:
+            name = operation or f"{call.request.method} {call.request.target}"
+            raise AwsError("NotImplemented", f"local_aws does not implement s3.{name}", 501)
+        self._refuse_expired(call)
+        return handler(call)
+
+    def _refuse_expired(self, call: S3Call) -> None:
+        """AwsError AccessDenied for a presigned URL past its time, by the movable clock."""
+        query = call.query
+        try:
+            if "X-Amz-Expires" in query:
+                signed = calendar.timegm(time.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ"))
+                expires = signed + int(query["X-Amz-Expires"])
+            elif "AWSAccessKeyId" in query:
+                expires = int(query["Expires"])
+            else:
+                return
+        except (KeyError, ValueError) as error:
+            raise AwsError(
+                "AuthorizationQueryParametersError", f"The presigned URL is broken: {error}", 400
+            ) from error
+        if self._settings.control.now() > expires:
+            raise AwsError("AccessDenied", "Request has expired", 403, {"Expires": str(expires)})
+
+
+def _as_s3(error: OSError) -> AwsError:
+    if error.errno in _FULL:
+        # 507 and not 503: clients repeat a 503, and a full disk does not empty itself
+        return AwsError(
+            "InsufficientStorage",
+            f"The disk of the local S3 is full ({error.strerror}); nothing was stored. Free some space, or "
+            "start local_aws with --root on a larger disk.",
+            507,
         )
+    if error.errno == errno.ENAMETOOLONG:
+        return AwsError("KeyTooLongError", "The path of the key is longer than this file system takes", 400)
+    return AwsError("InternalError", f"The local S3 failed: {error}", 500)

@@ -1,0 +1,91 @@
+"""Buckets: create, head, list, delete, location, versioning, tags."""
+
+from __future__ import annotations
+
+from local_aws.errors import AwsError
+from local_aws.messages import Response
+from local_aws.s3.calls import S3Call
+from local_aws.s3.documents import document, iso_time, read_document, tagging, tags_of, text_of
+from local_aws.settings import REGION
+
+_OWNER = {"ID": "local", "DisplayName": "local"}
+
+
+def list_buckets(call: S3Call) -> Response:
+    """ListBuckets with prefix and pagination."""
+    prefix = call.query.get("prefix", "")
+    after = call.query.get("continuation-token", "")
+    limit = call.number("max-buckets", 10_000, 10_000)
+    found = [b for b in call.storage.buckets.list() if b.name.startswith(prefix) and b.name > after]
+    shown = found[:limit]
+    buckets = [{"Name": b.name, "CreationDate": iso_time(b.created), "BucketRegion": REGION} for b in shown]
+    return document(
+        "ListAllMyBucketsResult",
+        {
+            "Owner": _OWNER,
+            "Buckets": {"Bucket": buckets},
+            "ContinuationToken": shown[-1].name if len(found) > limit and shown else None,
+            "Prefix": prefix or None,
+        },
+    )
+
+
+def create_bucket(call: S3Call) -> Response:
+    """CreateBucket; one that is there is fine, as in us-east-1."""
+    call.storage.buckets.create(call.bucket_name)
+    if call.headers.get("x-amz-bucket-object-lock-enabled", "").lower() == "true":
+        raise AwsError("NotImplemented", "local_aws does not implement object lock", 501)
+    return Response(200, {"Location": f"/{call.bucket_name}"})
+
+
+def head_bucket(call: S3Call) -> Response:
+    """HeadBucket."""
+    _ = call.bucket
+    return Response(200, {"x-amz-bucket-region": REGION, "x-amz-access-point-alias": "false"})
+
+
+def delete_bucket(call: S3Call) -> Response:
+    """DeleteBucket: only an empty one; uploads in progress go with it."""
+    call.storage.buckets.remove(call.bucket)
+    return Response(204)
+
+
+def get_bucket_location(call: S3Call) -> Response:
+    """GetBucketLocation: us-east-1 answers an empty constraint."""
+    _ = call.bucket
+    return document("LocationConstraint", {})
+
+
+def get_bucket_versioning(call: S3Call) -> Response:
+    """GetBucketVersioning."""
+    return document("VersioningConfiguration", {"Status": call.bucket.record.versioning or None})
+
+
+def put_bucket_versioning(call: S3Call) -> Response:
+    """PutBucketVersioning: Enabled or Suspended."""
+    bucket = call.bucket
+    status = text_of(read_document(call.request, "VersioningConfiguration"), "Status")
+    if status not in ("Enabled", "Suspended"):
+        raise AwsError("IllegalVersioningConfigurationException", f"Status is {status!r}", 400)
+    call.storage.buckets.update(bucket, versioning=status)
+    return Response(200)
+
+
+def get_bucket_tagging(call: S3Call) -> Response:
+    """GetBucketTagging; AwsError NoSuchTagSet when there are none."""
+    if not call.bucket.record.tags:
+        raise AwsError("NoSuchTagSet", "The TagSet does not exist", 404, {"BucketName": call.bucket_name})
+    return tagging(call.bucket.record.tags)
+
+
+def put_bucket_tagging(call: S3Call) -> Response:
+    """PutBucketTagging: replaces the tag set."""
+    bucket = call.bucket
+    call.storage.buckets.update(bucket, tags=tags_of(read_document(call.request, "Tagging")))
+    return Response(204)
+
+
+def delete_bucket_tagging(call: S3Call) -> Response:
+    """DeleteBucketTagging."""
+    call.storage.buckets.update(call.bucket, tags={})
+    return Response(204)

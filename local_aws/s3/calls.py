@@ -1,0 +1,106 @@
+"""One S3 request on its way through a handler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import parse_qsl
+
+from local_aws.errors import AwsError
+from local_aws.messages import Headers, Request
+from local_aws.s3.buckets import Bucket, Buckets
+from local_aws.s3.store import ObjectStore
+from local_aws.s3.uploads import Uploads
+
+STORED_HEADERS = (
+    "Content-Type",
+    "Cache-Control",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Language",
+    "Expires",
+    "x-amz-storage-class",
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-website-redirect-location",
+)
+_MAX_METADATA_BYTES = 2048
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What the handlers work on."""
+
+    buckets: Buckets
+    objects: ObjectStore
+    uploads: Uploads
+    fsync: bool
+
+
+@dataclass(frozen=True)
+class S3Call:
+    """A request with the bucket and key that its path names."""
+
+    storage: Storage
+    request: Request
+    bucket_name: str
+    key: str
+
+    @property
+    def headers(self) -> Headers:
+        """The request's headers."""
+        return self.request.headers
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The request's query."""
+        return self.request.query
+
+    @cached_property
+    def bucket(self) -> Bucket:
+        """The bucket; AwsError NoSuchBucket."""
+        return self.storage.buckets.get(self.bucket_name)
+
+    def number(self, name: str, default: int, highest: int) -> int:
+        """A whole number of the query, at most ``highest``; AwsError InvalidArgument."""
+        text = self.query.get(name)
+        if not text:
+            return default
+        if not text.isdigit():
+            raise AwsError(
+                "InvalidArgument",
+                f"Argument {name} must be an integer between 0 and 2147483647",
+                400,
+                {"ArgumentName": name, "ArgumentValue": text},
+            )
+        return min(int(text), highest)
+
+
+def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that a later GET sends back."""
+    kept = {name: headers[name] for name in STORED_HEADERS if name in headers}
+    encodings = [e.strip() for e in kept.pop("Content-Encoding", "").split(",")]
+    encoding = ",".join(e for e in encodings if e and e != "aws-chunked")  # that one was for the wire only
+    if encoding:
+        kept["Content-Encoding"] = encoding
+    if kept.get("x-amz-storage-class") == "STANDARD":
+        del kept["x-amz-storage-class"]
+    kept.setdefault("Content-Type", "binary/octet-stream")
+    return kept
+
+
+def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
+    """x-amz-meta-… without the prefix; AwsError MetadataTooLarge."""
+    prefix = "x-amz-meta-"
+    metadata = {name[len(prefix) :]: value for name, value in headers.items() if name.startswith(prefix)}
+    if sum(len(name) + len(value.encode()) for name, value in metadata.items()) > _MAX_METADATA_BYTES:
+        raise AwsError(
+            "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size", 400
+        )
+    return metadata
+
+
+def header_tags(headers: Mapping[str, str]) -> dict[str, str]:
+    """The tags of an x-amz-tagging header."""
+    return dict(parse_qsl(headers.get("x-amz-tagging", ""), keep_blank_values=True))

@@ -1,0 +1,103 @@
+"""The XML documents of S3, out and in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+from local_aws.errors import AwsError
+from local_aws.messages import Request, Response
+from local_aws.s3.ingest import read_small
+
+_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+_MAX_DOCUMENT_BYTES = 8 << 20
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+Value = Any
+"""str, int, bool, None (left out), a mapping (child elements) or a list (repeated elements)."""
+
+
+def document(name: str, content: Mapping[str, Value], status: int = 200) -> Response:
+    """An XML response; lists become repeated elements, None is left out."""
+    body = "".join(_element(key, value) for key, value in content.items())
+    text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{name} xmlns="{_NAMESPACE}">{body}</{name}>'
+    return Response(status, {"Content-Type": "application/xml"}, text.encode())
+
+
+def _element(name: str, value: Value) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "".join(_element(name, item) for item in value)
+    if isinstance(value, Mapping):
+        inner = "".join(_element(key, child) for key, child in value.items())
+    elif isinstance(value, bool):
+        inner = "true" if value else "false"
+    else:
+        # XML 1.0 has no way to write control characters; clients that need them ask for encoding-type=url
+        inner = escape(_UNPRINTABLE.sub("\ufffd", str(value)), {"\r": "&#13;", '"': "&quot;"})
+    return f"<{name}>{inner}</{name}>"
+
+
+def read_document(request: Request, expected: str) -> ElementTree.Element:
+    """The request's XML body, namespaces removed; AwsError MalformedXML unless its root is ``expected``."""
+    raw = read_body(request)
+    malformed = AwsError(
+        "MalformedXML", f"The XML you provided was not well-formed or is no {expected}.", 400
+    )
+    if b"<!DOCTYPE" in raw:
+        raise malformed  # entities could expand without bound
+    try:
+        root = ElementTree.fromstring(raw)
+    except ElementTree.ParseError as error:
+        raise malformed from error
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    if root.tag != expected:
+        raise malformed
+    return root
+
+
+def read_body(request: Request) -> bytes:
+    """A small request body whole; its Content-MD5 and checksum headers are verified."""
+    return read_small(request, _MAX_DOCUMENT_BYTES)
+
+
+def text_of(element: ElementTree.Element, name: str) -> str:
+    """The text of a child, '' when there is none."""
+    return element.findtext(name) or ""
+
+
+def tags_of(tagging: ElementTree.Element) -> dict[str, str]:
+    """The tags of a Tagging document; AwsError on bad or too many ones."""
+    tags: dict[str, str] = {}
+    for tag in tagging.iterfind("TagSet/Tag"):
+        key, value = text_of(tag, "Key"), text_of(tag, "Value")
+        if not key or key in tags:
+            raise AwsError("InvalidTag", "A tag key is empty or occurs twice.", 400)
+        tags[key] = value
+    return tags
+
+
+def tagging(tags: Mapping[str, str]) -> Response:
+    """A Tagging document."""
+    return document("Tagging", {"TagSet": {"Tag": [{"Key": k, "Value": v} for k, v in tags.items()]}})
+
+
+def iso_time(seconds: float) -> str:
+    """As S3's documents hold times: to the second, in UTC."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def encoder(encoding_type: str | None) -> Any:
+    """How keys are written in a listing: as they are, or percent-encoded for encoding-type=url."""
+    if encoding_type is None:
+        return lambda text: text
+    if encoding_type != "url":
+        raise AwsError("InvalidArgument", "Invalid Encoding Method specified in Request", 400)
+    return lambda text: quote(text, safe="/")

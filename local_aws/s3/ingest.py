@@ -1,0 +1,222 @@
+"""Takes an object's bytes off the wire into a temporary file, digesting them on the way."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import queue
+import threading
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from io import RawIOBase
+from pathlib import Path
+
+from local_aws.errors import AwsError
+from local_aws.messages import Request
+from local_aws.s3 import checksums
+from local_aws.s3.aws_chunked import AwsChunkedBody, decoded_body
+
+_BLOCK_BYTES = 1 << 20
+_BLOCKS = 4
+_THREAD_FROM_BYTES = 2 << 20
+
+
+@dataclass
+class Received:
+    """Bytes that lie in ``temporary`` and are nobody's object yet; ``discard`` or publish them."""
+
+    temporary: Path
+    size: int
+    md5: bytes
+    checksums: dict[str, str]
+
+    def discard(self) -> None:
+        """Remove the temporary file if it still is one."""
+        self.temporary.unlink(missing_ok=True)
+
+
+class Md5:
+    """MD5 of blocks; in a thread of its own once the body is long, as it is slower than all else."""
+
+    def __init__(self, threaded: bool) -> None:
+        self._digest = hashlib.md5(usedforsecurity=False)
+        self._todo: queue.SimpleQueue[tuple[memoryview, threading.Semaphore] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, daemon=True) if threaded else None
+        if self._thread:
+            self._thread.start()
+
+    def update(self, block: memoryview, free: threading.Semaphore) -> None:
+        """Digest ``block``, then release ``free``: only then may the block be overwritten."""
+        if self._thread:
+            self._todo.put((block, free))
+        else:
+            self._digest.update(block)
+            free.release()
+
+    def digest(self) -> bytes:
+        """The digest of all blocks; ends the thread."""
+        if self._thread:
+            self._todo.put(None)
+            self._thread.join()
+            self._thread = None
+        return self._digest.digest()
+
+    def _work(self) -> None:
+        while item := self._todo.get():
+            self._digest.update(item[0])
+            item[1].release()
+
+
+def receive(
+    request: Request, temporary_folder: Path, *, also: Iterable[str] = (), fsync: bool = False
+) -> Received:
+    """Store the body of ``request``; AwsError when it breaks a promise of its headers or trailers.
+
+    ``also`` names checksums to compute besides those that the client sent.
+    """
+    headers = request.headers
+    body, chunked = decoded_body(request)
+    promised = checksums.claimed(headers)
+    algorithms = set(promised) | {a.upper() for a in also}
+    algorithms |= {a for a in checksums.ALGORITHMS if checksums.header_of(a) in _trailer_names(headers)}
+    if len(promised) > 1:
+        raise AwsError(
+            "InvalidRequest",
+            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+            400,
+        )
+    sha256 = _payload_hash(headers)
+    length = headers.get("x-amz-decoded-content-length") or headers.get("content-length") or "0"
+    received, payload = store(
+        body, temporary_folder, algorithms | ({"SHA256"} if sha256 else set()), int(length), fsync
+    )
+    try:
+        _verify(received, headers, promised, chunked)
+        if sha256 and payload.get("SHA256") != base64.b64encode(bytes.fromhex(sha256)).decode():
+            raise AwsError(
+                "XAmzContentSHA256Mismatch",
+                "The provided 'x-amz-content-sha256' header does not match what was computed.",
+                400,
+            )
+        if sha256 and "SHA256" not in algorithms:
+            del received.checksums["SHA256"]
+        if "x-amz-decoded-content-length" in headers and received.size != int(length):
+            raise AwsError("IncompleteBody", f"expected {length} bytes, got {received.size}", 400)
+    except BaseException:
+        received.discard()
+        raise
+    return received
+
+
+def read_small(request: Request, limit_bytes: int) -> bytes:
+    """A document in a request's body; AwsError when it is too large or breaks a promise of its headers."""
+    body, chunked = decoded_body(request)
+    data = bytearray()
+    block = memoryview(bytearray(1 << 16))
+    while count := body.readinto(block):
+        data += block[:count]
+        if len(data) > limit_bytes:
+            raise AwsError("MaxMessageLengthExceeded", "Your request was too big.", 400)
+    promised = checksums.claimed(request.headers)
+    values = {}
+    for algorithm in {*promised, *(checksums.claimed(chunked.trailers) if chunked else ())}:
+        digest = checksums.new_digest(algorithm)
+        digest.update(data)
+        values[algorithm] = base64.b64encode(digest.digest()).decode()
+    md5 = hashlib.md5(data, usedforsecurity=False).digest()
+    _verify(Received(Path(), len(data), md5, values), request.headers, promised, chunked)
+    return bytes(data)
+
+
+def store(
+    body: RawIOBase, folder: Path, algorithms: Iterable[str], expected_bytes: int, fsync: bool = False
+) -> tuple[Received, dict[str, str]]:
+    """Write ``body`` to a new file in ``folder``; whatever fails, no file is left."""
+    algorithms = set(algorithms) or {checksums.DEFAULT}
+    digests = {algorithm: checksums.new_digest(algorithm) for algorithm in algorithms}
+    temporary = folder / uuid.uuid4().hex
+    block_bytes = max(1, min(_BLOCK_BYTES, expected_bytes or _BLOCK_BYTES))
+    threaded = expected_bytes >= _THREAD_FROM_BYTES
+    blocks = [memoryview(bytearray(block_bytes)) for _ in range(_BLOCKS if threaded else 1)]
+    free = threading.Semaphore(len(blocks))
+    md5 = Md5(threaded)
+    size = turn = 0
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        while True:
+            free.acquire()
+            block = blocks[turn % len(blocks)]
+            filled = _fill(body, block)
+            if not filled:
+                break
+            block = block[:filled]
+            md5.update(block, free)
+            _write(descriptor, block)
+            for digest in digests.values():
+                digest.update(block)
+            size, turn = size + filled, turn + 1
+        if fsync:
+            os.fsync(descriptor)
+    except BaseException:
+        temporary.unlink()
+        raise
+    finally:
+        os.close(descriptor)
+        md5_digest = md5.digest()
+    values = {a: base64.b64encode(d.digest()).decode() for a, d in digests.items()}
+    return Received(temporary, size, md5_digest, values), values
+
+
+def _fill(body: RawIOBase, block: memoryview) -> int:
+    """Fill ``block`` as far as the body goes; small socket reads would mean small writes."""
+    filled = 0
+    while filled < len(block):
+        count = body.readinto(block[filled:])
+        if not count:
+            break
+        filled += count
+    return filled
+
+
+def _write(descriptor: int, block: memoryview) -> None:
+    while block:
+        block = block[os.write(descriptor, block) :]
+
+
+def _trailer_names(headers: Mapping[str, str]) -> list[str]:
+    return [name.strip().lower() for name in headers.get("x-amz-trailer", "").split(",")]
+
+
+def _payload_hash(headers: Mapping[str, str]) -> str:
+    """The hex SHA-256 that signs the body, '' when the body is unsigned or signed by chunk."""
+    value = headers.get("x-amz-content-sha256", "")
+    return value if len(value) == 64 and all(c in "0123456789abcdef" for c in value.lower()) else ""
+
+
+def _verify(
+    received: Received,
+    headers: Mapping[str, str],
+    promised: dict[str, str],
+    chunked: AwsChunkedBody | None,
+) -> None:
+    content_md5 = headers.get("content-md5")
+    if content_md5 is not None:
+        try:
+            valid = len(base64.b64decode(content_md5, validate=True)) == 16
+        except ValueError:
+            valid = False
+        if not valid:
+            raise AwsError("InvalidDigest", "The Content-MD5 you specified is not valid.", 400)
+        if base64.b64encode(received.md5).decode() != content_md5:
+            raise AwsError("BadDigest", "The Content-MD5 you specified did not match what we received.", 400)
+    trailers = checksums.claimed(chunked.trailers) if chunked else {}
+    missing = [n for n in _trailer_names(headers) if n and (chunked is None or n not in chunked.trailers)]
+    if missing:
+        raise AwsError("MalformedTrailerError", f"The trailer {missing[0]} was announced and not sent.", 400)
+    for algorithm, value in {**promised, **trailers}.items():
+        if received.checksums[algorithm] != value:
+            raise AwsError(
+                "BadDigest", f"The {algorithm} you specified did not match the calculated checksum.", 400
+            )

@@ -1,0 +1,348 @@
+"""Objects: put, get, head, delete, copy, tags, attributes."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from email.utils import formatdate
+from io import RawIOBase
+from typing import Any
+from urllib.parse import unquote
+
+from local_aws.errors import AwsError
+from local_aws.messages import FileSlice, Response
+from local_aws.s3 import checksums
+from local_aws.s3.buckets import Bucket
+from local_aws.s3.calls import S3Call, Storage, header_tags, stored_headers, user_metadata
+from local_aws.s3.conditions import byte_range, check_read, write_precondition
+from local_aws.s3.documents import document, iso_time, read_document, tagging, tags_of, text_of
+from local_aws.s3.ingest import Received, receive, store
+from local_aws.s3.names import check_key
+from local_aws.s3.records import ObjectRecord
+from local_aws.s3.store import Opened
+from local_aws.s3.uploads import copy_range
+
+_MAX_DELETES = 1000
+
+
+def put_object(call: S3Call) -> Response:
+    """PutObject: atomic, conditional, its checksums verified."""
+    bucket = call.bucket
+    check_key(call.key)
+    check = write_precondition(call.headers)
+    record = new_record(call)
+    also = [a] if (a := call.headers.get("x-amz-sdk-checksum-algorithm")) else []
+    received = receive(call.request, call.storage.buckets.temporary, also=also, fsync=call.storage.fsync)
+    record = with_bytes(record, received)
+    record = call.storage.objects.publish(bucket, record, received.temporary, check)
+    return Response(200, _written(bucket, record))
+
+
+def new_record(call: S3Call) -> ObjectRecord:
+    """The record that the headers of a put describe; without bytes yet."""
+    return ObjectRecord(
+        call.key,
+        0,
+        0,
+        "",
+        headers=stored_headers(call.headers),
+        metadata=user_metadata(call.headers),
+        tags=header_tags(call.headers),
+    )
+
+
+def with_bytes(record: ObjectRecord, received: Received) -> ObjectRecord:
+    """``record`` with size, ETag and checksums of what was received."""
+    return replace(record, size=received.size, etag=received.md5.hex(), checksums=received.checksums)
+
+
+def get_object(call: S3Call) -> Response:
+    """GetObject: whole, a range, or a part; sent by sendfile."""
+    opened = open_for(call)
+    try:
+        check_read(call.headers, opened.record)
+        span = _span(call, opened.record)
+        return _read_response(call, opened, span, with_body=True)
+    except BaseException:
+        opened.file.close()
+        raise
+
+
+def head_object(call: S3Call) -> Response:
+    """HeadObject: the headers of the GET."""
+    opened = open_for(call)
+    with opened.file:
+        check_read(call.headers, opened.record)
+        span = _span(call, opened.record)
+        return _read_response(call, opened, span, with_body=False)
+
+
+def open_for(call: S3Call) -> Opened:
+    """The object that the path and ``versionId`` name."""
+    return call.storage.objects.open(call.bucket, call.key, call.query.get("versionId"))
+
+
+def _span(call: S3Call, record: ObjectRecord) -> tuple[int, int] | None:
+    part = call.query.get("partNumber")
+    if part is None:
+        return byte_range(call.headers.get("range"), record.size)
+    sizes = [size for size, _ in record.parts] or [record.size]
+    if not part.isdigit() or not 1 <= int(part) <= len(sizes):
+        raise AwsError("InvalidPartNumber", "The requested partnumber is not satisfiable", 416)
+    return sum(sizes[: int(part) - 1]), sizes[int(part) - 1]
+
+
+def _read_response(
+    call: S3Call, opened: Opened, span: tuple[int, int] | None, *, with_body: bool
+) -> Response:
+    record = opened.record
+    headers = object_headers(call.bucket, record)
+    for name, value in call.query.items():
+        if name.startswith("response-"):
+            headers[name.removeprefix("response-").title()] = value
+    if record.tags:
+        headers["x-amz-tagging-count"] = str(len(record.tags))
+    if "partNumber" in call.query and record.parts:
+        headers["x-amz-mp-parts-count"] = str(len(record.parts))
+    if span is None and call.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
+        headers |= checksum_headers(record)
+    offset, length = span or (0, record.size)
+    if span is not None and record.size:
+        headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{record.size}"
+    headers["Content-Length"] = str(length)
+    status = 206 if span is not None else 200
+    return Response(status, headers, FileSlice(opened.file, offset, length) if with_body else b"")
+
+
+def object_headers(bucket: Bucket, record: ObjectRecord) -> dict[str, str]:
+    """The headers that describe an object."""
+    headers = {
+        "ETag": f'"{record.etag}"',
+        "Last-Modified": formatdate(record.modified_ns // 1_000_000_000, usegmt=True),
+        "Accept-Ranges": "bytes",
+        **record.headers,
+        **{f"x-amz-meta-{name}": value for name, value in record.metadata.items()},
+    }
+    if bucket.versioned:
+        headers["x-amz-version-id"] = record.version_id
+    return headers
+
+
+def checksum_headers(record: ObjectRecord) -> dict[str, str]:
+    """The stored checksums as headers."""
+    if not record.checksums:
+        return {}
+    headers = {checksums.header_of(name): value for name, value in record.checksums.items()}
+    return headers | {"x-amz-checksum-type": record.checksum_type}
+
+
+def checksum_elements(record: ObjectRecord) -> dict[str, str]:
+    """The stored checksums as elements of a document."""
+    if not record.checksums:
+        return {}
+    elements = {f"Checksum{name}": value for name, value in record.checksums.items()}
+    return elements | {"ChecksumType": record.checksum_type}
+
+
+def _written(bucket: Bucket, record: ObjectRecord) -> dict[str, str]:
+    headers = {"ETag": f'"{record.etag}"', **checksum_headers(record)}
+    for name in ("x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"):
+        if name in record.headers:
+            headers[name] = record.headers[name]
+    if bucket.versioned:
+        headers["x-amz-version-id"] = record.version_id
+    return headers
+
+
+# ---- delete -------------------------------------------------------------------
+def delete_object(call: S3Call) -> Response:
+    """DeleteObject; missing keys are fine."""
+    check = write_precondition(call.headers)
+    deleted = call.storage.objects.delete(call.bucket, call.key, call.query.get("versionId"), check)
+    headers = {}
+    if deleted.version_id:
+        headers["x-amz-version-id"] = deleted.version_id
+    if deleted.delete_marker:
+        headers["x-amz-delete-marker"] = "true"
+    return Response(204, headers)
+
+
+def delete_objects(call: S3Call) -> Response:
+    """DeleteObjects: up to 1,000 keys, each answered on its own."""
+    bucket = call.bucket
+    root = read_document(call.request, "Delete")
+    entries = root.findall("Object")
+    if not 1 <= len(entries) <= _MAX_DELETES:
+        raise AwsError("MalformedXML", f"Between 1 and {_MAX_DELETES} objects can be deleted at once.", 400)
+    quiet = text_of(root, "Quiet").lower() == "true"
+    done: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
+    for entry in entries:
+        key, version = text_of(entry, "Key"), entry.findtext("VersionId") or None
+        try:
+            deleted = call.storage.objects.delete(bucket, key, version)
+        except AwsError as error:
+            failed.append({"Key": key, "VersionId": version, "Code": error.code, "Message": error.message})
+            continue
+        marker = deleted.delete_marker or None
+        made = deleted.version_id if marker else None
+        done.append({"Key": key, "VersionId": version, "DeleteMarker": marker, "DeleteMarkerVersionId": made})
+    return document("DeleteResult", {"Deleted": [] if quiet else done, "Error": failed})
+
+
+# ---- copy -----------------------------------------------------------------------
+def open_copy_source(call: S3Call) -> tuple[Bucket, Opened]:
+    """The source of a copy, its conditions met."""
+    source, _, query = call.headers["x-amz-copy-source"].partition("?")
+    bucket_name, _, key = unquote(source).removeprefix("/").partition("/")
+    version = query.removeprefix("versionId=") or None
+    if not bucket_name or not key:
+        raise AwsError("InvalidArgument", "Copy Source must mention the source bucket and key", 400)
+    bucket = call.storage.buckets.get(bucket_name)
+    opened = call.storage.objects.open(bucket, key, version)
+    try:
+        check_read(call.headers, opened.record, "x-amz-copy-source-")
+    except BaseException:
+        opened.file.close()
+        raise
+    return bucket, opened
+
+
+class FileBody(RawIOBase):
+    """A slice of an open file as a request body."""
+
+    def __init__(self, descriptor: int, offset: int, length: int) -> None:
+        self._descriptor, self._offset, self._end = descriptor, offset, offset + length
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill at most ``buffer``; 0 at the end."""
+        view = memoryview(buffer)[: self._end - self._offset]
+        count = os.preadv(self._descriptor, [view], self._offset) if view else 0
+        self._offset += count
+        return count
+
+
+def copy_object(call: S3Call) -> Response:
+    """CopyObject: metadata and tags from the source, or REPLACEd by the request's."""
+    bucket = call.bucket
+    check_key(call.key)
+    check = write_precondition(call.headers)
+    source_bucket, opened = open_copy_source(call)
+    source = opened.record
+    with opened.file:
+        replace_metadata = call.headers.get("x-amz-metadata-directive", "COPY").upper() == "REPLACE"
+        replace_tags = call.headers.get("x-amz-tagging-directive", "COPY").upper() == "REPLACE"
+        same = (source_bucket.name, source.key) == (bucket.name, call.key)
+        if (
+            same
+            and not replace_metadata
+            and "x-amz-storage-class" not in call.headers
+            and "?" not in (call.headers["x-amz-copy-source"])
+        ):
+            raise AwsError(
+                "InvalidRequest",
+                "This copy request is illegal because it is trying to copy an object to itself without "
+                "changing the object's metadata, storage class, website redirect location or encryption "
+                "attributes.",
+                400,
+            )
+        fresh = new_record(call)
+        kept_class = {n: v for n, v in fresh.headers.items() if n.startswith("x-amz-")}
+        received = _copy_bytes(call.storage, opened, call.headers.get("x-amz-checksum-algorithm"))
+    record = with_bytes(
+        ObjectRecord(
+            call.key,
+            0,
+            0,
+            "",
+            headers=fresh.headers if replace_metadata else {**source.headers, **kept_class},
+            metadata=fresh.metadata if replace_metadata else source.metadata,
+            tags=fresh.tags if replace_tags else source.tags,
+        ),
+        received,
+    )
+    record = call.storage.objects.publish(bucket, record, received.temporary, check)
+    headers = _versions(bucket, record)
+    if source_bucket.versioned:
+        headers["x-amz-copy-source-version-id"] = source.version_id
+    answer = document("CopyObjectResult", {**_copied(record), **checksum_elements(record)})
+    answer.headers |= headers
+    return answer
+
+
+def _versions(bucket: Bucket, record: ObjectRecord) -> dict[str, str]:
+    return {"x-amz-version-id": record.version_id} if bucket.versioned else {}
+
+
+def _copied(record: ObjectRecord) -> Mapping[str, str]:
+    return {"ETag": f'"{record.etag}"', "LastModified": iso_time(record.modified_ns / 1e9)}
+
+
+def _copy_bytes(storage: Storage, opened: Opened, algorithm: str | None) -> Received:
+    """Copy inside the kernel where ETag and checksum are known already; else digest on the way."""
+    source, descriptor = opened.record, opened.file.fileno()
+    wanted = {algorithm.upper()} if algorithm else set(source.checksums)
+    known = (
+        "-" not in source.etag and source.checksum_type == "FULL_OBJECT" and wanted == set(source.checksums)
+    )
+    if not known or not source.checksums:
+        body = FileBody(descriptor, 0, source.size)
+        received, _ = store(body, storage.buckets.temporary, wanted, source.size, storage.fsync)
+        return received
+    temporary = storage.buckets.temporary / uuid.uuid4().hex
+    try:
+        with temporary.open("xb", buffering=0) as out:
+            copy_range(descriptor, out.fileno(), 0, source.size)
+            if storage.fsync:
+                os.fsync(out.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return Received(temporary, source.size, bytes.fromhex(source.etag), source.checksums)
+
+
+# ---- tags and attributes ----------------------------------------------------------
+def get_object_tagging(call: S3Call) -> Response:
+    """GetObjectTagging."""
+    opened = open_for(call)
+    opened.file.close()
+    return tagging(opened.record.tags)
+
+
+def put_object_tagging(call: S3Call) -> Response:
+    """PutObjectTagging: replaces the tag set."""
+    tags = tags_of(read_document(call.request, "Tagging"))
+    return _retag(call, tags, 200)
+
+
+def delete_object_tagging(call: S3Call) -> Response:
+    """DeleteObjectTagging."""
+    return _retag(call, {}, 204)
+
+
+def _retag(call: S3Call, tags: dict[str, str], status: int) -> Response:
+    if len(tags) > 10:
+        raise AwsError("BadRequest", "Object tags cannot be greater than 10", 400)
+    record = call.storage.objects.retag(call.bucket, call.key, call.query.get("versionId"), tags)
+    return Response(status, _versions(call.bucket, record))
+
+
+def get_object_attributes(call: S3Call) -> Response:
+    """GetObjectAttributes: those of x-amz-object-attributes."""
+    opened = open_for(call)
+    opened.file.close()
+    record = opened.record
+    wanted = {name.strip() for name in call.headers.get("x-amz-object-attributes", "").split(",")}
+    content: dict[str, Any] = {
+        "ETag": record.etag,
+        "Checksum": checksum_elements(record) or None,
+        "ObjectParts": {"PartsCount": len(record.parts)} if record.parts else None,
+        "StorageClass": record.headers.get("x-amz-storage-class", "STANDARD"),
+        "ObjectSize": record.size,
+    }
+    answer = document("GetObjectAttributesResponse", {k: v for k, v in content.items() if k in wanted})
+    answer.headers["Last-Modified"] = formatdate(record.modified_ns // 1_000_000_000, usegmt=True)
+    answer.headers |= _versions(call.bucket, record)
+    return answer

@@ -1,0 +1,339 @@
+"""Objects: publishing a received file as one, opening, tagging and deleting; versions where they are on."""
+
+# The os calls: pathlib doubles the cost of a small put or of a listed key.
+# ruff: noqa: PTH102, PTH105, PTH106, PTH108, PTH112, PTH116, PTH120, PTH123
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from local_aws.errors import AwsError
+from local_aws.s3.buckets import Bucket, Buckets, remove_empty_folders
+from local_aws.s3.names import check_key
+from local_aws.s3.records import NULL_VERSION, ObjectRecord
+from local_aws.s3.versions import Archive
+
+_STRIPES = 256
+_ATTEMPTS = 100
+
+Precondition = Callable[[ObjectRecord | None], None]
+"""Gets the current object (None: there is none) while its key is locked; raises AwsError to refuse."""
+
+
+@dataclass
+class Opened:
+    """An object's record with its open file."""
+
+    record: ObjectRecord
+    file: BinaryIO
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """What a delete did: the version that it made or removed ('' when unversioned)."""
+
+    version_id: str = ""
+    delete_marker: bool = False
+
+
+class ObjectStore:
+    """Objects of all buckets. One lock a key (striped) orders writers; readers take none."""
+
+    def __init__(self, buckets: Buckets, fsync: bool) -> None:
+        self._buckets = buckets
+        self._fsync = fsync
+        self._stripes = [threading.RLock() for _ in range(_STRIPES)]
+        self._clock_lock = threading.Lock()
+        self._last_ns = 0
+
+    def lock(self, bucket: Bucket, key: str) -> threading.RLock:
+        """The lock that writers of ``key`` hold."""
+        return self._stripes[hash((bucket.name, key)) % _STRIPES]
+
+    def archive(self, bucket: Bucket) -> Archive:
+        """The bucket's older versions."""
+        return Archive(bucket.beside / "versions", self._fsync)
+
+    # ---- reading --------------------------------------------------------------
+    def current(self, bucket: Bucket, key: str) -> ObjectRecord | None:
+        """The current object; None when there is none (a delete marker is none)."""
+        try:
+            opened = self.open(bucket, key)
+        except AwsError as error:
+            if error.code in ("NoSuchKey", "KeyTooLongError"):
+                return None
+            raise
+        opened.file.close()
+        return opened.record
+
+    def open(self, bucket: Bucket, key: str, version_id: str | None = None) -> Opened:
+        """Record and open file, both of one version; AwsError NoSuchKey, NoSuchVersion, MethodNotAllowed."""
+        check_key(key)
+        if version_id is not None:
+            return self._open_version(bucket, key, version_id)
+        for _ in range(_ATTEMPTS):
+            path = bucket.path(key)
+            try:
+                file = open_object(path)
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                raise self._no_such_key(bucket, key) from None
+            stat = os.fstat(file.fileno())
+            record = bucket.records.read(key, stat)
+            if record is not None:
+                return Opened(record, file)
+            # no record: another program wrote it, or it was replaced between open and read
+            try:
+                if os.stat(path).st_mtime_ns == stat.st_mtime_ns:
+                    return Opened(ObjectRecord.derived(key, stat), file)
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            file.close()
+        raise AwsError("SlowDown", f"{key} is being replaced faster than it can be read", 503)
+
+    def _open_version(self, bucket: Bucket, key: str, version_id: str) -> Opened:
+        with self.lock(bucket, key):
+            current = self.current(bucket, key)
+            if current is not None and current.version_id == version_id:
+                return self.open(bucket, key)
+            archive = self.archive(bucket)
+            record = archive.find(key, version_id)
+            if record is None:
+                raise AwsError(
+                    "NoSuchVersion",
+                    "The specified version does not exist.",
+                    404,
+                    {"Key": key, "VersionId": version_id},
+                )
+            if record.delete_marker:
+                headers = {"x-amz-delete-marker": "true", "x-amz-version-id": version_id}
+                raise AwsError("MethodNotAllowed", "The version is a delete marker.", 405, headers=headers)
+            return Opened(record, archive.open(record))
+
+    def _no_such_key(self, bucket: Bucket, key: str) -> AwsError:
+        headers = {}
+        if bucket.versioned:
+            newest = self.archive(bucket).newest(key)
+            if newest is not None and newest.delete_marker:
+                headers = {"x-amz-delete-marker": "true", "x-amz-version-id": newest.version_id}
+        return AwsError("NoSuchKey", "The specified key does not exist.", 404, {"Key": key}, headers)
+
+    # ---- writing --------------------------------------------------------------
+    def publish(
+        self, bucket: Bucket, record: ObjectRecord, temporary: Path, check: Precondition | None = None
+    ) -> ObjectRecord:
+        """Make ``temporary`` the current object of ``record.key`` at once; ``temporary`` is gone after it.
+
+        The time and the version of ``record`` are set here. AwsError when ``check`` refuses, or when the
+        key is a prefix of others (or one of its prefixes is an object).
+        """
+        key = record.key
+        check_key(key)
+        with self.lock(bucket, key):
+            try:
+                previous = self.current(bucket, key) if check or bucket.versioned else None
+                if check:
+                    check(previous)
+                record = replace(
+                    record, modified_ns=self._stamp(temporary), version_id=self._new_version(bucket)
+                )
+                bucket.names.remember(key)
+                bucket.records.write(record)
+                try:
+                    replaced_ns = self._place(bucket, key, temporary, previous)
+                except BaseException:
+                    bucket.records.remove(key, record.modified_ns)
+                    raise
+            finally:
+                temporary.unlink(missing_ok=True)
+            if replaced_ns is not None:
+                bucket.records.remove(key, replaced_ns)
+            if bucket.versioned and record.version_id == NULL_VERSION:
+                self.archive(bucket).remove(key, NULL_VERSION)
+        return record
+
+    def _place(self, bucket: Bucket, key: str, temporary: Path, previous: ObjectRecord | None) -> int | None:
+        """Rename into place; returns the time of the file that it replaced."""
+        path = bucket.path(key)
+        parent = os.path.dirname(path)
+        if previous is not None and bucket.versioned and self._keeps(bucket, previous):
+            self.archive(bucket).keep(previous, path)
+        for _ in range(_ATTEMPTS):
+            try:
+                replaced_ns = _modified_ns(path)
+                os.replace(temporary, path)
+                if self._fsync:
+                    _fsync_folder(parent)
+                return replaced_ns
+            except FileNotFoundError:
+                # the parent is missing, or a delete just pruned it: try again
+                _make_folders(parent, str(bucket.folder), key)
+            except NotADirectoryError as error:
+                raise _conflict(key, "a prefix of it is an object") from error
+            except OSError as error:
+                if error.errno not in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                remove_empty_folders(path)
+                try:
+                    os.rmdir(path)
+                except FileNotFoundError:
+                    continue
+                except OSError:
+                    raise _conflict(key, "other keys start with it and a slash") from error
+        raise AwsError("SlowDown", f"the folder of {key} vanishes as fast as it is made", 503)
+
+    def retag(self, bucket: Bucket, key: str, version_id: str | None, tags: dict[str, str]) -> ObjectRecord:
+        """Replace the tags of an object."""
+        with self.lock(bucket, key):
+            opened = self.open(bucket, key, version_id)
+            opened.file.close()
+            record = replace(opened.record, tags=tags)
+            current = self.current(bucket, key)
+            if current is not None and current.version_id == record.version_id:
+                bucket.records.write(record, replace=True)
+            else:
+                self.archive(bucket).rewrite(record)
+        return record
+
+    # ---- deleting -------------------------------------------------------------
+    def delete(
+        self, bucket: Bucket, key: str, version_id: str | None = None, check: Precondition | None = None
+    ) -> Deleted:
+        """Delete an object, or one version of it, or put a delete marker in front; missing ones are fine."""
+        check_key(key)
+        with self.lock(bucket, key):
+            current = self.current(bucket, key)
+            if check:
+                check(current)
+            if version_id is not None:
+                return self._delete_version(bucket, key, version_id, current)
+            if not bucket.versioned:
+                if current is not None:
+                    self._unlink(bucket, current)
+                return Deleted()
+            archive = self.archive(bucket)
+            marker = ObjectRecord(key, 0, self._now_ns(), "", self._new_version(bucket), delete_marker=True)
+            if current is not None and self._keeps(bucket, current):
+                archive.keep(current, bucket.path(key))
+            archive.add_marker(marker)
+            if current is not None:
+                self._unlink(bucket, current)
+            return Deleted(marker.version_id, True)
+
+    def _delete_version(
+        self, bucket: Bucket, key: str, version_id: str, current: ObjectRecord | None
+    ) -> Deleted:
+        archive = self.archive(bucket)
+        newest = archive.newest(key)
+        if current is not None and current.version_id == version_id:
+            archive.remove(key, version_id)
+            self._unlink(bucket, current)
+            current = None
+        else:
+            removed = archive.find(key, version_id)
+            archive.remove(key, version_id)
+            if removed is None or current is not None or removed != newest:
+                return Deleted(version_id, bool(removed and removed.delete_marker))
+        # the newest version is gone: the one before it is current again
+        promoted = archive.newest(key)
+        if promoted is not None and not promoted.delete_marker:
+            self._promote(bucket, archive, promoted)
+        return Deleted(version_id, bool(newest and newest.delete_marker and newest.version_id == version_id))
+
+    def _promote(self, bucket: Bucket, archive: Archive, record: ObjectRecord) -> None:
+        link = self._buckets.temporary / uuid.uuid4().hex
+        os.link(archive.data(record), link)
+        bucket.records.write(record)
+        self._place(bucket, record.key, link, None)
+        archive.remove(record.key, record.version_id)
+
+    def _unlink(self, bucket: Bucket, record: ObjectRecord) -> None:
+        path = bucket.path(record.key)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        bucket.records.remove(record.key, record.modified_ns)
+        parent, top = os.path.dirname(path), str(bucket.folder)
+        while parent != top:
+            try:
+                os.rmdir(parent)
+            except OSError:
+                break
+            parent = os.path.dirname(parent)
+
+    # ---- time and versions ------------------------------------------------------
+    @staticmethod
+    def _keeps(bucket: Bucket, previous: ObjectRecord) -> bool:
+        """Whether ``previous`` survives being replaced: suspended versioning overwrites the null version."""
+        return bucket.record.versioning == "Enabled" or previous.version_id != NULL_VERSION
+
+    @staticmethod
+    def _new_version(bucket: Bucket) -> str:
+        return uuid.uuid4().hex if bucket.record.versioning == "Enabled" else NULL_VERSION
+
+    def _now_ns(self) -> int:
+        with self._clock_lock:
+            self._last_ns = max(time.time_ns(), self._last_ns + 1)
+            return self._last_ns
+
+    def _stamp(self, temporary: Path) -> int:
+        """Give the file a time that no other object has, and return it as the file system keeps it."""
+        stamp = self._now_ns()
+        os.utime(temporary, ns=(stamp, stamp))
+        return os.stat(temporary).st_mtime_ns
+
+
+def open_object(path: str) -> BinaryIO:
+    """Open an object's file unbuffered; IsADirectoryError when it is a folder."""
+    return open(path, "rb", buffering=0)  # type: ignore[return-value]
+
+
+def _modified_ns(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def _make_folders(folder: str, top: str, key: str) -> None:
+    """Make ``folder`` below ``top``, never ``top`` itself: a deleted bucket must not come back."""
+    if folder == top:
+        if not os.path.isdir(top):
+            raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404)
+        return
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        if not os.path.isdir(folder):
+            raise _conflict(key, "a prefix of it is an object") from None
+    except FileNotFoundError:
+        _make_folders(os.path.dirname(folder), top, key)
+        # someone may be faster, or prune again: the caller tries again
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            os.mkdir(folder)
+    except NotADirectoryError:
+        raise _conflict(key, "a prefix of it is an object") from None
+
+
+def _conflict(key: str, why: str) -> AwsError:
+    return AwsError(
+        "KeyConflictsWithPrefix",
+        f"'{key}' cannot be stored: {why}. AWS allows both; files and folders cannot share a name here.",
+        409,
+        {"Key": key},
+    )
+
+
+def _fsync_folder(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

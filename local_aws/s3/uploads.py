@@ -1,0 +1,305 @@
+"""Multipart uploads: ``root/.s3/<bucket>/uploads/<id>/`` holds the request and, per part, bytes and a record.
+
+A part counts when its record does, and the record names the file with its bytes: sending a part again
+replaces it at once, and a crash leaves the old part or the new one.
+"""
+
+# The os calls: pathlib doubles the cost of a small put or of a listed key.
+# ruff: noqa: PTH105, PTH123
+
+from __future__ import annotations
+
+import binascii
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local_aws.errors import AwsError
+from local_aws.s3 import checksums
+from local_aws.s3.buckets import Bucket, Buckets
+from local_aws.s3.ingest import Received
+from local_aws.s3.records import ObjectRecord, write_text
+from local_aws.s3.store import ObjectStore, Precondition
+
+MIN_PART_BYTES = 5 << 20
+MAX_PARTS = 10_000
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What CreateMultipartUpload asked for; ``initiated`` in seconds since the epoch."""
+
+    upload_id: str
+    key: str
+    initiated: float
+    algorithm: str
+    checksum_type: str
+    headers: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part; ``file`` is the name of the file with its bytes."""
+
+    number: int
+    size: int
+    etag: str
+    modified: float
+    checksums: dict[str, str]
+    file: str
+
+
+@dataclass(frozen=True)
+class NamedPart:
+    """A part as CompleteMultipartUpload names it."""
+
+    number: int
+    etag: str
+    checksums: dict[str, str]
+
+
+class Uploads:
+    """The uploads of all buckets."""
+
+    def __init__(self, buckets: Buckets, store: ObjectStore, fsync: bool) -> None:
+        self._buckets = buckets
+        self._store = store
+        self._fsync = fsync
+        self._locks: dict[str, threading.Lock] = {}
+        self._locks_lock = threading.Lock()
+
+    def create(self, bucket: Bucket, upload: Upload) -> None:
+        """Begin an upload."""
+        folder = self._folder(bucket, upload.upload_id)
+        folder.mkdir(parents=True)
+        self._write(folder / "upload.json", asdict(upload))
+
+    def get(self, bucket: Bucket, key: str, upload_id: str) -> Upload:
+        """The upload; AwsError NoSuchUpload."""
+        missing = AwsError(
+            "NoSuchUpload",
+            "The specified upload does not exist. The upload ID may be invalid, or the upload may have been "
+            "aborted or completed.",
+            404,
+            {"UploadId": upload_id},
+        )
+        if not upload_id.isalnum():
+            raise missing
+        try:
+            text = (self._folder(bucket, upload_id) / "upload.json").read_text()
+        except FileNotFoundError:
+            raise missing from None
+        upload = Upload(**json.loads(text))
+        if upload.key != key:
+            raise missing
+        return upload
+
+    def all(self, bucket: Bucket) -> list[Upload]:
+        """All uploads in progress, by key and then by time of initiation."""
+        uploads = []
+        for path in (bucket.beside / "uploads").glob("*/upload.json"):
+            with contextlib.suppress(FileNotFoundError):
+                uploads.append(Upload(**json.loads(path.read_text())))
+        return sorted(uploads, key=lambda u: (u.key, u.initiated, u.upload_id))
+
+    def add_part(self, bucket: Bucket, upload: Upload, number: int, received: Received) -> Part:
+        """Make the received bytes a part, in place of an earlier one of that number."""
+        folder = self._folder(bucket, upload.upload_id)
+        part = Part(
+            number,
+            received.size,
+            received.md5.hex(),
+            time.time(),
+            received.checksums,
+            f"{uuid.uuid4().hex}.bin",
+        )
+        with self._lock(upload.upload_id):
+            previous = self._part(folder, number)
+            try:
+                os.replace(received.temporary, folder / part.file)
+            except FileNotFoundError:
+                received.discard()
+                self.get(bucket, upload.key, upload.upload_id)  # aborted meanwhile: NoSuchUpload
+                raise
+            self._write(folder / _record_name(number), asdict(part))
+            if previous is not None:
+                (folder / previous.file).unlink(missing_ok=True)
+        return part
+
+    def parts(self, bucket: Bucket, upload: Upload) -> list[Part]:
+        """The parts sent so far, by number."""
+        folder = self._folder(bucket, upload.upload_id)
+        numbers = sorted(int(path.stem) for path in folder.glob("[0-9]*.json"))
+        return [part for number in numbers if (part := self._part(folder, number)) is not None]
+
+    def abort(self, bucket: Bucket, upload: Upload) -> None:
+        """Forget an upload and its parts."""
+        with self._lock(upload.upload_id):
+            self._remove(bucket, upload)
+
+    def complete(
+        self,
+        bucket: Bucket,
+        upload: Upload,
+        named: Sequence[NamedPart],
+        expected: dict[str, str],
+        check: Precondition | None,
+    ) -> ObjectRecord:
+        """Join the named parts into the object; the upload is gone after it, and kept when this fails."""
+        with self._lock(upload.upload_id):
+            self.get(bucket, upload.key, upload.upload_id)
+            parts = _chosen({part.number: part for part in self.parts(bucket, upload)}, named)
+            record = _joined(upload, parts, expected)
+            temporary = self._buckets.temporary / uuid.uuid4().hex
+            folder = self._folder(bucket, upload.upload_id)
+            try:
+                _concatenate([folder / part.file for part in parts], temporary, self._fsync)
+                record = self._store.publish(bucket, record, temporary, check)
+            finally:
+                temporary.unlink(missing_ok=True)
+            self._remove(bucket, upload)
+        return record
+
+    def _remove(self, bucket: Bucket, upload: Upload) -> None:
+        folder = self._folder(bucket, upload.upload_id)
+        (folder / "upload.json").unlink(missing_ok=True)  # first: half removed is removed
+        shutil.rmtree(folder, ignore_errors=True)
+        with self._locks_lock:
+            self._locks.pop(upload.upload_id, None)
+
+    def _part(self, folder: Path, number: int) -> Part | None:
+        try:
+            return Part(**json.loads((folder / _record_name(number)).read_text()))
+        except FileNotFoundError:
+            return None
+
+    def _write(self, path: Path, document: dict[str, Any]) -> None:
+        temporary = self._buckets.temporary / uuid.uuid4().hex
+        try:
+            write_text(str(temporary), json.dumps(document), self._fsync)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _lock(self, upload_id: str) -> Iterator[None]:
+        with self._locks_lock:
+            lock = self._locks.setdefault(upload_id, threading.Lock())
+        with lock:
+            yield
+
+    @staticmethod
+    def _folder(bucket: Bucket, upload_id: str) -> Path:
+        return bucket.beside / "uploads" / upload_id
+
+
+def _record_name(number: int) -> str:
+    return f"{number:05d}.json"
+
+
+def _chosen(sent: dict[int, Part], named: Sequence[NamedPart]) -> list[Part]:
+    if not named:
+        raise AwsError("MalformedXML", "You must specify at least one part", 400)
+    numbers = [part.number for part in named]
+    if numbers != sorted(set(numbers)):
+        raise AwsError(
+            "InvalidPartOrder",
+            "The list of parts was not in ascending order. Parts must be ordered by part number.",
+            400,
+        )
+    chosen = []
+    for name in named:
+        part = sent.get(name.number)
+        fits = (
+            part is not None
+            and part.etag == name.etag
+            and all(part.checksums.get(a, value) == value for a, value in name.checksums.items())
+        )
+        if part is None or not fits:
+            raise AwsError(
+                "InvalidPart",
+                "One or more of the specified parts could not be found. The part may not have been uploaded, "
+                "or the specified entity tag may not match the part's entity tag.",
+                400,
+                {"PartNumber": str(name.number), "ETag": name.etag},
+            )
+        chosen.append(part)
+    for part in chosen[:-1]:
+        if part.size < MIN_PART_BYTES:
+            raise AwsError(
+                "EntityTooSmall",
+                "Your proposed upload is smaller than the minimum allowed size",
+                400,
+                {
+                    "ProposedSize": str(part.size),
+                    "MinSizeAllowed": str(MIN_PART_BYTES),
+                    "PartNumber": str(part.number),
+                    "ETag": part.etag,
+                },
+            )
+    return chosen
+
+
+def _joined(upload: Upload, parts: list[Part], expected: dict[str, str]) -> ObjectRecord:
+    """The record of the whole: ETag and checksum follow from those of the parts."""
+    etags = b"".join(binascii.unhexlify(part.etag) for part in parts)
+    etag = f"{hashlib.md5(etags, usedforsecurity=False).hexdigest()}-{len(parts)}"
+    algorithm = upload.algorithm
+    sums = [(part.checksums[algorithm], part.size) for part in parts]
+    join = checksums.combined if upload.checksum_type == "FULL_OBJECT" else checksums.composite
+    whole = {algorithm: join(algorithm, sums)}
+    for name, value in expected.items():
+        # clients send composite values with and without the number of parts
+        if name != algorithm or value not in (whole[name], whole[name].partition("-")[0]):
+            raise AwsError(
+                "BadDigest", f"The {name} you specified did not match the calculated checksum.", 400
+            )
+    return ObjectRecord(
+        upload.key,
+        sum(part.size for part in parts),
+        0,
+        etag,
+        headers=upload.headers,
+        metadata=upload.metadata,
+        tags=upload.tags,
+        checksums=whole,
+        checksum_type=upload.checksum_type,
+        parts=[(part.size, {algorithm: part.checksums[algorithm]}) for part in parts],
+    )
+
+
+def _concatenate(sources: Sequence[Path], target: Path, fsync: bool) -> None:
+    """Append the files inside the kernel."""
+    with open(target, "xb", buffering=0) as out:
+        for source in sources:
+            with open(source, "rb", buffering=0) as file:
+                copy_range(file.fileno(), out.fileno(), 0, os.fstat(file.fileno()).st_size)
+        if fsync:
+            os.fsync(out.fileno())
+
+
+def copy_range(source: int, target: int, offset: int, length: int) -> None:
+    """Append ``length`` bytes of ``source`` from ``offset`` to ``target`` without bringing them here."""
+    end = offset + length
+    while offset < end:
+        try:
+            count = os.copy_file_range(source, target, end - offset, offset)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+            count = os.sendfile(target, source, offset, end - offset)
+        if not count:
+            raise OSError(f"a part ended {end - offset} bytes early")
+        offset += count
