@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from airflow.providers.amazon.aws.operators.emr import EmrTerminateJobFlowOperator
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, dag
 
 from include.recipes.loading import recipe_names
 from include.settings import load_settings
@@ -15,6 +15,7 @@ from nexus_airflow.operators.emr_cluster import EmrRunClusterOperator
 from nexus_airflow.operators.emr_step import EmrStepOperator
 from nexus_airflow.sensors.new_shards import S3NewShardsSensor
 from nexus_airflow.steps import corpus
+from nexus_airflow.taskflow import branch, step
 
 DOC = """
 ### What it does
@@ -136,14 +137,19 @@ def corpus_refresh() -> None:
         )
         for job in corpus.MARKERS
     ]
-    verified = task(
-        task_id="verify_manifest",
+    verified = step(
+        "verify_manifest",
+        corpus.verify_manifest,
         trigger_rule="none_failed_min_one_success",
         doc_md="Every file that the manifest lists is there, in its size.",
-    )(corpus.verify_manifest)()
-    published = task(
-        task_id="publish", outlets=[token_dataset], doc_md="Emits the asset token_dataset with URI and hash."
-    )(corpus.publish)(verified)
+    )
+    published = step(
+        "publish",
+        corpus.publish,
+        verified,
+        outlets=[token_dataset],
+        doc_md="Emits the asset token_dataset with URI and hash.",
+    )
 
     wait >> plan >> [create, verified]
     create >> steps[0] >> steps[1] >> steps[2] >> [verified, terminate]

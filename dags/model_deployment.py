@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, dag
 
 from nexus_airflow.assets import approved_model
 from nexus_airflow.defaults import default_args
 from nexus_airflow.operators.ecs_rollout import EcsServiceRolloutOperator
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
 from nexus_airflow.steps import deployment
+from nexus_airflow.taskflow import step
 
 DOC = """
 ### What it does
@@ -87,7 +88,7 @@ PARAMS = {
 )
 def model_deployment() -> None:
     """Wire the tasks."""
-    plan = task(task_id="plan", doc_md="Resolves the approved model.")(deployment.plan)()
+    plan = step("plan", deployment.plan, doc_md="Resolves the approved model.")
     export = SageMakerProcessingOperator(
         task_id="export",
         request=plan["export_job"],
@@ -97,20 +98,27 @@ def model_deployment() -> None:
         force="{{ params.force }}",
         doc_md="Converts the model for the serving engine; an existing whole conversion is reused.",
     )
-    definition = task(task_id="define", doc_md="The task definition of exactly this manifest.")(
-        deployment.define
-    )(export.output)
+    definition = step(
+        "define", deployment.define, export.output, doc_md="The task definition of exactly this manifest."
+    )
     rollout = EcsServiceRolloutOperator(
         task_id="rollout",
         task_definition=definition,
         doc_md="Waits for this very deployment; a rollback is a failure with its reason.",
     )
-    smoke = task(task_id="smoke_test", doc_md="One completion through the load balancer.")(
-        deployment.smoke_test
-    )(rollout.output)
-    recorded = task(task_id="record_deployment", doc_md="Writes the deployment manifest; XCom: its URI.")(
-        deployment.record_deployment
-    )(export.output, rollout.output)
+    smoke = step(
+        "smoke_test",
+        deployment.smoke_test,
+        rollout.output,
+        doc_md="One completion through the load balancer.",
+    )
+    recorded = step(
+        "record_deployment",
+        deployment.record_deployment,
+        export.output,
+        rollout.output,
+        doc_md="Writes the deployment manifest; XCom: its URI.",
+    )
     smoke >> recorded
 
 

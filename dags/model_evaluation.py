@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, dag
 
 from include.recipes.loading import recipe_names
 from nexus_airflow.assets import approved_model, candidate_model
 from nexus_airflow.defaults import default_args
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
 from nexus_airflow.steps import evaluation
+from nexus_airflow.taskflow import step
 
 DOC = """
 ### What it does
@@ -83,7 +84,7 @@ PARAMS = {
 )
 def model_evaluation() -> None:
     """Wire the tasks."""
-    plan = task(task_id="plan", doc_md="Resolves candidate and champion.")(evaluation.plan)()
+    plan = step("plan", evaluation.plan, doc_md="Resolves candidate and champion.")
     evaluate = SageMakerProcessingOperator(
         task_id="evaluate",
         request=plan["job"],
@@ -91,14 +92,21 @@ def model_evaluation() -> None:
         force="{{ params.force }}",
         doc_md="Held-out loss and perplexity per subset, for candidate and baseline.",
     )
-    verdict = task(task_id="gate", doc_md="Pass, fail or inconclusive, with reasons. XCom `verdict_table`.")(
-        evaluation.gate
-    )(plan, evaluate.output)
-    task(
-        task_id="approve",
+    verdict = step(
+        "gate",
+        evaluation.gate,
+        plan,
+        evaluate.output,
+        doc_md="Pass, fail or inconclusive, with reasons. XCom `verdict_table`.",
+    )
+    step(
+        "approve",
+        evaluation.approve,
+        plan,
+        verdict,
         outlets=[approved_model],
         doc_md="Approves the package and emits the asset approved_model.",
-    )(evaluation.approve)(plan, verdict)
+    )
 
 
 model_evaluation()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, dag
 
 from include.recipes.loading import recipe_names
 from include.settings import load_settings
@@ -12,6 +12,7 @@ from nexus_airflow.assets import candidate_model, token_dataset
 from nexus_airflow.defaults import default_args
 from nexus_airflow.operators.spot_training import SageMakerSpotTrainingOperator
 from nexus_airflow.steps import training
+from nexus_airflow.taskflow import step
 
 DOC = """
 ### What it does
@@ -124,9 +125,9 @@ PARAMS = {
 )
 def model_training() -> None:
     """Wire the tasks."""
-    plan = task(task_id="plan", doc_md="Resolves corpus, recipe and limits; writes the training request.")(
-        training.plan
-    )()
+    plan = step(
+        "plan", training.plan, doc_md="Resolves corpus, recipe and limits; writes the training request."
+    )
     train = SageMakerSpotTrainingOperator(
         task_id="train",
         request=plan["job"],
@@ -134,11 +135,13 @@ def model_training() -> None:
         force="{{ params.force }}",
         doc_md="One SageMaker job per generation; XCom: manifest, report, billable seconds, interruptions.",
     )
-    task(
-        task_id="register",
+    step(
+        "register",
+        training.register,
+        train.output,
         outlets=[candidate_model],
         doc_md="Registers the candidate, pending, and emits the asset candidate_model.",
-    )(training.register)(train.output)
+    )
 
 
 model_training()

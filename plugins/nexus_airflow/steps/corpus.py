@@ -46,7 +46,7 @@ def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str
 
 #: The Spark jobs in their order, and what each leaves last.
 MARKERS = {
-    "clean": "stages/filter.json",
+    "clean": "stages/exact_dedup.json",
     "deduplicate": "stages/near_dedup.json",
     "tokenise": "manifest.json",
 }

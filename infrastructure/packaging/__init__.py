@@ -1,0 +1,1 @@
+"""What MWAA and the jobs get."""

@@ -1,0 +1,171 @@
+"""Build what MWAA and the jobs get, with the same bytes for the same sources.
+
+python -m infrastructure.packaging.build [--output build/package]
+
+    dags/                what MWAA reads as its DAG folder
+    plugins.zip          plugins/ and include/ at its root: MWAA puts plugins/ on sys.path
+    requirements.txt     what MWAA installs
+    startup.sh           what MWAA runs before each component: which settings
+    spark_jobs.zip       --py-files of every Spark step: spark_jobs/ and include/
+    jobs/                entry points of the steps
+    training.tar.gz      what the training and export images hold
+    serving.tar.gz       what the serving image holds
+    artifacts.json       git SHA, hash of the sources that decide a corpus, hash of every file here
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from include.contracts.artifacts import ArtifactsManifest
+from include.contracts.errors import NexusError
+from include.contracts.manifests import FileEntry
+from include.contracts.records import canonical_json, content_hash
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Zip knows no time before 1980; every archive here carries this one.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_SUFFIXES = {".py", ".toml", ".txt", ".json", ".yaml", ".sh"}
+#: Folders that decide the bytes of a corpus, beside its inputs and recipe.
+CORPUS_SOURCES = ("spark_jobs", "include/contracts")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when everything was built."""
+    parser = argparse.ArgumentParser(
+        prog="infrastructure.packaging.build", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "build" / "package")
+    arguments = parser.parse_args(argv)
+    try:
+        manifest = build(ROOT, arguments.output)
+    except NexusError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(manifest.files)} files in {arguments.output}, sources {manifest.sources_sha256[:12]}")
+    return 0
+
+
+def build(root: Path, output: Path) -> ArtifactsManifest:
+    """Build everything from the checkout ``root`` into ``output``, which is replaced."""
+    staging = output.with_name(f"{output.name}.new")
+    shutil.rmtree(staging, ignore_errors=True)
+    for name, content in _artifacts(root):
+        path = staging / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (staging / "startup.sh").chmod(0o755)
+    sources = corpus_sources(root)
+    manifest = ArtifactsManifest(
+        git_sha=_git_sha(root),
+        sources_sha256=content_hash(canonical_json(sources)),
+        sources=sources,
+        files=tuple(_entry(staging, path) for path in sorted(staging.rglob("*")) if path.is_file()),
+    )
+    (staging / "artifacts.json").write_bytes(canonical_json(manifest))
+    shutil.rmtree(output, ignore_errors=True)
+    staging.rename(output)
+    return manifest
+
+
+def corpus_sources(root: Path) -> dict[str, str]:
+    """SHA-256 of each source that decides a corpus."""
+    return {
+        name.as_posix(): content_hash((root / name).read_bytes())
+        for folder in CORPUS_SOURCES
+        for name in _sources(root, folder)
+        if name.suffix == ".py" or name.name == "requirements.lock"
+    }
+
+
+def _artifacts(root: Path) -> Iterable[tuple[str, bytes]]:
+    for name in _sources(root, "dags"):
+        yield name.as_posix(), (root / name).read_bytes()
+    include = _members(root, "include", lambda name: name)
+    plugins = _members(root, "plugins", lambda name: name.relative_to("plugins"))
+    shared = {name: content for name, content in include.items() if _is_for_jobs(name)}
+    yield "plugins.zip", _zip(plugins | include)
+    yield "requirements.txt", (root / "requirements.txt").read_bytes()
+    yield "startup.sh", (root / "infrastructure" / "mwaa" / "startup.sh").read_bytes()
+    yield "spark_jobs.zip", _zip(_members(root, "spark_jobs", lambda name: name) | shared)
+    for path in sorted((root / "spark_jobs" / "jobs").glob("[!_]*.py")):
+        yield f"jobs/{path.name}", path.read_bytes()
+    yield "training.tar.gz", _tar(_members(root, "training", lambda name: name) | shared)
+    yield "serving.tar.gz", _tar(_members(root, "serving", lambda name: name) | shared)
+
+
+def _is_for_jobs(name: str) -> bool:
+    """Jobs get the contracts and recipes, and nothing of include/ that needs boto3 or settings."""
+    return name == "include/__init__.py" or name.startswith(("include/contracts/", "include/recipes/"))
+
+
+def _sources(root: Path, folder: str) -> list[PurePosixPath]:
+    """Files of a folder that travel, relative to the root, sorted."""
+    found = []
+    for path in (root / folder).rglob("*"):
+        name = path.relative_to(root)
+        hidden = any(part == "__pycache__" for part in name.parts)
+        wanted = path.suffix in _SUFFIXES or path.name in (".airflowignore", "requirements.lock")
+        if path.is_file() and wanted and not hidden:
+            found.append(PurePosixPath(name.as_posix()))
+    return sorted(found)
+
+
+def _members(root: Path, folder: str, rename: Callable[[PurePosixPath], PurePosixPath]) -> dict[str, bytes]:
+    return {str(rename(name)): (root / name).read_bytes() for name in _sources(root, folder)}
+
+
+def _zip(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(members):
+            info = zipfile.ZipInfo(name, _EPOCH)
+            info.external_attr = 0o644 << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, members[name])
+    return buffer.getvalue()
+
+
+def _tar(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for name in sorted(members):
+            info = tarfile.TarInfo(name)
+            info.size, info.mode, info.mtime = len(members[name]), 0o644, 0
+            archive.addfile(info, io.BytesIO(members[name]))
+    return buffer.getvalue()
+
+
+def _entry(folder: Path, path: Path) -> FileEntry:
+    content = path.read_bytes()
+    return FileEntry(path.relative_to(folder).as_posix(), len(content), content_hash(content))
+
+
+def _git_sha(root: Path) -> str:
+    """The commit, with a mark when the checkout differs from it; S3 bundles carry no version of their own."""
+    try:
+        sha = _git(root, "rev-parse", "HEAD")
+        return f"{sha}-modified" if _git(root, "status", "--porcelain", "--untracked-files=no") else sha
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
