@@ -81,7 +81,9 @@ def _judge(path: Path) -> Companion | str | None:
     if container is Container.EMPTY:
         # an empty .jsonl is an empty shard; any other empty file says nothing
         return None if ".json" in path.name else "empty"
-    keys = _columns(path) if container is Container.PARQUET else first_record_keys(first_lines(head, container))
+    keys = (
+        _columns(path) if container is Container.PARQUET else first_record_keys(first_lines(head, container))
+    )
     if keys is None:
         return "no JSON record at its beginning"
     companion = companion_of(keys)

@@ -119,7 +119,9 @@ class Place:
 
     def save_report(self, report: StageReport) -> None:
         """Mark a stage as complete; to be called after everything else of it is written."""
-        storage.write_bytes(storage.join(self.of(_KEYS.stages), f"{report.stage}.json"), canonical_json(report))
+        storage.write_bytes(
+            storage.join(self.of(_KEYS.stages), f"{report.stage}.json"), canonical_json(report)
+        )
 
     def save_manifest(self, manifest: CorpusManifest) -> None:
         """Write the manifest, the last file of a corpus version."""

@@ -295,7 +295,9 @@ def _missing_is_input_error(uri: str) -> Iterator[None]:
     except Exception as error:
         code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
         if code == "NoSuchBucket" or "NoSuchBucket" in str(error):
-            raise InputError("no such bucket", where=uri, remedy="create the bucket or correct its name") from error
+            raise InputError(
+                "no such bucket", where=uri, remedy="create the bucket or correct its name"
+            ) from error
         if code in ("404", "NoSuchKey", "NotFound"):
             raise InputError("no such object or bucket", where=uri, remedy="check bucket and key") from error
         raise

@@ -1,7 +1,7 @@
 """All jobs in one Spark session: raw shards to a token dataset on this machine.
 
-    python -m spark_jobs.jobs.build_corpus --request build/corpus/request.json
-    python -m spark_jobs.jobs.build_corpus --input shards/ --output build/corpus/ [--recipe standard]
+python -m spark_jobs.jobs.build_corpus --request build/corpus/request.json
+python -m spark_jobs.jobs.build_corpus --input shards/ --output build/corpus/ [--recipe standard]
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Raw shards to clean documents: read, normalise, filter, exact dedup.
 
-    spark-submit --py-files spark_jobs.zip clean.py --request s3://…/request.json
-    python -m spark_jobs.jobs.clean --request build/corpus/request.json
+spark-submit --py-files spark_jobs.zip clean.py --request s3://…/request.json
+python -m spark_jobs.jobs.clean --request build/corpus/request.json
 """
 
 from __future__ import annotations
@@ -99,9 +99,7 @@ def _reports(outcomes: Sequence[ShardOutcome], seconds: float) -> list[StageRepo
     return [
         StageReport(Stage.READ, records, read_out, _counted(read), seconds, details),
         StageReport(Stage.NORMALISE, read_out, normalised_out, _counted(normalised), 0.0),
-        StageReport(
-            Stage.FILTER, normalised_out, normalised_out - filtered.total(), _counted(filtered), 0.0
-        ),
+        StageReport(Stage.FILTER, normalised_out, normalised_out - filtered.total(), _counted(filtered), 0.0),
     ]
 
 

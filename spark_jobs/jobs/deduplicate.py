@@ -1,7 +1,7 @@
 """Clean documents to documents without near duplicates, split into training and held-out ones.
 
-    spark-submit --py-files spark_jobs.zip deduplicate.py --request s3://…/request.json
-    python -m spark_jobs.jobs.deduplicate --request build/corpus/request.json
+spark-submit --py-files spark_jobs.zip deduplicate.py --request s3://…/request.json
+python -m spark_jobs.jobs.deduplicate --request build/corpus/request.json
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def _decide(spark: SparkSession, recipe: CorpusRecipe, place: Place) -> None:
     columns = ["doc", "part", "file", "characters", "subset", "id_hash"]
     documents = spark.read.parquet(place.clean).select(*columns)
     exact = _exact(spark, place)
-    duplicates = all_duplicates(near_duplicates(components, documents, signatures), exact, documents).persist()
+    duplicates = all_duplicates(
+        near_duplicates(components, documents, signatures), exact, documents
+    ).persist()
     kept = documents.join(duplicates.select("doc"), "doc", "left_anti")
     chosen = held_out(kept, recipe.held_out)
     (

@@ -50,9 +50,7 @@ def _eight(data: npt.NDArray[np.uint8], i: int) -> np.uint64:
 
 
 @kernel
-def hash128(
-    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], out: npt.NDArray[np.uint64]
-) -> None:
+def hash128(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], out: npt.NDArray[np.uint64]) -> None:
     """``out[d] = (low, high)`` halves of the hash of document ``d``; ``out`` has the shape (documents, 2)."""
     for d in range(len(offsets) - 1):
         start, size = np.int64(offsets[d]), np.int64(offsets[d + 1] - offsets[d])

@@ -22,7 +22,9 @@ CHARACTERS, SYMBOL_SHARE, DUPLICATE_LINE_SHARE, TOP_BIGRAM_SHARE = range(4)
 
 
 @kernel
-def _slot(keys: npt.NDArray[np.uint64], used: npt.NDArray[np.int32], mask: int, key: np.uint64, d: int) -> int:
+def _slot(
+    keys: npt.NDArray[np.uint64], used: npt.NDArray[np.int32], mask: int, key: np.uint64, d: int
+) -> int:
     """The slot of ``key``, or the free one where it belongs; a slot is of document ``d`` if used says so."""
     slot = np.int64(key & np.uint64(mask))
     while used[slot] == d and keys[slot] != key:
@@ -113,7 +115,9 @@ def measure(
                             line_used[slot], line_keys[slot] = d, key
                     line_hash, pending_blanks, line_visible = _BASIS, np.uint64(0), False
                 else:
-                    pending_blanks = mix64(pending_blanks * _PRIME + np.uint64(point) + np.uint64(1)) | np.uint64(1)
+                    pending_blanks = mix64(
+                        pending_blanks * _PRIME + np.uint64(point) + np.uint64(1)
+                    ) | np.uint64(1)
             i += width
         result[d, CHARACTERS] = characters
         if visible > 0:

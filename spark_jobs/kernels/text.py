@@ -51,9 +51,7 @@ def has_any(
 
 
 @kernel
-def _mojibake_length(
-    data: npt.NDArray[np.uint8], i: int, end: int, bytes_of: npt.NDArray[np.uint8]
-) -> int:
+def _mojibake_length(data: npt.NDArray[np.uint8], i: int, end: int, bytes_of: npt.NDArray[np.uint8]) -> int:
     """Characters from ``i`` on that are one UTF-8 character decoded as Windows-1252; 0 when they are not."""
     point, width = decode(data, i)
     if point >= len(bytes_of):
@@ -79,9 +77,7 @@ def normalise(
     offsets: npt.NDArray[np.int32],
     classes: npt.NDArray[np.uint8],
     bytes_of: npt.NDArray[np.uint8],
-) -> tuple[
-    npt.NDArray[np.uint8], npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]
-]:
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """New bytes and offsets, and per document its faulty and its all characters (counted before).
 
     CR LF, CR, VT, FF, NEL, U+2028 and U+2029 become LF; other C0 and C1 controls, DEL and U+FEFF go, TAB

@@ -164,7 +164,10 @@ def _batches(documents: Iterator[tuple[int, Fields]]) -> Iterator[pa.RecordBatch
 
 
 def _batch(rows: list[int], columns: list[Fields]) -> pa.RecordBatch:
-    arrays = [pa.array(rows, pa.int64()), *(pa.array(column, pa.string()) for column in zip(*columns, strict=True))]
+    arrays = [
+        pa.array(rows, pa.int64()),
+        *(pa.array(column, pa.string()) for column in zip(*columns, strict=True)),
+    ]
     return pa.RecordBatch.from_arrays(arrays, schema=BATCH_SCHEMA)
 
 

@@ -47,6 +47,8 @@ def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
 
 def column_array(table: pa.Table | pa.RecordBatch, name: str) -> Any:
     """A column as one numpy array."""
-    return table.column(name).to_numpy(zero_copy_only=False) if isinstance(
-        table, pa.RecordBatch
-    ) else table.column(name).to_numpy()
+    return (
+        table.column(name).to_numpy(zero_copy_only=False)
+        if isinstance(table, pa.RecordBatch)
+        else table.column(name).to_numpy()
+    )

@@ -78,7 +78,9 @@ def _large_star(edges: DataFrame) -> DataFrame:
     """Every neighbour above a document is linked to the smallest of its neighbourhood."""
     from pyspark.sql import functions as F
 
-    both = edges.select("doc", "root").union(edges.select(F.col("root").alias("doc"), F.col("doc").alias("root")))
+    both = edges.select("doc", "root").union(
+        edges.select(F.col("root").alias("doc"), F.col("doc").alias("root"))
+    )
     smallest = both.groupBy("doc").agg(F.least(F.min("root"), F.first("doc")).alias("least"))
     return (
         both.join(smallest, "doc")

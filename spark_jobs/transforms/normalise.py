@@ -46,5 +46,7 @@ def _in_form(column: pa.StringArray, form: str) -> pa.StringArray:
     changed = [unicodedata.normalize(known, column[int(d)].as_py()) for d in suspects]
     mask = np.zeros(len(column), np.bool_)
     mask[suspects] = True
-    replaced: pa.StringArray = pa.compute.replace_with_mask(column, pa.array(mask), pa.array(changed, pa.string()))
+    replaced: pa.StringArray = pa.compute.replace_with_mask(
+        column, pa.array(mask), pa.array(changed, pa.string())
+    )
     return replaced

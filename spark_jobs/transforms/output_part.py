@@ -127,7 +127,9 @@ def _duplicates(decisions: pa.Table, shard_names: Sequence[str]) -> pa.Table:
     def ids(column: str) -> pa.Array:
         docs = dropped.column(column).to_pylist()
         row_mask = (1 << ROW_BITS) - 1
-        return pa.array([document_id(shard_names[doc >> ROW_BITS], doc & row_mask) for doc in docs], pa.string())
+        return pa.array(
+            [document_id(shard_names[doc >> ROW_BITS], doc & row_mask) for doc in docs], pa.string()
+        )
 
     columns = [ids("doc"), ids("kept"), dropped.column("similarity"), dropped.column("stage")]
     return pa.table(columns, names=DUPLICATES_SCHEMA.names).cast(DUPLICATES_SCHEMA)

@@ -31,9 +31,7 @@ def near_duplicates(components: DataFrame, documents: DataFrame, signatures: Dat
         F.max(F.struct("characters", (-F.col("doc")).alias("negative"))).alias("best")
     )
     dropped = (
-        members.join(best, "root")
-        .select("doc", (-F.col("best.negative")).alias("kept"))
-        .where("doc != kept")
+        members.join(best, "root").select("doc", (-F.col("best.negative")).alias("kept")).where("doc != kept")
     )
     own = signatures.select("doc", "minhash")
     others = signatures.select(F.col("doc").alias("kept"), F.col("minhash").alias("kept_minhash"))

@@ -1,0 +1,223 @@
+"""Documents to Megatron token shards, and the manifest of the corpus version, written last.
+
+spark-submit --py-files spark_jobs.zip tokenise.py --request s3://…/request.json
+python -m spark_jobs.jobs.tokenise --request build/corpus/request.json
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from include.contracts.documents import Stage
+from include.contracts.errors import InputError
+from include.contracts.manifests import (
+    CorpusManifest,
+    CorpusRequest,
+    FileEntry,
+    ParentRef,
+    StageReport,
+    SubsetCounts,
+)
+from include.contracts.records import content_hash
+from include.recipes.corpus import CorpusRecipe
+from spark_jobs import progress, storage
+from spark_jobs.entry import run_job
+from spark_jobs.place import Place, load_records, load_request
+from spark_jobs.tokens.megatron import token_dtype
+from spark_jobs.tokens.tokenizer import LoadedTokenizer, check_tokenizer, train_tokenizer, transformers_files
+from spark_jobs.transforms.output_part import OutputPart
+from spark_jobs.transforms.token_part import (
+    Run,
+    ShardPlan,
+    first_bytes,
+    plan_shards,
+    sample_texts,
+    tokenise_file,
+    write_shard,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: The sample is drawn a little too large and then cut, because texts differ in length.
+_SAMPLE_MARGIN = 1.2
+
+
+def tokenise(spark: SparkSession, request_uri: str) -> dict[str, Any]:
+    """Complete the corpus version unless its manifest exists; what the manifest says, in short."""
+    request, recipe, place = load_request(request_uri)
+    manifest = place.load_manifest()
+    if manifest is None:
+        parent = ParentRef(request_uri, content_hash(storage.read_bytes(request_uri)))
+        manifest = _tokenise(spark, request, recipe, place, parent)
+    else:
+        print("progress: tokenise skipped, complete", flush=True)
+    return {
+        "version": manifest.version,
+        "documents_in": manifest.documents_in,
+        "documents_kept": manifest.documents_kept,
+        "documents_held_out": manifest.documents_held_out,
+        "dropped": manifest.dropped,
+        "tokens": manifest.tokens,
+        "tokens_held_out": manifest.tokens_held_out,
+        "seconds": {Stage.TOKENISE: round(place.completed(Stage.TOKENISE).seconds, 2)},
+    }
+
+
+def _tokenise(
+    spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, place: Place, parent: ParentRef
+) -> CorpusManifest:
+    started = time.monotonic()
+    kept = place.completed(Stage.NEAR_DEDUP).documents_out
+    outputs = load_records(OutputPart, place.outputs_index)
+    for folder in (place.tokens, place.held_out_tokens, place.tokenizer, place.work_tokens):
+        storage.delete_prefix(folder)
+    tokenizer, tokenizer_files = _tokenizer(spark, recipe, place, outputs)
+    trained = time.monotonic() - started
+    uris = [
+        storage.join(place.root, file.path)
+        for output in outputs
+        for file in output.files
+        if not file.path.startswith(place.relative(place.duplicates))
+    ]
+    encode_file = partial(tokenise_file, place, tokenizer, recipe.shard_tokens)
+    by_file = progress.run_tasks(spark, Stage.TOKENISE, "files", encode_file, uris)
+    training, held_out = _plans(place, recipe, uris, by_file)
+    dtype = token_dtype(tokenizer.vocabulary_size)
+    written = progress.run_tasks(
+        spark, "shards", "shards", partial(write_shard, place, dtype), [*training, *held_out]
+    )
+    details = {
+        "seconds": {"tokenizer": round(trained, 2)},
+        "tokens": _tokens(training),
+        "tokens_held_out": _tokens(held_out),
+    }
+    place.save_report(StageReport(Stage.TOKENISE, kept, kept, {}, time.monotonic() - started, details))
+    manifest = CorpusManifest(
+        version=request.version,
+        root_uri=request.root_uri,
+        request=parent,
+        documents_in=place.completed(Stage.READ).documents_in,
+        documents_kept=kept,
+        documents_held_out=sum(output.held_out for output in outputs),
+        dropped=_dropped(place),
+        tokens=_tokens(training),
+        tokens_held_out=_tokens(held_out),
+        subsets=_subsets(training, held_out),
+        tokenizer_sha256=content_hash(tokenizer.content.encode()),
+        vocabulary_size=tokenizer.vocabulary_size,
+        token_dtype=dtype,
+        end_of_text_id=tokenizer.end_of_text_id,
+        shards=tuple(plan.shard for plan in training),
+        held_out_shards=tuple(plan.shard for plan in held_out),
+        files=_files(outputs, tokenizer_files, written),
+    )
+    place.save_manifest(manifest)
+    return manifest
+
+
+def _tokenizer(
+    spark: SparkSession, recipe: CorpusRecipe, place: Place, outputs: Sequence[OutputPart]
+) -> tuple[LoadedTokenizer, list[FileEntry]]:
+    wanted = recipe.tokenizer
+    if not any(output.documents for output in outputs):
+        raise InputError(
+            "no document is left to train on",
+            where=place.root,
+            remedy="see the stage reports for what was dropped, then change the shards or the recipe",
+        )
+    if wanted.uri:
+        content = storage.read_bytes(wanted.uri)
+    else:
+        content = _train(spark, recipe, place, outputs)
+    tokenizer = check_tokenizer(content, wanted.end_of_text, wanted.uri or "the trained tokenizer")
+    files = {"tokenizer.json": content, **transformers_files(wanted.end_of_text)}
+    entries = []
+    for name, file_content in sorted(files.items()):
+        file = storage.write_bytes(storage.join(place.tokenizer, name), file_content)
+        entries.append(FileEntry(place.relative(file.uri), file.size_bytes, file.sha256))
+    return tokenizer, entries
+
+
+def _train(spark: SparkSession, recipe: CorpusRecipe, place: Place, outputs: Sequence[OutputPart]) -> bytes:
+    limit = recipe.tokenizer.max_training_bytes
+    share = min(1.0, _SAMPLE_MARGIN * limit / sum(output.text_bytes for output in outputs))
+    names = [
+        PurePosixPath(file.path).name
+        for output in outputs
+        for file in output.files
+        if file.path.startswith(place.relative(place.documents))
+    ]
+    sampled = progress.run_tasks(spark, "tokenizer", "files", partial(sample_texts, place, share), names)
+    return train_tokenizer(
+        first_bytes((text for texts in sampled for text in texts), limit), recipe.tokenizer
+    )
+
+
+def _plans(
+    place: Place, recipe: CorpusRecipe, uris: Sequence[str], by_file: Sequence[list[Run]]
+) -> tuple[list[ShardPlan], list[ShardPlan]]:
+    plans = []
+    for source, target in ((place.documents, place.tokens), (place.held_out, place.held_out_tokens)):
+        runs = [
+            run
+            for uri, file_runs in zip(uris, by_file, strict=True)
+            if uri.startswith(source.rstrip("/") + "/")
+            for run in file_runs
+        ]
+        plans.append(plan_shards(target, runs, recipe.shard_tokens))
+    return plans[0], plans[1]
+
+
+def _dropped(place: Place) -> dict[str, dict[str, int]]:
+    reports = [place.completed(stage) for stage in Stage]
+    return {report.stage: report.dropped for report in reports if report.dropped}
+
+
+def _tokens(plans: Sequence[ShardPlan]) -> int:
+    return sum(plan.shard.tokens for plan in plans)
+
+
+def _subsets(training: Sequence[ShardPlan], held_out: Sequence[ShardPlan]) -> dict[str, SubsetCounts]:
+    counts: dict[str, Counter[str]] = {}
+    for plans, suffix in ((training, ""), (held_out, "_held_out")):
+        for plan in plans:
+            subset = counts.setdefault(plan.shard.subset, Counter())
+            subset[f"documents{suffix}"] += plan.shard.documents
+            subset[f"tokens{suffix}"] += plan.shard.tokens
+            subset[f"text_bytes{suffix}"] += sum(run.text_bytes for run in plan.runs)
+    return {
+        name: SubsetCounts(
+            subset["documents"],
+            subset["documents_held_out"],
+            subset["text_bytes"],
+            subset["tokens"],
+            subset["tokens_held_out"],
+        )
+        for name, subset in sorted(counts.items())
+    }
+
+
+def _files(
+    outputs: Sequence[OutputPart], tokenizer: Sequence[FileEntry], written: Sequence[Sequence[FileEntry]]
+) -> tuple[FileEntry, ...]:
+    entries = [*tokenizer]
+    for output in outputs:
+        entries.extend(output.files)
+    for files in written:
+        entries.extend(files)
+    return tuple(sorted(entries, key=lambda entry: entry.path))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``--request URI``; 0 when the manifest is written."""
+    return run_job("tokenise", tokenise, argv, __doc__)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

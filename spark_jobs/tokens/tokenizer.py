@@ -1,0 +1,104 @@
+"""The tokenizer: given as ``tokenizer.json``, or a byte-level BPE trained on a sample of the corpus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from include.contracts.errors import InputError
+from include.recipes.corpus import TokenizerRecipe
+
+
+@dataclass(frozen=True)
+class LoadedTokenizer:
+    """A checked ``tokenizer.json``; ``vocabulary_size`` is the highest id plus one."""
+
+    content: str
+    vocabulary_size: int
+    end_of_text_id: int
+
+
+def check_tokenizer(content: bytes, end_of_text: str, where: str) -> LoadedTokenizer:
+    """InputError when the bytes are no tokenizer, or it lacks the token that ends a document."""
+    try:
+        text = content.decode()
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # the library raises bare Exception
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise InputError(
+            f"not a tokenizer ({reason})",
+            where=where,
+            expected="a tokenizer.json of Hugging Face tokenizers",
+            remedy="correct tokenizer.uri of the corpus recipe, or leave it empty to train one",
+        ) from error
+    identifier = tokenizer.token_to_id(end_of_text)
+    if identifier is None:
+        added = sorted(token.content for token in tokenizer.get_added_tokens_decoder().values())
+        raise InputError(
+            "the tokenizer does not know the token that ends a document",
+            where=where,
+            expected=end_of_text,
+            got=f"added tokens {', '.join(added[:10]) or 'none'}",
+            remedy="set tokenizer.end_of_text of the corpus recipe",
+        )
+    return LoadedTokenizer(text, max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1, identifier)
+
+
+def train_tokenizer(texts: Iterable[str], recipe: TokenizerRecipe) -> bytes:
+    """``tokenizer.json`` of a byte-level BPE; the same texts in the same order give the same bytes."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=recipe.vocabulary_size,
+        special_tokens=[recipe.end_of_text],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    content: str = tokenizer.to_str(pretty=False)
+    return content.encode()
+
+
+def transformers_files(end_of_text: str) -> dict[str, bytes]:
+    """What ``transformers.AutoTokenizer`` wants beside ``tokenizer.json``, by file name."""
+    special = {"bos_token": end_of_text, "eos_token": end_of_text, "unk_token": end_of_text}
+    config = {
+        **special,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 10**30,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
+    return {
+        "special_tokens_map.json": json.dumps(special, indent=1, sort_keys=True).encode(),
+        "tokenizer_config.json": json.dumps(config, indent=1, sort_keys=True).encode(),
+    }
+
+
+def encode(tokenizer: LoadedTokenizer, texts: list[str], dtype: str) -> list[npt.NDArray[np.generic]]:
+    """Token ids of each text, ending with the end-of-text token.
+
+    A special token that is spelled out in a text is encoded as the ordinary characters that it is there:
+    a document cannot end another.
+    """
+    engine = _engine(tokenizer.content)
+    end = [tokenizer.end_of_text_id]
+    return [
+        np.array(encoding.ids + end, dtype)
+        for encoding in engine.encode_batch_fast(texts, add_special_tokens=False)
+    ]
+
+
+@lru_cache(maxsize=2)
+def _engine(content: str) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(content)
+    tokenizer.encode_special_tokens = True
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
