@@ -111,9 +111,7 @@ def corpus_refresh() -> None:
         timeout=timedelta(days=1).total_seconds(),
         doc_md="A scheduled run waits for shards that the newest corpus does not know. A manual run passes.",
     )
-    plan = task.branch(task_id="plan", doc_md="XCom `plan`: version, shards, what was left out.")(
-        corpus.plan
-    )()
+    plan = branch("plan", corpus.plan, doc_md="XCom `plan`: version, shards, what was left out.")
     create = EmrRunClusterOperator(
         task_id="create_cluster",
         job_flow_overrides="{{ ti.xcom_pull(task_ids='plan', key='cluster') }}",

@@ -1,0 +1,1 @@
+"""Set-up, packaging and what runs in the cloud."""
