@@ -1,0 +1,75 @@
+"""The held-out documents of a corpus: split off before training, never trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from include.contracts.errors import InputError
+from include.contracts.manifests import CorpusManifest, FileEntry, TokenShard
+from training.storage import Folder, fetch_verified
+from training.tokens import TokenIds, open_shard
+
+_TOKENS = "held_out_tokens/"
+_TOKENIZER = "tokenizer/tokenizer.json"
+
+
+@dataclass(frozen=True)
+class HeldOutDocument:
+    """``tokens`` by the corpus's tokenizer, at most as many as are scored; ``text_bytes`` of just those."""
+
+    id: str
+    tokens: TokenIds
+    text: str
+    text_bytes: int
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Documents per subset, and the tokenizer that made their tokens (the bytes of its tokenizer.json)."""
+
+    subsets: dict[str, list[HeldOutDocument]]
+    tokenizer: bytes
+    end_of_text_id: int
+
+
+def fetch_held_out(folder: Folder, manifest: CorpusManifest, target: Path, max_tokens: int) -> HeldOut:
+    """Download and verify the held-out shards; InputError when the corpus has none."""
+    from tokenizers import Tokenizer
+
+    entries = {entry.path: entry for entry in manifest.files}
+    fetch_verified(folder, entries[_TOKENIZER], target / "tokenizer.json")
+    content = (target / "tokenizer.json").read_bytes()
+    tokenizer = Tokenizer.from_buffer(content)
+    subsets: dict[str, list[HeldOutDocument]] = {}
+    for shard in manifest.held_out_shards:
+        documents = _documents(folder, shard, entries, target, max_tokens)
+        subsets.setdefault(shard.subset, []).extend(
+            HeldOutDocument(id_, tokens, text := tokenizer.decode(tokens.tolist()), len(text.encode()))
+            for id_, tokens in documents
+        )
+    if not any(subsets.values()):
+        raise InputError(
+            "the corpus holds no held-out document",
+            where=manifest.root_uri,
+            remedy="raise held_out.share in the corpus recipe, or use more data",
+        )
+    return HeldOut(subsets, content, manifest.end_of_text_id)
+
+
+def _documents(
+    folder: Folder, shard: TokenShard, entries: dict[str, FileEntry], target: Path, max_tokens: int
+) -> list[tuple[str, TokenIds]]:
+    import pyarrow.parquet as pq
+
+    for suffix in (".idx", ".bin", ".documents.parquet"):
+        name = f"{shard.name}{suffix}"
+        fetch_verified(folder, entries[_TOKENS + name], target / name)
+    ids = pq.read_table(target / f"{shard.name}.documents.parquet", columns=["id"])["id"].to_pylist()
+    tokens = open_shard(target, shard, entries, _TOKENS, full=True)
+    return [
+        (id_, np.asarray(tokens.document(number)[:max_tokens], dtype=np.int64))
+        for number, id_ in enumerate(ids)
+    ]

@@ -1,0 +1,46 @@
+"""Token frequencies of the training split: the baseline of a first model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from include.contracts.manifests import CorpusManifest, TokenShard
+from training.storage import Folder, fetch_verified
+from training.tokens import open_shard
+
+TokenCounts = npt.NDArray[np.int64]
+#: Enough for a frequency of one in a million; more would only cost downloads.
+MAX_TOKENS = 200_000_000
+_TOKENS = "tokens/"
+
+
+def count_tokens(
+    folder: Folder, manifest: CorpusManifest, scratch: Path, max_tokens: int = MAX_TOKENS
+) -> TokenCounts:
+    """Occurrences of each token id, shape (vocabulary_size,).
+
+    Whole shards of each subset, up to the subset's share of ``max_tokens``, so that all subsets count.
+    """
+    entries = {entry.path: entry for entry in manifest.files}
+    counts: TokenCounts = np.zeros(manifest.vocabulary_size, dtype=np.int64)
+    by_subset: dict[str, list[TokenShard]] = defaultdict(list)
+    for shard in manifest.shards:
+        by_subset[shard.subset].append(shard)
+    for shards in by_subset.values():
+        left = max_tokens // len(by_subset)
+        for shard in shards:
+            if left <= 0:
+                break
+            for suffix in (".idx", ".bin"):
+                name = f"{shard.name}{suffix}"
+                fetch_verified(folder, entries[_TOKENS + name], scratch / name)
+            tokens = open_shard(scratch, shard, entries, _TOKENS, full=False)
+            counts += np.bincount(tokens.tokens, minlength=manifest.vocabulary_size)
+            left -= tokens.count
+            for suffix in (".idx", ".bin"):
+                (scratch / f"{shard.name}{suffix}").unlink()
+    return counts
