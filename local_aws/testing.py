@@ -49,6 +49,8 @@ def problems(value: Any, shape: Shape, path: str = "") -> list[str]:
         return [p for k, item in value.items() for p in problems(item, shape.value, f"{path}[{k!r}]")]  # type: ignore[attr-defined]
     if shape.name == "policyDocumentType" and isinstance(value, dict):
         return []  # botocore itself turns IAM's policy documents into dictionaries
+    if shape.type_name == "blob" and hasattr(value, "read"):
+        return []  # a streaming body
     expected = _TYPES.get(shape.type_name)
     if expected and (not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected)):
         return [f"{path}: {type(value).__name__} {value!r} is no {shape.type_name}"]

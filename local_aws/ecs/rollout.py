@@ -1,0 +1,301 @@
+"""Rolling deployments: replace tasks within the healthy percentages, trip the breaker, roll back.
+
+A service row holds ``deployments``: the PRIMARY one first, then older ones while they still have tasks.
+``DEPLOYMENT`` rows are the history that DescribeServiceDeployments shows.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from local_aws.ecs.names import DEPLOYMENT, LIVE_TASK, OPEN_DEPLOYMENT, REVISION, SERVICE, TASK, arn, new_id
+from local_aws.ecs.tasks import Tasks
+from local_aws.ecs.views import deployment_configuration
+from local_aws.elbv2.targets import TargetGroups
+from local_aws.jobs.table import Job, JobTable
+
+_BACKOFF_SECONDS = 0.5
+_MAX_BACKOFF_SECONDS = 10.0
+
+
+def new_deployment(table: JobTable, service: Job) -> None:
+    """A new PRIMARY deployment of what ``service.request`` says now (``service`` is being edited)."""
+    now = time.time()
+    revision = arn(f"service-revision/{service.name}/{int(now * 1e6)}")
+    content = {k: service.request.get(k) for k in ("taskDefinition", "loadBalancers") if service.request.get(k)}
+    table.insert(Job(REVISION, revision, "ACTIVE", content, parent=service.name))
+    entry = {
+        "id": f"ecs-svc/{int(now * 1e6):019d}",
+        "status": "PRIMARY",
+        "taskDefinition": service.request["taskDefinition"],
+        "revision": revision,
+        "history": arn(f"service-deployment/{service.name}/{new_id(20)}"),
+        "failedTasks": 0,
+        "createdAt": now,
+        "updatedAt": now,
+        "rolloutState": "IN_PROGRESS",
+        "rolloutStateReason": "",
+        "completed": False,
+        "next_start": 0.0,
+    }
+    entry["rolloutStateReason"] = f"ECS deployment {entry['id']} in progress."
+    older = service.detail["deployments"]
+    for other in older:
+        other["status"] = "ACTIVE"
+    service.detail["deployments"] = [entry, *older]
+    configuration = deployment_configuration(service)
+    breaker = configuration["deploymentCircuitBreaker"]
+    detail = {
+        "target": revision,
+        "sources": [other["revision"] for other in older if other["completed"]],
+        "desired": service.request["desiredCount"],
+        "configuration": configuration,
+        "started": now,
+        "failures": 0,
+        "threshold": breaker_threshold(breaker, service.request["desiredCount"]),
+        "breaker": "MONITORING" if breaker.get("enable") else "DISABLED",
+    }
+    table.insert(Job(DEPLOYMENT, entry["history"], "IN_PROGRESS", {}, detail, parent=service.name))
+
+
+def supersede(table: JobTable, service: Job) -> None:
+    """Another deployment takes over: what is still open in the history is stopped."""
+    for row in table.list(DEPLOYMENT, service.name):
+        if row.state in OPEN_DEPLOYMENT:
+            state = "ROLLBACK_FAILED" if row.state.startswith("ROLLBACK") else "STOPPED"
+            _close(table, row.name, state, "A newer deployment replaced it.")
+    for entry in service.detail["deployments"]:
+        if entry["rolloutState"] == "IN_PROGRESS" and not entry["completed"]:
+            entry["rolloutState"] = "FAILED"
+            entry["rolloutStateReason"] = f"ECS deployment {entry['id']} was replaced."
+
+
+def begin_rollback(table: JobTable, service: Job, reason: str) -> bool:
+    """Make the last completed deployment PRIMARY again; False when there is none to go back to."""
+    failed, *older = service.detail["deployments"]
+    target = next((entry for entry in older if entry["completed"]), None)
+    if target is None:
+        return False
+    now = time.time()
+    failed |= {"status": "ACTIVE", "rolloutState": "FAILED", "rolloutStateReason": reason, "updatedAt": now}
+    target |= {
+        "status": "PRIMARY",
+        "rolloutState": "IN_PROGRESS",
+        "rolloutStateReason": f"ECS deployment circuit breaker: rolling back to deploymentId {target['id']}.",
+        "updatedAt": now,
+        "rollback_of": failed["history"],
+    }
+    others = [entry for entry in older if entry is not target]
+    service.detail["deployments"] = [target, failed, *others]
+    service.request["taskDefinition"] = target["taskDefinition"]
+    row = table.get(REVISION, target["revision"])
+    if row is not None and row.request.get("loadBalancers"):
+        service.request["loadBalancers"] = row.request["loadBalancers"]
+    with table.editing(DEPLOYMENT, failed["history"]) as history:
+        history.state = "ROLLBACK_IN_PROGRESS"
+        history.detail["reason"] = reason
+        history.detail["rollback"] = {
+            "reason": reason,
+            "startedAt": now,
+            "serviceRevisionArn": target["revision"],
+        }
+    return True
+
+
+def breaker_threshold(breaker: dict[str, Any], desired: int) -> int:
+    """Failures that trip the breaker; by default half of the desired count, between 3 and 200."""
+    configured = breaker.get("thresholdConfiguration")
+    if not configured:
+        return min(200, max(3, math.ceil(desired * 0.5)))
+    if configured["type"] == "COUNT":
+        return int(configured["value"])
+    share = max(1, math.ceil(desired * configured["value"] / 100))
+    return min(200, max(3, share)) if configured["type"] == "BOUNDED_PERCENT" else share
+
+
+class Rollouts:
+    """The executor of ECS: ``tick`` moves tasks, then services."""
+
+    def __init__(self, table: JobTable, tasks: Tasks, groups: TargetGroups) -> None:
+        self._table = table
+        self._tasks = tasks
+        self._groups = groups
+
+    def adopt(self) -> None:
+        """Living tasks are kept; the next tick replaces dead ones."""
+        self._tasks.adopt()
+
+    def stop(self) -> None:
+        """Tasks end with local_aws; services keep what they want."""
+        self._tasks.stop_all()
+
+    def tick(self) -> None:
+        """One step for every task and service."""
+        self._tasks.tick()
+        for service in self._table.list(SERVICE):
+            if service.state == "ACTIVE":
+                self._judge(service)
+                self._reconcile(service.name)
+            elif service.state == "DRAINING":
+                self._drain(service)
+
+    def _judge(self, service: Job) -> None:
+        """Note which tasks are healthy, stop those that are not, count what failed in its roll."""
+        grace = float(service.request.get("healthCheckGracePeriodSeconds", 0))
+        for task in self._table.list(TASK, service.name):
+            if task.state == "RUNNING":
+                states = self._states(task)
+                healthy = all(state == "healthy" for state in states)
+                unhealthy = any(state == "unhealthy" for state in states)
+                if healthy != bool(task.detail.get("healthy")):
+                    with self._table.editing(TASK, task.name) as row:
+                        row.detail["healthy"] = healthy
+                if unhealthy and time.time() - task.detail["started"] > grace:
+                    self._count_failure(service.name, task)
+                    group = task.detail["balancers"][0]["targetGroupArn"]
+                    reason = f"Task failed ELB health checks in (target-group {group})"
+                    self._tasks.request_stop(task.name, "ServiceSchedulerInitiated", reason)
+            elif task.state not in LIVE_TASK and task.detail.get("stop_code") in (
+                "EssentialContainerExited",
+                "TaskFailedToStart",
+            ):
+                self._count_failure(service.name, task)
+
+    def _states(self, task: Job) -> list[str]:
+        address = ("127.0.0.1", task.detail["port"])
+        states = []
+        for balancer in task.detail.get("balancers", []):
+            target = self._groups.health(balancer["targetGroupArn"]).get(address)
+            states.append(target.state if target else "unused")
+        return states
+
+    def _count_failure(self, name: str, task: Job) -> None:
+        if task.detail.get("counted"):
+            return
+        with self._table.editing(TASK, task.name) as row:
+            row.detail["counted"] = True
+        with self._table.editing(SERVICE, name) as service:
+            for entry in service.detail["deployments"]:
+                if entry["revision"] != task.detail["revision"]:
+                    continue
+                entry["failures_in_row"] = entry.get("failures_in_row", 0) + 1
+                wait = min(_MAX_BACKOFF_SECONDS, _BACKOFF_SECONDS * entry["failures_in_row"])
+                entry["next_start"] = time.time() + wait
+                if entry["rolloutState"] == "IN_PROGRESS" and not entry["completed"]:
+                    entry["failedTasks"] += 1
+                    with self._table.editing(DEPLOYMENT, entry["history"]) as history:
+                        history.detail["failures"] = entry["failedTasks"]
+
+    def _reconcile(self, name: str) -> None:
+        with self._table.editing(SERVICE, name) as service:
+            primary, *older = service.detail["deployments"]
+            live = [t for t in self._table.list(TASK, name) if t.state in LIVE_TASK]
+            mine = [t for t in live if t.detail["revision"] == primary["revision"]]
+            rest = [t for t in live if t.detail["revision"] != primary["revision"]]
+            self._trip_breaker(service, primary)
+            if primary is not service.detail["deployments"][0] or primary["rolloutState"] == "FAILED":
+                return
+            desired = service.request["desiredCount"]
+            self._scale_in(mine, desired)
+            self._shrink(service, mine, rest, desired)
+            self._grow(service, primary, mine, live, desired)
+            healthy = sum(bool(t.detail.get("healthy")) for t in mine)
+            if primary["rolloutState"] == "IN_PROGRESS" and healthy == len(mine) == desired and not rest:
+                ending = [t for t in self._table.list(TASK, name) if t.state in ("DEACTIVATING", "STOPPING")]
+                if not ending:
+                    self._complete(service, primary)
+
+    def _trip_breaker(self, service: Job, primary: dict[str, Any]) -> None:
+        history = self._table.get(DEPLOYMENT, primary["history"])
+        if primary["completed"] or history is None or history.state != "IN_PROGRESS":
+            return
+        breaker = deployment_configuration(service)["deploymentCircuitBreaker"]
+        if not breaker.get("enable") or primary["failedTasks"] < history.detail["threshold"]:
+            return
+        reason = "ECS deployment circuit breaker: tasks failed to start."
+        with self._table.editing(DEPLOYMENT, history.name) as row:
+            row.detail["breaker"] = "TRIGGERED"
+        self._event(service, f"(deployment {primary['id']}) deployment failed: tasks failed to start.")
+        if breaker.get("rollback") and begin_rollback(self._table, service, reason):
+            return
+        primary |= {"rolloutState": "FAILED", "rolloutStateReason": reason, "updatedAt": time.time()}
+        _close(self._table, history.name, "STOPPED", reason)
+
+    def _scale_in(self, mine: list[Job], desired: int) -> None:
+        for task in mine[desired:]:
+            self._tasks.request_stop(task.name, "ServiceSchedulerInitiated", "Scaling activity initiated by service")
+        del mine[desired:]
+
+    def _shrink(self, service: Job, mine: list[Job], rest: list[Job], desired: int) -> None:
+        """Stop old tasks, unhealthy ones first, as long as enough healthy ones remain."""
+        low = math.ceil(desired * deployment_configuration(service)["minimumHealthyPercent"] / 100)
+        healthy = sum(bool(t.detail.get("healthy")) for t in [*mine, *rest])
+        for task in sorted(rest, key=lambda t: bool(t.detail.get("healthy"))):
+            is_healthy = bool(task.detail.get("healthy"))
+            # an old task that is not healthy yet may still become so: it goes when the new ones carry the load
+            if (is_healthy and healthy - 1 < low) or (not is_healthy and healthy < low):
+                return
+            reason = "Scaling activity initiated by deployment"
+            self._tasks.request_stop(task.name, "ServiceSchedulerInitiated", reason)
+            healthy -= is_healthy
+
+    def _grow(
+        self, service: Job, primary: dict[str, Any], mine: list[Job], live: list[Job], desired: int
+    ) -> None:
+        if time.time() < primary["next_start"]:
+            return
+        high = max(1, math.floor(desired * deployment_configuration(service)["maximumPercent"] / 100))
+        room = min(desired - len(mine), high - len(live))
+        for _ in range(max(0, room)):
+            self._tasks.create(
+                service.detail["cluster"],
+                primary["taskDefinition"],
+                service=service.name,
+                revision=primary["revision"],
+                balancers=service.request.get("loadBalancers", []),
+                group=f"service:{service.request['serviceName']}",
+                started_by=primary["id"],
+            )
+
+    def _complete(self, service: Job, primary: dict[str, Any]) -> None:
+        """The roll is over: the older deployments go in the same write as COMPLETED comes."""
+        now = time.time()
+        rolled_back = primary.pop("rollback_of", None)
+        reason = f"ECS deployment {primary['id']} completed."
+        primary |= {"rolloutState": "COMPLETED", "rolloutStateReason": reason, "completed": True, "updatedAt": now}
+        primary["failures_in_row"] = 0
+        service.detail["deployments"] = [primary]
+        self._event(service, f"(service {service.request['serviceName']}) has reached a steady state.")
+        if rolled_back:
+            _close(self._table, rolled_back, "ROLLBACK_SUCCESSFUL", "Service deployment rolled back.")
+            return
+        _close(self._table, primary["history"], "SUCCESSFUL", "")
+
+    def _drain(self, service: Job) -> None:
+        tasks = self._table.list(TASK, service.name)
+        for task in tasks:
+            if task.state in LIVE_TASK:
+                self._tasks.request_stop(task.name, "ServiceSchedulerInitiated", "Service was deleted")
+        if all(task.state == "STOPPED" for task in tasks):
+            with self._table.editing(SERVICE, service.name) as row:
+                row.state = "INACTIVE"
+
+    @staticmethod
+    def _event(service: Job, message: str) -> None:
+        event = {"id": new_id(), "createdAt": time.time(), "message": message}
+        service.detail["events"] = [*service.detail["events"][-99:], event]
+
+
+def _close(table: JobTable, name: str, state: str, reason: str) -> None:
+    with table.editing(DEPLOYMENT, name) as row:
+        now = time.time()
+        row.state = state
+        row.detail["finished"] = now
+        if reason:
+            row.detail["reason"] = reason
+        if state == "STOPPED":
+            row.detail["stopped"] = now
+        if row.detail["breaker"] == "MONITORING":
+            row.detail["breaker"] = "MONITORING_COMPLETE"

@@ -1,0 +1,259 @@
+"""Tasks: containers as processes, each with a port of its own, from PROVISIONING to STOPPED."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from local_aws.ecs.names import DEFINITION, LIVE_TASK, TASK, arn, new_id
+from local_aws.elbv2.targets import TargetGroups
+from local_aws.images import ImageMap, container_environment
+from local_aws.jobs.processes import JobProcess, Spec
+from local_aws.jobs.supervisor import Supervisor
+from local_aws.jobs.table import Job
+from local_aws.logs_metrics.telemetry import Telemetry
+from local_aws.settings import Settings
+
+_STOP_TIMEOUT_SECONDS = 30.0
+_KEEP_STOPPED_SECONDS = 3600.0
+
+
+class Tasks:
+    """Starts, watches and stops tasks; everything it must remember stands in their rows."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        supervisor: Supervisor,
+        images: ImageMap,
+        telemetry: Telemetry,
+        groups: TargetGroups,
+    ) -> None:
+        self._settings = settings
+        self._supervisor = supervisor
+        self._table = supervisor.table
+        self._images = images
+        self._telemetry = telemetry
+        self._groups = groups
+
+    def create(
+        self, cluster: str, definition: str, *, service: str = "", revision: str = "", **extra: Any
+    ) -> Job:
+        """A task that will start with the next tick. ``extra``: balancers, overrides, tags, group."""
+        name = arn(f"task/{cluster}/{new_id()}")
+        detail = {"cluster": cluster, "definition": definition, "revision": revision, **extra}
+        job = Job(TASK, name, "PROVISIONING", {}, detail, parent=service)
+        self._table.insert(job)
+        return job
+
+    def request_stop(self, name: str, code: str, reason: str) -> None:
+        """Begin to stop a task: no new requests, then SIGTERM, then SIGKILL."""
+        with self._table.editing(TASK, name) as task:
+            if task.state not in LIVE_TASK:
+                return
+            task.state = "DEACTIVATING"
+            task.detail |= {"stop_code": code, "stop_reason": reason, "stopping": time.time()}
+        for balancer in task.detail.get("balancers", []):
+            self._groups.deregister(balancer["targetGroupArn"], ("127.0.0.1", task.detail.get("port", 0)))
+
+    def tick(self) -> None:
+        """Move every task that is not stopped; forget those that stopped long ago."""
+        for task in self._table.list(TASK):
+            if task.state == "PROVISIONING":
+                self._start(task)
+            elif task.state == "RUNNING":
+                self._watch(task)
+            elif task.state == "DEACTIVATING":
+                self._terminate(task)
+            elif task.state == "STOPPING":
+                self._reap(task)
+            elif time.time() - task.updated > _KEEP_STOPPED_SECONDS:
+                self._table.delete(TASK, task.name)
+
+    def adopt(self) -> None:
+        """Follow the output of living tasks again; a start that was cut off starts anew."""
+        for task in self._table.list(TASK):
+            if task.state == "PENDING" or (task.state == "RUNNING" and not task.processes):
+                with self._table.editing(TASK, task.name) as row:
+                    row.state = "PROVISIONING"
+            elif task.state != "STOPPED":
+                self._follow(task)
+
+    def stop_all(self) -> None:
+        """local_aws stops: its tasks go with it, services start new ones later."""
+        for task in self._table.list(TASK):
+            if task.state != "STOPPED":
+                for row in task.processes:
+                    JobProcess.load(row).terminate()
+                with self._table.editing(TASK, task.name) as row:
+                    row.state = "STOPPED"
+                    row.detail |= {"stop_reason": "local_aws was stopped", "stopped": time.time()}
+                    for balancer in row.detail.get("balancers", []):
+                        address = ("127.0.0.1", row.detail.get("port", 0))
+                        self._groups.deregister(balancer["targetGroupArn"], address)
+
+    # ---- one step each --------------------------------------------------------------------
+    def _start(self, task: Job) -> None:
+        definition = self._table.get(DEFINITION, task.detail["definition"])
+        assert definition is not None
+        port = _free_port()
+        self._set(task.name, state="PENDING", port=port, pull_started=time.time())
+        processes = []
+        for container in definition.request["containerDefinitions"]:
+            image = self._images.find(container["image"])
+            overrides = _override(task, container["name"])
+            command = overrides.get("command") or container.get("command") or []
+            argv = [*container.get("entryPoint", []), *command] or list(image.command if image else ())
+            if image is None or not argv:
+                why = "no entry of local_aws/images.toml matches it" if image is None else "it has no command"
+                self._stopped(task.name, "TaskFailedToStart", f"CannotPullContainerError: {container['image']}: {why}")
+                return
+            variables = {v["name"]: v["value"] for v in container.get("environment", [])}
+            variables |= {v["name"]: v["value"] for v in overrides.get("environment", [])}
+            variables["PORT"] = str(port)
+            folder = self._folder(task, container["name"])
+            folder.mkdir(parents=True, exist_ok=True)
+            spec = Spec(
+                argv,
+                container_environment(image, self._settings, variables),
+                str(folder),
+                self._supervisor.job_marker(TASK, task.name, task.generation, container["name"]),
+            )
+            processes.append(JobProcess.start(spec, folder).row())
+        self._follow(task)
+        with self._table.editing(TASK, task.name) as row:
+            row.processes = processes
+            if row.state == "PENDING":
+                row.state = "RUNNING"
+            row.detail["started"] = time.time()
+        for balancer in task.detail.get("balancers", []):
+            self._groups.register(balancer["targetGroupArn"], ("127.0.0.1", port))
+
+    def _watch(self, task: Job) -> None:
+        definition = self._table.get(DEFINITION, task.detail["definition"])
+        assert definition is not None
+        containers = definition.request["containerDefinitions"]
+        for container, row in zip(containers, task.processes, strict=True):
+            end = JobProcess.load(row).exit()
+            if end is not None and container.get("essential", True):
+                self._note_exits(task)
+                self.request_stop(task.name, "EssentialContainerExited", "Essential container in task exited")
+                return
+
+    def _terminate(self, task: Job) -> None:
+        """SIGTERM once no load balancer sends requests any more."""
+        address = ("127.0.0.1", task.detail.get("port", 0))
+        if any(self._groups.registered(b["targetGroupArn"], address) for b in task.detail.get("balancers", [])):
+            return
+        for row in task.processes:
+            JobProcess.load(row).terminate()
+        self._set(task.name, state="STOPPING", kill_at=time.time() + self._stop_timeout(task))
+
+    def _reap(self, task: Job) -> None:
+        processes = [JobProcess.load(row) for row in task.processes]
+        if any(process.exit() is None for process in processes) and time.time() < task.detail["kill_at"]:
+            return
+        for process in processes:
+            process.kill()
+        self._note_exits(task)
+        self._stopped(task.name, task.detail["stop_code"], task.detail["stop_reason"])
+
+    def _stopped(self, name: str, code: str, reason: str) -> None:
+        with self._table.editing(TASK, name) as task:
+            task.state = "STOPPED"
+            task.detail |= {"stop_code": code, "stop_reason": reason, "stopped": time.time()}
+        for group, stream, _ in self._streams(task):
+            self._telemetry.finish(group, stream)
+
+    def _note_exits(self, task: Job) -> None:
+        exits = [JobProcess.load(row).exit() for row in task.processes]
+        self._set(task.name, exit_codes=[end.code if end else None for end in exits])
+
+    def _stop_timeout(self, task: Job) -> float:
+        definition = self._table.get(DEFINITION, task.detail["definition"])
+        containers = definition.request["containerDefinitions"] if definition else []
+        return max((float(c.get("stopTimeout", _STOP_TIMEOUT_SECONDS)) for c in containers), default=0.0)
+
+    # ---- output ---------------------------------------------------------------------------
+    def _follow(self, task: Job) -> None:
+        for group, stream, path in self._streams(task):
+            self._telemetry.follow(group, stream, path)
+
+    def _streams(self, task: Job) -> list[tuple[str, str, Path]]:
+        definition = self._table.get(DEFINITION, task.detail["definition"])
+        streams = []
+        for container in definition.request["containerDefinitions"] if definition else []:
+            log = container.get("logConfiguration", {})
+            if log.get("logDriver") == "awslogs":
+                options = log.get("options", {})
+                prefix = options.get("awslogs-stream-prefix", "ecs")
+                stream = f"{prefix}/{container['name']}/{task.name.rsplit('/', 1)[1]}"
+                path = self._folder(task, container["name"]) / "output.log"
+                streams.append((options["awslogs-group"], stream, path))
+        return streams
+
+    def _folder(self, task: Job, container: str) -> Path:
+        return self._settings.state / "ecs" / task.name.rsplit("/", 1)[1] / container
+
+    def _set(self, name: str, state: str | None = None, **values: Any) -> None:
+        with self._table.editing(TASK, name) as task:
+            task.state = state or task.state
+            task.detail |= values
+
+
+def view(task: Job, definition: Job | None) -> dict[str, Any]:
+    """The task as DescribeTasks shows it."""
+    detail = task.detail
+    short = task.name.rsplit("/", 1)[1]
+    codes = detail.get("exit_codes", [])
+    containers = []
+    for i, container in enumerate(definition.request["containerDefinitions"] if definition else []):
+        one = {
+            "containerArn": arn(f"container/{detail['cluster']}/{short}/{i}"),
+            "taskArn": task.name,
+            "name": container["name"],
+            "image": container["image"],
+            "lastStatus": task.state if task.state in ("RUNNING", "STOPPED") else "PENDING",
+            "networkBindings": [
+                {"bindIP": "127.0.0.1", "containerPort": m["containerPort"], "hostPort": detail["port"], "protocol": "tcp"}
+                for m in container.get("portMappings", [])
+                if "port" in detail
+            ],
+            "healthStatus": "UNKNOWN",
+        }
+        if i < len(codes) and codes[i] is not None:
+            one["exitCode"] = codes[i]
+        if detail.get("stop_code") == "TaskFailedToStart":
+            one["reason"] = detail["stop_reason"]
+        containers.append(one)
+    answer = {
+        "taskArn": task.name,
+        "clusterArn": arn(f"cluster/{detail['cluster']}"),
+        "taskDefinitionArn": arn(f"task-definition/{detail['definition']}"),
+        "containers": containers,
+        "lastStatus": task.state,
+        "desiredStatus": "RUNNING" if task.state in LIVE_TASK else "STOPPED",
+        "group": detail.get("group", ""),
+        "startedBy": detail.get("started_by", ""),
+        "launchType": "FARGATE",
+        "createdAt": task.created,
+        "healthStatus": "UNKNOWN",
+        "version": 1,
+        "tags": detail.get("tags", []),
+    }
+    members = {"startedAt": "started", "stoppingAt": "stopping", "stoppedAt": "stopped", "stopCode": "stop_code",
+               "stoppedReason": "stop_reason", "pullStartedAt": "pull_started"}  # fmt: skip
+    return answer | {m: detail[key] for m, key in members.items() if key in detail}
+
+
+def _override(task: Job, container: str) -> dict[str, Any]:
+    overrides = task.detail.get("overrides", {}).get("containerOverrides", [])
+    return next((o for o in overrides if o.get("name") == container), {})
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,112 @@
+"""Services and deployments as Describe calls show them; every view is one snapshot of the rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local_aws.ecs.names import DEPLOYMENT, LIVE_TASK, OPEN_DEPLOYMENT, TASK, arn
+from local_aws.jobs.table import Job, JobTable
+
+_ECHOED = (
+    "loadBalancers", "serviceRegistries", "desiredCount", "capacityProviderStrategy", "networkConfiguration",
+    "healthCheckGracePeriodSeconds", "enableECSManagedTags", "enableExecuteCommand", "propagateTags", "tags",
+    "platformVersion",
+)  # fmt: skip
+
+
+def deployment_configuration(service: Job) -> dict[str, Any]:
+    """The service's configuration with ECS's defaults."""
+    defaults: dict[str, Any] = {
+        "strategy": "ROLLING",
+        "maximumPercent": 200,
+        "minimumHealthyPercent": 100,
+        "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+    }
+    return defaults | service.request.get("deploymentConfiguration", {})
+
+
+def service_view(table: JobTable, service: Job) -> dict[str, Any]:
+    """The service; a task counts as running when the roll counts it as healthy."""
+    tasks = table.list(TASK, service.name)
+    deployments = [_roll_view(service, entry, tasks) for entry in service.detail["deployments"]]
+    current = [row for row in table.list(DEPLOYMENT, service.name) if row.state in OPEN_DEPLOYMENT]
+    view = {k: service.request[k] for k in _ECHOED if k in service.request}
+    view |= {
+        "serviceArn": arn(f"service/{service.name}"),
+        "serviceName": service.request["serviceName"],
+        "clusterArn": arn(f"cluster/{service.detail['cluster']}"),
+        "status": service.state,
+        "runningCount": sum(d["runningCount"] for d in deployments),
+        "pendingCount": sum(d["pendingCount"] for d in deployments),
+        "launchType": service.request.get("launchType", "FARGATE"),
+        "taskDefinition": arn(f"task-definition/{service.request['taskDefinition']}"),
+        "deploymentConfiguration": deployment_configuration(service),
+        "deployments": deployments,
+        "events": list(reversed(service.detail["events"]))[:100],
+        "createdAt": service.created,
+        "schedulingStrategy": "REPLICA",
+        "deploymentController": {"type": "ECS"},
+    }
+    return view | ({"currentServiceDeployment": current[-1].name} if current else {})
+
+
+def _roll_view(service: Job, entry: dict[str, Any], tasks: list[Job]) -> dict[str, Any]:
+    mine = [t for t in tasks if t.detail["revision"] == entry["revision"] and t.state in LIVE_TASK]
+    # during a roll only what is healthy counts: a waiter must not take a started process for a finished roll
+    rolling = entry["rolloutState"] == "IN_PROGRESS"
+    running = [t for t in mine if t.state == "RUNNING" and (t.detail.get("healthy") or not rolling)]
+    primary = entry["status"] == "PRIMARY"
+    return {
+        "id": entry["id"],
+        "status": entry["status"],
+        "taskDefinition": arn(f"task-definition/{entry['taskDefinition']}"),
+        "desiredCount": service.request["desiredCount"] if primary else 0,
+        "pendingCount": len(mine) - len(running),
+        "runningCount": len(running),
+        "failedTasks": entry["failedTasks"],
+        "createdAt": entry["createdAt"],
+        "updatedAt": entry["updatedAt"],
+        "launchType": service.request.get("launchType", "FARGATE"),
+        "rolloutState": entry["rolloutState"],
+        "rolloutStateReason": entry["rolloutStateReason"],
+    }
+
+
+def deployment_view(table: JobTable, row: Job) -> dict[str, Any]:
+    """A service deployment, valid in every state."""
+    detail = row.detail
+    tasks = table.list(TASK, row.parent)
+    view: dict[str, Any] = {
+        "serviceDeploymentArn": row.name,
+        "serviceArn": arn(f"service/{row.parent}"),
+        "clusterArn": arn(f"cluster/{row.parent.split('/')[0]}"),
+        "createdAt": row.created,
+        "updatedAt": row.updated,
+        "status": row.state,
+        "statusReason": detail.get("reason", ""),
+        "targetServiceRevision": _revision_view(detail["target"], tasks, detail["desired"]),
+        "sourceServiceRevisions": [_revision_view(name, tasks, 0) for name in detail["sources"]],
+        "deploymentConfiguration": detail["configuration"],
+        "deploymentCircuitBreaker": {
+            "status": detail["breaker"],
+            "failureCount": detail["failures"],
+            "threshold": detail["threshold"],
+        },
+    }
+    for member, key in (("startedAt", "started"), ("finishedAt", "finished"), ("stoppedAt", "stopped")):
+        if key in detail:
+            view[member] = detail[key]
+    if "rollback" in detail:
+        view["rollback"] = detail["rollback"]
+    return view
+
+
+def _revision_view(revision: str, tasks: list[Job], requested: int) -> dict[str, Any]:
+    mine = [t for t in tasks if t.detail["revision"] == revision and t.state in LIVE_TASK]
+    running = sum(t.state == "RUNNING" for t in mine)
+    return {
+        "arn": revision,
+        "requestedTaskCount": requested,
+        "runningTaskCount": running,
+        "pendingTaskCount": len(mine) - running,
+    }
