@@ -131,10 +131,7 @@ def _tokenizer(
             where=place.root,
             remedy="see the stage reports for what was dropped, then change the shards or the recipe",
         )
-    if wanted.uri:
-        content = storage.read_bytes(wanted.uri)
-    else:
-        content = _train(spark, recipe, place, outputs)
+    content = storage.read_bytes(wanted.uri) if wanted.uri else _train(spark, recipe, place, outputs)
     tokenizer = check_tokenizer(content, wanted.end_of_text, wanted.uri or "the trained tokenizer")
     files = {"tokenizer.json": content, **transformers_files(wanted.end_of_text)}
     entries = []

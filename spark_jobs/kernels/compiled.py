@@ -15,12 +15,16 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 from numba.core.caching import _CacheLocator
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+#: Positions within Arrow buffers, as kernels see them.
+Integer = int | np.int64
 
 
 def cache_folder() -> Path:
@@ -61,7 +65,8 @@ class PackageCacheLocator(_CacheLocator):  # type: ignore[misc]
         """The locator, or None (numba then tries its own) where the folder cannot be written."""
         locator = cls(py_func)
         try:
-            locator.ensure_cache_path()
+            Path(locator.get_cache_path()).mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=locator.get_cache_path()).close()
         except OSError:
             return None
         return locator
@@ -69,9 +74,10 @@ class PackageCacheLocator(_CacheLocator):  # type: ignore[misc]
 
 def kernel(function: F) -> F:
     """Compile on first call, or load what any process on this machine compiled before."""
-    numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.PackageCacheLocator,UserWideCacheLocator"
+    settings: Any = numba.config
+    settings.CACHE_LOCATOR_CLASSES = f"{__name__}.PackageCacheLocator,UserWideCacheLocator"
     try:
-        compiled: F = numba.njit(cache=True, nogil=True)(function)
+        compiled: F = cast(F, numba.njit(cache=True, nogil=True)(function))
     finally:
-        numba.config.CACHE_LOCATOR_CLASSES = ""
+        settings.CACHE_LOCATOR_CLASSES = ""
     return compiled

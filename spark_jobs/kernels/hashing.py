@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spark_jobs.kernels.compiled import kernel
+from spark_jobs.kernels.compiled import Integer, kernel
 
 _C1 = np.uint64(0x87C37B91114253D5)
 _C2 = np.uint64(0x4CF5AD432745937F)
@@ -27,7 +27,7 @@ def _rotated(value: np.uint64, bits: int) -> np.uint64:
 
 
 @kernel
-def _word(data: npt.NDArray[np.uint8], start: int, size: int) -> np.uint64:
+def _word(data: npt.NDArray[np.uint8], start: Integer, size: Integer) -> np.uint64:
     word = np.uint64(0)
     for i in range(size):
         word |= np.uint64(data[start + i]) << np.uint64(8 * i)
@@ -35,7 +35,7 @@ def _word(data: npt.NDArray[np.uint8], start: int, size: int) -> np.uint64:
 
 
 @kernel
-def _eight(data: npt.NDArray[np.uint8], i: int) -> np.uint64:
+def _eight(data: npt.NDArray[np.uint8], i: Integer) -> np.uint64:
     # written out, so that LLVM turns it into one load
     return (
         np.uint64(data[i])
@@ -66,7 +66,7 @@ def hash128(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], out: np
         if rest > 8:
             h2 ^= _rotated(_word(data, tail + 8, rest - 8) * _C2, 33) * _C1
         if rest > 0:
-            h1 ^= _rotated(_word(data, tail, min(rest, 8)) * _C1, 31) * _C2
+            h1 ^= _rotated(_word(data, tail, rest if rest < 8 else np.int64(8)) * _C1, 31) * _C2
         h1 ^= np.uint64(size)
         h2 ^= np.uint64(size)
         h1 += h2

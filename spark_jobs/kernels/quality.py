@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spark_jobs.kernels.compiled import kernel
+from spark_jobs.kernels.compiled import Integer, kernel
 from spark_jobs.kernels.hashing import mix64
-from spark_jobs.kernels.text import decode
+from spark_jobs.kernels.text import decode, longest_document
 from spark_jobs.kernels.unicode_tables import ALPHANUMERIC, MARK, WHITESPACE
 
 _WHITESPACE = np.uint8(WHITESPACE)
@@ -21,15 +21,112 @@ REPETITION_LIMIT = 1 << 20
 CHARACTERS, SYMBOL_SHARE, DUPLICATE_LINE_SHARE, TOP_BIGRAM_SHARE = range(4)
 
 
+_LINE_FEED = 10
+_CHARACTERS, _VISIBLE, _SYMBOLS, _WORDS, _LINES = range(5)
+
+
+@kernel
+def _scan(
+    data: npt.NDArray[np.uint8],
+    start: Integer,
+    end: Integer,
+    classes: npt.NDArray[np.uint8],
+    words: npt.NDArray[np.uint64],
+    word_sizes: npt.NDArray[np.int32],
+    lines: npt.NDArray[np.uint64],
+) -> tuple[Integer, Integer, Integer, Integer, Integer]:
+    """Count characters, visible ones and symbols; hash words and lines (blank lines are left out)."""
+    characters = visible = symbols = word_count = line_count = 0
+    word_hash, word_size = _BASIS, 0
+    line_hash, gap_hash, line_size = _BASIS, np.uint64(0), 0
+    i = start
+    while i <= end:
+        # the end closes word and line as a line feed does
+        point, width, blank = np.int64(_LINE_FEED), np.int64(1), True
+        if i < end:
+            point, width = decode(data, i)
+            blank = (classes[point] & _WHITESPACE) != 0
+            characters += 1
+        i += width
+        if not blank:
+            visible += 1
+            symbols += (classes[point] & _SPOKEN) == 0
+            word_hash, word_size = (word_hash ^ np.uint64(point)) * _PRIME, word_size + 1
+            # white space counts only between visible characters of a line
+            if line_size > 0 and gap_hash != 0:
+                line_hash = (line_hash ^ gap_hash) * _PRIME
+            gap_hash = np.uint64(0)
+            line_hash, line_size = (line_hash ^ np.uint64(point)) * _PRIME, line_size + 1
+            continue
+        gap_hash = mix64(gap_hash * _PRIME + np.uint64(point)) | np.uint64(1)
+        if word_size > 0:
+            if word_count < len(words):
+                words[word_count], word_sizes[word_count] = mix64(word_hash), word_size
+                word_count += 1
+            word_hash, word_size = _BASIS, 0
+        if point == _LINE_FEED:
+            if line_size > 0 and line_count < len(lines):
+                lines[line_count] = mix64(line_hash)
+                line_count += 1
+            line_hash, gap_hash, line_size = _BASIS, np.uint64(0), 0
+    return characters, visible, symbols, word_count, line_count
+
+
+@kernel
+def _table_mask(entries: int) -> int:
+    """A table at most half full, as small as that allows: short documents stay in the cache."""
+    mask = 15
+    while mask + 1 < 2 * entries:
+        mask = 2 * mask + 1
+    return mask
+
+
 @kernel
 def _slot(
-    keys: npt.NDArray[np.uint64], used: npt.NDArray[np.int32], mask: int, key: np.uint64, d: int
-) -> int:
-    """The slot of ``key``, or the free one where it belongs; a slot is of document ``d`` if used says so."""
+    keys: npt.NDArray[np.uint64], owners: npt.NDArray[np.int32], mask: int, key: np.uint64, owner: int
+) -> Integer:
+    """The slot of ``key``, or the free one where it belongs: slots of other owners are free."""
     slot = np.int64(key & np.uint64(mask))
-    while used[slot] == d and keys[slot] != key:
+    while owners[slot] == owner and keys[slot] != key:
         slot = (slot + 1) & mask
     return slot
+
+
+@kernel
+def _repeats(
+    lines: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64], owners: npt.NDArray[np.int32], owner: int
+) -> int:
+    """How many lines equal an earlier one."""
+    mask = _table_mask(len(lines))
+    repeats = 0
+    for line in lines:
+        slot = _slot(keys, owners, mask, line, owner)
+        repeats += owners[slot] == owner
+        keys[slot], owners[slot] = line, owner
+    return repeats
+
+
+@kernel
+def _most_covered(
+    words: npt.NDArray[np.uint64],
+    word_sizes: npt.NDArray[np.int32],
+    keys: npt.NDArray[np.uint64],
+    owners: npt.NDArray[np.int32],
+    counts: npt.NDArray[np.int32],
+    owner: int,
+) -> Integer:
+    """The most characters that the occurrences of one repeated bigram add up to."""
+    mask = _table_mask(len(words))
+    most = np.int64(0)
+    for w in range(1, len(words)):
+        key = mix64(words[w - 1] * _PRIME + words[w])
+        slot = _slot(keys, owners, mask, key, owner)
+        if owners[slot] != owner:
+            keys[slot], owners[slot], counts[slot] = key, owner, 0
+        counts[slot] += 1
+        if counts[slot] > 1:
+            most = max(most, np.int64(counts[slot]) * (word_sizes[w - 1] + word_sizes[w]))
+    return most
 
 
 @kernel
@@ -45,84 +142,23 @@ def measure(
     at most 1 (Gopher, arXiv 2112.11446, table A1).
     """
     documents = len(offsets) - 1
-    longest = 0
-    for d in range(documents):
-        longest = max(longest, np.int64(offsets[d + 1] - offsets[d]))
-    entries = min(longest // 2 + 1, REPETITION_LIMIT)
-    size = 16
-    while size < 2 * entries:
-        size *= 2
-    line_keys, line_used = np.empty(size, np.uint64), np.full(size, -1, np.int32)
-    pair_keys, pair_used = np.empty(size, np.uint64), np.full(size, -1, np.int32)
-    pair_counts = np.empty(size, np.int32)
+    limit: int = min(longest_document(offsets) // 2 + 1, REPETITION_LIMIT)
+    words, word_sizes = np.empty(limit, np.uint64), np.empty(limit, np.int32)
+    lines = np.empty(limit, np.uint64)
+    slots = _table_mask(limit) + 1
+    keys, owners, counts = np.empty(slots, np.uint64), np.full(slots, -1, np.int32), np.empty(slots, np.int32)
     result = np.zeros((documents, 4), np.float64)
     for d in range(documents):
         start, end = np.int64(offsets[d]), np.int64(offsets[d + 1])
-        # a small document probes a small part of the tables, which stays in the cache
-        mask = 15
-        while mask + 1 < min(size, end - start + 1):
-            mask = 2 * mask + 1
-        characters = visible = symbols = 0
-        lines = duplicate_lines = words = 0
-        word_hash, word_characters = _BASIS, 0
-        last_hash, last_characters = np.uint64(0), 0
-        line_hash, pending_blanks, line_visible = _BASIS, np.uint64(0), False
-        best = 0
-        i = start
-        while i <= end:
-            if i < end:
-                point, width = decode(data, i)
-                blank = (classes[point] & _WHITESPACE) != 0
-                characters += 1
-            else:
-                point, width, blank = np.int64(10), 1, True  # the end closes word and line
-            if not blank:
-                visible += 1
-                if (classes[point] & _SPOKEN) == 0:
-                    symbols += 1
-                word_hash = (word_hash ^ np.uint64(point)) * _PRIME
-                word_characters += 1
-                if pending_blanks != np.uint64(0):
-                    # blanks count only between visible characters of a line
-                    if line_visible:
-                        line_hash = (line_hash ^ pending_blanks) * _PRIME
-                    pending_blanks = np.uint64(0)
-                line_hash = (line_hash ^ np.uint64(point)) * _PRIME
-                line_visible = True
-            else:
-                if word_characters > 0:
-                    words += 1
-                    word_hash = mix64(word_hash)
-                    if words > 1 and words <= REPETITION_LIMIT:
-                        key = mix64(last_hash * _PRIME + word_hash)
-                        slot = _slot(pair_keys, pair_used, mask, key, d)
-                        if pair_used[slot] != d:
-                            pair_used[slot], pair_keys[slot], pair_counts[slot] = d, key, 1
-                        else:
-                            pair_counts[slot] += 1
-                            covered = np.int64(pair_counts[slot]) * (last_characters + word_characters)
-                            best = max(best, covered)
-                    last_hash, last_characters = word_hash, word_characters
-                    word_hash, word_characters = _BASIS, 0
-                if point == 10:
-                    if line_visible and lines < REPETITION_LIMIT:
-                        lines += 1
-                        key = mix64(line_hash)
-                        slot = _slot(line_keys, line_used, mask, key, d)
-                        if line_used[slot] == d:
-                            duplicate_lines += 1
-                        else:
-                            line_used[slot], line_keys[slot] = d, key
-                    line_hash, pending_blanks, line_visible = _BASIS, np.uint64(0), False
-                else:
-                    pending_blanks = mix64(
-                        pending_blanks * _PRIME + np.uint64(point) + np.uint64(1)
-                    ) | np.uint64(1)
-            i += width
-        result[d, CHARACTERS] = characters
-        if visible > 0:
-            result[d, SYMBOL_SHARE] = symbols / visible
-            result[d, TOP_BIGRAM_SHARE] = min(1.0, best / visible)
-        if lines > 0:
-            result[d, DUPLICATE_LINE_SHARE] = duplicate_lines / lines
+        found = _scan(data, start, end, classes, words, word_sizes, lines)
+        result[d, CHARACTERS] = found[_CHARACTERS]
+        if found[_VISIBLE] > 0:
+            # the table serves twice, each time under an owner of its own
+            word_count, line_count = found[_WORDS], found[_LINES]
+            most = _most_covered(words[:word_count], word_sizes[:word_count], keys, owners, counts, 2 * d)
+            result[d, SYMBOL_SHARE] = found[_SYMBOLS] / found[_VISIBLE]
+            result[d, TOP_BIGRAM_SHARE] = min(1.0, most / found[_VISIBLE])
+            result[d, DUPLICATE_LINE_SHARE] = (
+                _repeats(lines[:line_count], keys, owners, 2 * d + 1) / line_count
+            )
     return result

@@ -5,27 +5,37 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spark_jobs.kernels.compiled import kernel
-from spark_jobs.kernels.unicode_tables import WHITESPACE
+from spark_jobs.kernels.compiled import Integer, kernel
+from spark_jobs.kernels.unicode_tables import BLANK, BREAK, VISIBLE
 
-_WHITESPACE = np.uint8(WHITESPACE)
+_LINE_FEED, _CARRIAGE_RETURN = 0x0A, 0x0D
 _REPLACEMENT = 0xFFFD
 
 
 @kernel
-def decode(data: npt.NDArray[np.uint8], i: int) -> tuple[int, int]:
+def decode(data: npt.NDArray[np.uint8], i: Integer) -> tuple[np.int64, np.int64]:
     """Code point at ``i`` and its width in bytes. ``data`` must be valid UTF-8, as Arrow strings are."""
     first = np.int64(data[i])
     if first < 0x80:
-        return first, 1
+        return first, np.int64(1)
     if first < 0xE0:
-        return ((first & 0x1F) << 6) | (np.int64(data[i + 1]) & 0x3F), 2
+        return ((first & 0x1F) << 6) | (np.int64(data[i + 1]) & 0x3F), np.int64(2)
     if first < 0xF0:
         middle = (np.int64(data[i + 1]) & 0x3F) << 6
-        return ((first & 0x0F) << 12) | middle | (np.int64(data[i + 2]) & 0x3F), 3
+        return ((first & 0x0F) << 12) | middle | (np.int64(data[i + 2]) & 0x3F), np.int64(3)
     high = (np.int64(data[i + 1]) & 0x3F) << 12
     low = ((np.int64(data[i + 2]) & 0x3F) << 6) | (np.int64(data[i + 3]) & 0x3F)
-    return ((first & 0x07) << 18) | high | low, 4
+    return ((first & 0x07) << 18) | high | low, np.int64(4)
+
+
+@kernel
+def longest_document(offsets: npt.NDArray[np.int32]) -> int:
+    """Bytes of the longest document."""
+    longest = 0
+    for d in range(len(offsets) - 1):
+        size = int(offsets[d + 1] - offsets[d])
+        longest = max(longest, size)
+    return longest
 
 
 @kernel
@@ -51,7 +61,9 @@ def has_any(
 
 
 @kernel
-def _mojibake_length(data: npt.NDArray[np.uint8], i: int, end: int, bytes_of: npt.NDArray[np.uint8]) -> int:
+def _mojibake_length(
+    data: npt.NDArray[np.uint8], i: Integer, end: Integer, bytes_of: npt.NDArray[np.uint8]
+) -> int:
     """Characters from ``i`` on that are one UTF-8 character decoded as Windows-1252; 0 when they are not."""
     point, width = decode(data, i)
     if point >= len(bytes_of):
@@ -72,65 +84,62 @@ def _mojibake_length(data: npt.NDArray[np.uint8], i: int, end: int, bytes_of: np
 
 
 @kernel
-def normalise(
-    data: npt.NDArray[np.uint8],
-    offsets: npt.NDArray[np.int32],
-    classes: npt.NDArray[np.uint8],
-    bytes_of: npt.NDArray[np.uint8],
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """New bytes and offsets, and per document its faulty and its all characters (counted before).
+def count_faults(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], bytes_of: npt.NDArray[np.uint8]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Faulty and all characters of each document.
 
-    CR LF, CR, VT, FF, NEL, U+2028 and U+2029 become LF; other C0 and C1 controls, DEL and U+FEFF go, TAB
-    stays; white space at both ends goes. Faulty are U+FFFD and the characters of UTF-8 that was decoded as
-    Windows-1252; they are counted, not mended.
+    Faulty are U+FFFD and the characters of UTF-8 that was once decoded as Windows-1252.
+    """
+    documents = len(offsets) - 1
+    faults, characters = np.zeros(documents, np.int64), np.zeros(documents, np.int64)
+    for d in range(documents):
+        i, end = np.int64(offsets[d]), np.int64(offsets[d + 1])
+        mojibake_left = 0
+        while i < end:
+            characters[d] += 1
+            if data[i] < 0x80:
+                i += 1
+                continue
+            point, width = decode(data, i)
+            if mojibake_left == 0:
+                mojibake_left = _mojibake_length(data, i, end, bytes_of)
+            faults[d] += mojibake_left > 0 or point == _REPLACEMENT
+            mojibake_left = max(mojibake_left - 1, 0)
+            i += width
+    return faults, characters
+
+
+@kernel
+def normalise(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], actions: npt.NDArray[np.uint8]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+    """New bytes and offsets, by ``unicode_tables.actions()``.
+
+    Line breaks of every kind become LF (CR LF one), controls go, white space at both ends goes.
     """
     documents = len(offsets) - 1
     out = np.empty(offsets[documents] - offsets[0], np.uint8)
     out_offsets = np.zeros(documents + 1, np.int32)
-    faults = np.zeros(documents, np.int64)
-    characters = np.zeros(documents, np.int64)
-    o = 0
+    o = np.int64(0)
     for d in range(documents):
         i, end = np.int64(offsets[d]), np.int64(offsets[d + 1])
-        document_start = kept_end = o
-        mojibake_left = 0
+        document_start, visible_end = o, o
         while i < end:
-            byte = data[i]
-            characters[d] += 1
-            if 0x20 <= byte < 0x7F:
-                out[o] = byte
-                o += 1
-                i += 1
-                if byte != 0x20:
-                    kept_end = o
-                elif o == document_start + 1:
-                    o = document_start
-                continue
             point, width = decode(data, i)
-            if mojibake_left == 0 and point >= 0x80:
-                mojibake_left = _mojibake_length(data, i, end, bytes_of)
-            if mojibake_left > 0:
-                mojibake_left -= 1
-                faults[d] += 1
-            elif point == _REPLACEMENT:
-                faults[d] += 1
-            is_break = (
-                point == 0x0A or point == 0x0B or point == 0x0C or point == 0x0D or point == 0x85
-            ) or (point == 0x2028 or point == 0x2029)
-            if is_break:
-                follows_return = point == 0x0A and i > offsets[d] and data[i - 1] == 0x0D
-                if not follows_return and o > document_start:
-                    out[o] = 0x0A
+            action = actions[point]
+            if action == VISIBLE or (action == BLANK and o > document_start):
+                for k in range(width):
+                    out[o + k] = data[i + k]
+                o += width
+                if action == VISIBLE:
+                    visible_end = o
+            elif action == BREAK and o > document_start:
+                second_half = point == _LINE_FEED and data[i - 1] == _CARRIAGE_RETURN
+                if not second_half:
+                    out[o] = _LINE_FEED
                     o += 1
-            elif point == 0x09 or (point >= 0xA0 and point != 0xFEFF):
-                blank = classes[point] & _WHITESPACE
-                if not (blank and o == document_start):
-                    for k in range(width):
-                        out[o + k] = data[i + k]
-                    o += width
-                    if not blank:
-                        kept_end = o
             i += width
-        o = kept_end
+        o = visible_end
         out_offsets[d + 1] = o
-    return out[:o], out_offsets, faults, characters
+    return out[:o], out_offsets

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+UnicodeForm = Literal["NFC", "NFKC"]
+
 WHITESPACE = 1
 ALPHANUMERIC = 2
 MARK = 4
+
+VISIBLE, BLANK, BREAK, REMOVED = range(4)
 
 FOLD_SKIP = 0
 FOLD_SEPARATOR = 1
@@ -46,8 +51,22 @@ def classes() -> npt.NDArray[np.uint8]:
     return table
 
 
+@lru_cache(maxsize=1)
+def actions() -> npt.NDArray[np.uint8]:
+    """What normalisation does with each code point: VISIBLE and BLANK stay, BREAK becomes LF, REMOVED goes.
+
+    Breaks are LF, VT, FF, CR, NEL, U+2028 and U+2029; removed are the other C0 and C1 controls save TAB,
+    DEL and the byte order mark.
+    """
+    table = np.where(classes() & WHITESPACE, BLANK, VISIBLE).astype(np.uint8)
+    table[:0x20] = table[0x7F:0xA0] = table[0xFEFF] = REMOVED
+    table[0x09] = BLANK
+    table[[0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029]] = BREAK
+    return table
+
+
 @lru_cache(maxsize=2)
-def unstable(form: str) -> npt.NDArray[np.bool_]:
+def unstable(form: UnicodeForm) -> npt.NDArray[np.bool_]:
     """Code points whose presence means that a text may not be in ``form`` (NFC or NFKC) yet.
 
     A text without any is in that form: none of its characters changes alone, none is reordered (combining

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import zstandard
 
@@ -54,9 +54,8 @@ def zstd_blocks(stream: BinaryIO) -> Iterator[bytes]:
     """Decompressed bytes of all frames, at most 128 KiB at a time."""
     watched = _WatchedFrames(stream)
     # 2 GiB is what `zstd --long=31` writes, which The Pile's mirrors contain
-    reader = zstandard.ZstdDecompressor(max_window_size=1 << 31).stream_reader(
-        watched, read_across_frames=True
-    )
+    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 31)
+    reader = decompressor.stream_reader(cast(BinaryIO, watched), read_across_frames=True)
     while True:
         try:
             block = reader.read(_ZSTD_BLOCK)

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from spark_jobs.readers.documents import ReadCounts
 
 _BATCH_ROWS = 1024
+_TEXT_TYPES = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+)
 
 
 def parquet_documents(
@@ -70,9 +76,9 @@ def _documents(
 
 def _checked_text(column: pa.Array, limit_bytes: int) -> tuple[pa.Array, list[DropReason | None]]:
     """The column as strings, with a reason in place of each value that cannot be one."""
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
-            return pa.nulls(len(column), pa.string()), [DropReason.NO_TEXT] * len(column)
+    kind = column.type
+    if not any(fits(kind) for fits in _TEXT_TYPES):
+        return pa.nulls(len(column), pa.string()), [DropReason.NO_TEXT] * len(column)
     content = column.cast(pa.large_binary())
     reasons: list[DropReason | None] = [None] * len(column)
     sizes = pc.fill_null(pc.binary_length(content), 0).to_pylist()

@@ -14,12 +14,12 @@ def star_edges(signatures: DataFrame) -> DataFrame:
     A star has as many edges as documents, where all pairs of a hot bucket would be quadratic, and it
     connects the same documents. No bucket is ever held in memory as a list.
     """
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    entries = signatures.select("doc", F.explode("bands").alias("band"))
+    entries = signatures.select("doc", sf.explode("bands").alias("band"))
     buckets = (
         entries.groupBy("band")
-        .agg(F.min("doc").alias("root"), F.count("*").alias("documents"))
+        .agg(sf.min("doc").alias("root"), sf.count("*").alias("documents"))
         .where("documents > 1")
         .drop("documents")
     )

@@ -56,9 +56,9 @@ def join_edges(edges_uri: str, target: str) -> int:
 
 
 def _star_rounds(spark: SparkSession, edges: DataFrame, work: str) -> DataFrame:
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    fingerprint: list[Column] = [F.count("*"), F.sum(F.xxhash64("doc", "root").cast("decimal(38,0)"))]
+    fingerprint: list[Column] = [sf.count("*"), sf.sum(sf.xxhash64("doc", "root").cast("decimal(38,0)"))]
     before, number = edges.agg(*fingerprint).first(), 0
     while True:
         number += 1
@@ -76,25 +76,25 @@ def _star_rounds(spark: SparkSession, edges: DataFrame, work: str) -> DataFrame:
 
 def _large_star(edges: DataFrame) -> DataFrame:
     """Every neighbour above a document is linked to the smallest of its neighbourhood."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     both = edges.select("doc", "root").union(
-        edges.select(F.col("root").alias("doc"), F.col("doc").alias("root"))
+        edges.select(sf.col("root").alias("doc"), sf.col("doc").alias("root"))
     )
-    smallest = both.groupBy("doc").agg(F.least(F.min("root"), F.first("doc")).alias("least"))
+    smallest = both.groupBy("doc").agg(sf.least(sf.min("root"), sf.first("doc")).alias("least"))
     return (
         both.join(smallest, "doc")
         .where("root > doc")
-        .select(F.col("root").alias("doc"), F.col("least").alias("root"))
+        .select(sf.col("root").alias("doc"), sf.col("least").alias("root"))
         .distinct()
     )
 
 
 def _small_star(edges: DataFrame) -> DataFrame:
     """A document and its neighbours below it are linked to the smallest of these."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    smallest = edges.groupBy("doc").agg(F.min("root").alias("least"))
-    below = edges.join(smallest, "doc").select(F.col("root").alias("doc"), F.col("least").alias("root"))
-    itself = smallest.select("doc", F.col("least").alias("root"))
+    smallest = edges.groupBy("doc").agg(sf.min("root").alias("least"))
+    below = edges.join(smallest, "doc").select(sf.col("root").alias("doc"), sf.col("least").alias("root"))
+    itself = smallest.select("doc", sf.col("least").alias("root"))
     return below.union(itself).where("doc != root").distinct()

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 def exact_duplicates(clean: DataFrame) -> DataFrame:
     """Documents (doc, part, file, text_low, text_high) to duplicates (doc, part, file, kept)."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     text = ["text_low", "text_high"]
     # two aggregates and a join instead of a window: one text a million times is no group in memory
     repeated = (
         clean.groupBy(*text)
-        .agg(F.min("doc").alias("kept"), F.count("*").alias("copies"))
+        .agg(sf.min("doc").alias("kept"), sf.count("*").alias("copies"))
         .where("copies > 1")
         .drop("copies")
     )

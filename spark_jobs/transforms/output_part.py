@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +32,7 @@ _DOCUMENTS, _HELD_OUT, _DUPLICATES = range(3)
 
 @dataclass(frozen=True)
 class OutputPart:
-    """What one clean file became; ``subsets`` are the kept documents by subset."""
+    """What one clean file became; ``text_bytes`` are those of the documents that are not held out."""
 
     position: int
     files: tuple[FileEntry, ...]
@@ -39,15 +40,13 @@ class OutputPart:
     held_out: int
     duplicates: int
     text_bytes: int
-    held_out_text_bytes: int
-    subsets: dict[str, int] = field(default_factory=dict)
 
 
 def write_output(place: Place, shard_names: Sequence[str], item: tuple[int, CleanFile]) -> OutputPart:
     """Write ``part-<position>.parquet`` of each kind that has rows; ids ascend within and across files."""
     position, file = item
     decisions = decided(place.decisions, file)
-    rows, text_bytes, subsets = [0, 0, 0], [0, 0], dict[str, int]()
+    rows, text_bytes = [0, 0, 0], [0, 0]
     kinds = ((place.documents, DOCUMENTS_SCHEMA), (place.held_out, DOCUMENTS_SCHEMA))
     entries: list[FileEntry] = []
     with ExitStack() as stack:
@@ -65,9 +64,6 @@ def write_output(place: Place, shard_names: Sequence[str], item: tuple[int, Clea
                 rows[kind] += mine.num_rows
                 text_bytes[kind] += pc.sum(pc.binary_length(mine.column("text"))).as_py() or 0
                 sinks[kind].write(mine.select(list(DOCUMENT_COLUMNS)))
-                for count in pc.value_counts(mine.column("subset")):
-                    name = count["values"].as_py()
-                    subsets[name] = subsets.get(name, 0) + count["counts"].as_py()
         if decisions.num_rows:
             table = _duplicates(decisions, shard_names)
             rows[_DUPLICATES] = table.num_rows
@@ -75,7 +71,14 @@ def write_output(place: Place, shard_names: Sequence[str], item: tuple[int, Clea
                 duplicates.write(chunk)
         for sink in (*sinks, duplicates):
             entries.extend(sink.finish())
-    return OutputPart(position, tuple(entries), *rows, *text_bytes, subsets)
+    return OutputPart(
+        position,
+        tuple(entries),
+        documents=rows[_DOCUMENTS],
+        held_out=rows[_HELD_OUT],
+        duplicates=rows[_DUPLICATES],
+        text_bytes=text_bytes[_DOCUMENTS],
+    )
 
 
 class _Sink:
@@ -85,14 +88,14 @@ class _Sink:
         self._place, self._uri, self._schema = place, uri, schema
         self._stack = ExitStack()
         self._writer: pq.ParquetWriter | None = None
-        self._path = None
+        self._path: Path | None = None
 
     def write(self, batch: pa.RecordBatch) -> None:
         if not batch.num_rows:
             return
         if self._writer is None:
-            self._path = self._stack.enter_context(storage.output_file(self._uri))
-            self._writer = self._stack.enter_context(parquet_writer(self._path, self._schema))
+            path = self._path = self._stack.enter_context(storage.output_file(self._uri))
+            self._writer = self._stack.enter_context(parquet_writer(path, self._schema))
         self._writer.write_batch(batch.cast(self._schema))
 
     def finish(self) -> list[FileEntry]:

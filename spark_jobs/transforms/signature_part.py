@@ -37,9 +37,10 @@ def sign_file(place: Place, recipe: NearDedupRecipe, file: CleanFile) -> int:
         pq.ParquetFile(source) as clean,
         parquet_writer(target, SIGNATURE_SCHEMA) as writer,
     ):
-        for batch in clean.iter_batches(batch_size=_ROWS, columns=["doc", "text"]):
-            if len(twins):
-                batch = batch.filter(pc.invert(pc.is_in(batch.column("doc"), value_set=twins)))
+        for read in clean.iter_batches(batch_size=_ROWS, columns=["doc", "text"]):
+            batch = (
+                read.filter(pc.invert(pc.is_in(read.column("doc"), value_set=twins))) if len(twins) else read
+            )
             signatures = sign_batch(batch.column("doc"), batch.column("text"), recipe)
             writer.write_batch(signatures)
             signed += signatures.num_rows

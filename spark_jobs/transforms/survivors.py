@@ -23,20 +23,22 @@ def near_duplicates(components: DataFrame, documents: DataFrame, signatures: Dat
     ``similarity`` is the share of equal minima of document and kept document: an unbiased estimate of the
     Jaccard similarity of their n-grams.
     """
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    roots = components.select(F.col("root").alias("doc"), "root").distinct()
+    roots = components.select(sf.col("root").alias("doc"), "root").distinct()
     members = components.unionByName(roots).join(documents.select("doc", "characters"), "doc")
     best = members.groupBy("root").agg(
-        F.max(F.struct("characters", (-F.col("doc")).alias("negative"))).alias("best")
+        sf.max(sf.struct("characters", (-sf.col("doc")).alias("negative"))).alias("best")
     )
     dropped = (
-        members.join(best, "root").select("doc", (-F.col("best.negative")).alias("kept")).where("doc != kept")
+        members.join(best, "root")
+        .select("doc", (-sf.col("best.negative")).alias("kept"))
+        .where("doc != kept")
     )
     own = signatures.select("doc", "minhash")
-    others = signatures.select(F.col("doc").alias("kept"), F.col("minhash").alias("kept_minhash"))
-    equal = F.zip_with("minhash", "kept_minhash", lambda a, b: (a == b).cast("int"))
-    similarity = F.aggregate(equal, F.lit(0), lambda total, one: total + one) / F.size("minhash")
+    others = signatures.select(sf.col("doc").alias("kept"), sf.col("minhash").alias("kept_minhash"))
+    equal = sf.zip_with("minhash", "kept_minhash", lambda a, b: (a == b).cast("int"))
+    similarity = sf.aggregate(equal, sf.lit(0), lambda total, one: total + one) / sf.size("minhash")
     return (
         dropped.join(own, "doc")
         .join(others, "kept")
@@ -49,21 +51,21 @@ def all_duplicates(near: DataFrame, exact: DataFrame, documents: DataFrame) -> D
 
     An exact duplicate whose twin was dropped as a near duplicate points to what the twin points to.
     """
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     placed = near.join(documents.select("doc", "part", "file"), "doc").select(
-        "doc", "part", "file", "kept", "similarity", F.lit(Stage.NEAR_DEDUP.value).alias("stage")
+        "doc", "part", "file", "kept", "similarity", sf.lit(Stage.NEAR_DEDUP.value).alias("stage")
     )
-    onward = near.select(F.col("doc").alias("twin"), F.col("kept").alias("final"), "similarity")
+    onward = near.select(sf.col("doc").alias("twin"), sf.col("kept").alias("final"), "similarity")
     resolved = exact.withColumnRenamed("kept", "twin").join(onward, "twin", "left")
     return placed.unionByName(
         resolved.select(
             "doc",
             "part",
             "file",
-            F.coalesce("final", "twin").alias("kept"),
-            F.coalesce("similarity", F.lit(1.0).cast("float")).alias("similarity"),
-            F.lit(Stage.EXACT_DEDUP.value).alias("stage"),
+            sf.coalesce("final", "twin").alias("kept"),
+            sf.coalesce("similarity", sf.lit(1.0).cast("float")).alias("similarity"),
+            sf.lit(Stage.EXACT_DEDUP.value).alias("stage"),
         )
     )
 
@@ -75,21 +77,21 @@ def held_out(kept: DataFrame, recipe: HeldOutRecipe) -> DataFrame:
     at least one of a subset of SUBSET_WITH_HELD_OUT documents.
     """
     from pyspark.sql import Window
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     place = ["doc", "part", "file"]
-    chosen = F.col("id_hash") < int(recipe.share * 2**63)
+    chosen = sf.col("id_hash") < int(recipe.share * 2**63)
     ranked = kept.where(chosen).withColumn(
-        "rank", F.row_number().over(Window.partitionBy("subset").orderBy("id_hash", "doc"))
+        "rank", sf.row_number().over(Window.partitionBy("subset").orderBy("id_hash", "doc"))
     )
-    regular = ranked.where(F.col("rank") <= recipe.max_documents_per_subset).select(*place)
+    regular = ranked.where(sf.col("rank") <= recipe.max_documents_per_subset).select(*place)
     bare = (
         kept.groupBy("subset")
         .agg(
-            F.count("*").alias("documents"),
-            F.count_if(chosen).alias("chosen"),
-            F.min(F.struct("id_hash", *place)).alias("first"),
+            sf.count("*").alias("documents"),
+            sf.count_if(chosen).alias("chosen"),
+            sf.min(sf.struct("id_hash", *place)).alias("first"),
         )
-        .where((F.col("documents") >= SUBSET_WITH_HELD_OUT) & (F.col("chosen") == 0))
+        .where((sf.col("documents") >= SUBSET_WITH_HELD_OUT) & (sf.col("chosen") == 0))
     )
     return regular.unionByName(bare.select(*(f"first.{name}" for name in place)))

@@ -77,9 +77,7 @@ def first_bytes(sampled: Iterable[tuple[int, str]], limit_bytes: int) -> list[st
     left = limit_bytes
     for _, text in sorted(sampled):
         size = len(text.encode())
-        if size > left:
-            text = text.encode()[:left].decode(errors="ignore")
-        texts.append(text)
+        texts.append(text if size <= left else text.encode()[:left].decode(errors="ignore"))
         left -= size
         if left <= 0:
             break
@@ -118,7 +116,7 @@ def tokenise_file(place: Place, tokenizer: LoadedTokenizer, shard_tokens: int, u
     with storage.output_file(f"{target}.bin") as path, path.open("wb") as content:
         for subset in order:
             for sequence in tokens[subset]:
-                content.write(memoryview(sequence))
+                content.write(sequence.tobytes())
     with storage.output_file(f"{target}.parquet") as path, parquet_writer(path, _RUN_SCHEMA) as writer:
         writer.write_table(table)
     runs: list[Run] = []
