@@ -108,8 +108,8 @@ def corpus_refresh() -> None:
         source_uri="{{ params.source_uri }}",
         wait="{{ dag_run.run_type == 'scheduled' }}",
         poke_interval=300,
-        timeout=timedelta(days=1).total_seconds(),
-        doc_md="A scheduled run waits for shards that the newest corpus does not know. A manual run passes.",
+        timeout=settings.airflow.new_shards_wait_seconds,
+        doc_md="A scheduled run needs shards that the newest corpus does not know. A manual run passes.",
     )
     plan = branch("plan", corpus.plan, doc_md="XCom `plan`: version, shards, what was left out.")
     create = EmrRunClusterOperator(

@@ -187,12 +187,17 @@ class RegistrySettings:
 
 @dataclass(frozen=True)
 class AirflowSettings:
-    """What every DAG shares. ``poll_interval_seconds`` is how often a trigger asks AWS."""
+    """What every DAG shares. ``poll_interval_seconds`` is how often a trigger asks AWS.
+
+    ``new_shards_wait_seconds`` is how long a scheduled corpus_refresh waits for raw shards before it
+    skips; meanwhile it is the one active run. 0 looks once.
+    """
 
     owner: str
     retries: int
     retry_delay_seconds: int
     poll_interval_seconds: float
+    new_shards_wait_seconds: int
 
     def __post_init__(self) -> None:
         _require(bool(self.owner), "airflow.owner", "a name", self.owner)
@@ -200,6 +205,7 @@ class AirflowSettings:
         _at_least("airflow.retry_delay_seconds", self.retry_delay_seconds, 0)
         positive = self.poll_interval_seconds > 0
         _require(positive, "airflow.poll_interval_seconds", "more than 0", self.poll_interval_seconds)
+        _at_least("airflow.new_shards_wait_seconds", self.new_shards_wait_seconds, 0)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseSensorOperator, Context
@@ -27,7 +26,6 @@ class S3NewShardsSensor(BaseSensorOperator):
     ui_color = "#e3f7d5"
 
     def __init__(self, *, source_uri: Any, wait: Any = True, **kwargs: Any) -> None:
-        kwargs.setdefault("timeout", timedelta(days=1).total_seconds())
         super().__init__(**kwargs)
         self.source_uri = source_uri
         self.wait = wait
@@ -39,6 +37,8 @@ class S3NewShardsSensor(BaseSensorOperator):
         self.log.info("%s new shards under %s: %s", count, source, ", ".join(names))
         if count or not _is_true(self.wait):
             return {"new_shards": count, "examples": names}
+        if self.timeout <= 0:
+            return self.finish(context, {"new_shards": 0, "examples": []})
         deadline = time.time() + self.timeout
         trigger = NewShardsTrigger(self.source_uri, self.poke_interval, deadline)
         return self.defer(trigger=trigger, method_name="finish")
