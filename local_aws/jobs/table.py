@@ -44,11 +44,15 @@ class Job:
 
 
 class JobTable:
-    """Rows by (kind, name). Safe between threads; one process writes."""
+    """Rows by (kind, name). Safe between threads; one process writes.
+
+    ``lock`` is for state beside the table that changes together with rows: with locks of their own, two
+    threads could wait for each other.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
         # survives kill -9 of the process; only a power cut could lose the last rows
@@ -57,13 +61,13 @@ class JobTable:
 
     def close(self) -> None:
         """Close the database; later calls fail."""
-        with self._lock:
+        with self.lock:
             self._connection.close()
 
     def insert(self, job: Job) -> bool:
         """Add a row; False when the name is taken."""
         job.updated = time.time()
-        with self._lock:
+        with self.lock:
             cursor = self._connection.execute(
                 f"INSERT OR IGNORE INTO jobs ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", _to_row(job)
             )
@@ -71,7 +75,7 @@ class JobTable:
 
     def get(self, kind: str, name: str) -> Job | None:
         """The row, or None. Changing it changes nothing: see ``editing``."""
-        with self._lock:
+        with self.lock:
             row = self._connection.execute(
                 f"SELECT {_COLUMNS} FROM jobs WHERE kind=? AND name=?", (kind, name)
             ).fetchone()
@@ -84,14 +88,14 @@ class JobTable:
         if parent is not None:
             query += " AND parent=?"
             arguments = (kind, parent)
-        with self._lock:
+        with self.lock:
             rows = self._connection.execute(query + " ORDER BY created, rowid", arguments).fetchall()
         return [_from_row(row) for row in rows]
 
     @contextmanager
     def editing(self, kind: str, name: str) -> Iterator[Job]:
         """Read, change and write one row with no other writer between. KeyError when it is gone."""
-        with self._lock:
+        with self.lock:
             job = self.get(kind, name)
             if job is None:
                 raise KeyError(f"{kind} {name}")
@@ -105,7 +109,7 @@ class JobTable:
 
     def delete(self, kind: str, name: str) -> None:
         """Remove the row if it is there."""
-        with self._lock:
+        with self.lock:
             self._connection.execute("DELETE FROM jobs WHERE kind=? AND name=?", (kind, name))
 
 
