@@ -91,8 +91,7 @@ PARAMS = {
     schedule="@weekly",
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    # one that waits for shards on schedule must not hold up one that a person starts
-    max_active_runs=2,
+    max_active_runs=1,
     default_args=default_args(),
     # requests come out of XCom as objects, not as text
     render_template_as_native_obj=True,
