@@ -1,0 +1,200 @@
+"""Mixture, shuffle and packing: which tokens are in which step, as a pure function of (seed, step).
+
+The documents of a subset, in the manifest's order, form one stream; window ``w`` of context length ``C``
+is its tokens ``[w*C, w*C + C]``: ``C + 1`` tokens, of which the last is the first of the next window, so
+every token but the very first is predicted once an epoch. Nothing here depends on the number of ranks:
+a rank takes its share of the global batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+
+from include.contracts.errors import InputError, RecipeError
+from training.tokens import TokenFile, TokenIds, Tokens
+
+#: Samples in one block of a mixture; a subset's share is exact to one in so many.
+BLOCK = 4096
+_ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Window:
+    """Place of one training sample."""
+
+    subset: str
+    number: int
+
+
+class Permutation:
+    """A keyed permutation of ``range(size)`` in constant memory: a Feistel network with cycle walking."""
+
+    def __init__(self, size: int, *key: object) -> None:
+        self._size = size
+        self._half_bits = max(1, ((size - 1).bit_length() + 1) // 2)
+        self._mask = (1 << self._half_bits) - 1
+        digest = hashlib.blake2b(repr(key).encode(), digest_size=8 * _ROUNDS).digest()
+        self._keys = [int.from_bytes(digest[8 * i : 8 * i + 8], "little") for i in range(_ROUNDS)]
+
+    def __call__(self, index: int) -> int:
+        """Where ``index`` goes; walks until the value lies in range (under 4 tries on average)."""
+        if not 0 <= index < self._size:
+            raise IndexError(f"{index} is not in range({self._size})")
+        while True:
+            index = self._encrypt(index)
+            if index < self._size:
+                return index
+
+    def _encrypt(self, value: int) -> int:
+        left, right = value >> self._half_bits, value & self._mask
+        for key in self._keys:
+            left, right = right, left ^ (_mix(right ^ key) & self._mask)
+        return left << self._half_bits | right
+
+
+class SampleOrder:
+    """The endless sequence of samples of a run.
+
+    Without a mixture all windows are one pool, and each epoch visits every window once. With one, every
+    block of ``BLOCK`` samples holds each subset in its share, and each subset has epochs of its own.
+    """
+
+    def __init__(self, windows: Mapping[str, int], mixture: Mapping[str, float], seed: int) -> None:
+        """``windows`` is the number of windows a subset; RecipeError where the mixture does not fit it."""
+        unknown = sorted(set(mixture) - set(windows))
+        if unknown:
+            raise RecipeError(
+                f"the corpus has no subset '{unknown[0]}'",
+                where="mixture",
+                expected=f"among {', '.join(sorted(windows))}",
+                got=", ".join(unknown),
+            )
+        self._seed = seed
+        self._subsets = [name for name in sorted(windows) if windows[name] and (not mixture or mixture.get(name))]
+        empty = sorted(name for name, weight in mixture.items() if weight and not windows[name])
+        if empty:
+            raise RecipeError("subset is shorter than one window", where=f"mixture.{empty[0]}")
+        if not self._subsets:
+            raise InputError(
+                "no subset is as long as one window",
+                where="corpus",
+                remedy="use a larger corpus, or a recipe with a shorter model.context_length",
+            )
+        self._windows = [windows[name] for name in self._subsets]
+        self._bounds = list(accumulate(self._windows))
+        weights = [mixture[name] for name in self._subsets] if mixture else []
+        self._quotas = _quotas(weights, BLOCK)
+        self._quota_bounds = list(accumulate(self._quotas))
+        self._permutations: dict[tuple[object, ...], Permutation] = {}
+        self._block: tuple[int, list[tuple[int, int]]] = (-1, [])
+
+    def sample(self, position: int) -> Window:
+        """The window at ``position`` = step * batch + number in the batch."""
+        if not self._quotas:
+            epoch, index = divmod(position, self._bounds[-1])
+            pooled = self._permutation(self._bounds[-1], "pool", epoch)(index)
+            subset = bisect_right(self._bounds, pooled)
+            return Window(self._subsets[subset], pooled - (self._bounds[subset] - self._windows[subset]))
+        block, place = divmod(position, BLOCK)
+        subset, within = self._layout(block)[place]
+        epoch, index = divmod(block * self._quotas[subset] + within, self._windows[subset])
+        name = self._subsets[subset]
+        return Window(name, self._permutation(self._windows[subset], name, epoch)(index))
+
+    def _layout(self, block: int) -> list[tuple[int, int]]:
+        """Of each place in a block: the subset, and its running number among the block's of that subset."""
+        if self._block[0] != block:
+            shuffle = Permutation(BLOCK, self._seed, "block", block)
+            places: list[tuple[int, int]] = []
+            for place in range(BLOCK):
+                drawn = shuffle(place)
+                subset = bisect_right(self._quota_bounds, drawn)
+                places.append((subset, drawn - (self._quota_bounds[subset] - self._quotas[subset])))
+            self._block = (block, places)
+        return self._block[1]
+
+    def _permutation(self, size: int, name: str, epoch: int) -> Permutation:
+        key = (name, epoch)
+        if key not in self._permutations:
+            # at most two epochs of a subset are in use at a time
+            self._permutations = {k: v for k, v in self._permutations.items() if k[0] != name or k[1] == epoch - 1}
+            self._permutations[key] = Permutation(size, self._seed, name, epoch)
+        return self._permutations[key]
+
+
+class PackedTokens:
+    """Windows of every subset, read from memory-mapped shards."""
+
+    def __init__(self, shards: Sequence[tuple[str, TokenFile]], context_length: int) -> None:
+        """``shards`` are (subset, file) in the manifest's order, which fixes the streams."""
+        self._context = context_length
+        self._streams: dict[str, list[Tokens]] = {}
+        for subset, file in shards:
+            self._streams.setdefault(subset, []).append(file.tokens)
+        self._bounds = {
+            name: list(accumulate(len(part) for part in parts)) for name, parts in self._streams.items()
+        }
+
+    def windows(self) -> dict[str, int]:
+        """Number of windows of each subset."""
+        return {name: max(0, (bounds[-1] - 1) // self._context) for name, bounds in self._bounds.items()}
+
+    def read(self, window: Window) -> TokenIds:
+        """The ``context_length + 1`` token ids of a window, across shard borders."""
+        start = window.number * self._context
+        needed = self._context + 1
+        bounds, parts = self._bounds[window.subset], self._streams[window.subset]
+        pieces: list[Tokens] = []
+        part = bisect_right(bounds, start)
+        while needed:
+            offset = start - (bounds[part] - len(parts[part]))
+            piece = parts[part][offset : offset + needed]
+            pieces.append(piece)
+            needed -= len(piece)
+            start += len(piece)
+            part += 1
+        return np.concatenate(pieces).astype(np.int64)
+
+
+def rank_positions(step: int, batch: int, micro_batch: int, rank: int, world_size: int) -> list[list[int]]:
+    """Positions of each micro batch of one rank in ``step`` (counted from 0).
+
+    Micro batches are dealt to the ranks in turn; together the ranks see the global batch exactly once.
+    """
+    share = micro_batch if world_size == 1 else min(micro_batch, batch // world_size)
+    if share < 1 or batch % (share * world_size):
+        raise RecipeError(
+            f"cannot be dealt to {world_size} ranks",
+            where="batch_sequences",
+            expected=f"a multiple of {max(1, share) * world_size}",
+            got=str(batch),
+        )
+    first = step * batch
+    starts = range(first + rank * share, first + batch, share * world_size)
+    return [list(range(start, start + share)) for start in starts]
+
+
+def _quotas(weights: Sequence[float], total: int) -> list[int]:
+    """Whole shares of ``total`` by largest remainder; every positive weight gets at least one."""
+    if not weights:
+        return []
+    exact = [weight / sum(weights) * (total - len(weights)) for weight in weights]
+    quotas = [1 + int(share) for share in exact]
+    by_remainder = sorted(range(len(weights)), key=lambda i: (int(exact[i]) - exact[i], i))
+    for i in by_remainder[: total - sum(quotas)]:
+        quotas[i] += 1
+    return quotas
+
+
+def _mix(value: int) -> int:
+    """splitmix64's finaliser: every output bit depends on every input bit."""
+    value &= 0xFFFFFFFFFFFFFFFF
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
+    return value ^ (value >> 31)

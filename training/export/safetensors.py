@@ -1,0 +1,117 @@
+"""The candidate: safetensors, configuration, tokenizer, report, and the manifest last."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+from include.contracts.errors import InputError
+from include.contracts.manifests import ModelManifest, TrainingReport
+from include.contracts.records import canonical_json
+from training.places import RUN_KEYS, Job, MlRoot
+from training.storage import Folder, file_entry, open_folder
+
+if TYPE_CHECKING:
+    from training.checkpoint import CheckpointStore, Progress
+    from training.ranks import Agreement
+
+
+def export_model(
+    model: Any, job: Job, root: MlRoot, progress: Progress, store: CheckpointStore, ranks: Agreement
+) -> None:
+    """Gather the weights on rank 0 and write the model folder and the training report."""
+    weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+
+    def write() -> None:
+        folder = root.scratch / "model"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        _write_model(folder, weights, model.config)
+        copy_tokenizer(root.channel("tokenizer"), folder, job.corpus.end_of_text_id, job.recipe.model.context_length)
+        report = TrainingReport(
+            run=job.request.run,
+            steps=progress.step,
+            resumed_at_steps=store.resumes(),
+            loss_first=progress.trainer.loss_first,
+            loss_last=progress.trainer.loss_last,
+            tokens_seen=progress.tokens_seen,
+            seconds=progress.trainer.seconds,
+        )
+        job.run.write(RUN_KEYS.training_report.key, canonical_json(report))
+        manifest = ModelManifest(
+            format="safetensors",
+            run=job.request.run,
+            step=progress.step,
+            parent=store.marker_reference(progress.step),
+            corpus=job.request.corpus,
+            parameters=sum(tensor.numel() for tensor in _untied(weights, model.config).values()),
+            context_length=job.recipe.model.context_length,
+            files=(),
+        )
+        publish_model(folder, open_folder(job.run.uri(RUN_KEYS.model.key)), manifest)
+        shutil.rmtree(folder)
+
+    ranks.from_first(write)
+
+
+def publish_model(folder: Path, target: Folder, manifest: ModelManifest) -> None:
+    """Upload every file of ``folder``; the manifest, completed with them, goes last and replaces an old one."""
+    from dataclasses import replace
+
+    target.delete("manifest.json")
+    entries = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name = path.relative_to(folder).as_posix()
+        target.upload(name, path)
+        entries.append(file_entry(path, name))
+    target.write("manifest.json", canonical_json(replace(manifest, files=tuple(entries))))
+
+
+def copy_tokenizer(source: Path, target: Path, end_of_text_id: int, context_length: int) -> None:
+    """Copy the tokenizer's files as they are; add what transformers needs to load a bare ``tokenizer.json``."""
+    for path in sorted(p for p in source.iterdir() if p.is_file()):
+        shutil.copyfile(path, target / path.name)
+    configuration = target / "tokenizer_config.json"
+    if configuration.exists():
+        return
+    end_of_text = _token_text(target / "tokenizer.json", end_of_text_id)
+    content = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": end_of_text,
+        "eos_token": end_of_text,
+        "pad_token": end_of_text,
+        "model_max_length": context_length,
+        "clean_up_tokenization_spaces": False,
+    }
+    configuration.write_bytes(canonical_json(content))
+
+
+def _write_model(folder: Path, weights: dict[str, torch.Tensor], config: Any) -> None:
+    from safetensors.torch import save_file
+    from transformers import GenerationConfig
+
+    tensors = {name: tensor.contiguous() for name, tensor in _untied(weights, config).items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config.architectures = ["LlamaForCausalLM"]
+    config.dtype = torch.float32
+    config.save_pretrained(folder)
+    token = config.eos_token_id
+    GenerationConfig(bos_token_id=config.bos_token_id, eos_token_id=token, pad_token_id=token).save_pretrained(folder)
+
+
+def _untied(weights: dict[str, torch.Tensor], config: Any) -> dict[str, torch.Tensor]:
+    """Without the output matrix where it is the embedding."""
+    return {k: v for k, v in weights.items() if not (config.tie_word_embeddings and k == "lm_head.weight")}
+
+
+def _token_text(tokenizer: Path, token_id: int) -> str:
+    content = json.loads(tokenizer.read_text())
+    for token in content.get("added_tokens", []):
+        if token["id"] == token_id:
+            return str(token["content"])
+    raise InputError("end-of-text token is not among the special tokens", where=str(tokenizer), got=str(token_id))

@@ -1,0 +1,259 @@
+"""Entry point of the training container: starts one process per rank and looks after them.
+
+    python -m training.launcher --request s3://nexus-llm-models/runs/<run>/training_request.json
+
+One rank a GPU; on CPU ``--ranks`` (or the hyperparameter ``ranks``), one by default. Our own entry point,
+so that SIGTERM reaches the ranks: SageMaker's toolkit and torchrun do not pass it on in time.
+
+Exit codes: 0 done; 143 interrupted and a checkpoint is complete, start the same job again; 1 failed, the
+reason is in ``/opt/ml/output/failure``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from include.contracts.errors import ContractError, NexusError
+from training.places import EXIT_INTERRUPTED, MlRoot
+
+#: Seconds from SIGTERM to SIGKILL; SageMaker gives 120 and then kills the container.
+GRACE_SECONDS = 110.0
+#: Seconds that the other ranks get to end by themselves once one has failed.
+_FAILED_GRACE_SECONDS = 5.0
+_PORT = 29500
+_HYPERPARAMETERS = ("ranks", "threads_per_rank")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which ranks this host runs; ``network`` is the interface that reaches the other hosts."""
+
+    ranks: int
+    host: int
+    hosts: tuple[str, ...]
+    threads: int
+    network: str
+
+    @property
+    def world_size(self) -> int:
+        """Ranks of all hosts; every host has the same number."""
+        return self.ranks * len(self.hosts)
+
+
+def read_plan(root: MlRoot, ranks: int | None, threads: int | None) -> Plan:
+    """From the command line, SageMaker's hyperparameters and its resource configuration."""
+    hyperparameters = _hyperparameters(root)
+    gpus = _gpus()
+    local = gpus or ranks or hyperparameters.get("ranks", 1)
+    cores = len(os.sched_getaffinity(0))
+    per_rank = threads or hyperparameters.get("threads_per_rank", max(1, cores // local))
+    resources = root.configuration("resourceconfig")
+    hosts = tuple(sorted(resources.get("hosts", ["localhost"])))
+    current = resources.get("current_host", hosts[0])
+    if current not in hosts:
+        raise ContractError(
+            "current_host is not among hosts", where="resourceconfig.json", expected=", ".join(hosts), got=current
+        )
+    network = resources.get("network_interface_name", "eth0") if len(hosts) > 1 else "lo"
+    return Plan(local, hosts.index(current), hosts, per_rank, network)
+
+
+def check_channels(root: MlRoot) -> None:
+    """InputError, before any rank starts, when a channel is named but not there."""
+    channels = {"tokens", "tokenizer"} | set(root.configuration("inputdataconfig"))
+    for name in sorted(channels):
+        root.channel(name)
+
+
+class Ranks:
+    """The processes of this host."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        """None yet; ``folder`` is private to this launch."""
+        self._failures = [folder / f"rank_{local}.failure" for local in range(plan.ranks)]
+        self._plan = plan
+        self._folder = folder
+        self._interrupted_at: float | None = None
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, command: Sequence[str]) -> None:
+        """Start them all, in sessions of their own, so that a terminal's Ctrl-C reaches them once: from here."""
+        for local in range(self._plan.ranks):
+            self._processes.append(
+                subprocess.Popen(
+                    command, env=self._environment(local), stdin=subprocess.PIPE, start_new_session=True
+                )
+            )
+        if self._interrupted_at is not None:  # a signal that came while they were being started
+            self._signal(signal.SIGTERM)
+
+    def interrupt(self, number: int, frame: object) -> None:
+        """Pass a signal on as SIGTERM and start the grace period; safe to call from a signal handler."""
+        if self._interrupted_at is None:
+            self._interrupted_at = time.monotonic()
+        self._signal(signal.SIGTERM)
+
+    def wait(self, grace_seconds: float) -> int:
+        """Until every rank has ended; returns the launcher's exit code.
+
+        When a rank fails the others are ended: they would wait for it for ever.
+        """
+        poller = select.poll()
+        watched = {os.pidfd_open(process.pid): process for process in self._processes}
+        for descriptor in watched:
+            poller.register(descriptor, select.POLLIN)
+        failed_at: float | None = None
+        while watched:
+            for descriptor, _ in poller.poll(500):
+                poller.unregister(descriptor)
+                os.close(descriptor)
+                code = watched.pop(descriptor).wait()
+                if code not in (0, EXIT_INTERRUPTED) and failed_at is None:
+                    failed_at = time.monotonic()
+                    self._signal(signal.SIGTERM)
+            now = time.monotonic()
+            late = self._interrupted_at is not None and now > self._interrupted_at + grace_seconds
+            if late or (failed_at is not None and now > failed_at + _FAILED_GRACE_SECONDS):
+                self._signal(signal.SIGKILL)
+        return self._exit_code()
+
+    def failure(self) -> str:
+        """Why the run failed, from the ranks' own words where they left any."""
+        texts = [path.read_text() for path in self._failures if path.exists()]
+        own = [text for text in texts if not text.startswith("rank ")]  # the others only repeat it
+        if own or texts:
+            return (own or texts)[0]
+        for local, process in enumerate(self._processes):
+            if process.returncode not in (0, EXIT_INTERRUPTED):
+                return f"rank {self._plan.host * self._plan.ranks + local} ended with {_ending(process.returncode)}"
+        return "no rank failed"
+
+    def _exit_code(self) -> int:
+        codes = [process.returncode for process in self._processes]
+        if all(code == 0 for code in codes):
+            return 0
+        # a rank that was interrupted before it could listen has nothing to save
+        interrupted = (0, EXIT_INTERRUPTED, -signal.SIGTERM)
+        if self._interrupted_at is not None and all(code in interrupted for code in codes):
+            return EXIT_INTERRUPTED
+        if all(code == EXIT_INTERRUPTED for code in codes):
+            return EXIT_INTERRUPTED
+        return 1
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(number)
+
+    def _environment(self, local: int) -> dict[str, str]:
+        plan = self._plan
+        environment = os.environ | {
+            "RANK": str(plan.host * plan.ranks + local),
+            "LOCAL_RANK": str(local),
+            "WORLD_SIZE": str(plan.world_size),
+            "LOCAL_WORLD_SIZE": str(plan.ranks),
+            "OMP_NUM_THREADS": str(plan.threads),
+            "MKL_NUM_THREADS": str(plan.threads),
+            "MASTER_ADDR": plan.hosts[0],
+            "MASTER_PORT": str(_PORT),
+            "GLOO_SOCKET_IFNAME": plan.network,
+            # deterministic matrix products on GPUs
+            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+            "NEXUS_RANK_FAILURE": str(self._failures[local]),
+        }
+        if len(plan.hosts) == 1:
+            environment["NEXUS_STORE"] = str(self._folder / "store")  # a file: no port to be taken
+        return environment
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Start the ranks, wait for them, leave the reason of a failure where SageMaker looks for it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--request", required=True, help="URI of the TrainingRequest")
+    parser.add_argument("--ranks", type=int, help="ranks on this host, where it has no GPU")
+    parser.add_argument("--threads-per-rank", type=int, help="cores / ranks by default")
+    parser.add_argument("--grace-seconds", type=float, default=GRACE_SECONDS)
+    arguments = parser.parse_args(argv)
+    root = MlRoot.from_environment()
+    try:
+        check_channels(root)
+        plan = read_plan(root, arguments.ranks, arguments.threads_per_rank)
+    except NexusError as error:
+        return _fail(root, str(error))
+    print(
+        f"launcher: host {plan.host + 1} of {len(plan.hosts)}, {plan.ranks} ranks of {plan.threads} threads",
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory(prefix="nexus-launch-") as folder:
+        command = [sys.executable, "-m", "training.loop", "--request", arguments.request]
+        ranks = Ranks(plan, Path(folder))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, ranks.interrupt)
+        ranks.start(command)
+        code = ranks.wait(arguments.grace_seconds)
+        return _fail(root, ranks.failure()) if code == 1 else code
+
+
+def _hyperparameters(root: MlRoot) -> dict[str, int]:
+    """SageMaker hands every hyperparameter over as a string; its own begin with ``sagemaker_``."""
+    found: dict[str, int] = {}
+    for name, value in root.configuration("hyperparameters").items():
+        if name.startswith("sagemaker_"):
+            continue
+        if name not in _HYPERPARAMETERS:
+            raise ContractError(
+                f"unknown hyperparameter '{name}'",
+                where="hyperparameters.json",
+                expected=f"one of {', '.join(_HYPERPARAMETERS)}",
+                remedy="everything else stands in the recipe of the training request",
+            )
+        found[name] = _positive(name, value)
+    return found
+
+
+def _positive(name: str, value: Any) -> int:
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = 0
+    if number < 1:
+        raise ContractError(
+            f"hyperparameter '{name}' is impossible",
+            where="hyperparameters.json",
+            expected="a whole number of at least 1",
+            got=repr(value),
+        )
+    return number
+
+
+def _gpus() -> int:
+    """Number of NVIDIA devices, without the seconds that importing torch takes."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    devices = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    return min(devices, len([d for d in visible.split(",") if d])) if visible is not None else devices
+
+
+def _ending(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _fail(root: MlRoot, reason: str) -> int:
+    print(f"launcher: failed: {reason}", file=sys.stderr, flush=True)
+    root.failure.parent.mkdir(parents=True, exist_ok=True)
+    root.failure.write_text(reason)
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,108 @@
+"""Where a job finds what it was given: SageMaker's ``/opt/ml`` layout and the keys of a run.
+
+``NEXUS_ML_ROOT`` moves the layout elsewhere, for machines where ``/opt/ml`` cannot be had.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from include.contracts.errors import ContractError, InputError
+from include.contracts.manifests import CorpusManifest, ParentRef, TrainingRequest
+from include.contracts.records import content_hash, from_plain, parse_json
+from include.contracts.storage import RunPlace, S3Uri
+from include.recipes.training import TrainingRecipe
+from training.storage import Folder, open_folder, read_uri
+
+#: Exit code of a rank and of the launcher after SIGTERM: 128 + 15, as a shell would report it.
+EXIT_INTERRUPTED = 143
+#: Keys of a run relative to its root, so that they also serve a root that is a local path.
+RUN_KEYS = RunPlace(S3Uri("run", ""))
+
+
+@dataclass(frozen=True)
+class MlRoot:
+    """SageMaker's folder of a job."""
+
+    path: Path
+
+    @classmethod
+    def from_environment(cls) -> MlRoot:
+        """``/opt/ml`` unless ``NEXUS_ML_ROOT`` says otherwise."""
+        return cls(Path(os.environ.get("NEXUS_ML_ROOT", "/opt/ml")))
+
+    def configuration(self, name: str) -> dict[str, Any]:
+        """``input/config/<name>.json``; empty when SageMaker wrote none."""
+        path = self.path / "input" / "config" / f"{name}.json"
+        if not path.exists():
+            return {}
+        try:
+            content = json.loads(path.read_text())
+        except ValueError as error:
+            raise ContractError(f"not valid JSON ({error})", where=str(path)) from error
+        if not isinstance(content, dict):
+            raise ContractError("not a table", where=str(path))
+        return content
+
+    def channel(self, name: str) -> Path:
+        """Folder of an input channel; InputError when the job was started without it."""
+        path = self.path / "input" / "data" / name
+        if not path.is_dir():
+            raise InputError(
+                f"channel '{name}' is missing", where=str(path), remedy=f"add '{name}' to InputDataConfig"
+            )
+        return path
+
+    def has_channel(self, name: str) -> bool:
+        """Whether the job was started with this channel."""
+        return (self.path / "input" / "data" / name).is_dir()
+
+    @property
+    def failure(self) -> Path:
+        """The text that SageMaker shows as FailureReason (its first 1,024 characters)."""
+        return self.path / "output" / "failure"
+
+    @property
+    def scratch(self) -> Path:
+        """Checkpoints on their way to and from storage; on the job's own volume."""
+        return self.path / "scratch"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training request with what it names, read and checked."""
+
+    request: TrainingRequest
+    recipe: TrainingRecipe
+    corpus: CorpusManifest
+    run: Folder
+
+    @property
+    def checkpoints(self) -> Folder:
+        """The run's checkpoints."""
+        return open_folder(self.run.uri(RUN_KEYS.checkpoints.key))
+
+
+def read_job(request_uri: str) -> Job:
+    """Read the request, its recipe and its corpus manifest; NexusError for whatever is wrong with them."""
+    request = parse_json(TrainingRequest, read_uri(request_uri), where=request_uri)
+    recipe = from_plain(TrainingRecipe, request.recipe, where=f"{request_uri}: recipe")
+    return Job(request, recipe, read_corpus(request.corpus), open_folder(request.root_uri))
+
+
+def read_corpus(reference: ParentRef) -> CorpusManifest:
+    """The manifest at ``reference``; ContractError unless its bytes have the hash that was named."""
+    content = read_uri(reference.uri)
+    if content_hash(content) != reference.sha256:
+        raise ContractError(
+            "is not the corpus manifest that the request names",
+            where=reference.uri,
+            expected=reference.sha256,
+            got=content_hash(content),
+            remedy="start a new run on the corpus as it is now",
+        )
+    return parse_json(CorpusManifest, content, where=reference.uri)

@@ -1,0 +1,106 @@
+"""Token shards in Megatron's format (``.bin`` / ``.idx``), memory-mapped and checked.
+
+Layout of an ``.idx`` (little endian): magic ``MMIDIDX\\0\\0``, version 1 (u64), dtype code (u8), number of
+sequences (u64), number of document boundaries (u64), lengths (i32 each), byte pointers (i64 each),
+document boundaries (i64 each). Here a sequence is a whole document.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from include.contracts.errors import IntegrityError
+from include.contracts.manifests import FileEntry, TokenShard
+from training.storage import verify
+
+MAGIC = b"MMIDIDX\x00\x00"
+VERSION = 1
+#: Codes of Megatron's ``DType`` for the widths in which token ids are stored.
+DTYPES: dict[int, type[np.integer]] = {4: np.int32, 8: np.uint16}
+_HEADER = struct.Struct("<9sQBQQ")
+
+Tokens = npt.NDArray[np.integer]
+TokenIds = npt.NDArray[np.int64]
+
+
+class TokenFile:
+    """One pair; ``lengths`` is tokens per document, ``offsets`` where each starts (in tokens)."""
+
+    def __init__(self, stem: Path) -> None:
+        """Map ``<stem>.idx`` and ``<stem>.bin``; IntegrityError for anything torn or foreign."""
+        index, data = stem.with_name(f"{stem.name}.idx"), stem.with_name(f"{stem.name}.bin")
+        for path in (index, data):
+            if not path.is_file():
+                raise IntegrityError("is missing", where=str(path))
+        content = index.read_bytes()
+        dtype, self.lengths, pointers = _parse_index(content, str(index))
+        self.offsets: TokenIds = pointers // np.dtype(dtype).itemsize
+        self.count = int(self.lengths.sum())
+        expected = self.count * np.dtype(dtype).itemsize
+        if data.stat().st_size != expected:
+            raise IntegrityError(
+                "wrong size for its index", where=str(data), expected=f"{expected} bytes", got=f"{data.stat().st_size}"
+            )
+        contiguous = np.concatenate(([0], np.cumsum(self.lengths, dtype=np.int64)))[:-1]
+        if not np.array_equal(self.offsets, contiguous):
+            raise IntegrityError("documents are not contiguous", where=str(index))
+        self.tokens: Tokens = (
+            np.memmap(data, dtype=dtype, mode="r") if self.count else np.empty(0, dtype=dtype)
+        )
+
+    def document(self, number: int) -> Tokens:
+        """Token ids of one document."""
+        start = int(self.offsets[number])
+        return self.tokens[start : start + int(self.lengths[number])]
+
+
+def open_shard(
+    folder: Path, shard: TokenShard, entries: dict[str, FileEntry], prefix: str, *, full: bool
+) -> TokenFile:
+    """The pair of ``shard`` in ``folder``, checked against its manifest's entries ``<prefix>/<name>.*``.
+
+    Sizes are always checked, and the hash of the index; ``full`` also hashes the tokens (about a second
+    a gigabyte, so not for a training corpus that is streamed).
+    """
+    for suffix in (".idx", ".bin"):
+        path = folder / f"{shard.name}{suffix}"
+        entry = entries.get(f"{prefix}{shard.name}{suffix}")
+        if entry is None:
+            raise IntegrityError("is not listed in the corpus manifest", where=path.name)
+        if not path.is_file():
+            raise IntegrityError("is missing", where=str(path), remedy="give the channel the whole tokens/ prefix")
+        if path.stat().st_size != entry.size_bytes:
+            raise IntegrityError(
+                "wrong size", where=str(path), expected=f"{entry.size_bytes} bytes", got=f"{path.stat().st_size}"
+            )
+        if full or suffix == ".idx":
+            verify(path, entry)
+    tokens = TokenFile(folder / shard.name)
+    if (len(tokens.lengths), tokens.count) != (shard.documents, shard.tokens):
+        raise IntegrityError(
+            "differs from the corpus manifest",
+            where=shard.name,
+            expected=f"{shard.documents} documents, {shard.tokens} tokens",
+            got=f"{len(tokens.lengths)} documents, {tokens.count} tokens",
+        )
+    return tokens
+
+
+def _parse_index(content: bytes, where: str) -> tuple[type[np.integer], TokenIds, TokenIds]:
+    if len(content) < _HEADER.size or not content.startswith(MAGIC):
+        raise IntegrityError("is no Megatron index", where=where, expected=f"magic {MAGIC!r}", got=repr(content[:9]))
+    _, version, code, sequences, boundaries = _HEADER.unpack_from(content)
+    if version != VERSION:
+        raise IntegrityError("unknown version", where=where, expected=str(VERSION), got=str(version))
+    if code not in DTYPES:
+        raise IntegrityError("unknown token type", where=where, expected=f"one of {sorted(DTYPES)}", got=str(code))
+    expected = _HEADER.size + 12 * sequences + 8 * boundaries
+    if len(content) != expected:
+        raise IntegrityError("torn index", where=where, expected=f"{expected} bytes", got=str(len(content)))
+    lengths = np.frombuffer(content, dtype="<i4", count=sequences, offset=_HEADER.size).astype(np.int64)
+    pointers = np.frombuffer(content, dtype="<i8", count=sequences, offset=_HEADER.size + 4 * sequences)
+    return DTYPES[code], lengths, pointers.astype(np.int64)
