@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from include.contracts.manifests import SCHEMA_VERSION, ParentRef
 
@@ -13,7 +13,8 @@ class SubsetScore:
     """Held-out loss of one model on one subset, in nats per token and bits per UTF-8 byte.
 
     ``document_losses`` are sums of nats per document, in the order of ``EvaluationReport.document_ids``
-    of that subset: paired with the baseline's, document by document.
+    of that subset: paired with the baseline's, document by document. ``document_tokens`` are the tokens
+    that each sum runs over; they differ between candidate and baseline where the tokenizers differ.
     """
 
     documents: int
@@ -23,6 +24,7 @@ class SubsetScore:
     perplexity: float
     bits_per_byte: float
     document_losses: tuple[float, ...]
+    document_tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class EvaluationReport:
     model: ParentRef
     corpus: ParentRef
     seconds: float
+    document_bytes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
 
