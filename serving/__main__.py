@@ -34,6 +34,7 @@ from serving.settings import ServingSettings
 
 _log = logging.getLogger("serving")
 _FINGERPRINT_DIGITS = 12
+_BACKLOG = 2048
 #: The engine's thread needs the interpreter for microseconds a step; the default of 5 ms would make it
 #: wait that long for the event loop on every step.
 _SWITCH_INTERVAL_SECONDS = 0.0005
@@ -63,7 +64,7 @@ class Life:
             access_log=False,
             lifespan="off",
             timeout_keep_alive=75,  # longer than a load balancer's 60 s, so that it closes first
-            backlog=2048,
+            backlog=_BACKLOG,
         )
         self._server = _Server(config)
 
@@ -180,6 +181,7 @@ def _listen(settings: ServingSettings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise SettingsError(

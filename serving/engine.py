@@ -186,9 +186,9 @@ class Engine:
             tokens: list[int] = []
             reason = GenerationFinishReason.NONE
             while handle.can_read():
-                output = handle.read()[0]
-                tokens += output.generated_ids
-                reason = output.finish_reason
+                for output in handle.read().values():  # none when it was cancelled, else one
+                    tokens += output.generated_ids
+                    reason = output.finish_reason
             finish = _finish(reason, handle.get_status(), generation.cancelled)
             if finish:
                 del self._running[request_id]

@@ -152,6 +152,9 @@ class LanguageModel:
 
 
 def _engine_reason(error: Exception) -> str:
-    """The last line of the engine's message, which names the cause, without its build machine's paths."""
+    """The line of the engine's message that names the cause, without places in its sources."""
+    if template := re.search("Minja's error: (.*)", str(error)):
+        return template[1]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return re.sub(r"\S*/(src/cpp\S*)", r"\1", lines[-1]) if lines else type(error).__name__
+    causes = [line for line in lines if not re.match("Exception from|Check '", line)]
+    return (causes or lines or [type(error).__name__])[0]

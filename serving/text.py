@@ -117,10 +117,11 @@ class StoppedText:
         if not text or not self._stop_strings:
             return text
         self._held += text
-        found = [at for stop in self._stop_strings if (at := self._held.find(stop)) >= 0]
+        found = [(at + len(stop), at) for stop in self._stop_strings if (at := self._held.find(stop)) >= 0]
         if found:
+            # the one that is complete first, however the text was cut into tokens
             self.stopped = True
-            certain, self._held = self._held[: min(found)], ""
+            certain, self._held = self._held[: min(found)[1]], ""
             return certain
         keep = max(_overlap(self._held, stop) for stop in self._stop_strings)
         at = len(self._held) - keep

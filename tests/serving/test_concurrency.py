@@ -1,0 +1,86 @@
+"""What a request answers does not depend on its neighbours; too many are told so; leavers free their slot."""
+
+from __future__ import annotations
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import httpx
+import openai
+import pytest
+
+from tests.serving.servers import MODEL, wait_until
+
+LONG = {"model": MODEL, "prompt": "torch", "max_tokens": 4000, "temperature": 0}
+
+
+def test_answers_in_a_batch_equal_answers_alone(client: openai.OpenAI) -> None:
+    requests = [
+        {
+            "model": MODEL,
+            "prompt": "def forward(self, input):\n    return " * (1 + number % 4) + str(number),
+            "max_tokens": 40 + number,
+            "temperature": number % 2,
+            "seed": number,
+        }
+        for number in range(48)
+    ]
+
+    def ask(request: dict[str, object]) -> str:
+        return client.completions.create(**request).choices[0].text  # type: ignore[arg-type]
+
+    alone = [ask(request) for request in requests]
+    with ThreadPoolExecutor(len(requests)) as pool:
+        together = list(pool.map(ask, requests))
+    assert together == alone
+    assert len(set(alone)) == len(alone)
+
+
+def test_too_many_requests_are_told_to_come_back(start) -> None:
+    server = start(MAX_CONCURRENT_REQUESTS="2")
+    wait_until(server.ready, "readyz")
+    client = server.client()
+    with (
+        client.completions.create(**LONG, stream=True) as first,
+        client.completions.create(**LONG, stream=True) as second,
+    ):
+        next(iter(first)), next(iter(second))
+        with pytest.raises(openai.RateLimitError) as caught:
+            client.completions.create(model=MODEL, prompt="x")
+        assert int(caught.value.response.headers["retry-after"]) >= 1
+        assert httpx.get(f"{server.url}/readyz").status_code == 200
+
+
+def test_a_client_that_hangs_up_frees_its_slots(start) -> None:
+    server = start(MAX_CONCURRENT_REQUESTS="3")
+    wait_until(server.ready, "readyz")
+    stream = server.client().completions.create(**LONG, n=3, stream=True)
+    next(iter(stream))
+    stream.close()
+    wait_until(lambda: server.metric("nexus_generations_in_flight") == 0, "free slots")
+    assert server.metric("nexus_generated_tokens_total") < 3 * LONG["max_tokens"]
+    assert server.client().completions.create(model=MODEL, prompt="x", n=3).usage.completion_tokens > 0
+
+
+def test_a_client_that_hangs_up_while_waiting_frees_its_slots(start) -> None:
+    server = start(MAX_CONCURRENT_REQUESTS="3")
+    wait_until(server.ready, "readyz")
+    content = httpx.Request("POST", server.url, json={**LONG, "n": 3}).content
+    place = urlsplit(server.url)
+    with socket.create_connection((place.hostname, place.port)) as connection:
+        head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n\r\n"
+        connection.sendall(head.encode() + content)
+        wait_until(lambda: server.metric("nexus_generated_tokens_total") > 0, "tokens")
+    wait_until(lambda: server.metric("nexus_generations_in_flight") == 0, "free slots")
+    assert server.metric("nexus_generated_tokens_total") < 3 * LONG["max_tokens"]
+
+
+def test_a_stop_string_frees_its_slot(start) -> None:
+    server = start(MAX_CONCURRENT_REQUESTS="1")
+    wait_until(server.ready, "readyz")
+    client = server.client()
+    first = client.completions.create(model=MODEL, prompt="torch", max_tokens=40, temperature=0)
+    client.completions.create(**LONG, stop=first.choices[0].text[10:13])
+    wait_until(lambda: server.metric("nexus_generations_in_flight") == 0, "a free slot")
+    assert server.metric("nexus_generated_tokens_total") < LONG["max_tokens"]
