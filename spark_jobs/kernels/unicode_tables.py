@@ -99,6 +99,7 @@ def folds() -> npt.NDArray[np.uint32]:
     for start, end in (*_ALONE, _IDEOGRAPHS):
         span = table[start:end]
         span[span > FOLD_DIGIT] |= FOLD_ALONE
+    table[ord("ς")] = ord("σ")  # lower case of Σ depends on its place in the word
     return table
 
 

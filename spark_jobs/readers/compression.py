@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import zstandard
 
 _READ = 1 << 20
-_ZSTD_BLOCK = 1 << 17
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_SKIPPABLE = b"\x2a\x4d\x18"
 
 
 class CorruptStream(Exception):
@@ -51,75 +51,52 @@ def gzip_blocks(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def zstd_blocks(stream: BinaryIO) -> Iterator[bytes]:
-    """Decompressed bytes of all frames, at most 128 KiB at a time."""
-    watched = _WatchedFrames(stream)
+    """Decompressed bytes of all frames, at most one block of them (128 KiB) at a time."""
     # 2 GiB is what `zstd --long=31` writes, which The Pile's mirrors contain
     decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 31)
-    reader = decompressor.stream_reader(cast(BinaryIO, watched), read_across_frames=True)
-    while True:
-        try:
-            block = reader.read(_ZSTD_BLOCK)
-        except zstandard.ZstdError as error:
-            raise CorruptStream(f"zstd: {error}") from error
-        if not block:
-            break
-        yield block
-    if not watched.complete:
-        raise CorruptStream("zstd: the stream ends within a frame")
+    while magic := _take(stream, 4):
+        if magic[1:] == _SKIPPABLE and magic[0] & 0xF0 == 0x50:
+            size = int.from_bytes(_take(stream, 4), "little")
+            while size and (skipped := stream.read(min(size, _READ))):
+                size -= len(skipped)
+            continue
+        frame = decompressor.decompressobj()
+        for piece in _frame_pieces(stream, magic):
+            try:
+                block = frame.decompress(piece)
+            except zstandard.ZstdError as error:
+                raise CorruptStream(f"zstd: {error}") from error
+            if block:
+                yield block
+        if not frame.eof:
+            raise CorruptStream("zstd: the stream ends within a frame")
 
 
-class _WatchedFrames:
-    """A source that follows the frame and block headers passing by (RFC 8878, section 3.1).
+def _frame_pieces(stream: BinaryIO, magic: bytes) -> Iterator[bytes]:
+    """The header of a frame, then block by block (RFC 8878, section 3.1.1); less where the stream is cut.
 
-    The stream reader ends silently at a cut; whether the last frame was whole is only visible here.
+    zstd's own streaming gives no bound on what one piece of input becomes, and no word about a cut.
     """
+    descriptor = _take(stream, 1)
+    if magic != _ZSTD_MAGIC or not descriptor:
+        yield magic + descriptor
+        return
+    single_segment = bool(descriptor[0] & 0x20)
+    checksum = 4 if descriptor[0] & 0x04 else 0
+    content_size = (1 if single_segment else 0, 2, 4, 8)[descriptor[0] >> 6]
+    dictionary = (0, 1, 2, 4)[descriptor[0] & 3]
+    yield magic + descriptor + _take(stream, (not single_segment) + dictionary + content_size)
+    last = False
+    while not last and len(header := _take(stream, 3)) == 3:
+        fields = int.from_bytes(header, "little")
+        last, run_length = bool(fields & 1), (fields >> 1) & 3 == 1
+        size = 1 if run_length else fields >> 3
+        yield header + _take(stream, size + (checksum if last else 0))
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._skip = 0
-        self._header = b""
-        self._in_frame = False
-        self._checksum = False
-        self._last_block = False
 
-    @property
-    def complete(self) -> bool:
-        return not self._in_frame and not self._header and self._skip == 0
-
-    def read(self, size: int) -> bytes:
-        content = self._stream.read(size)
-        position = 0
-        while position < len(content):
-            if self._skip:
-                step = min(self._skip, len(content) - position)
-                self._skip -= step
-                position += step
-                if self._skip == 0 and self._last_block:
-                    self._in_frame = self._last_block = False
-                continue
-            self._header += content[position : position + 1]
-            position += 1
-            self._follow()
-        return content
-
-    def _follow(self) -> None:
-        header = self._header
-        if self._in_frame:
-            if len(header) == 3:
-                fields = int.from_bytes(header, "little")
-                self._last_block = bool(fields & 1)
-                run_length = (fields >> 1) & 3 == 1
-                self._skip = (1 if run_length else fields >> 3) + 4 * (self._last_block and self._checksum)
-                self._header = b""
-                if self._skip == 0 and self._last_block:
-                    self._in_frame = self._last_block = False
-        elif header[1:4] == b"\x2a\x4d\x18" and header[0] & 0xF0 == 0x50:
-            if len(header) == 8:  # a skippable frame, with its size
-                self._skip, self._header = int.from_bytes(header[4:8], "little"), b""
-        elif len(header) == 5 and header[:4] == _ZSTD_MAGIC:
-            descriptor = header[4]
-            single_segment = bool(descriptor & 0x20)
-            self._checksum = bool(descriptor & 0x04)
-            content_size = (1 if single_segment else 0, 2, 4, 8)[descriptor >> 6]
-            self._skip = (0, 1, 2, 4)[descriptor & 3] + content_size + (not single_segment)
-            self._header, self._in_frame, self._last_block = b"", True, False
+def _take(stream: BinaryIO, size: int) -> bytes:
+    """``size`` bytes, fewer only at the end of the stream."""
+    content = b""
+    while len(content) < size and (more := stream.read(size - len(content))):
+        content += more
+    return content

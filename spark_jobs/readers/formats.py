@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import enum
+import io
 import re
-import zlib
 from collections.abc import Collection
 
 import orjson
-import zstandard
+
+from spark_jobs.readers.compression import CorruptStream, gzip_blocks, zstd_blocks
 
 #: Bytes of a shard's beginning that are enough to say what it is.
-HEAD_BYTES = 1 << 16
+HEAD_BYTES = 1 << 18  # zstd holds back a block (128 KiB at most) until it is whole
 
 TEXT_KEYS = ("text", "raw_content", "content")
 
@@ -56,17 +57,18 @@ def container_of(head: bytes) -> Container | None:
 
 def first_lines(head: bytes, container: Container) -> bytes:
     """The beginning of the JSON lines, as far as ``head`` shows it."""
-    if container is Container.ZSTD:
-        try:
-            return zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj().decompress(head)
-        except zstandard.ZstdError:
-            return b""
-    if container is Container.GZIP:
-        try:
-            return zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
-        except zlib.error:
-            return b""
-    return head
+    blocks = {Container.ZSTD: zstd_blocks, Container.GZIP: gzip_blocks}.get(container)
+    if blocks is None:
+        return head
+    lines = b""
+    try:
+        for block in blocks(io.BytesIO(head)):
+            lines += block
+            if len(lines) >= HEAD_BYTES:
+                break
+    except CorruptStream:  # the head of a longer stream ends within it
+        pass
+    return lines
 
 
 def first_record_keys(lines: bytes) -> frozenset[str] | None:

@@ -12,7 +12,7 @@ from include.contracts.documents import DropReason
 from spark_jobs.readers.formats import TEXT_KEYS
 
 _SUFFIXES = re.compile(r"\.(jsonl|json|ndjson|parquet|zst|zstd|gz)$")
-_NUMBERING = re.compile(r"([-_.]?(part|shard|chunk|train|of)?[-_.]?\d+)+$")
+_NUMBERING = re.compile(r"(^\d+|([-_.]of)?[-_.]\d+|(?<=part|file)\d+|(?<=shard|chunk)\d+)+$")
 _MEANINGLESS = {"", "part", "shard", "chunk", "train", "data", "documents", "file", "test", "val", "valid"}
 
 

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import gzip
+import json
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from include.contracts.errors import InputError, IntegrityError
+from include.contracts.manifests import RawShard
+from include.recipes.corpus import ReadRecipe
+from spark_jobs.inputs import raw_shard
+from spark_jobs.readers.documents import ReadCounts, read_documents
+from spark_jobs.readers.shards import ordered_shards
+
+Write = Callable[[Path, Any], Path]
+LINES = [{"text": f"text {i}", "meta": {"pile_set_name": "A"}} for i in range(1000)]
+
+
+def read(*paths: Path, limit: int = 1 << 20) -> tuple[list[dict[str, Any]], ReadCounts]:
+    (shard,) = ordered_shards([raw_shard(path) for path in paths])
+    counts = ReadCounts()
+    batches = list(read_documents(shard, ReadRecipe(max_document_bytes=limit), counts))
+    rows = [row for batch in batches for row in batch.to_pylist()]
+    assert counts.records == len(rows) + counts.dropped.total()
+    return rows, counts
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"])
+def test_lines_are_read_from_every_container(name: str, tmp_path: Path, write_shard: Write) -> None:
+    rows, counts = read(write_shard(tmp_path / name, LINES))
+    assert [(row["row"], row["text"], row["subset"]) for row in rows] == [
+        (i, f"text {i}", "A") for i in range(1000)
+    ]
+    assert not counts.dropped
+
+
+def test_contents_decide_and_not_names(tmp_path: Path, write_shard: Write) -> None:
+    path = write_shard(tmp_path / "a.jsonl.zst", LINES)
+    rows, counts = read(path.rename(tmp_path / "misnamed.jsonl"))
+    assert (len(rows), counts.container) == (1000, "zstd")
+
+
+def test_bad_lines_are_counted_each_with_its_reason(tmp_path: Path, write_shard: Write) -> None:
+    good = json.dumps({"text": "good"}).encode()
+    lines = [
+        good,
+        b'{"text": "cut off',
+        b"not json",
+        b'{"text": "\xff\xfe"}',
+        b'{"text": "half a pair \\ud800"}',
+        b'{"title": "no text"}',
+        b'{"text": null}',
+        b"[1, 2]",
+        b"",
+        b"   ",
+        b'{"text": "not a number is accepted", "score": NaN}',
+        b'{"text": "' + b"x" * 3000 + b'"}',
+        b'{"text": "' + b"y" * (3 << 20) + b'"}',
+        good,
+    ]
+    rows, counts = read(write_shard(tmp_path / "a.jsonl", b"\n".join(lines)), limit=2000)
+    assert [row["text"] for row in rows] == ["good", "not a number is accepted", "good"]
+    assert counts.dropped == {
+        "invalid_json": 2,
+        "invalid_utf8": 2,
+        "unknown_schema": 2,
+        "no_text": 1,
+        "too_large": 2,
+    }
+    assert rows[-1]["row"] == 11  # blank lines are no records
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst"])
+def test_a_cut_shard_keeps_what_lies_before_and_counts_the_cut(
+    name: str, tmp_path: Path, write_shard: Write
+) -> None:
+    path = write_shard(tmp_path / name, [{"text": f"{i} {i * i} {i**5}"} for i in range(60_000)])
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    rows, counts = read(path)
+    assert 20_000 < len(rows) < 60_000
+    assert [row["text"] for row in rows] == [f"{i} {i * i} {i**5}" for i in range(len(rows))]
+    assert counts.dropped == {"corrupt_shard": 1}
+    assert "ends within" in counts.note
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", gzip.compress(b""), zstandard.ZstdCompressor().compress(b"")])
+def test_an_empty_shard_has_no_documents_and_no_drops(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "empty.jsonl"
+    path.write_bytes(content)
+    rows, counts = read(path)
+    assert (rows, counts.records) == ([], 0)
+
+
+def test_a_binary_file_is_one_dropped_record(tmp_path: Path) -> None:
+    path = tmp_path / "picture.jsonl"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0")
+    _, counts = read(path)
+    assert counts.dropped == {"unknown_schema": 1}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.zst"])
+def test_a_document_of_100_mb_is_dropped_in_bounded_memory(name: str, tmp_path: Path, write_shard: Write) -> None:
+    huge = b'{"text": "' + b"z" * 100_000_000 + b'"}\n'
+    path = write_shard(tmp_path / name, huge + b'{"text": "small"}\n')
+    del huge
+    tracemalloc.start()
+    rows, counts = read(path, limit=1 << 20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [row["text"] for row in rows] == ["small"]
+    assert counts.dropped == {"too_large": 1}
+    assert peak < 30_000_000
+
+
+def test_a_shard_that_changed_is_refused(tmp_path: Path, write_shard: Write) -> None:
+    path = write_shard(tmp_path / "a.jsonl", LINES)
+    (shard,) = ordered_shards([RawShard(str(path), path.stat().st_size, "0" * 64)])
+    with pytest.raises(IntegrityError, match="not the one that the request names"):
+        list(read_documents(shard, ReadRecipe(), ReadCounts()))
+
+
+def test_a_missing_shard_is_named(tmp_path: Path) -> None:
+    (shard,) = ordered_shards([RawShard(str(tmp_path / "gone.jsonl"), 1, "")])
+    with pytest.raises(InputError, match=r"gone\.jsonl: no such file"):
+        list(read_documents(shard, ReadRecipe(), ReadCounts()))
+
+
+def test_quality_signals_stand_in_the_metadata_of_their_row(tmp_path: Path, write_shard: Write) -> None:
+    documents = write_shard(
+        tmp_path / "documents/2023-06/0000/en_head.json.gz",
+        [{"raw_content": f"d{i}", "language": "en", "bucket": "head"} for i in range(5)],
+    )
+    signals = write_shard(
+        tmp_path / "quality_signals/2023-06/0000/en_head.signals.json.gz",
+        [{"id": f"2023-06/0000/en_head.json.gz/{i}", "quality_signals": {"n": [[0, 1, i]]}} for i in (0, 2, 3)],
+    )
+    # pairing goes by S3 key; local names hold folder and file only
+    shards = ordered_shards(
+        [RawShard(f"s3://b/{p.relative_to(tmp_path)}", 1, "") for p in (documents, signals)]
+    )
+    assert shards[0].signals is not None
+    local = type(shards[0])(0, shards[0].name, raw_shard(documents), raw_shard(signals))
+    rows = [row for batch in read_documents(local, ReadRecipe(), ReadCounts()) for row in batch.to_pylist()]
+    found = [json.loads(row["metadata"]).get("quality_signals") for row in rows]
+    assert found == [{"n": [[0, 1, 0]]}, None, {"n": [[0, 1, 2]]}, {"n": [[0, 1, 3]]}, None]
+    assert {row["subset"] for row in rows} == {"en_head"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns"),
+    [
+        ("duplicates", {"shard_id": ["a"], "doc_id": ["b"], "digest": ["c"]}),
+        ("minhash", {"id": ["a"], "signature_sim0.7": [[b"x"]]}),
+    ],
+)
+def test_companions_of_redpajama_v2_hold_no_documents(kind: str, columns: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "en_head.parquet"
+    pq.write_table(pa.table(columns), path)
+    rows, counts = read(path)
+    assert (rows, counts.records, counts.companion) == ([], 0, kind)
+
+
+def test_quality_signals_alone_are_recognised(tmp_path: Path, write_shard: Write) -> None:
+    path = write_shard(tmp_path / "x.json.gz", [{"id": "a/0", "quality_signals": {}}])
+    assert read(path)[1].companion == "quality_signals"
+
+
+def test_parquet_keeps_text_and_everything_else_as_metadata(tmp_path: Path) -> None:
+    path = tmp_path / "c4.parquet"
+    table = pa.table({"text": ["one", None, "", "four"], "meta": [{"pile_set_name": "P", "n": i} for i in range(4)]})
+    pq.write_table(table, path)
+    rows, counts = read(path)
+    assert [(row["row"], row["text"], row["source"], row["subset"]) for row in rows] == [
+        (0, "one", "pile", "P"),
+        (3, "four", "pile", "P"),
+    ]
+    assert json.loads(rows[1]["metadata"]) == {"meta": {"pile_set_name": "P", "n": 3}}
+    assert counts.dropped == {"no_text": 2}
+
+
+def test_parquet_with_bad_text_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "bad.parquet"
+    pq.write_table(pa.table({"text": pa.array([b"good", b"\xff", b"x" * 3000], pa.binary())}), path)
+    rows, counts = read(path, limit=2000)
+    assert [row["text"] for row in rows] == ["good"]
+    assert counts.dropped == {"invalid_utf8": 1, "too_large": 1}
+
+
+def test_a_cut_parquet_is_one_corrupt_record(tmp_path: Path) -> None:
+    path = tmp_path / "cut.parquet"
+    pq.write_table(pa.table({"text": ["a" * 1000]}), path)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert read(path)[1].dropped == {"corrupt_shard": 1}
+
+
+def test_parquet_without_text_is_counted_by_rows(tmp_path: Path) -> None:
+    path = tmp_path / "other.parquet"
+    pq.write_table(pa.table({"x": [1, 2, 3]}), path)
+    assert read(path)[1].dropped == {"unknown_schema": 3}
