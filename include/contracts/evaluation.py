@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from include.contracts.manifests import SCHEMA_VERSION, ParentRef
 
@@ -13,8 +13,7 @@ class SubsetScore:
     """Held-out loss of one model on one subset, in nats per token and bits per UTF-8 byte.
 
     ``document_losses`` are sums of nats per document, in the order of ``EvaluationReport.document_ids``
-    of that subset: paired with the baseline's, document by document. ``document_tokens`` are the tokens
-    that each sum runs over; they differ between candidate and baseline where the tokenizers differ.
+    of that subset: paired with the baseline's, document by document.
     """
 
     documents: int
@@ -24,7 +23,6 @@ class SubsetScore:
     perplexity: float
     bits_per_byte: float
     document_losses: tuple[float, ...]
-    document_tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,6 @@ class EvaluationReport:
     model: ParentRef
     corpus: ParentRef
     seconds: float
-    document_bytes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
 
