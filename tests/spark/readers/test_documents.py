@@ -91,7 +91,9 @@ def test_a_cut_shard_keeps_what_lies_before_and_counts_the_cut(
     assert "ends within" in counts.note
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", gzip.compress(b""), zstandard.ZstdCompressor().compress(b"")])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n", gzip.compress(b""), zstandard.ZstdCompressor().compress(b"")]
+)
 def test_an_empty_shard_has_no_documents_and_no_drops(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "empty.jsonl"
     path.write_bytes(content)
@@ -107,7 +109,9 @@ def test_a_binary_file_is_one_dropped_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.zst"])
-def test_a_document_of_100_mb_is_dropped_in_bounded_memory(name: str, tmp_path: Path, write_shard: Write) -> None:
+def test_a_document_of_100_mb_is_dropped_in_bounded_memory(
+    name: str, tmp_path: Path, write_shard: Write
+) -> None:
     huge = b'{"text": "' + b"z" * 100_000_000 + b'"}\n'
     path = write_shard(tmp_path / name, huge + b'{"text": "small"}\n')
     del huge
@@ -140,7 +144,10 @@ def test_quality_signals_stand_in_the_metadata_of_their_row(tmp_path: Path, writ
     )
     signals = write_shard(
         tmp_path / "quality_signals/2023-06/0000/en_head.signals.json.gz",
-        [{"id": f"2023-06/0000/en_head.json.gz/{i}", "quality_signals": {"n": [[0, 1, i]]}} for i in (0, 2, 3)],
+        [
+            {"id": f"2023-06/0000/en_head.json.gz/{i}", "quality_signals": {"n": [[0, 1, i]]}}
+            for i in (0, 2, 3)
+        ],
     )
     # pairing goes by S3 key; local names hold folder and file only
     shards = ordered_shards(
@@ -161,7 +168,9 @@ def test_quality_signals_stand_in_the_metadata_of_their_row(tmp_path: Path, writ
         ("minhash", {"id": ["a"], "signature_sim0.7": [[b"x"]]}),
     ],
 )
-def test_companions_of_redpajama_v2_hold_no_documents(kind: str, columns: dict[str, Any], tmp_path: Path) -> None:
+def test_companions_of_redpajama_v2_hold_no_documents(
+    kind: str, columns: dict[str, Any], tmp_path: Path
+) -> None:
     path = tmp_path / "en_head.parquet"
     pq.write_table(pa.table(columns), path)
     rows, counts = read(path)
@@ -175,7 +184,9 @@ def test_quality_signals_alone_are_recognised(tmp_path: Path, write_shard: Write
 
 def test_parquet_keeps_text_and_everything_else_as_metadata(tmp_path: Path) -> None:
     path = tmp_path / "c4.parquet"
-    table = pa.table({"text": ["one", None, "", "four"], "meta": [{"pile_set_name": "P", "n": i} for i in range(4)]})
+    table = pa.table(
+        {"text": ["one", None, "", "four"], "meta": [{"pile_set_name": "P", "n": i} for i in range(4)]}
+    )
     pq.write_table(table, path)
     rows, counts = read(path)
     assert [(row["row"], row["text"], row["source"], row["subset"]) for row in rows] == [

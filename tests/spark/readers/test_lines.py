@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from spark_jobs.readers.lines import OVERLONG, split_lines
 
-CONTENT = st.lists(st.sampled_from([b"a", b"bb", b"\n", b"\n\n", b" ", b"\r\n", b"c" * 9]), max_size=30).map(b"".join)
+CONTENT = st.lists(st.sampled_from([b"a", b"bb", b"\n", b"\n\n", b" ", b"\r\n", b"c" * 9]), max_size=30).map(
+    b"".join
+)
 
 
 @given(CONTENT, st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(1, 12))

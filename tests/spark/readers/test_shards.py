@@ -16,7 +16,9 @@ def raw(uri: str, size_bytes: int = 1) -> RawShard:
 
 
 def test_ids_ascend_with_shards_and_rows_whatever_the_order_of_the_request() -> None:
-    uris = [f"s3://bucket/{key}" for key in ("a/b.jsonl", "a/b-c.jsonl", "a/b.jsonl.gz", "a.jsonl", "é/x", "z/x")]
+    uris = [
+        f"s3://bucket/{key}" for key in ("a/b.jsonl", "a/b-c.jsonl", "a/b.jsonl.gz", "a.jsonl", "é/x", "z/x")
+    ]
     shards = ordered_shards([raw(uri) for uri in uris])
     random.Random(1).shuffle(uris)
     assert [s.name for s in ordered_shards([raw(uri) for uri in uris])] == [s.name for s in shards]
