@@ -82,6 +82,10 @@ test: check ## Everything: checks, then every suite (under 30 minutes on 2 cores
 test-unit test-dags test-spark test-training test-serving test-local-aws test-end-to-end: setup ## One suite
 	@infrastructure/setup/test.sh $(VENVS) $(subst -,_,$(@:test-%=%))
 
+.PHONY: bench-s3
+bench-s3: setup ## Speed of the local S3, raw and through boto3, against its targets
+	@$(VENVS)/local_aws/bin/python -m local_aws.bench_s3
+
 .PHONY: clean
 clean: ## Remove what the targets built (not the environments)
 	rm -rf build

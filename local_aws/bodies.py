@@ -56,7 +56,10 @@ class ChunkedBody(BodyReader):
         if self._ended:
             return 0
         if not self._left:
-            self._left = int(self._line().split(b";")[0], 16)
+            try:
+                self._left = int(self._line().split(b";")[0], 16)
+            except ValueError as error:
+                raise ConnectionAbortedError("a chunk has no size: the stream cannot be read on") from error
             if not self._left:
                 while self._line():
                     pass

@@ -34,8 +34,10 @@ def service_of(request: Request) -> str:
     presigned = request.query.get("X-Amz-Credential", "").split("/")
     if len(presigned) == 5:
         return presigned[3]
-    # boto3 still presigns S3 URLs with signature version 2 unless told otherwise
+    # signature version 2 was S3's alone, and boto3 still presigns with it unless told otherwise
     if "AWSAccessKeyId" in request.query and "Signature" in request.query:
+        return "s3"
+    if request.headers.get("authorization", "").startswith("AWS "):
         return "s3"
     return ""
 

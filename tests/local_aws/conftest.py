@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 class LocalAws:
     """One server process on ``root``; after a restart it listens on the same port."""
 
-    def __init__(self, root: Path, *options: str) -> None:
+    def __init__(self, root: Path, *options: str, wrapper: Sequence[str] = ()) -> None:
         self.root = root
         self.options = options
+        self.wrapper = wrapper  # a command that execs the server, such as unshare or prlimit
         self.port = 0
         self.process: subprocess.Popen[str] | None = None
         self.log = root.parent / f"{root.name}.log"
@@ -38,6 +39,7 @@ class LocalAws:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [
+                    *self.wrapper,
                     *(sys.executable, "-m", "local_aws"),
                     *("--root", str(self.root), "--port", str(self.port)),
                     *self.options,
@@ -108,9 +110,9 @@ def local_aws_server(tmp_path: Path) -> Iterator[LocalAws]:
     server.end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    """One server for all tests of a module that neither restart nor fault it."""
+    """One server for all tests that neither restart nor fault it."""
     server = LocalAws(tmp_path_factory.mktemp("shared") / "aws")
     server.start()
     yield server
