@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-import botocore.session
 from botocore.model import OperationModel, Shape
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.serialize import get_serializer_class
+from moto.core.utils import get_service_model
 from werkzeug.wrappers import Request as WsgiRequest
 
 from local_aws.errors import AwsError, render
@@ -122,13 +122,8 @@ def protocol_of(request: WsgiRequest) -> str:
 
 @cache
 def service_model(service: str) -> Any:
-    """botocore's model of a service."""
-    return _session().get_service_model(service)
-
-
-@cache
-def _session() -> Any:
-    return botocore.session.get_session()
+    """botocore's model of a service, with what moto's parsers and serialisers add to it."""
+    return get_service_model(service)
 
 
 def _form(request: WsgiRequest) -> dict[str, str]:

@@ -8,8 +8,7 @@ from local_aws.ecs.definitions import Definitions
 from local_aws.ecs.rollout import Rollouts
 from local_aws.ecs.services import Services
 from local_aws.ecs.tasks import Tasks
-from local_aws.elbv2.operations import LoadBalancers
-from local_aws.elbv2.targets import TargetGroups
+from local_aws.elbv2.service import LoadBalancing
 from local_aws.emr.clusters import EmrOperations
 from local_aws.emr.runner import StepRunner
 from local_aws.images import ImageMap
@@ -47,14 +46,13 @@ def build_app(root: Path, settings: Settings) -> tuple[Operations, Supervisor]:
     settings.control.register("sagemaker/interrupt_policy", interruptions.set_policy)
     steps = StepRunner(settings, supervisor, images, transfer)
     app.add("emr", EmrOperations(table).handlers())
-    groups = TargetGroups(table)
-    balancers = LoadBalancers(table, groups, telemetry)
-    app.add("elbv2", balancers.handlers())
-    tasks = Tasks(settings, supervisor, images, telemetry, groups)
+    balancing = LoadBalancing(supervisor, telemetry)
+    app.add("elbv2", balancing.handlers())
+    tasks = Tasks(settings, supervisor, images, telemetry, balancing.targets)
     definitions = Definitions(table)
     app.add("ecs", definitions.handlers())
     app.add("ecs", Services(table, definitions, tasks).handlers())
-    rollouts = Rollouts(table, tasks, groups)
+    rollouts = Rollouts(table, tasks, balancing.targets)
     # telemetry last: it fills the streams of ended jobs, after the others said which they follow themselves
-    supervisor.executors += [training, processing, steps, rollouts, balancers, telemetry]
+    supervisor.executors += [training, processing, steps, balancing.plane, rollouts, telemetry]
     return app, supervisor

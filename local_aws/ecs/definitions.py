@@ -72,10 +72,16 @@ class Definitions:
     def register(self, request: dict[str, Any]) -> dict[str, Any]:
         _check_containers(request.get("containerDefinitions", []))
         family = request["family"]
-        revision = 1 + max((row.detail["revision"] for row in self._table.list(DEFINITION, family)), default=0)
-        row = Job(DEFINITION, f"{family}:{revision}", "ACTIVE", request, {"revision": revision}, parent=family)
+        revision = 1 + max(
+            (row.detail["revision"] for row in self._table.list(DEFINITION, family)), default=0
+        )
+        row = Job(
+            DEFINITION, f"{family}:{revision}", "ACTIVE", request, {"revision": revision}, parent=family
+        )
         self._table.insert(row)
-        return {"taskDefinition": _definition_view(row)} | ({"tags": request["tags"]} if request.get("tags") else {})
+        return {"taskDefinition": _definition_view(row)} | (
+            {"tags": request["tags"]} if request.get("tags") else {}
+        )
 
     def definition(self, name_or_arn: str) -> Job:
         """By family (its newest active revision), family:revision or ARN."""
@@ -153,5 +159,7 @@ def _check_containers(containers: list[dict[str, Any]]) -> None:
             raise client_error("Container.image should not be null or empty.")
         if container.get("secrets"):
             raise AwsError(
-                "NotImplemented", f"local_aws: secrets of container {container.get('name')} are not injected", 501
+                "NotImplemented",
+                f"local_aws: secrets of container {container.get('name')} are not injected",
+                501,
             )

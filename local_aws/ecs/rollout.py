@@ -13,7 +13,7 @@ from typing import Any
 from local_aws.ecs.names import DEPLOYMENT, LIVE_TASK, OPEN_DEPLOYMENT, REVISION, SERVICE, TASK, arn, new_id
 from local_aws.ecs.tasks import Tasks
 from local_aws.ecs.views import deployment_configuration
-from local_aws.elbv2.targets import TargetGroups
+from local_aws.elbv2.targets import Targets
 from local_aws.jobs.table import Job, JobTable
 
 _BACKOFF_SECONDS = 0.5
@@ -24,7 +24,9 @@ def new_deployment(table: JobTable, service: Job) -> None:
     """A new PRIMARY deployment of what ``service.request`` says now (``service`` is being edited)."""
     now = time.time()
     revision = arn(f"service-revision/{service.name}/{int(now * 1e6)}")
-    content = {k: service.request.get(k) for k in ("taskDefinition", "loadBalancers") if service.request.get(k)}
+    content = {
+        k: service.request.get(k) for k in ("taskDefinition", "loadBalancers") if service.request.get(k)
+    }
     table.insert(Job(REVISION, revision, "ACTIVE", content, parent=service.name))
     entry = {
         "id": f"ecs-svc/{int(now * 1e6):019d}",
@@ -118,7 +120,7 @@ def breaker_threshold(breaker: dict[str, Any], desired: int) -> int:
 class Rollouts:
     """The executor of ECS: ``tick`` moves tasks, then services."""
 
-    def __init__(self, table: JobTable, tasks: Tasks, groups: TargetGroups) -> None:
+    def __init__(self, table: JobTable, tasks: Tasks, groups: Targets) -> None:
         self._table = table
         self._tasks = tasks
         self._groups = groups
@@ -164,12 +166,9 @@ class Rollouts:
                 self._count_failure(service.name, task)
 
     def _states(self, task: Job) -> list[str]:
-        address = ("127.0.0.1", task.detail["port"])
-        states = []
-        for balancer in task.detail.get("balancers", []):
-            target = self._groups.health(balancer["targetGroupArn"]).get(address)
-            states.append(target.state if target else "unused")
-        return states
+        port = task.detail["port"]
+        balancers = task.detail.get("balancers", [])
+        return [self._groups.state(b["targetGroupArn"], "127.0.0.1", port)[0] for b in balancers]
 
     def _count_failure(self, name: str, task: Job) -> None:
         if task.detail.get("counted"):
@@ -225,7 +224,9 @@ class Rollouts:
 
     def _scale_in(self, mine: list[Job], desired: int) -> None:
         for task in mine[desired:]:
-            self._tasks.request_stop(task.name, "ServiceSchedulerInitiated", "Scaling activity initiated by service")
+            self._tasks.request_stop(
+                task.name, "ServiceSchedulerInitiated", "Scaling activity initiated by service"
+            )
         del mine[desired:]
 
     def _shrink(self, service: Job, mine: list[Job], rest: list[Job], desired: int) -> None:
@@ -264,7 +265,12 @@ class Rollouts:
         now = time.time()
         rolled_back = primary.pop("rollback_of", None)
         reason = f"ECS deployment {primary['id']} completed."
-        primary |= {"rolloutState": "COMPLETED", "rolloutStateReason": reason, "completed": True, "updatedAt": now}
+        primary |= {
+            "rolloutState": "COMPLETED",
+            "rolloutStateReason": reason,
+            "completed": True,
+            "updatedAt": now,
+        }
         primary["failures_in_row"] = 0
         service.detail["deployments"] = [primary]
         self._event(service, f"(service {service.request['serviceName']}) has reached a steady state.")

@@ -22,7 +22,7 @@ from local_aws.ecs.rollout import begin_rollback, new_deployment, supersede
 from local_aws.ecs.tasks import Tasks
 from local_aws.ecs.tasks import view as task_view
 from local_aws.ecs.views import deployment_view, service_view
-from local_aws.elbv2.targets import GROUP
+from local_aws.elbv2.names import GROUP
 from local_aws.errors import AwsError
 from local_aws.jobs.table import Job, JobTable
 from local_aws.operations import Handler
@@ -65,7 +65,11 @@ class Services:
         if existing and existing.state != "INACTIVE":
             raise invalid("Creation of service was not idempotent.")
         self._table.delete(SERVICE, name)
-        request = {**request, "taskDefinition": definition.name, "desiredCount": int(request.get("desiredCount", 1))}
+        request = {
+            **request,
+            "taskDefinition": definition.name,
+            "desiredCount": int(request.get("desiredCount", 1)),
+        }
         detail: dict[str, Any] = {"deployments": [], "events": [], "cluster": cluster}
         service = Job(SERVICE, name, "ACTIVE", request, detail)
         new_deployment(self._table, service)
@@ -103,7 +107,11 @@ class Services:
 
     def list(self, request: dict[str, Any]) -> dict[str, Any]:
         cluster = self._definitions.cluster(request.get("cluster")).name
-        names = [s.name for s in self._table.list(SERVICE) if s.detail["cluster"] == cluster and s.state == "ACTIVE"]
+        names = [
+            s.name
+            for s in self._table.list(SERVICE)
+            if s.detail["cluster"] == cluster and s.state == "ACTIVE"
+        ]
         return {"serviceArns": [arn(f"service/{name}") for name in names]}
 
     def delete(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +138,8 @@ class Services:
         names = [
             t.name
             for t in rows
-            if t.detail["cluster"] == cluster and ("RUNNING" if t.state in LIVE_TASK else "STOPPED") == desired
+            if t.detail["cluster"] == cluster
+            and ("RUNNING" if t.state in LIVE_TASK else "STOPPED") == desired
         ]
         return {"taskArns": names}
 
@@ -186,7 +195,8 @@ class Services:
             "statusReason",
         )  # fmt: skip
         brief = [
-            {m: v[m] for m in members if m in v} | {"targetServiceRevisionArn": v["targetServiceRevision"]["arn"]}
+            {m: v[m] for m in members if m in v}
+            | {"targetServiceRevisionArn": v["targetServiceRevision"]["arn"]}
             for v in views
         ]
         return {"serviceDeployments": brief}
@@ -250,11 +260,11 @@ class Services:
         low = configuration.get("minimumHealthyPercent", 100)
         high = configuration.get("maximumPercent", 200)
         if high <= low and high <= 100 <= low:
-            raise invalid("maximumPercent must leave room to roll: raise it above 100 or lower minimumHealthyPercent")
+            raise invalid(
+                "maximumPercent must leave room to roll: raise it above 100 or lower minimumHealthyPercent"
+            )
         for balancer in request.get("loadBalancers", []):
             if self._table.get(GROUP, balancer.get("targetGroupArn", "")) is None:
                 raise invalid(f"The target group {balancer.get('targetGroupArn')} does not exist.")
         if "serviceName" in request and not request["serviceName"]:
             raise client_error("serviceName is empty")
-
-

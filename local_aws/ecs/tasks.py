@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.ecs.names import DEFINITION, LIVE_TASK, TASK, arn, new_id
-from local_aws.elbv2.targets import TargetGroups
+from local_aws.elbv2.targets import Targets
 from local_aws.images import ImageMap, container_environment
 from local_aws.jobs.processes import JobProcess, Spec
 from local_aws.jobs.supervisor import Supervisor
@@ -16,6 +16,7 @@ from local_aws.jobs.table import Job
 from local_aws.logs_metrics.telemetry import Telemetry
 from local_aws.settings import Settings
 
+_HOST = "127.0.0.1"
 _STOP_TIMEOUT_SECONDS = 30.0
 _KEEP_STOPPED_SECONDS = 3600.0
 
@@ -29,7 +30,7 @@ class Tasks:
         supervisor: Supervisor,
         images: ImageMap,
         telemetry: Telemetry,
-        groups: TargetGroups,
+        groups: Targets,
     ) -> None:
         self._settings = settings
         self._supervisor = supervisor
@@ -56,7 +57,7 @@ class Tasks:
             task.state = "DEACTIVATING"
             task.detail |= {"stop_code": code, "stop_reason": reason, "stopping": time.time()}
         for balancer in task.detail.get("balancers", []):
-            self._groups.deregister(balancer["targetGroupArn"], ("127.0.0.1", task.detail.get("port", 0)))
+            self._groups.deregister(balancer["targetGroupArn"], _HOST, task.detail.get("port", 0))
 
     def tick(self) -> None:
         """Move every task that is not stopped; forget those that stopped long ago."""
@@ -91,8 +92,7 @@ class Tasks:
                     row.state = "STOPPED"
                     row.detail |= {"stop_reason": "local_aws was stopped", "stopped": time.time()}
                     for balancer in row.detail.get("balancers", []):
-                        address = ("127.0.0.1", row.detail.get("port", 0))
-                        self._groups.deregister(balancer["targetGroupArn"], address)
+                        self._groups.deregister(balancer["targetGroupArn"], _HOST, row.detail.get("port", 0))
 
     # ---- one step each --------------------------------------------------------------------
     def _start(self, task: Job) -> None:
@@ -108,7 +108,9 @@ class Tasks:
             argv = [*container.get("entryPoint", []), *command] or list(image.command if image else ())
             if image is None or not argv:
                 why = "no entry of local_aws/images.toml matches it" if image is None else "it has no command"
-                self._stopped(task.name, "TaskFailedToStart", f"CannotPullContainerError: {container['image']}: {why}")
+                self._stopped(
+                    task.name, "TaskFailedToStart", f"CannotPullContainerError: {container['image']}: {why}"
+                )
                 return
             variables = {v["name"]: v["value"] for v in container.get("environment", [])}
             variables |= {v["name"]: v["value"] for v in overrides.get("environment", [])}
@@ -129,7 +131,7 @@ class Tasks:
                 row.state = "RUNNING"
             row.detail["started"] = time.time()
         for balancer in task.detail.get("balancers", []):
-            self._groups.register(balancer["targetGroupArn"], ("127.0.0.1", port))
+            self._groups.register(balancer["targetGroupArn"], _HOST, port)
 
     def _watch(self, task: Job) -> None:
         definition = self._table.get(DEFINITION, task.detail["definition"])
@@ -144,8 +146,10 @@ class Tasks:
 
     def _terminate(self, task: Job) -> None:
         """SIGTERM once no load balancer sends requests any more."""
-        address = ("127.0.0.1", task.detail.get("port", 0))
-        if any(self._groups.registered(b["targetGroupArn"], address) for b in task.detail.get("balancers", [])):
+        port = task.detail.get("port", 0)
+        if not all(
+            self._groups.drained(b["targetGroupArn"], _HOST, port) for b in task.detail.get("balancers", [])
+        ):
             return
         for row in task.processes:
             JobProcess.load(row).terminate()
@@ -217,7 +221,12 @@ def view(task: Job, definition: Job | None) -> dict[str, Any]:
             "image": container["image"],
             "lastStatus": task.state if task.state in ("RUNNING", "STOPPED") else "PENDING",
             "networkBindings": [
-                {"bindIP": "127.0.0.1", "containerPort": m["containerPort"], "hostPort": detail["port"], "protocol": "tcp"}
+                {
+                    "bindIP": "127.0.0.1",
+                    "containerPort": m["containerPort"],
+                    "hostPort": detail["port"],
+                    "protocol": "tcp",
+                }
                 for m in container.get("portMappings", [])
                 if "port" in detail
             ],

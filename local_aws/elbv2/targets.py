@@ -1,225 +1,247 @@
-"""Target groups in memory: who is registered, who is healthy, who still has requests in flight."""
+"""The targets behind the load balancers: who is healthy, who drains, who gets the next request.
+
+One object that the API, the health checks, the proxy and ECS share. Registrations are written through to
+the job table; health is found out anew after a restart.
+"""
 
 from __future__ import annotations
 
-import http.client
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from local_aws.elbv2.names import GROUP, missing
 from local_aws.jobs.table import Job, JobTable
 
-GROUP = "elbv2-target-group"
-_FIRST_PROBE_SECONDS = 0.3
-_PROBERS = 4
-Address = tuple[str, int]
+_STARTING_PROBE_SECONDS = 0.25
+Key = tuple[str, int]
 
 
 @dataclass
 class Target:
-    """One address. ``state`` is initial, healthy, unhealthy, draining or unused, as on AWS."""
+    """One registered address. ``in_flight`` counts requests that the proxy has given it."""
 
-    address: Address
+    group: str
+    host: str
+    port: int
     state: str = "initial"
     reason: str = "Elb.RegistrationInProgress"
     description: str = "Target registration is in progress"
     in_flight: int = 0
     passed: int = 0
     failed: int = 0
+    drain_until: float = 0.0
     next_probe: float = 0.0
-    counted_until: float = 0.0
-    drains_until: float = 0.0
+    next_count: float = 0.0
     probing: bool = False
+
+    @property
+    def key(self) -> Key:
+        return self.host, self.port
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
 
 
 @dataclass
-class _Group:
+class Group:
+    """A target group: its description, its attributes and who is in it."""
+
     arn: str
-    targets: dict[Address, Target] = field(default_factory=dict)
+    settings: dict[str, Any]
+    attributes: dict[str, str]
+    targets: dict[Key, Target] = field(default_factory=dict)
     turn: int = 0
 
+    @property
+    def drain_seconds(self) -> float:
+        return float(self.attributes["deregistration_delay.timeout_seconds"])
 
-class TargetGroups:
-    """All groups; the proxies pick from them, ECS registers with them, ``tick`` probes them."""
+    def healthy(self) -> list[Target]:
+        return [target for target in self.targets.values() if target.state == "healthy"]
+
+
+class Targets:
+    """All target groups of this process. Every method is safe in any thread.
+
+    Who holds ``lock`` never waits for the job table, so that the table's lock may be held outside of it.
+    """
 
     def __init__(self, table: JobTable) -> None:
         self._table = table
-        self._lock = threading.RLock()
-        self._groups: dict[str, _Group] = {}
-        self._probers = ThreadPoolExecutor(_PROBERS, thread_name_prefix="health")
+        self._groups: dict[str, Group] = {}
+        self._credit: dict[str, dict[str, float]] = {}
+        self.lock = threading.RLock()
 
-    def adopt(self) -> None:
-        """Read registrations back; states are as last seen until the next probe."""
+    def load(self) -> None:
+        """Take over what an earlier process registered; a target that drained then is let go."""
         for row in self._table.list(GROUP):
-            group = self._groups.setdefault(row.name, _Group(row.name))
-            for host, port, state in row.detail.get("targets", []):
-                group.targets[host, port] = Target((host, port), state, "", "")
+            self.put(row)
+            for host, port in row.detail["targets"]:
+                self.register(row.name, host, int(port))
 
-    def stop(self) -> None:
-        """End the probing threads."""
-        self._probers.shutdown(wait=False, cancel_futures=True)
+    def put(self, row: Job) -> None:
+        """A group was made or changed."""
+        with self.lock:
+            group = self._groups.setdefault(row.name, Group(row.name, {}, {}))
+            group.settings, group.attributes = row.detail["view"], row.detail["attributes"]
 
-    def row(self, arn: str) -> Job | None:
-        """The group as it was created."""
-        return self._table.get(GROUP, arn)
+    def remove(self, arn: str) -> None:
+        """A group was deleted."""
+        with self.lock:
+            self._groups.pop(arn, None)
 
-    def register(self, arn: str, address: Address) -> None:
-        """Add a target; a draining one comes back as new."""
-        with self._lock:
-            group = self._groups.setdefault(arn, _Group(arn))
-            known = group.targets.get(address)
+    def group(self, arn: str) -> Group:
+        """The group; TargetGroupNotFound when there is none."""
+        try:
+            return self._groups[arn]
+        except KeyError:
+            raise missing(GROUP, arn) from None
+
+    def register(self, arn: str, host: str, port: int) -> None:
+        """Add a target; one that drains comes back and has to prove its health again."""
+        with self.lock:
+            group = self.group(arn)
+            known = group.targets.get((host, port))
             if known is None or known.state == "draining":
-                group.targets[address] = Target(address)
-            self._save(group)
+                target = Target(arn, host, port, in_flight=known.in_flight if known else 0)
+                target.next_count = time.monotonic() + float(group.settings["HealthCheckIntervalSeconds"])
+                group.targets[host, port] = target
+        self._save(arn)
 
-    def deregister(self, arn: str, address: Address) -> None:
-        """Send no new requests to a target; it is gone once it is drained."""
-        with self._lock:
+    def deregister(self, arn: str, host: str, port: int) -> None:
+        """From here on the target gets no new request; it goes when its last one has ended."""
+        with self.lock:
             group = self._groups.get(arn)
-            target = group.targets.get(address) if group else None
+            target = group.targets.get((host, port)) if group else None
             if group is None or target is None or target.state == "draining":
                 return
             target.state, target.reason = "draining", "Target.DeregistrationInProgress"
             target.description = "Target deregistration is in progress"
-            target.drains_until = time.monotonic() + self._delay(arn)
-            self._drop_drained(group)
-            self._save(group)
+            target.drain_until = time.monotonic() + group.drain_seconds
+        self._save(arn)
+        self.sweep()
 
-    def registered(self, arn: str, address: Address) -> bool:
-        """Whether the target is still there, draining included."""
-        with self._lock:
+    def drained(self, arn: str, host: str, port: int) -> bool:
+        """Whether a deregistered target has ended its last request, or had its time for that."""
+        with self.lock:
+            self.sweep()
             group = self._groups.get(arn)
-            return bool(group and address in group.targets)
+            return group is None or (host, port) not in group.targets
 
-    def health(self, arn: str) -> dict[Address, Target]:
-        """A copy of the targets' states."""
-        with self._lock:
+    def state(self, arn: str, host: str, port: int) -> tuple[str, str]:
+        """State and description of a target; ``unused`` when it is not registered."""
+        with self.lock:
             group = self._groups.get(arn)
-            return {a: Target(a, t.state, t.reason, t.description) for a, t in group.targets.items()} if group else {}
+            target = group.targets.get((host, port)) if group else None
+            return (target.state, target.description) if target else ("unused", "Target is not registered")
 
-    def forget(self, arn: str) -> None:
-        """The group was deleted."""
-        with self._lock:
-            self._groups.pop(arn, None)
-
-    def pick(self, arn: str, tried: set[Address]) -> Target | None:
-        """The next target in turn, counted as in flight; give it back by ``release``.
-
-        Healthy ones, or all that are unhealthy when there is no healthy one (a load balancer fails open).
-        """
-        with self._lock:
-            group = self._groups.get(arn)
-            if group is None:
-                return None
-            for wanted in ("healthy", "unhealthy"):
-                usable = [t for t in group.targets.values() if t.state == wanted]
-                if not usable:
-                    continue
-                left = [t for t in usable if t.address not in tried]
-                if not left:
-                    return None
-                group.turn += 1
-                target = left[group.turn % len(left)]
-                target.in_flight += 1
-                return target
-        return None
-
-    def release(self, target: Target) -> None:
-        """The request is answered."""
-        with self._lock:
-            target.in_flight -= 1
-
-    def tick(self) -> None:
-        """Send due probes and let drained targets go."""
+    def sweep(self) -> None:
+        """Let go of targets that have drained."""
         now = time.monotonic()
-        with self._lock:
-            due = []
+        with self.lock:
             for group in self._groups.values():
-                if self._drop_drained(group):
-                    self._save(group)
-                for target in group.targets.values():
-                    if target.state != "draining" and not target.probing and target.next_probe <= now:
-                        target.probing = True
-                        due.append((group, target))
-        for group, target in due:
-            row = self.row(group.arn)
-            if row is not None:
-                self._probers.submit(self._probe, group, target, row.request)
+                done = [
+                    target.key
+                    for target in group.targets.values()
+                    if target.state == "draining" and (not target.in_flight or now >= target.drain_until)
+                ]
+                for key in done:
+                    del group.targets[key]
 
-    def _probe(self, group: _Group, target: Target, settings: dict[str, Any]) -> None:
-        problem = _ask(target.address, settings)
-        interval = float(settings["HealthCheckIntervalSeconds"])
+    # ---- the proxy ----------------------------------------------------------
+    def choose_group(self, listener: str, weights: Iterable[tuple[str, int]]) -> str | None:
+        """The next group by weight, spread evenly: at 90:10 every tenth request goes to the second."""
+        with self.lock:
+            weighted = {arn: weight for arn, weight in weights if weight > 0}
+            if not weighted:
+                return None
+            credit = self._credit.setdefault(listener, {})
+            for arn in set(credit) - set(weighted):
+                del credit[arn]
+            for arn, weight in weighted.items():
+                credit[arn] = credit.get(arn, 0.0) + weight
+            chosen = max(weighted, key=lambda arn: credit[arn])
+            credit[chosen] -= sum(weighted.values())
+            return chosen
+
+    def take(self, arn: str, tried: set[Key]) -> Target | None:
+        """The healthy target whose turn it is, counted as busy at once, so that draining waits for it."""
+        with self.lock:
+            group = self._groups.get(arn)
+            candidates = [t for t in group.healthy() if t.key not in tried] if group else []
+            if group is None or not candidates:
+                return None
+            group.turn += 1
+            if group.attributes["load_balancing.algorithm.type"] == "least_outstanding_requests":
+                chosen = min(candidates, key=lambda target: target.in_flight)
+            else:
+                chosen = candidates[group.turn % len(candidates)]
+            chosen.in_flight += 1
+            return chosen
+
+    def give_back(self, target: Target) -> None:
+        """The request that ``take`` counted has ended."""
+        with self.lock:
+            group = self._groups.get(target.group)
+            # a target that was registered again meanwhile has taken the count over
+            current = group.targets.get(target.key, target) if group else target
+            current.in_flight = max(0, current.in_flight - 1)
+
+    # ---- health checks ------------------------------------------------------
+    def due(self) -> list[tuple[Group, Target]]:
+        """Targets to probe now; each is marked as being probed."""
         now = time.monotonic()
-        with self._lock:
+        found = []
+        with self.lock:
+            for group in self._groups.values():
+                for target in group.targets.values():
+                    if target.state != "draining" and not target.probing and now >= target.next_probe:
+                        target.probing = True
+                        found.append((group, target))
+        return found
+
+    def report(self, target: Target, reason: str, description: str) -> None:
+        """The outcome of one probe; ``reason`` is empty when it passed.
+
+        A new target is healthy with its first success. Until then it is looked at often, so that a
+        rollout does not wait for the interval, but failures count once an interval only.
+        """
+        now = time.monotonic()
+        with self.lock:
+            settings = self.group(target.group).settings
+            interval = float(settings["HealthCheckIntervalSeconds"])
+            starting = target.state == "initial"
             target.probing = False
+            target.next_probe = now + (min(interval, _STARTING_PROBE_SECONDS) if starting else interval)
             if target.state == "draining":
                 return
-            before = target.state
-            if problem is None:
+            if not reason:
                 target.passed, target.failed = target.passed + 1, 0
-                # a new target is healthy with its first success, a fallen one after the threshold
-                if before == "initial" or target.passed >= settings["HealthyThresholdCount"]:
+                if starting or target.passed >= int(settings["HealthyThresholdCount"]):
                     target.state, target.reason, target.description = "healthy", "", ""
-            elif now >= target.counted_until:
-                target.passed, target.failed = 0, target.failed + 1
-                target.counted_until = now + interval * 0.9
-                if target.failed >= settings["UnhealthyThresholdCount"]:
-                    target.state = "unhealthy"
-                if target.state != "healthy":
-                    target.reason, target.description = problem
-            # a starting process is asked often, so that a roll does not wait for the interval
-            target.next_probe = now + (_FIRST_PROBE_SECONDS if target.state == "initial" else interval)
-            if before != target.state:
-                self._save(group)
+                    target.next_probe = now + interval
+                return
+            if starting:
+                target.reason = "Elb.InitialHealthChecking"
+                target.description = "Initial health checks in progress"
+                if now < target.next_count:
+                    return
+                target.next_count = now + interval
+            target.failed, target.passed = target.failed + 1, 0
+            if target.failed >= int(settings["UnhealthyThresholdCount"]):
+                target.state, target.reason, target.description = "unhealthy", reason, description
 
-    def _drop_drained(self, group: _Group) -> bool:
-        now = time.monotonic()
-        gone = [
-            a
-            for a, t in group.targets.items()
-            if t.state == "draining" and (t.in_flight == 0 or now >= t.drains_until)
-        ]
-        for address in gone:
-            del group.targets[address]
-        return bool(gone)
+    def on_each(self, visit: Callable[[Group], None]) -> None:
+        """Visit every group under the lock."""
+        with self.lock:
+            for group in self._groups.values():
+                visit(group)
 
-    def _delay(self, arn: str) -> float:
-        row = self.row(arn)
-        return float(row.detail["attributes"]["deregistration_delay.timeout_seconds"]) if row else 0.0
-
-    def _save(self, group: _Group) -> None:
-        if self._table.get(GROUP, group.arn) is not None:
-            with self._table.editing(GROUP, group.arn) as row:
-                row.detail["targets"] = [[*t.address, t.state] for t in group.targets.values() if t.state != "draining"]
-
-
-def _ask(address: Address, settings: dict[str, Any]) -> tuple[str, str] | None:
-    """None when the probe passed, else AWS's reason and description."""
-    port = settings["HealthCheckPort"]
-    connection = http.client.HTTPConnection(
-        address[0],
-        address[1] if port == "traffic-port" else int(port),
-        timeout=float(settings["HealthCheckTimeoutSeconds"]),
-    )
-    try:
-        connection.request("GET", settings["HealthCheckPath"], headers={"User-Agent": "ELB-HealthChecker/2.0"})
-        status = connection.getresponse().status
-    except TimeoutError:
-        return "Target.Timeout", "Request timed out"
-    except (OSError, http.client.HTTPException):
-        return "Target.FailedHealthChecks", "Health checks failed"
-    finally:
-        connection.close()
-    if _matches(status, settings["Matcher"]["HttpCode"]):
-        return None
-    return "Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{status}]"
-
-
-def _matches(status: int, codes: str) -> bool:
-    for part in codes.split(","):
-        low, _, high = part.partition("-")
-        if int(low) <= status <= int(high or low):
-            return True
-    return False
+    def _save(self, arn: str) -> None:
+        with self._table.editing(GROUP, arn) as row, self.lock:
+            targets = self._groups[arn].targets.values()
+            row.detail["targets"] = [list(t.key) for t in targets if t.state != "draining"]
