@@ -45,6 +45,18 @@ class MotoFallback:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self._changed: set[str] = set()
+
+    def changed(self, service: str) -> None:
+        """Note that moto's state of a service differs from what was kept."""
+        with self.lock:
+            self._changed.add(service)
+
+    def take_changed(self) -> set[str]:
+        """What changed since the last call."""
+        with self.lock:
+            changed, self._changed = self._changed, set()
+        return changed
 
     def __call__(self, service: str, operation: str, request: WsgiRequest) -> Response:
         """moto's answer; AwsError 501 where moto has none or only pretends."""
@@ -68,6 +80,8 @@ class MotoFallback:
             request.get_data(),
         )
         with self.lock:
+            if not operation.startswith(("Describe", "Get", "List")):
+                self.changed(service)
             return self._call(name, service, operation, url, moto_request)
 
     def _call(self, name: Any, service: str, operation: str, url: str, request: MotoRequest) -> Response:
@@ -93,4 +107,9 @@ class MotoFallback:
 
 def moto_backend(service: str) -> Any:
     """moto's model object of a service in our account and region; use it under the fallback's lock."""
-    return moto.backends.get_backend(service)[ACCOUNT][REGION]  # type: ignore[call-overload]
+    backends: Any = moto.backends.get_backend(service)  # type: ignore[call-overload]
+    try:
+        account = backends[ACCOUNT]
+        return account[REGION] if REGION in account else account["aws"]
+    except (KeyError, TypeError):
+        return backends["global"]

@@ -11,12 +11,15 @@ from local_aws.ecs.tasks import Tasks
 from local_aws.elbv2.service import LoadBalancing
 from local_aws.emr.clusters import EmrOperations
 from local_aws.emr.runner import StepRunner
+from local_aws.glue.crawlers import Crawlers
 from local_aws.images import ImageMap
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import JobTable
 from local_aws.jobs.transfer import Transfer
+from local_aws.logs_metrics.alarms import Alarms
 from local_aws.logs_metrics.telemetry import Telemetry
 from local_aws.moto_app import MotoFallback
+from local_aws.moto_state import MotoState
 from local_aws.operations import Operations
 from local_aws.sagemaker.containers import World
 from local_aws.sagemaker.interruptions import Interruptions
@@ -53,6 +56,11 @@ def build_app(root: Path, settings: Settings) -> tuple[Operations, Supervisor]:
     app.add("ecs", definitions.handlers())
     app.add("ecs", Services(table, definitions, tasks).handlers())
     rollouts = Rollouts(table, tasks, balancing.targets)
+    crawlers = Crawlers(settings, supervisor, fallback)
+    app.add("glue", crawlers.handlers())
+    alarms = Alarms(fallback, settings.control.now)
+    kept = MotoState(settings.state / "moto", fallback)
+    supervisor.executors += [kept, crawlers, alarms]
     # telemetry last: it fills the streams of ended jobs, after the others said which they follow themselves
     supervisor.executors += [training, processing, steps, balancing.plane, rollouts, telemetry]
     return app, supervisor

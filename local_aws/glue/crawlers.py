@@ -1,0 +1,208 @@
+"""Glue crawlers that really look: tables of parquet files, in moto's catalogue."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from include.contracts.errors import NexusError
+from include.contracts.storage import S3Uri
+from local_aws.errors import AwsError
+from local_aws.glue.schema import FoundTable, find_tables
+from local_aws.jobs.supervisor import Stopping, Supervisor
+from local_aws.jobs.table import Job
+from local_aws.moto_app import MotoFallback, moto_backend
+from local_aws.operations import Handler
+from local_aws.settings import Settings
+
+KIND = "glue-crawler"
+_MEMBERS = (
+    "Role",
+    "Targets",
+    "DatabaseName",
+    "Description",
+    "Classifiers",
+    "RecrawlPolicy",
+    "SchemaChangePolicy",
+    "LineageConfiguration",
+    "TablePrefix",
+    "Configuration",
+    "CrawlerSecurityConfiguration",
+)
+
+
+class Crawlers:
+    """The operations and the executor of crawlers."""
+
+    def __init__(self, settings: Settings, supervisor: Supervisor, moto: MotoFallback) -> None:
+        self._settings = settings
+        self._supervisor = supervisor
+        self._table = supervisor.table
+        self._moto = moto
+
+    def handlers(self) -> dict[str, Handler]:
+        """Operation name to handler."""
+        return {
+            "CreateCrawler": self.create,
+            "UpdateCrawler": self.update,
+            "DeleteCrawler": self.delete,
+            "GetCrawler": lambda request: {"Crawler": _view(self._crawler(request["Name"]))},
+            "GetCrawlers": lambda request: {"Crawlers": [_view(row) for row in self._table.list(KIND)]},
+            "ListCrawlers": lambda request: {"CrawlerNames": [row.name for row in self._table.list(KIND)]},
+            "StartCrawler": self.start_crawler,
+            "StopCrawler": self.stop_crawler,
+            "GetCrawlerMetrics": self.metrics,
+        }
+
+    def create(self, request: dict[str, Any]) -> None:
+        _check(request)
+        if not self._table.insert(Job(KIND, request["Name"], "READY", request, {"runs": [], "version": 1})):
+            raise AwsError("AlreadyExistsException", f"Crawler {request['Name']} already exists")
+
+    def update(self, request: dict[str, Any]) -> None:
+        self._idle(request["Name"])
+        _check({"Targets": {"S3Targets": [{}]}} | request)
+        with self._table.editing(KIND, request["Name"]) as row:
+            row.request |= request
+            row.detail["version"] += 1
+
+    def delete(self, request: dict[str, Any]) -> None:
+        self._idle(request["Name"])
+        self._table.delete(KIND, request["Name"])
+
+    def start_crawler(self, request: dict[str, Any]) -> None:
+        name = request["Name"]
+        self._idle(name)
+        with self._table.editing(KIND, name) as row:
+            row.state = "RUNNING"
+            row.detail["started"] = time.time()
+        self._supervisor.run(f"crawler {name}", lambda: self._crawl(name))
+
+    def stop_crawler(self, request: dict[str, Any]) -> None:
+        if self._crawler(request["Name"]).state != "RUNNING":
+            raise AwsError("CrawlerNotRunningException", f"Crawler {request['Name']} isn't running")
+        with self._table.editing(KIND, request["Name"]) as row:
+            row.state = "STOPPING"
+
+    def metrics(self, request: dict[str, Any]) -> dict[str, Any]:
+        rows = self._table.list(KIND)
+        wanted = request.get("CrawlerNameList")
+        answers = []
+        for row in rows:
+            if wanted and row.name not in wanted:
+                continue
+            seconds = sorted(run["seconds"] for run in row.detail["runs"])
+            last = row.detail["runs"][-1] if row.detail["runs"] else {}
+            answers.append(
+                {
+                    "CrawlerName": row.name,
+                    "TimeLeftSeconds": 0.0,
+                    "StillEstimating": row.state == "RUNNING",
+                    "LastRuntimeSeconds": last.get("seconds", 0.0),
+                    "MedianRuntimeSeconds": seconds[len(seconds) // 2] if seconds else 0.0,
+                    "TablesCreated": last.get("created", 0),
+                    "TablesUpdated": last.get("updated", 0),
+                    "TablesDeleted": 0,
+                }
+            )
+        return {"CrawlerMetricsList": answers}
+
+    def adopt(self) -> None:
+        """A crawl that was cut off starts again: it writes the same tables."""
+        for row in self._table.list(KIND):
+            if row.state != "READY":
+                self._supervisor.run(f"crawler {row.name}", lambda name=row.name: self._crawl(name))  # type: ignore[misc]
+
+    def tick(self) -> None:
+        """Crawls have threads of their own."""
+
+    def stop(self) -> None:
+        """The threads end by themselves."""
+
+    def _crawl(self, name: str) -> None:
+        row = self._crawler(name)
+        counts = {"created": 0, "updated": 0}
+        status, message = "SUCCEEDED", ""
+        try:
+            for target in row.request["Targets"]["S3Targets"]:
+                place = S3Uri.parse(target["Path"])
+                bucket = self._settings.bucket(place.bucket)
+                if not bucket.is_dir():
+                    raise AwsError("InvalidInputException", f"The specified bucket does not exist: {place.bucket}")
+                for found in find_tables(bucket / place.key, str(place)):
+                    if self._crawler(name).state == "STOPPING" or self._supervisor.stopping.is_set():
+                        raise Stopping
+                    counts[self._write(row, found)] += 1
+        except Stopping:
+            status = "CANCELLED"
+        except (NexusError, AwsError) as error:
+            status, message = "FAILED", str(error)
+        except Exception as error:
+            status, message = "FAILED", f"{type(error).__name__}: {error}"
+        with self._table.editing(KIND, name) as row:
+            started = row.detail["started"]
+            row.state = "READY"
+            run = {"started": started, "seconds": time.time() - started, "status": status, "message": message}
+            row.detail["runs"] = [*row.detail["runs"][-49:], run | counts]
+
+    def _write(self, row: Job, found: FoundTable) -> str:
+        """Create or update one table and its partitions; returns which of both it was."""
+        database = row.request["DatabaseName"]
+        table_input = found.table_input(row.request.get("TablePrefix", ""))
+        name = table_input["Name"]
+        with self._moto.lock:
+            glue = moto_backend("glue")
+            if database not in glue.databases:
+                glue.create_database(database, {"Name": database})
+            tables = glue.databases[database].tables
+            known = name in tables
+            if known:
+                glue.update_table(database, name, table_input)
+                tables[name].partitions.clear()
+            else:
+                glue.create_table(database, name, table_input)
+            for values, location in found.partitions.items():
+                partition = {"Values": list(values), "StorageDescriptor": found.storage(location)}
+                glue.create_partition(database, name, partition)
+            self._moto.changed("glue")
+        return "updated" if known else "created"
+
+    def _crawler(self, name: str) -> Job:
+        row = self._table.get(KIND, name)
+        if row is None:
+            raise AwsError("EntityNotFoundException", f"Crawler {name} not found.")
+        return row
+
+    def _idle(self, name: str) -> None:
+        if self._crawler(name).state != "READY":
+            raise AwsError("CrawlerRunningException", f"Crawler with name {name} has already started")
+
+
+def _check(request: dict[str, Any]) -> None:
+    targets = request["Targets"]
+    others = [kind for kind, entries in targets.items() if kind != "S3Targets" and entries]
+    if others or not targets.get("S3Targets"):
+        raise AwsError("InvalidInputException", f"local_aws crawls S3Targets only, got {sorted(targets)}")
+
+
+def _view(row: Job) -> dict[str, Any]:
+    view = {member: row.request[member] for member in _MEMBERS if member in row.request}
+    running = row.state != "READY"
+    view |= {
+        "Name": row.name,
+        "State": row.state,
+        "CrawlElapsedTime": int((time.time() - row.detail["started"]) * 1000) if running else 0,
+        "CreationTime": row.created,
+        "LastUpdated": row.updated,
+        "Version": row.detail["version"],
+    }
+    if row.detail["runs"]:
+        last = row.detail["runs"][-1]
+        view["LastCrawl"] = {
+            "Status": last["status"],
+            "LogGroup": "/aws-glue/crawlers",
+            "LogStream": row.name,
+            "MessagePrefix": row.name,
+            "StartTime": last["started"],
+        } | ({"ErrorMessage": last["message"][:2048]} if last["message"] else {})
+    return view
