@@ -1,12 +1,13 @@
 """Checkpoints: saved beside the step loop, complete when their marker is there, read only when verified.
 
-A checkpoint ``step_<n>/`` holds DCP files (one or more a rank), the random state of each rank, ``trainer.json``
-and, last of all, ``complete.json`` (CheckpointMarker) with the sizes and hashes of all the others. Nothing
-but a marker whose every file has the promised bytes is ever loaded.
+A checkpoint ``step_<n>/`` holds DCP files (one or more a rank), the random state of each rank,
+``trainer.json`` and, last of all, ``complete.json`` (CheckpointMarker) with the sizes and hashes of
+all the others. Nothing but a marker whose every file has the promised bytes is ever loaded.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -18,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from include.contracts.errors import ContractError, InputError, IntegrityError, NexusError
 from include.contracts.manifests import CheckpointMarker, FileEntry, ParentRef
@@ -92,7 +94,7 @@ class CheckpointStore:
         return ParentRef(self.folder.uri(name), content_hash(self.folder.read(name)))
 
     def fetch(self, step: int, into: Path) -> None:
-        """Download and verify every file of a checkpoint; IntegrityError or InputError if any is not whole."""
+        """Download and verify every file; IntegrityError or InputError if any is not whole."""
         for entry in self.marker(step).files:
             name = f"step_{step}/{entry.path}"
             fetch_verified(self.folder, FileEntry(name, entry.size_bytes, entry.sha256), into / entry.path)
@@ -125,9 +127,11 @@ class CheckpointStore:
 
 
 class CheckpointSaver:
-    """Saves in the background, one checkpoint at a time; the step loop waits only for the copy of the state."""
+    """Saves in the background, one checkpoint at a time; the step loop waits only for a copy of the state."""
 
-    def __init__(self, store: CheckpointStore, identity: Identity, scratch: Path, ranks: Agreement, keep: int) -> None:
+    def __init__(
+        self, store: CheckpointStore, identity: Identity, scratch: Path, ranks: Agreement, keep: int
+    ) -> None:
         """``ranks`` must be a group of the saver's own; ``scratch`` is a folder of this host."""
         self._store = store
         self._identity = identity
@@ -146,7 +150,7 @@ class CheckpointSaver:
         folder.mkdir(parents=True)
         torch.save(_random_state(), folder / f"random_rank_{self._ranks.place.rank}.pt")
         parameters, moments = get_state_dict(model, optimiser)
-        writing = dcp.async_save(
+        writing = async_save(
             {"model": parameters, "optimiser": moments}, checkpoint_id=folder, process_group=self._ranks.group
         )
         self._thread = threading.Thread(
@@ -170,12 +174,12 @@ class CheckpointSaver:
             raise CheckpointFailed(
                 f"{type(failure).__name__}: {failure}",
                 where=self._store.folder.uri(),
-                remedy="check storage and free disk, then start the run again: it resumes from the last complete",
+                remedy="check storage and free disk, then start the run again: it resumes",
             ) from failure
 
     def _finish(self, writing: Any, folder: Path, progress: Progress) -> None:
         try:
-            self._ranks.together(lambda: writing.result())
+            self._ranks.together(writing.result)
             self._ranks.from_first(lambda: self._store.discard_marker(progress.step))
             parts = self._ranks.together(lambda: self._upload(folder, progress))
             self._ranks.from_first(lambda: self._complete(progress, [e for part in parts for e in part]))
@@ -222,21 +226,26 @@ def restore(
     CheckpointMismatch when the newest readable one belongs to another recipe or corpus.
     """
     for step in ranks.from_first(store.complete_steps):
-        marker = ranks.from_first(lambda step=step: _readable_marker(store, step, identity))  # type: ignore[misc]
-        if isinstance(marker, CheckpointMarker):
-            folder = scratch / f"load_{step}"
-            faults = ranks.together(lambda step=step, folder=folder: _fetch(store, step, folder, ranks))  # type: ignore[misc]
-            fault = "; ".join(filter(None, faults))
-        else:
-            fault = marker
-        if fault:
-            if ranks.place.rank == 0:
-                warn(f"checkpoint step_{step} is not whole and is passed over: {fault}")
-            continue
-        progress = _load(folder, marker, ranks, model, optimiser, warn)
-        ranks.together(lambda folder=folder: shutil.rmtree(folder, ignore_errors=True))  # type: ignore[misc]
-        return progress
+        folder = scratch / f"load_{step}"
+        found = _fetch_agreed(store, step, folder, identity, ranks)
+        if isinstance(found, CheckpointMarker):
+            progress = _load(folder, found, ranks, model, optimiser, warn)
+            ranks.together(functools.partial(shutil.rmtree, folder, ignore_errors=True))
+            return progress
+        if ranks.place.rank == 0:
+            warn(f"checkpoint step_{step} is not whole and is passed over: {found}")
     return None
+
+
+def _fetch_agreed(
+    store: CheckpointStore, step: int, folder: Path, identity: Identity, ranks: Agreement
+) -> CheckpointMarker | str:
+    """The marker once every host has the verified files, or why some host has not."""
+    marker = ranks.from_first(lambda: _readable_marker(store, step, identity))
+    if isinstance(marker, str):
+        return marker
+    faults = ranks.together(lambda: _fetch(store, step, folder, ranks))
+    return "; ".join(filter(None, faults)) or marker
 
 
 def _load(
@@ -248,9 +257,7 @@ def _load(
     warn: Callable[[str], None],
 ) -> Progress:
     parameters, moments = get_state_dict(model, optimiser)
-    dcp.load(
-        {"model": parameters, "optimiser": moments}, checkpoint_id=folder, process_group=ranks.group
-    )
+    load({"model": parameters, "optimiser": moments}, checkpoint_id=folder, process_group=ranks.group)
     set_state_dict(model, optimiser, model_state_dict=parameters, optim_state_dict=moments)
     random_state = folder / f"random_rank_{ranks.place.rank}.pt"
     if random_state.exists():  # not there for ranks that the saving run did not have
@@ -259,8 +266,8 @@ def _load(
     made_with = (marker.world_size, trainer.threads)
     if made_with != (ranks.place.world_size, ranks.place.threads) and ranks.place.rank == 0:
         warn(
-            f"checkpoint step_{marker.step} was made with {made_with[0]} ranks of {made_with[1]} threads: from "
-            "here on the losses are equal only up to rounding"
+            f"checkpoint step_{marker.step} was made with {made_with[0]} ranks of {made_with[1]} "
+            "threads: from here on the losses are equal only up to rounding"
         )
     return Progress(marker.step, marker.tokens_seen, marker.data_position, trainer)
 

@@ -76,7 +76,9 @@ class SampleOrder:
                 got=", ".join(unknown),
             )
         self._seed = seed
-        self._subsets = [name for name in sorted(windows) if windows[name] and (not mixture or mixture.get(name))]
+        self._subsets = [
+            name for name in sorted(windows) if windows[name] and (not mixture or mixture.get(name))
+        ]
         empty = sorted(name for name, weight in mixture.items() if weight and not windows[name])
         if empty:
             raise RecipeError("subset is shorter than one window", where=f"mixture.{empty[0]}")
@@ -123,7 +125,9 @@ class SampleOrder:
         key = (name, epoch)
         if key not in self._permutations:
             # at most two epochs of a subset are in use at a time
-            self._permutations = {k: v for k, v in self._permutations.items() if k[0] != name or k[1] == epoch - 1}
+            self._permutations = {
+                k: v for k, v in self._permutations.items() if k[0] != name or k[1] == epoch - 1
+            }
             self._permutations[key] = Permutation(size, self._seed, name, epoch)
         return self._permutations[key]
 

@@ -63,7 +63,10 @@ def read_plan(root: MlRoot, ranks: int | None, threads: int | None) -> Plan:
     current = resources.get("current_host", hosts[0])
     if current not in hosts:
         raise ContractError(
-            "current_host is not among hosts", where="resourceconfig.json", expected=", ".join(hosts), got=current
+            "current_host is not among hosts",
+            where="resourceconfig.json",
+            expected=", ".join(hosts),
+            got=current,
         )
     network = resources.get("network_interface_name", "eth0") if len(hosts) > 1 else "lo"
     return Plan(local, hosts.index(current), hosts, per_rank, network)
@@ -88,7 +91,7 @@ class Ranks:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, command: Sequence[str]) -> None:
-        """Start them all, in sessions of their own, so that a terminal's Ctrl-C reaches them once: from here."""
+        """Start them all, in sessions of their own: a terminal's Ctrl-C reaches them once, from here."""
         for local in range(self._plan.ranks):
             self._processes.append(
                 subprocess.Popen(
@@ -136,7 +139,8 @@ class Ranks:
             return (own or texts)[0]
         for local, process in enumerate(self._processes):
             if process.returncode not in (0, EXIT_INTERRUPTED):
-                return f"rank {self._plan.host * self._plan.ranks + local} ended with {_ending(process.returncode)}"
+                rank = self._plan.host * self._plan.ranks + local
+                return f"rank {rank} ended with {_ending(process.returncode)}"
         return "no rank failed"
 
     def _exit_code(self) -> int:
@@ -179,7 +183,9 @@ class Ranks:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Start the ranks, wait for them, leave the reason of a failure where SageMaker looks for it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--request", required=True, help="URI of the TrainingRequest")
     parser.add_argument("--ranks", type=int, help="ranks on this host, where it has no GPU")
     parser.add_argument("--threads-per-rank", type=int, help="cores / ranks by default")

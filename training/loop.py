@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -143,7 +144,8 @@ class Trainer:
                 logits.float().flatten(0, 1), windows[:, 1:].flatten(), reduction="sum"
             )
             # FSDP averages the gradients of the ranks; the batch's mean wants their sum
-            (loss * (ranks / tokens_in_batch)).backward()
+            mean: Any = loss * (ranks / tokens_in_batch)
+            mean.backward()
             total += loss.detach().double().cpu()
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.optimiser.gradient_clip)
         optimiser.step()
@@ -213,7 +215,9 @@ def end_with_launcher() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one rank whose place is in the environment."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--request", required=True)
     arguments = parser.parse_args(argv)
     interruption = Interruption()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.distributed.fsdp import fully_shard
@@ -16,7 +16,7 @@ from include.recipes.training import ModelRecipe, OptimiserRecipe, TrainingRecip
 from training.storage import verify
 
 if TYPE_CHECKING:
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaConfig
 
 
 def llama_config(shape: ModelRecipe, vocabulary_size: int, end_of_text_id: int) -> LlamaConfig:
@@ -38,24 +38,21 @@ def llama_config(shape: ModelRecipe, vocabulary_size: int, end_of_text_id: int) 
     )
 
 
-def build_model(
-    recipe: TrainingRecipe, vocabulary_size: int, end_of_text_id: int, base: Path | None
-) -> LlamaForCausalLM:
-    """Weights of ``base`` (a model folder), or fresh ones that depend on the recipe's seed alone; float32."""
+def build_model(recipe: TrainingRecipe, vocabulary_size: int, end_of_text_id: int, base: Path | None) -> Any:
+    """A LlamaForCausalLM in float32: the weights of ``base`` (a model folder), or fresh ones by the seed."""
     from transformers import LlamaForCausalLM
 
     torch.manual_seed(recipe.seed)
     if base is None:
-        model = LlamaForCausalLM(llama_config(recipe.model, vocabulary_size, end_of_text_id))
+        model: Any = LlamaForCausalLM(llama_config(recipe.model, vocabulary_size, end_of_text_id))
     else:
         _check_base(base)
         model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
         _check_fits(model.config, recipe.model, vocabulary_size, str(base))
-    model.config.use_cache = False
-    return model.float().train()  # type: ignore[no-any-return]
+    return model.train()
 
 
-def shard_model(model: LlamaForCausalLM, world_size: int, device: torch.device) -> None:
+def shard_model(model: Any, world_size: int, device: torch.device) -> None:
     """Move to the device; spread the parameters over the ranks where there are several."""
     model.to(device)
     if world_size > 1:

@@ -32,6 +32,7 @@ def fetch_model(manifest_uri: str, target: Path, *, sha256: str = "") -> tuple[M
 def publish_model(source: Path, target_uri: str, manifest: ModelManifest) -> ParentRef:
     """Upload every file of ``source``, then the manifest that lists them; returns where it lies."""
     folder = open_folder(target_uri)
+    folder.delete(MANIFEST)  # an old one must not vouch for new files
     entries = []
     for path in sorted(p for p in source.rglob("*") if p.is_file() and p.name != MANIFEST):
         name = path.relative_to(source).as_posix()

@@ -66,7 +66,10 @@ class Agreement:
             outcome = (action(), "")
         except Exception as error:
             failure = error
-            outcome = (None, f"{error}" if isinstance(error, NexusError) else f"{type(error).__name__}: {error}")
+            outcome = (
+                None,
+                f"{error}" if isinstance(error, NexusError) else f"{type(error).__name__}: {error}",
+            )
         outcomes = self.gather(outcome)
         if failure is not None:
             raise failure
@@ -79,10 +82,6 @@ class Agreement:
         """Run ``action`` on rank 0 alone; all get its value, or its error."""
         return self.together(lambda: action() if self.place.rank == 0 else None)[0]  # type: ignore[return-value]
 
-    def from_first_of_each_host(self, action: Callable[[], None]) -> None:
-        """Run ``action`` once a host."""
-        self.together(lambda: action() if self.place.local_rank == 0 else None)
-
 
 def join(place: Place) -> tuple[Agreement, Agreement]:
     """Join the process group: for the step loop, and for the thread that saves."""
@@ -92,7 +91,8 @@ def join(place: Place) -> tuple[Agreement, Agreement]:
         torch.cuda.set_device(place.local_rank)
     store = os.environ.get("NEXUS_STORE", "")
     if place.world_size == 1:
-        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+        alone = dist.HashStore()  # type: ignore[attr-defined]
+        dist.init_process_group(backend, store=alone, rank=0, world_size=1)
     else:
         method = f"file://{store}" if store else "env://"
         dist.init_process_group(backend, init_method=method, rank=place.rank, world_size=place.world_size)

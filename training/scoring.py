@@ -34,7 +34,8 @@ def score_model(name: str, folder: Path, held_out: HeldOut, context_length: int)
     from transformers import AutoModelForCausalLM
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32).eval().to(device)
+    model: Any = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
+    model.eval().to(device)
     own = (folder / "tokenizer.json").read_bytes()
     scores = {}
     done, total = 0, sum(len(documents) for documents in held_out.subsets.values())
@@ -63,7 +64,7 @@ def _sequences(documents: list[HeldOutDocument], held_out: HeldOut, own: bytes) 
     from tokenizers import Tokenizer
 
     tokenizer, theirs = Tokenizer.from_buffer(own), Tokenizer.from_buffer(held_out.tokenizer)
-    end = tokenizer.token_to_id(theirs.id_to_token(held_out.end_of_text_id))
+    end = tokenizer.token_to_id(theirs.id_to_token(held_out.end_of_text_id) or "")
     start_id = 0 if end is None else int(end)
     encoded = tokenizer.encode_batch([document.text for document in documents], add_special_tokens=False)
     return [np.asarray(one.ids, dtype=np.int64) for one in encoded], start_id

@@ -57,43 +57,43 @@ class LocalFolder:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def uri(self, name: str = "") -> str:  # noqa: D102
+    def uri(self, name: str = "") -> str:
         return f"{self._root}/{name}"
 
-    def sizes(self, prefix: str = "") -> dict[str, int]:  # noqa: D102
+    def sizes(self, prefix: str = "") -> dict[str, int]:
         found = (path for path in self._root.rglob("*") if path.is_file())
         named = {path.relative_to(self._root).as_posix(): path.stat().st_size for path in found}
         return {name: size for name, size in sorted(named.items()) if name.startswith(prefix)}
 
-    def exists(self, name: str) -> bool:  # noqa: D102
+    def exists(self, name: str) -> bool:
         return (self._root / name).is_file()
 
-    def read(self, name: str) -> bytes:  # noqa: D102
+    def read(self, name: str) -> bytes:
         try:
             return (self._root / name).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise _missing(self.uri(name)) from error
 
-    def write(self, name: str, content: bytes) -> None:  # noqa: D102
+    def write(self, name: str, content: bytes) -> None:
         target = self._root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         partial.write_bytes(content)
         partial.replace(target)
 
-    def upload(self, name: str, path: Path) -> None:  # noqa: D102
+    def upload(self, name: str, path: Path) -> None:
         target = self._root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
 
-    def download(self, name: str, path: Path) -> None:  # noqa: D102
+    def download(self, name: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copyfile(self._root / name, path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise _missing(self.uri(name)) from error
 
-    def delete(self, name: str) -> None:  # noqa: D102
+    def delete(self, name: str) -> None:
         (self._root / name).unlink(missing_ok=True)
 
 
@@ -104,10 +104,10 @@ class S3Folder:
         self._bucket = root.bucket
         self._prefix = root.key if root.key.endswith("/") or not root.key else f"{root.key}/"
 
-    def uri(self, name: str = "") -> str:  # noqa: D102
+    def uri(self, name: str = "") -> str:
         return f"s3://{self._bucket}/{self._prefix}{name}"
 
-    def sizes(self, prefix: str = "") -> dict[str, int]:  # noqa: D102
+    def sizes(self, prefix: str = "") -> dict[str, int]:
         pages = _client().get_paginator("list_objects_v2")
         found: dict[str, int] = {}
         for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
@@ -115,7 +115,7 @@ class S3Folder:
                 found[item["Key"].removeprefix(self._prefix)] = item["Size"]
         return found
 
-    def exists(self, name: str) -> bool:  # noqa: D102
+    def exists(self, name: str) -> bool:
         from botocore.exceptions import ClientError
 
         try:
@@ -126,7 +126,7 @@ class S3Folder:
             raise
         return True
 
-    def read(self, name: str) -> bytes:  # noqa: D102
+    def read(self, name: str) -> bytes:
         from botocore.exceptions import ClientError
 
         try:
@@ -136,13 +136,13 @@ class S3Folder:
         content: bytes = response["Body"].read()
         return content
 
-    def write(self, name: str, content: bytes) -> None:  # noqa: D102
+    def write(self, name: str, content: bytes) -> None:
         _client().put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content)
 
-    def upload(self, name: str, path: Path) -> None:  # noqa: D102
+    def upload(self, name: str, path: Path) -> None:
         _client().upload_file(str(path), self._bucket, self._prefix + name)
 
-    def download(self, name: str, path: Path) -> None:  # noqa: D102
+    def download(self, name: str, path: Path) -> None:
         from botocore.exceptions import ClientError
 
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +151,7 @@ class S3Folder:
         except ClientError as error:
             raise (_missing(self.uri(name)) if _is_missing(error) else error) from error
 
-    def delete(self, name: str) -> None:  # noqa: D102
+    def delete(self, name: str) -> None:
         _client().delete_object(Bucket=self._bucket, Key=self._prefix + name)
 
 

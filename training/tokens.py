@@ -43,7 +43,10 @@ class TokenFile:
         expected = self.count * np.dtype(dtype).itemsize
         if data.stat().st_size != expected:
             raise IntegrityError(
-                "wrong size for its index", where=str(data), expected=f"{expected} bytes", got=f"{data.stat().st_size}"
+                "wrong size for its index",
+                where=str(data),
+                expected=f"{expected} bytes",
+                got=f"{data.stat().st_size}",
             )
         contiguous = np.concatenate(([0], np.cumsum(self.lengths, dtype=np.int64)))[:-1]
         if not np.array_equal(self.offsets, contiguous):
@@ -72,10 +75,15 @@ def open_shard(
         if entry is None:
             raise IntegrityError("is not listed in the corpus manifest", where=path.name)
         if not path.is_file():
-            raise IntegrityError("is missing", where=str(path), remedy="give the channel the whole tokens/ prefix")
+            raise IntegrityError(
+                "is missing", where=str(path), remedy="give the channel the whole tokens/ prefix"
+            )
         if path.stat().st_size != entry.size_bytes:
             raise IntegrityError(
-                "wrong size", where=str(path), expected=f"{entry.size_bytes} bytes", got=f"{path.stat().st_size}"
+                "wrong size",
+                where=str(path),
+                expected=f"{entry.size_bytes} bytes",
+                got=f"{path.stat().st_size}",
             )
         if full or suffix == ".idx":
             verify(path, entry)
@@ -92,12 +100,16 @@ def open_shard(
 
 def _parse_index(content: bytes, where: str) -> tuple[type[np.integer], TokenIds, TokenIds]:
     if len(content) < _HEADER.size or not content.startswith(MAGIC):
-        raise IntegrityError("is no Megatron index", where=where, expected=f"magic {MAGIC!r}", got=repr(content[:9]))
+        raise IntegrityError(
+            "is no Megatron index", where=where, expected=f"magic {MAGIC!r}", got=repr(content[:9])
+        )
     _, version, code, sequences, boundaries = _HEADER.unpack_from(content)
     if version != VERSION:
         raise IntegrityError("unknown version", where=where, expected=str(VERSION), got=str(version))
     if code not in DTYPES:
-        raise IntegrityError("unknown token type", where=where, expected=f"one of {sorted(DTYPES)}", got=str(code))
+        raise IntegrityError(
+            "unknown token type", where=where, expected=f"one of {sorted(DTYPES)}", got=str(code)
+        )
     expected = _HEADER.size + 12 * sequences + 8 * boundaries
     if len(content) != expected:
         raise IntegrityError("torn index", where=where, expected=f"{expected} bytes", got=str(len(content)))

@@ -32,7 +32,12 @@ RECIPE = TrainingRecipe(
     micro_batch_sequences=2,
     checkpoint_every_steps=4,
     model=ModelRecipe(
-        hidden_size=32, layers=2, attention_heads=2, key_value_heads=1, feed_forward_size=64, context_length=32
+        hidden_size=32,
+        layers=2,
+        attention_heads=2,
+        key_value_heads=1,
+        feed_forward_size=64,
+        context_length=32,
     ),
     optimiser=OptimiserRecipe(learning_rate=5e-3, warmup_steps=2),
 )
@@ -67,14 +72,16 @@ def write_megatron(stem: Path, documents: list[list[int]], dtype: type = np.uint
 def sentences(subset: str, count: int, seed: int) -> list[str]:
     """Texts with something to learn: a subset's few words in a fixed rhythm."""
     words = {
-        "code": "def return for in range if else print value index".split(),
-        "prose": "the quick brown fox jumps over a lazy dog and sleeps".split(),
+        "code": ["def", "return", "for", "in", "range", "if", "else", "print", "value", "index"],
+        "prose": ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "sleeps"],
     }[subset]
     chance = random.Random(f"{subset}{seed}")
     texts = []
     for _ in range(count):
         start = chance.randrange(len(words))
-        texts.append(" ".join(words[(start + i) % len(words)] for i in range(chance.randrange(10, 60))) + " é")
+        texts.append(
+            " ".join(words[(start + i) % len(words)] for i in range(chance.randrange(10, 60))) + " é"
+        )
     return texts
 
 
@@ -189,7 +196,11 @@ class Run:
 
 
 def make_run(
-    folder: Path, corpus: Corpus, recipe: TrainingRecipe = RECIPE, base_model: Path | None = None, **changes: Any
+    folder: Path,
+    corpus: Corpus,
+    recipe: TrainingRecipe = RECIPE,
+    base_model: Path | None = None,
+    **changes: Any,
 ) -> Run:
     """A run with its request and channels."""
     run = Run(folder)

@@ -42,7 +42,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """``weights`` is the SHA-256 of the full state dict; ``stall_ms`` what the step loop waited for a save."""
+    """``weights`` is the SHA-256 of the full state dict; ``stall_ms`` what the loop waited for a save."""
 
     weights: str
     stall_ms: float
@@ -70,7 +70,7 @@ def run(case: Case) -> Result:
         return Result(**json.loads(out.read_text()))
 
 
-def train(case: Case, store: str, out: Path) -> None:
+def train(case: Case, store: str, out: Path) -> None:  # noqa: PLR0915, one rank from top to bottom
     """One rank: STEPS steps of AdamW on tokens that depend on the step alone."""
     import torch
     import torch.distributed as dist
@@ -128,7 +128,9 @@ def train(case: Case, store: str, out: Path) -> None:
                 waiting = dcp.async_save(state, checkpoint_id=case.save_to, process_group=saving)
             else:  # the live tensors, written while the next steps change them
                 waiting = threading.Thread(
-                    target=dcp.save, args=(state,), kwargs={"checkpoint_id": case.save_to, "process_group": saving}
+                    target=dcp.save,
+                    args=(state,),
+                    kwargs={"checkpoint_id": case.save_to, "process_group": saving},
                 )
                 waiting.start()
             stall = time.monotonic() - begun
@@ -151,7 +153,9 @@ def train(case: Case, store: str, out: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table, or train one rank when called with --worker."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--worker", nargs=3, metavar=("CASE", "STORE", "OUT"))
     arguments = parser.parse_args(argv)
     if arguments.worker:

@@ -63,8 +63,8 @@ def export(model_uri: str, model_sha256: str, output_uri: str) -> None:
 
 def convert(source: Path, target: Path) -> None:
     """Write model, tokenizer and detokenizer in openvino's format; weights stay float32."""
-    from optimum.exporters.openvino.convert import export_tokenizer
-    from optimum.intel import OVModelForCausalLM
+    from optimum.exporters.openvino.convert import export_tokenizer  # type: ignore[import-not-found]
+    from optimum.intel import OVModelForCausalLM  # type: ignore[import-not-found]
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast.from_pretrained(str(source))

@@ -13,8 +13,8 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from include.contracts.errors import InputError
 from include.contracts.manifests import ModelManifest, TrainingReport
 from include.contracts.records import canonical_json
+from training.model_store import publish_model
 from training.places import RUN_KEYS, Job, MlRoot
-from training.storage import Folder, file_entry, open_folder
 
 if TYPE_CHECKING:
     from training.checkpoint import CheckpointStore, Progress
@@ -25,14 +25,18 @@ def export_model(
     model: Any, job: Job, root: MlRoot, progress: Progress, store: CheckpointStore, ranks: Agreement
 ) -> None:
     """Gather the weights on rank 0 and write the model folder and the training report."""
-    weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    weights: dict[str, Any] = get_model_state_dict(
+        model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)
+    )
 
     def write() -> None:
         folder = root.scratch / "model"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         _write_model(folder, weights, model.config)
-        copy_tokenizer(root.channel("tokenizer"), folder, job.corpus.end_of_text_id, job.recipe.model.context_length)
+        copy_tokenizer(
+            root.channel("tokenizer"), folder, job.corpus.end_of_text_id, job.recipe.model.context_length
+        )
         report = TrainingReport(
             run=job.request.run,
             steps=progress.step,
@@ -49,31 +53,18 @@ def export_model(
             step=progress.step,
             parent=store.marker_reference(progress.step),
             corpus=job.request.corpus,
-            parameters=sum(tensor.numel() for tensor in _untied(weights, model.config).values()),
+            parameters=sum(int(tensor.numel()) for tensor in _untied(weights, model.config).values()),
             context_length=job.recipe.model.context_length,
             files=(),
         )
-        publish_model(folder, open_folder(job.run.uri(RUN_KEYS.model.key)), manifest)
+        publish_model(folder, job.run.uri(RUN_KEYS.model.key), manifest)
         shutil.rmtree(folder)
 
     ranks.from_first(write)
 
 
-def publish_model(folder: Path, target: Folder, manifest: ModelManifest) -> None:
-    """Upload every file of ``folder``; the manifest, completed with them, goes last and replaces an old one."""
-    from dataclasses import replace
-
-    target.delete("manifest.json")
-    entries = []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        name = path.relative_to(folder).as_posix()
-        target.upload(name, path)
-        entries.append(file_entry(path, name))
-    target.write("manifest.json", canonical_json(replace(manifest, files=tuple(entries))))
-
-
 def copy_tokenizer(source: Path, target: Path, end_of_text_id: int, context_length: int) -> None:
-    """Copy the tokenizer's files as they are; add what transformers needs to load a bare ``tokenizer.json``."""
+    """Copy the tokenizer's files as they are; add what transformers needs beside a ``tokenizer.json``."""
     for path in sorted(p for p in source.iterdir() if p.is_file()):
         shutil.copyfile(path, target / path.name)
     configuration = target / "tokenizer_config.json"
@@ -91,7 +82,7 @@ def copy_tokenizer(source: Path, target: Path, end_of_text_id: int, context_leng
     configuration.write_bytes(canonical_json(content))
 
 
-def _write_model(folder: Path, weights: dict[str, torch.Tensor], config: Any) -> None:
+def _write_model(folder: Path, weights: dict[str, Any], config: Any) -> None:
     from safetensors.torch import save_file
     from transformers import GenerationConfig
 
@@ -101,10 +92,12 @@ def _write_model(folder: Path, weights: dict[str, torch.Tensor], config: Any) ->
     config.dtype = torch.float32
     config.save_pretrained(folder)
     token = config.eos_token_id
-    GenerationConfig(bos_token_id=config.bos_token_id, eos_token_id=token, pad_token_id=token).save_pretrained(folder)
+    generation = GenerationConfig(  # type: ignore[no-untyped-call]
+        bos_token_id=config.bos_token_id, eos_token_id=token, pad_token_id=token
+    ).save_pretrained(folder)
 
 
-def _untied(weights: dict[str, torch.Tensor], config: Any) -> dict[str, torch.Tensor]:
+def _untied(weights: dict[str, Any], config: Any) -> dict[str, Any]:
     """Without the output matrix where it is the embedding."""
     return {k: v for k, v in weights.items() if not (config.tie_word_embeddings and k == "lm_head.weight")}
 
@@ -114,4 +107,6 @@ def _token_text(tokenizer: Path, token_id: int) -> str:
     for token in content.get("added_tokens", []):
         if token["id"] == token_id:
             return str(token["content"])
-    raise InputError("end-of-text token is not among the special tokens", where=str(tokenizer), got=str(token_id))
+    raise InputError(
+        "end-of-text token is not among the special tokens", where=str(tokenizer), got=str(token_id)
+    )
