@@ -30,7 +30,7 @@ def held_back(model: Path) -> Iterator[tuple[str, threading.Event]]:
     gate = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the base class names it
+        def do_GET(self) -> None:
             gate.wait(60)
             content = (model / Path(self.path).name).read_bytes()
             self.send_response(200)
