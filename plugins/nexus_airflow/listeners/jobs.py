@@ -10,6 +10,7 @@ import logging
 from typing import Any
 
 from airflow.listeners import hookimpl
+from sqlalchemy.orm import object_session
 
 from include.aws.jobs import JobKind, JobState, jobs_of
 from include.contracts.job_names import job_name
@@ -47,7 +48,8 @@ def on_task_instance_skipped(previous_state: Any, task_instance: Any) -> None:
 @hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:
     """After everything is committed: a second look closes the gap between mark-failed and submission."""
-    for task_instance in dag_run.get_task_instances():
+    # in the run's own session: a session of its own, when it closed, would detach what the scheduler holds
+    for task_instance in dag_run.get_task_instances(session=object_session(dag_run)):
         if _state(task_instance) in ("failed", "skipped", "upstream_failed"):
             stop_jobs(task_instance)
 
