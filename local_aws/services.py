@@ -55,6 +55,7 @@ def build_app(root: Path, settings: Settings) -> tuple[Operations, Supervisor]:
     definitions = Definitions(table)
     app.add("ecs", definitions.handlers())
     app.add("ecs", Services(table, definitions, tasks).handlers())
+    settings.control.register("ecs/kill_task", tasks.kill_task)
     rollouts = Rollouts(table, tasks, balancing.targets)
     crawlers = Crawlers(settings, supervisor, fallback)
     app.add("glue", crawlers.handlers())

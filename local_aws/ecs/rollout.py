@@ -17,6 +17,7 @@ from local_aws.elbv2.targets import Targets
 from local_aws.jobs.table import Job, JobTable
 
 _BACKOFF_SECONDS = 0.5
+_SETTLE_SECONDS = 1.0
 _MAX_BACKOFF_SECONDS = 10.0
 
 
@@ -46,6 +47,8 @@ def new_deployment(table: JobTable, service: Job) -> None:
     older = service.detail["deployments"]
     for other in older:
         other["status"] = "ACTIVE"
+        # until the new tasks carry the load, a crashed old one is replaced by its like
+        other.setdefault("wanted", service.request["desiredCount"] if other["completed"] else 0)
     service.detail["deployments"] = [entry, *older]
     configuration = deployment_configuration(service)
     breaker = configuration["deploymentCircuitBreaker"]
@@ -82,10 +85,12 @@ def begin_rollback(table: JobTable, service: Job, reason: str) -> bool:
         return False
     now = time.time()
     failed |= {"status": "ACTIVE", "rolloutState": "FAILED", "rolloutStateReason": reason, "updatedAt": now}
+    failed["wanted"] = 0
+    target.pop("wanted", None)
     target |= {
         "status": "PRIMARY",
         "rolloutState": "IN_PROGRESS",
-        "rolloutStateReason": f"ECS deployment circuit breaker: rolling back to deploymentId {target['id']}.",
+        "rolloutStateReason": f"{reason.partition(':')[0]}: rolling back to deploymentId {target['id']}.",
         "updatedAt": now,
         "rollback_of": failed["history"],
     }
@@ -106,6 +111,13 @@ def begin_rollback(table: JobTable, service: Job, reason: str) -> bool:
     return True
 
 
+def stall(table: JobTable, service: Job, state: str, reason: str) -> None:
+    """The PRIMARY deployment has failed and stays as it is: no more tasks of it are started."""
+    primary = service.detail["deployments"][0]
+    primary |= {"rolloutState": "FAILED", "rolloutStateReason": reason, "updatedAt": time.time()}
+    _close(table, primary["history"], state, reason)
+
+
 def breaker_threshold(breaker: dict[str, Any], desired: int) -> int:
     """Failures that trip the breaker; by default half of the desired count, between 3 and 200."""
     configured = breaker.get("thresholdConfiguration")
@@ -114,7 +126,7 @@ def breaker_threshold(breaker: dict[str, Any], desired: int) -> int:
     if configured["type"] == "COUNT":
         return int(configured["value"])
     share = max(1, math.ceil(desired * configured["value"] / 100))
-    return min(200, max(3, share)) if configured["type"] == "BOUNDED_PERCENT" else share
+    return int(min(200, max(3, share)) if configured["type"] == "BOUNDED_PERCENT" else share)
 
 
 class Rollouts:
@@ -149,11 +161,15 @@ class Rollouts:
         for task in self._table.list(TASK, service.name):
             if task.state == "RUNNING":
                 states = self._states(task)
-                healthy = all(state == "healthy" for state in states)
+                # without a load balancer, a task that does not crash at once is taken for healthy
+                settled = bool(states) or time.time() - task.detail["started"] > _SETTLE_SECONDS
+                healthy = settled and all(state == "healthy" for state in states)
                 unhealthy = any(state == "unhealthy" for state in states)
                 if healthy != bool(task.detail.get("healthy")):
                     with self._table.editing(TASK, task.name) as row:
                         row.detail["healthy"] = healthy
+                    if healthy:
+                        self._forgive(service.name, task)
                 if unhealthy and time.time() - task.detail["started"] > grace:
                     self._count_failure(service.name, task)
                     group = task.detail["balancers"][0]["targetGroupArn"]
@@ -169,6 +185,16 @@ class Rollouts:
         port = task.detail["port"]
         balancers = task.detail.get("balancers", [])
         return [self._groups.state(b["targetGroupArn"], "127.0.0.1", port)[0] for b in balancers]
+
+    def _forgive(self, name: str, task: Job) -> None:
+        """A task is healthy: failures are counted in a row."""
+        with self._table.editing(SERVICE, name) as service:
+            breaker = deployment_configuration(service)["deploymentCircuitBreaker"]
+            for entry in service.detail["deployments"]:
+                if entry["revision"] == task.detail["revision"]:
+                    entry["failures_in_row"] = 0
+                    if breaker.get("resetOnHealthyTask", True):
+                        entry["failedTasks"] = 0
 
     def _count_failure(self, name: str, task: Job) -> None:
         if task.detail.get("counted"):
@@ -189,17 +215,20 @@ class Rollouts:
 
     def _reconcile(self, name: str) -> None:
         with self._table.editing(SERVICE, name) as service:
+            self._trip_breaker(service, service.detail["deployments"][0])
             primary, *older = service.detail["deployments"]
+            if primary["rolloutState"] == "FAILED":
+                return
             live = [t for t in self._table.list(TASK, name) if t.state in LIVE_TASK]
             mine = [t for t in live if t.detail["revision"] == primary["revision"]]
             rest = [t for t in live if t.detail["revision"] != primary["revision"]]
-            self._trip_breaker(service, primary)
-            if primary is not service.detail["deployments"][0] or primary["rolloutState"] == "FAILED":
-                return
             desired = service.request["desiredCount"]
             self._scale_in(mine, desired)
             self._shrink(service, mine, rest, desired)
-            self._grow(service, primary, mine, live, desired)
+            self._grow(service, primary, desired - len(mine), live)
+            for entry in older:
+                kept = sum(t.detail["revision"] == entry["revision"] for t in rest)
+                self._grow(service, entry, min(entry.get("wanted", 0), desired) - kept, live)
             healthy = sum(bool(t.detail.get("healthy")) for t in mine)
             if primary["rolloutState"] == "IN_PROGRESS" and healthy == len(mine) == desired and not rest:
                 ending = [t for t in self._table.list(TASK, name) if t.state in ("DEACTIVATING", "STOPPING")]
@@ -217,10 +246,10 @@ class Rollouts:
         with self._table.editing(DEPLOYMENT, history.name) as row:
             row.detail["breaker"] = "TRIGGERED"
         self._event(service, f"(deployment {primary['id']}) deployment failed: tasks failed to start.")
-        if breaker.get("rollback") and begin_rollback(self._table, service, reason):
-            return
-        primary |= {"rolloutState": "FAILED", "rolloutStateReason": reason, "updatedAt": time.time()}
-        _close(self._table, history.name, "STOPPED", reason)
+        if not breaker.get("rollback"):
+            stall(self._table, service, "STOPPED", reason)
+        elif not begin_rollback(self._table, service, reason):
+            stall(self._table, service, "ROLLBACK_FAILED", f"{reason} No rollback candidate was found.")
 
     def _scale_in(self, mine: list[Job], desired: int) -> None:
         for task in mine[desired:]:
@@ -230,8 +259,13 @@ class Rollouts:
         del mine[desired:]
 
     def _shrink(self, service: Job, mine: list[Job], rest: list[Job], desired: int) -> None:
-        """Stop old tasks, unhealthy ones first, as long as enough healthy ones remain."""
-        low = math.ceil(desired * deployment_configuration(service)["minimumHealthyPercent"] / 100)
+        """Stop old tasks, unhealthy ones first, as long as enough healthy ones remain.
+
+        Where ``maximumPercent`` leaves room for another task, the count of healthy ones need not sink.
+        """
+        low, high = _bounds(service, desired)
+        low = desired if high > desired else low
+        entries = {entry["revision"]: entry for entry in service.detail["deployments"]}
         healthy = sum(bool(t.detail.get("healthy")) for t in [*mine, *rest])
         for task in sorted(rest, key=lambda t: bool(t.detail.get("healthy"))):
             is_healthy = bool(task.detail.get("healthy"))
@@ -241,24 +275,26 @@ class Rollouts:
             reason = "Scaling activity initiated by deployment"
             self._tasks.request_stop(task.name, "ServiceSchedulerInitiated", reason)
             healthy -= is_healthy
+            rest.remove(task)
+            if entry := entries.get(task.detail["revision"]):
+                entry["wanted"] = max(0, entry.get("wanted", 0) - 1)
 
-    def _grow(
-        self, service: Job, primary: dict[str, Any], mine: list[Job], live: list[Job], desired: int
-    ) -> None:
-        if time.time() < primary["next_start"]:
+    def _grow(self, service: Job, entry: dict[str, Any], missing: int, live: list[Job]) -> None:
+        """Start what is missing of a deployment; ``live`` is counted against maximumPercent, and grows."""
+        if time.time() < entry["next_start"]:
             return
-        high = max(1, math.floor(desired * deployment_configuration(service)["maximumPercent"] / 100))
-        room = min(desired - len(mine), high - len(live))
-        for _ in range(max(0, room)):
-            self._tasks.create(
+        _, high = _bounds(service, service.request["desiredCount"])
+        for _ in range(max(0, min(missing, high - len(live)))):
+            task = self._tasks.create(
                 service.detail["cluster"],
-                primary["taskDefinition"],
+                entry["taskDefinition"],
                 service=service.name,
-                revision=primary["revision"],
+                revision=entry["revision"],
                 balancers=service.request.get("loadBalancers", []),
                 group=f"service:{service.request['serviceName']}",
-                started_by=primary["id"],
+                started_by=entry["id"],
             )
+            live.append(task)
 
     def _complete(self, service: Job, primary: dict[str, Any]) -> None:
         """The roll is over: the older deployments go in the same write as COMPLETED comes."""
@@ -272,6 +308,7 @@ class Rollouts:
             "updatedAt": now,
         }
         primary["failures_in_row"] = 0
+        primary.pop("wanted", None)
         service.detail["deployments"] = [primary]
         self._event(service, f"(service {service.request['serviceName']}) has reached a steady state.")
         if rolled_back:
@@ -287,11 +324,20 @@ class Rollouts:
         if all(task.state == "STOPPED" for task in tasks):
             with self._table.editing(SERVICE, service.name) as row:
                 row.state = "INACTIVE"
+                row.detail["deployments"] = []
 
     @staticmethod
     def _event(service: Job, message: str) -> None:
         event = {"id": new_id(), "createdAt": time.time(), "message": message}
         service.detail["events"] = [*service.detail["events"][-99:], event]
+
+
+def _bounds(service: Job, desired: int) -> tuple[int, int]:
+    """How many tasks must be healthy, and how many may live, during a roll."""
+    configuration = deployment_configuration(service)
+    low = math.ceil(desired * configuration["minimumHealthyPercent"] / 100)
+    high = math.floor(desired * configuration["maximumPercent"] / 100)
+    return low, max(1, high)
 
 
 def _close(table: JobTable, name: str, state: str, reason: str) -> None:

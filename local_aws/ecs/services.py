@@ -18,10 +18,11 @@ from local_aws.ecs.names import (
     invalid,
     short,
 )
-from local_aws.ecs.rollout import begin_rollback, new_deployment, supersede
+from local_aws.ecs.rollout import begin_rollback, new_deployment, stall, supersede
 from local_aws.ecs.tasks import Tasks
 from local_aws.ecs.tasks import view as task_view
 from local_aws.ecs.views import deployment_view, service_view
+from local_aws.elbv2.groups import users
 from local_aws.elbv2.names import GROUP
 from local_aws.errors import AwsError
 from local_aws.jobs.table import Job, JobTable
@@ -64,6 +65,9 @@ class Services:
         existing = self._table.get(SERVICE, name)
         if existing and existing.state != "INACTIVE":
             raise invalid("Creation of service was not idempotent.")
+        for kind in (DEPLOYMENT, REVISION):
+            for row in self._table.list(kind, name):
+                self._table.delete(kind, row.name)
         self._table.delete(SERVICE, name)
         request = {
             **request,
@@ -240,8 +244,10 @@ class Services:
             raise AwsError("ConflictException", f"The service deployment is {row.state}.")
         if request.get("stopType", "ROLLBACK") != "ROLLBACK":
             raise AwsError("NotImplemented", "local_aws: StopServiceDeployment with stopType ABORT", 501)
+        reason = "Service deployment stopped by user"
         with self._table.editing(SERVICE, row.parent) as service:
-            begin_rollback(self._table, service, "Service deployment rolled back by user")
+            if not begin_rollback(self._table, service, reason):
+                stall(self._table, service, "ROLLBACK_FAILED", f"{reason}. No rollback candidate was found.")
         return {"serviceDeploymentArn": name}
 
     # ---- shared ---------------------------------------------------------------------------
@@ -266,5 +272,10 @@ class Services:
         for balancer in request.get("loadBalancers", []):
             if self._table.get(GROUP, balancer.get("targetGroupArn", "")) is None:
                 raise invalid(f"The target group {balancer.get('targetGroupArn')} does not exist.")
+            if not users(self._table, balancer["targetGroupArn"]):
+                raise invalid(
+                    f"The target group with targetGroupArn {balancer['targetGroupArn']} does not have an"
+                    " associated load balancer."
+                )
         if "serviceName" in request and not request["serviceName"]:
             raise client_error("serviceName is empty")

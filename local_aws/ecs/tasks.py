@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local_aws.ecs.names import DEFINITION, LIVE_TASK, TASK, arn, new_id
+from local_aws.ecs.names import DEFINITION, LIVE_TASK, TASK, arn, new_id, short
 from local_aws.elbv2.targets import Targets
+from local_aws.errors import AwsError
 from local_aws.images import ImageMap, container_environment
-from local_aws.jobs.processes import JobProcess, Spec
+from local_aws.jobs.processes import JobProcess, Spec, kill_marked
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import Job
 from local_aws.logs_metrics.telemetry import Telemetry
@@ -72,27 +75,42 @@ class Tasks:
                 self._reap(task)
             elif time.time() - task.updated > _KEEP_STOPPED_SECONDS:
                 self._table.delete(TASK, task.name)
+                shutil.rmtree(self._folder(task, "."), ignore_errors=True)
 
     def adopt(self) -> None:
-        """Follow the output of living tasks again; a start that was cut off starts anew."""
+        """Go on with living tasks. A start that was cut off starts anew; who died meanwhile did not fail."""
         for task in self._table.list(TASK):
-            if task.state == "PENDING" or (task.state == "RUNNING" and not task.processes):
-                with self._table.editing(TASK, task.name) as row:
-                    row.state = "PROVISIONING"
-            elif task.state != "STOPPED":
+            processes = [JobProcess.load(row) for row in task.processes]
+            if task.state == "PENDING":
+                # what was started just before the end of the last process is in no row
+                kill_marked(self._marker(task))
+                self._set(task.name, state="PROVISIONING")
+            elif task.state == "RUNNING" and not all(process.alive() for process in processes):
                 self._follow(task)
+                self._note_exits(task)
+                self.request_stop(task.name, "InfrastructureHealth", "Ended while local_aws was down")
+            elif task.state not in ("STOPPED", "PROVISIONING"):
+                self._follow(task)
+
+    def kill_task(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """``/_local/ecs/kill_task {"task": ARN or id}``: SIGKILL, as when the machine takes it away."""
+        wanted = short(str(arguments["task"]))
+        for task in self._table.list(TASK):
+            if short(task.name) == wanted and task.state != "STOPPED":
+                for row in task.processes:
+                    JobProcess.load(row).kill()
+                return {"task": task.name, "state": task.state}
+        raise AwsError("NotFound", f"no task {wanted} is running", 404)
 
     def stop_all(self) -> None:
         """local_aws stops: its tasks go with it, services start new ones later."""
         for task in self._table.list(TASK):
             if task.state != "STOPPED":
-                for row in task.processes:
-                    JobProcess.load(row).terminate()
-                with self._table.editing(TASK, task.name) as row:
-                    row.state = "STOPPED"
-                    row.detail |= {"stop_reason": "local_aws was stopped", "stopped": time.time()}
-                    for balancer in row.detail.get("balancers", []):
-                        self._groups.deregister(balancer["targetGroupArn"], _HOST, row.detail.get("port", 0))
+                for process in task.processes:
+                    JobProcess.load(process).terminate()
+                self._set(task.name, "STOPPED", stop_reason="local_aws was stopped", stopped=time.time())
+                for balancer in task.detail.get("balancers", []):
+                    self._groups.deregister(balancer["targetGroupArn"], _HOST, task.detail.get("port", 0))
 
     # ---- one step each --------------------------------------------------------------------
     def _start(self, task: Job) -> None:
@@ -114,7 +132,8 @@ class Tasks:
                 return
             variables = {v["name"]: v["value"] for v in container.get("environment", [])}
             variables |= {v["name"]: v["value"] for v in overrides.get("environment", [])}
-            variables["PORT"] = str(port)
+            # two revisions overlap on one machine: each task has a port of its own
+            variables |= {"HOST": _HOST, "PORT": str(port)}
             folder = self._folder(task, container["name"])
             folder.mkdir(parents=True, exist_ok=True)
             spec = Spec(
@@ -201,6 +220,9 @@ class Tasks:
     def _folder(self, task: Job, container: str) -> Path:
         return self._settings.state / "ecs" / task.name.rsplit("/", 1)[1] / container
 
+    def _marker(self, task: Job) -> str:
+        return self._supervisor.job_marker(TASK, task.name, task.generation)
+
     def _set(self, name: str, state: str | None = None, **values: Any) -> None:
         with self._table.editing(TASK, name) as task:
             task.state = state or task.state
@@ -210,12 +232,12 @@ class Tasks:
 def view(task: Job, definition: Job | None) -> dict[str, Any]:
     """The task as DescribeTasks shows it."""
     detail = task.detail
-    short = task.name.rsplit("/", 1)[1]
+    identifier = short(task.name)
     codes = detail.get("exit_codes", [])
     containers = []
     for i, container in enumerate(definition.request["containerDefinitions"] if definition else []):
         one = {
-            "containerArn": arn(f"container/{detail['cluster']}/{short}/{i}"),
+            "containerArn": arn(f"container/{detail['cluster']}/{identifier}/{i}"),
             "taskArn": task.name,
             "name": container["name"],
             "image": container["image"],

@@ -16,13 +16,14 @@ _ECHOED = (
 
 def deployment_configuration(service: Job) -> dict[str, Any]:
     """The service's configuration with ECS's defaults."""
-    defaults: dict[str, Any] = {
+    configuration: dict[str, Any] = {
         "strategy": "ROLLING",
         "maximumPercent": 200,
         "minimumHealthyPercent": 100,
         "deploymentCircuitBreaker": {"enable": False, "rollback": False},
     }
-    return defaults | service.request.get("deploymentConfiguration", {})
+    configuration |= service.request.get("deploymentConfiguration", {})
+    return configuration
 
 
 def service_view(table: JobTable, service: Job) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def _roll_view(service: Job, entry: dict[str, Any], tasks: list[Job]) -> dict[st
         "id": entry["id"],
         "status": entry["status"],
         "taskDefinition": arn(f"task-definition/{entry['taskDefinition']}"),
-        "desiredCount": service.request["desiredCount"] if primary else 0,
+        "desiredCount": service.request["desiredCount"] if primary else entry.get("wanted", 0),
         "pendingCount": len(mine) - len(running),
         "runningCount": len(running),
         "failedTasks": entry["failedTasks"],

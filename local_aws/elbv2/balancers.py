@@ -131,7 +131,7 @@ class LoadBalancers:
     # ---- listeners ----------------------------------------------------------
     def create_listener(self, request: dict[str, Any]) -> dict[str, Any]:
         balancer = self._row(BALANCER, request["LoadBalancerArn"])
-        port = int(request.get("Port", 0))
+        port = int(request.get("Port") or 0)
         if request.get("Protocol", "HTTP") != "HTTP" or not 0 < port < 65536:
             raise invalid("local_aws supports listeners of Protocol HTTP on a port from 1 to 65535")
         self._check_actions(request["DefaultActions"])
@@ -170,7 +170,7 @@ class LoadBalancers:
             view["DefaultActions"] = _complete(request["DefaultActions"])
         if request.get("Protocol", "HTTP") != "HTTP":
             raise invalid("local_aws supports listeners of Protocol HTTP")
-        view["Port"] = int(request.get("Port", view["Port"]))
+        view["Port"] = int(request.get("Port") or view["Port"])
         row.detail["view"] = view
         self._open(row)
         with self._table.editing(LISTENER, row.name) as stored:

@@ -143,7 +143,7 @@ def _session(*, force_close: bool) -> aiohttp.ClientSession:
         max_line_size=1 << 16,
         max_field_size=1 << 16,
     )
-    # aiohttp would repeat a PUT whose body is half read already; which request may be repeated is decided above
+    # aiohttp would repeat a PUT whose body is half read already; ``answer`` decides what is repeated
     session._retry_connection = False
     return session
 

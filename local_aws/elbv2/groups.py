@@ -109,7 +109,7 @@ class TargetGroups:
 
     def delete(self, request: dict[str, Any]) -> dict[str, Any]:
         arn = request["TargetGroupArn"]
-        if self._balancers(arn):
+        if users(self._table, arn):
             raise AwsError(
                 "ResourceInUse", f"Target group '{arn}' is currently in use by a listener or a rule"
             )
@@ -147,7 +147,7 @@ class TargetGroups:
     def health(self, request: dict[str, Any]) -> dict[str, Any]:
         arn = request["TargetGroupArn"]
         self._row(arn)
-        in_use = bool(self._balancers(arn))
+        in_use = bool(users(self._table, arn))
         asked = self._addresses(arn, request) if request.get("Targets") else None
         group = self._targets.group(arn)
         with self._targets.lock:
@@ -164,16 +164,18 @@ class TargetGroups:
             raise missing(GROUP, arn)
         return row
 
-    def _balancers(self, arn: str) -> list[str]:
-        users = (
-            row.parent
-            for row in self._table.list(LISTENER)
-            if any(arn == group for group, _ in forwards(row.detail["view"]["DefaultActions"]))
-        )
-        return list(dict.fromkeys(users))
-
     def _view(self, row: Job) -> dict[str, Any]:
-        return {**row.detail["view"], "LoadBalancerArns": self._balancers(row.name)}
+        return {**row.detail["view"], "LoadBalancerArns": users(self._table, row.name)}
+
+
+def users(table: JobTable, group: str) -> list[str]:
+    """ARNs of the load balancers that forward to a group."""
+    forwarding = (
+        row.parent
+        for row in table.list(LISTENER)
+        if any(group == arn for arn, _ in forwards(row.detail["view"]["DefaultActions"]))
+    )
+    return list(dict.fromkeys(forwarding))
 
 
 def _health(group: Group, key: Key, in_use: bool) -> dict[str, Any]:

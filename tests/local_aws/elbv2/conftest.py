@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from local_aws.testing import Recorder
 from tests.local_aws.conftest import LocalAws
 from tests.local_aws.elbv2.worlds import CONTAINER, Balancer, eventually, free_port

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.local_aws.elbv2.worlds import Balancer, ask, eventually, seen
 
 Serving = Callable[..., list[int]]

@@ -1,0 +1,204 @@
+"""Rolling deployments under load: what clients see, and what the Describe calls say meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.local_aws.elbv2.worlds import EcsWorld, Load, eventually, seen
+
+NO_BREAKER = {"deploymentCircuitBreaker": {"enable": False, "rollback": False}}
+
+
+class Watch:
+    """Notes every state of ``deployments`` until it is closed."""
+
+    def __init__(self, world: EcsWorld) -> None:
+        self._world = world
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self.services: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._stop.wait(0.02):
+            self.services.append(self._world.service())
+
+
+def looks_stable(service: dict[str, Any]) -> bool:
+    """What the services_stable waiter believes."""
+    return len(service["deployments"]) == 1 and service["runningCount"] == service["desiredCount"]
+
+
+def test_a_rollout_under_load_loses_no_request(world: EcsWorld) -> None:
+    world.create(world.define("one"))
+    world.steady()
+    before = {task["taskArn"] for task in world.tasks()}
+    with Load(world.balancer.port) as load, Watch(world) as watch:
+        eventually(lambda: load.versions["one"], lambda n: n > 20)
+        ended = world.ended(world.update(taskDefinition=world.define("two")))
+        eventually(lambda: load.versions["two"], lambda n: n > 20)
+    assert load.failures == []
+    assert set(load.versions) == {"one", "two"}
+    assert ended["status"] == "SUCCESSFUL"
+    assert not before & {task["taskArn"] for task in world.tasks()}
+    final = world.steady()["deployments"][0]["id"]
+    for service in watch.services:
+        if looks_stable(service):
+            first = service["deployments"][0]
+            assert first["rolloutState"] == "COMPLETED", first
+        # never fewer than all, never more than twice as many
+        running = service["runningCount"]
+        assert 2 <= running <= 4, service["deployments"]
+    # between the old revision and the new one, nothing looked finished
+    states = [(looks_stable(s), s["deployments"][0]["id"] == final) for s in watch.services]
+    assert [s for i, s in enumerate(states) if i == 0 or states[i - 1] != s] == [
+        (True, False),
+        (False, True),
+        (True, True),
+    ]
+
+
+def test_a_revision_that_never_gets_healthy_is_rolled_back(world: EcsWorld) -> None:
+    world.create(world.define("good"))
+    stable = world.steady()["deployments"][0]["id"]
+    before = {task["taskArn"] for task in world.tasks()}
+    with Load(world.balancer.port) as load, Watch(world) as watch:
+        ended = world.ended(world.update(taskDefinition=world.define("bad", HEALTH="503")))
+    assert load.failures == []
+    assert set(load.versions) == {"good"}
+    assert ended["status"] == "ROLLBACK_SUCCESSFUL"
+    assert ended["deploymentCircuitBreaker"] == {"status": "TRIGGERED", "failureCount": 3, "threshold": 3}
+    assert "circuit breaker" in ended["rollback"]["reason"]
+    after = world.steady()
+    assert after["deployments"][0]["id"] == stable
+    assert after["taskDefinition"] == after["deployments"][0]["taskDefinition"]
+    assert {task["taskArn"] for task in world.tasks()} == before
+    failed = [
+        d
+        for s in watch.services
+        for d in s["deployments"]
+        if d["id"] != stable and d["rolloutState"] == "FAILED"
+    ]
+    assert "tasks failed to start" in failed[0]["rolloutStateReason"]
+    assert not any(looks_stable(s) and s["deployments"][0]["id"] != stable for s in watch.services)
+    assert sum("failed ELB health checks" in task["stoppedReason"] for task in world.tasks("STOPPED")) == 3
+    source, target = ended["sourceServiceRevisions"][0]["arn"], ended["targetServiceRevision"]["arn"]
+    revisions = world.ecs.describe_service_revisions(serviceRevisionArns=[source, target])["serviceRevisions"]
+    assert [r["taskDefinition"].rpartition(":")[2] for r in revisions] == ["1", "2"]
+    assert ended["rollback"]["serviceRevisionArn"] == source
+
+
+def test_a_revision_that_crashes_is_rolled_back(world: EcsWorld) -> None:
+    world.create(world.define("good"), count=1)
+    world.steady()
+    ended = world.ended(world.update(taskDefinition=world.define("bad", CRASH="1")))
+    assert ended["status"] == "ROLLBACK_SUCCESSFUL"
+    stopped = world.tasks("STOPPED")
+    assert {(t["stopCode"], t["containers"][0]["exitCode"]) for t in stopped} == {
+        ("EssentialContainerExited", 1)
+    }
+
+
+def test_an_image_that_nothing_stands_for_is_rolled_back(world: EcsWorld) -> None:
+    world.create(world.define("good"), count=1)
+    world.steady()
+    containers = [{"name": "app", "image": "unknown:1", "command": ["true"]}]
+    registered = world.ecs.register_task_definition(family=world.name, containerDefinitions=containers)
+    arn = registered["taskDefinition"]["taskDefinitionArn"]
+    assert world.ended(world.update(taskDefinition=arn))["status"] == "ROLLBACK_SUCCESSFUL"
+    assert world.tasks("STOPPED")[0]["stoppedReason"].startswith("CannotPullContainerError")
+
+
+def test_the_first_deployment_has_nothing_to_roll_back_to(world: EcsWorld) -> None:
+    world.create(world.define("bad", CRASH="1"))
+    ended = world.ended(world.deployments()[0])
+    assert ended["status"] == "ROLLBACK_FAILED"
+    assert world.service()["deployments"][0]["rolloutState"] == "FAILED"
+    # a better revision can still be deployed
+    assert world.ended(world.update(taskDefinition=world.define("good")))["status"] == "SUCCESSFUL"
+    assert seen(world.balancer.port)["version"] == "good"
+
+
+def test_without_a_breaker_it_keeps_trying_and_a_fix_ends_it(world: EcsWorld) -> None:
+    world.create(world.define("good"), count=1, deploymentConfiguration=NO_BREAKER)
+    world.steady()
+    with Load(world.balancer.port) as load:
+        stuck = world.update(taskDefinition=world.define("bad", CRASH="1"))
+        eventually(lambda: world.tasks("STOPPED"), lambda tasks: len(tasks) >= 4)
+        assert world.deployment(stuck)["status"] == "IN_PROGRESS"
+        fixed = world.update(taskDefinition=world.define("fixed"))
+        assert world.ended(fixed)["status"] == "SUCCESSFUL"
+    assert world.deployment(stuck)["status"] == "STOPPED"
+    assert load.failures == []
+    assert set(load.versions) <= {"good", "fixed"}
+
+
+def test_a_crashed_old_task_is_replaced_while_the_new_revision_is_stuck(world: EcsWorld) -> None:
+    world.create(world.define("good"), deploymentConfiguration=NO_BREAKER)
+    world.steady()
+    world.update(taskDefinition=world.define("bad", CRASH="1"))
+    old = [t["taskArn"] for t in world.tasks() if t["taskDefinitionArn"].endswith(":1")]
+    world.ecs.stop_task(cluster=world.name, task=old[0])
+    eventually(
+        lambda: {t["taskArn"] for t in world.tasks() if t["taskDefinitionArn"].endswith(":1")},
+        lambda tasks: len(tasks) == 2 and old[0] not in tasks,
+    )
+
+
+def test_percentages_of_50_and_100_replace_in_place(world: EcsWorld) -> None:
+    limits = {"minimumHealthyPercent": 50, "maximumPercent": 100}
+    world.create(world.define("one"), deploymentConfiguration=limits)
+    world.steady()
+    with Load(world.balancer.port) as load, Watch(world) as watch:
+        assert world.ended(world.update(taskDefinition=world.define("two")))["status"] == "SUCCESSFUL"
+    assert load.failures == []
+    assert {s["runningCount"] for s in watch.services} == {1, 2}
+
+
+def test_the_grace_period_keeps_a_slow_starter_alive(world: EcsWorld) -> None:
+    """Unhealthy by the load balancer, and yet not replaced."""
+    definition = world.define("slow", HEALTH="503")
+    world.create(definition, count=1, healthCheckGracePeriodSeconds=600)
+    eventually(world.balancer.states, lambda states: list(states.values()) == ["unhealthy"])
+    only = world.tasks()
+    assert len(only) == 1
+    world.ecs.update_service(cluster=world.name, service="web", healthCheckGracePeriodSeconds=0)
+    eventually(
+        lambda: world.tasks("STOPPED"), lambda tasks: tasks and tasks[0]["taskArn"] == only[0]["taskArn"]
+    )
+
+
+def test_stop_service_deployment_rolls_back(world: EcsWorld) -> None:
+    world.create(world.define("good"), healthCheckGracePeriodSeconds=600)
+    stable = world.steady()["deployments"][0]["id"]
+    started = world.update(taskDefinition=world.define("bad", HEALTH="503"))
+    world.ecs.stop_service_deployment(serviceDeploymentArn=started, stopType="ROLLBACK")
+    assert world.ended(started)["status"] == "ROLLBACK_SUCCESSFUL"
+    assert world.steady()["deployments"][0]["id"] == stable
+
+
+def test_force_new_deployment_replaces_equal_tasks(world: EcsWorld) -> None:
+    world.create(world.define("one"), count=1)
+    world.steady()
+    before = world.tasks()[0]["taskArn"]
+    assert world.ended(world.update(forceNewDeployment=True))["status"] == "SUCCESSFUL"
+    assert world.tasks()[0]["taskArn"] != before
+    assert len(world.deployments()) == 2
+
+
+@pytest.mark.parametrize("strategy", ["CANARY", "BLUE_GREEN", "LINEAR"])
+def test_other_strategies_are_refused_by_name(world: EcsWorld, strategy: str) -> None:
+    with pytest.raises(ClientError, match=strategy) as refused:
+        world.create(world.define("one"), deploymentConfiguration={"strategy": strategy})
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
