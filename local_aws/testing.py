@@ -1,17 +1,20 @@
 """For tests: validate answers against botocore's models, and note which operations were proven.
 
-``Recorder.watch(client)`` checks every answer of a boto3 client; ``operations.json``-like records go into
-``docs/guides/local_aws.md`` (see tests/local_aws/operations_table).
+``RECORDER.watch(client)`` checks every answer of a boto3 client. What it saw becomes the table of
+``docs/guides/local_aws.md`` (tests/local_aws/operations).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.model import OperationModel, Shape
 
+T = TypeVar("T")
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "character": (str,),
@@ -93,8 +96,6 @@ class Recorder:
             self.proven.add((service, model.name))
 
         def check_raw(response_dict: dict[str, Any], operation_model: OperationModel, **_: Any) -> None:
-            import json
-
             body = response_dict.get("body", b"")
             if response_dict.get("status_code") == 200 and isinstance(body, bytes) and body[:1] == b"{":
                 shape = operation_model.output_shape
@@ -102,6 +103,20 @@ class Recorder:
                 if wrong:
                     raise AssertionError(f"{service}:{operation_model.name}: " + "; ".join(wrong))
 
-        client.meta.events.register(f"after-call.{service}", check)
-        client.meta.events.register(f"before-parse.{service}", check_raw)
+        event = client.meta.service_model.service_id.hyphenize()
+        client.meta.events.register(f"after-call.{event}", check)
+        client.meta.events.register(f"before-parse.{event}", check_raw)
         return client
+
+
+RECORDER = Recorder()
+"""What the tests of this process proved."""
+
+
+def until(ask: Callable[[], T], good: Callable[[T], Any], seconds: float = 60.0) -> T:
+    """Ask until the answer is good; AssertionError with the last answer when it never is."""
+    deadline = time.monotonic() + seconds
+    while not good(answer := ask()):
+        assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"
+        time.sleep(0.03)
+    return answer

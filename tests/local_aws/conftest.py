@@ -17,6 +17,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from local_aws.testing import RECORDER
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -91,7 +93,8 @@ class LocalAws:
         """A boto3 client of this endpoint; by default it does not retry, so that tests see each answer."""
         config = {"retries": {"total_max_attempts": 1}, **config}
         session = boto3.Session("local", "local", region_name="us-east-1")
-        return session.client(service, endpoint_url=self.endpoint, config=Config(**config))
+        client = session.client(service, endpoint_url=self.endpoint, config=Config(**config))
+        return RECORDER.watch(client)  # every answer is checked against botocore's model
 
     def control(self, name: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """POST to ``/_local/<name>`` (GET without arguments); raises urllib.error.HTTPError."""
