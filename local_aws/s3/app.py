@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from local_aws.errors import AwsError, render
 from local_aws.messages import Request, Response
-from local_aws.s3 import bucket_handlers, listing_handlers, object_handlers, upload_handlers
+from local_aws.s3 import bucket_handlers, copy_handlers, listing_handlers, object_handlers, upload_handlers
 from local_aws.s3.buckets import Buckets
 from local_aws.s3.calls import S3Call, Storage
 from local_aws.s3.operations import operation_of, split_path
@@ -37,7 +37,7 @@ HANDLERS: dict[str, Callable[[S3Call], Response]] = {
     "HeadObject": object_handlers.head_object,
     "DeleteObject": object_handlers.delete_object,
     "DeleteObjects": object_handlers.delete_objects,
-    "CopyObject": object_handlers.copy_object,
+    "CopyObject": copy_handlers.copy_object,
     "GetObjectTagging": object_handlers.get_object_tagging,
     "PutObjectTagging": object_handlers.put_object_tagging,
     "DeleteObjectTagging": object_handlers.delete_object_tagging,

@@ -87,21 +87,22 @@ def receive(
             "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
             400,
         )
-    sha256 = _payload_hash(headers)
+    # one proof of the bytes is enough: with a checksum, SHA-256 would be a second pass over them
+    proven = algorithms or "content-md5" in headers
+    payload_hash = "" if proven else _payload_hash(headers)
+    kept = algorithms or {checksums.DEFAULT}
     length = headers.get("x-amz-decoded-content-length") or headers.get("content-length") or "0"
-    received, payload = store(
-        body, temporary_folder, algorithms | ({"SHA256"} if sha256 else set()), int(length), fsync
+    received = store(
+        body, temporary_folder, kept | ({"SHA256"} if payload_hash else set()), int(length), fsync
     )
     try:
         _verify(received, headers, promised, chunked)
-        if sha256 and payload.get("SHA256") != base64.b64encode(bytes.fromhex(sha256)).decode():
+        if payload_hash and base64.b64decode(received.checksums.pop("SHA256")).hex() != payload_hash.lower():
             raise AwsError(
                 "XAmzContentSHA256Mismatch",
                 "The provided 'x-amz-content-sha256' header does not match what was computed.",
                 400,
             )
-        if sha256 and "SHA256" not in algorithms:
-            del received.checksums["SHA256"]
         if "x-amz-decoded-content-length" in headers and received.size != int(length):
             raise AwsError("IncompleteBody", f"expected {length} bytes, got {received.size}", 400)
     except BaseException:
@@ -132,10 +133,9 @@ def read_small(request: Request, limit_bytes: int) -> bytes:
 
 def store(
     body: RawIOBase, folder: Path, algorithms: Iterable[str], expected_bytes: int, fsync: bool = False
-) -> tuple[Received, dict[str, str]]:
+) -> Received:
     """Write ``body`` to a new file in ``folder``; whatever fails, no file is left."""
-    algorithms = set(algorithms) or {checksums.DEFAULT}
-    digests = {algorithm: checksums.new_digest(algorithm) for algorithm in algorithms}
+    digests = {a: checksums.new_digest(a) for a in set(algorithms) or {checksums.DEFAULT}}
     temporary = folder / uuid.uuid4().hex
     block_bytes = max(1, min(_BLOCK_BYTES, expected_bytes or _BLOCK_BYTES))
     threaded = expected_bytes >= _THREAD_FROM_BYTES
@@ -166,7 +166,7 @@ def store(
         os.close(descriptor)
         md5_digest = md5.digest()
     values = {a: base64.b64encode(d.digest()).decode() for a, d in digests.items()}
-    return Received(temporary, size, md5_digest, values), values
+    return Received(temporary, size, md5_digest, values)
 
 
 def _fill(body: RawIOBase, block: memoryview) -> int:

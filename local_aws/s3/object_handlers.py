@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import formatdate
-from io import RawIOBase
 from typing import Any
-from urllib.parse import unquote
 
 from local_aws.errors import AwsError
 from local_aws.messages import FileSlice, Response
 from local_aws.s3 import checksums
 from local_aws.s3.buckets import Bucket
-from local_aws.s3.calls import S3Call, Storage, header_tags, stored_headers, user_metadata
+from local_aws.s3.calls import S3Call, header_tags, stored_headers, user_metadata
 from local_aws.s3.conditions import byte_range, check_read, write_precondition
-from local_aws.s3.documents import document, iso_time, read_document, tagging, tags_of, text_of
-from local_aws.s3.ingest import Received, receive, store
+from local_aws.s3.documents import document, read_document, tagging, tags_of, text_of
+from local_aws.s3.ingest import Received, receive
 from local_aws.s3.names import check_key
 from local_aws.s3.records import ObjectRecord
 from local_aws.s3.store import Opened
-from local_aws.s3.uploads import copy_range
 
 _MAX_DELETES = 1000
 
@@ -130,6 +124,11 @@ def object_headers(bucket: Bucket, record: ObjectRecord) -> dict[str, str]:
     return headers
 
 
+def version_header(bucket: Bucket, record: ObjectRecord) -> dict[str, str]:
+    """x-amz-version-id in a bucket that has versions."""
+    return {"x-amz-version-id": record.version_id} if bucket.versioned else {}
+
+
 def checksum_headers(record: ObjectRecord) -> dict[str, str]:
     """The stored checksums as headers."""
     if not record.checksums:
@@ -192,117 +191,6 @@ def delete_objects(call: S3Call) -> Response:
     return document("DeleteResult", {"Deleted": [] if quiet else done, "Error": failed})
 
 
-# ---- copy -----------------------------------------------------------------------
-def open_copy_source(call: S3Call) -> tuple[Bucket, Opened]:
-    """The source of a copy, its conditions met."""
-    source, _, query = call.headers["x-amz-copy-source"].partition("?")
-    bucket_name, _, key = unquote(source).removeprefix("/").partition("/")
-    version = query.removeprefix("versionId=") or None
-    if not bucket_name or not key:
-        raise AwsError("InvalidArgument", "Copy Source must mention the source bucket and key", 400)
-    bucket = call.storage.buckets.get(bucket_name)
-    opened = call.storage.objects.open(bucket, key, version)
-    try:
-        check_read(call.headers, opened.record, "x-amz-copy-source-")
-    except BaseException:
-        opened.file.close()
-        raise
-    return bucket, opened
-
-
-class FileBody(RawIOBase):
-    """A slice of an open file as a request body."""
-
-    def __init__(self, descriptor: int, offset: int, length: int) -> None:
-        self._descriptor, self._offset, self._end = descriptor, offset, offset + length
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill at most ``buffer``; 0 at the end."""
-        view = memoryview(buffer)[: self._end - self._offset]
-        count = os.preadv(self._descriptor, [view], self._offset) if view else 0
-        self._offset += count
-        return count
-
-
-def copy_object(call: S3Call) -> Response:
-    """CopyObject: metadata and tags from the source, or REPLACEd by the request's."""
-    bucket = call.bucket
-    check_key(call.key)
-    check = write_precondition(call.headers)
-    source_bucket, opened = open_copy_source(call)
-    source = opened.record
-    with opened.file:
-        replace_metadata = call.headers.get("x-amz-metadata-directive", "COPY").upper() == "REPLACE"
-        replace_tags = call.headers.get("x-amz-tagging-directive", "COPY").upper() == "REPLACE"
-        same = (source_bucket.name, source.key) == (bucket.name, call.key)
-        if (
-            same
-            and not replace_metadata
-            and "x-amz-storage-class" not in call.headers
-            and "?" not in (call.headers["x-amz-copy-source"])
-        ):
-            raise AwsError(
-                "InvalidRequest",
-                "This copy request is illegal because it is trying to copy an object to itself without "
-                "changing the object's metadata, storage class, website redirect location or encryption "
-                "attributes.",
-                400,
-            )
-        fresh = new_record(call)
-        kept_class = {n: v for n, v in fresh.headers.items() if n.startswith("x-amz-")}
-        received = _copy_bytes(call.storage, opened, call.headers.get("x-amz-checksum-algorithm"))
-    record = with_bytes(
-        ObjectRecord(
-            call.key,
-            0,
-            0,
-            "",
-            headers=fresh.headers if replace_metadata else {**source.headers, **kept_class},
-            metadata=fresh.metadata if replace_metadata else source.metadata,
-            tags=fresh.tags if replace_tags else source.tags,
-        ),
-        received,
-    )
-    record = call.storage.objects.publish(bucket, record, received.temporary, check)
-    headers = _versions(bucket, record)
-    if source_bucket.versioned:
-        headers["x-amz-copy-source-version-id"] = source.version_id
-    answer = document("CopyObjectResult", {**_copied(record), **checksum_elements(record)})
-    answer.headers |= headers
-    return answer
-
-
-def _versions(bucket: Bucket, record: ObjectRecord) -> dict[str, str]:
-    return {"x-amz-version-id": record.version_id} if bucket.versioned else {}
-
-
-def _copied(record: ObjectRecord) -> Mapping[str, str]:
-    return {"ETag": f'"{record.etag}"', "LastModified": iso_time(record.modified_ns / 1e9)}
-
-
-def _copy_bytes(storage: Storage, opened: Opened, algorithm: str | None) -> Received:
-    """Copy inside the kernel where ETag and checksum are known already; else digest on the way."""
-    source, descriptor = opened.record, opened.file.fileno()
-    wanted = {algorithm.upper()} if algorithm else set(source.checksums)
-    known = (
-        "-" not in source.etag and source.checksum_type == "FULL_OBJECT" and wanted == set(source.checksums)
-    )
-    if not known or not source.checksums:
-        body = FileBody(descriptor, 0, source.size)
-        received, _ = store(body, storage.buckets.temporary, wanted, source.size, storage.fsync)
-        return received
-    temporary = storage.buckets.temporary / uuid.uuid4().hex
-    try:
-        with temporary.open("xb", buffering=0) as out:
-            copy_range(descriptor, out.fileno(), 0, source.size)
-            if storage.fsync:
-                os.fsync(out.fileno())
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return Received(temporary, source.size, bytes.fromhex(source.etag), source.checksums)
-
-
 # ---- tags and attributes ----------------------------------------------------------
 def get_object_tagging(call: S3Call) -> Response:
     """GetObjectTagging."""
@@ -326,7 +214,7 @@ def _retag(call: S3Call, tags: dict[str, str], status: int) -> Response:
     if len(tags) > 10:
         raise AwsError("BadRequest", "Object tags cannot be greater than 10", 400)
     record = call.storage.objects.retag(call.bucket, call.key, call.query.get("versionId"), tags)
-    return Response(status, _versions(call.bucket, record))
+    return Response(status, version_header(call.bucket, record))
 
 
 def get_object_attributes(call: S3Call) -> Response:
@@ -344,5 +232,5 @@ def get_object_attributes(call: S3Call) -> Response:
     }
     answer = document("GetObjectAttributesResponse", {k: v for k, v in content.items() if k in wanted})
     answer.headers["Last-Modified"] = formatdate(record.modified_ns // 1_000_000_000, usegmt=True)
-    answer.headers |= _versions(call.bucket, record)
+    answer.headers |= version_header(call.bucket, record)
     return answer

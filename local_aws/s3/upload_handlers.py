@@ -11,10 +11,11 @@ from local_aws.messages import Response
 from local_aws.s3 import checksums
 from local_aws.s3.calls import S3Call, header_tags, stored_headers, user_metadata
 from local_aws.s3.conditions import byte_range, write_precondition
+from local_aws.s3.copy_handlers import FileBody, open_copy_source
 from local_aws.s3.documents import document, encoder, iso_time, read_document, text_of
 from local_aws.s3.ingest import receive, store
 from local_aws.s3.names import check_key
-from local_aws.s3.object_handlers import FileBody, checksum_elements, open_copy_source
+from local_aws.s3.object_handlers import checksum_elements
 from local_aws.s3.uploads import MAX_PARTS, NamedPart, Part, Upload
 
 _OWNER = {"ID": "local", "DisplayName": "local"}
@@ -82,7 +83,7 @@ def upload_part_copy(call: S3Call) -> Response:
                 400,
             )
         offset, length = span or (0, opened.record.size)
-        received, _ = store(
+        received = store(
             FileBody(opened.file.fileno(), offset, length),
             call.storage.buckets.temporary,
             [upload.algorithm],

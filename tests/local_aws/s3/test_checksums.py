@@ -62,11 +62,13 @@ def test_content_md5_is_verified(http_call: Any, s3: Any, bucket: str) -> None:
     assert http_call("PUT", f"/{bucket}/k", BODY, {"Content-MD5": good}).status == 200
 
 
-def test_the_signed_payload_hash_is_verified(http_call: Any, bucket: str) -> None:
+def test_the_signed_payload_hash_is_verified(http_call: Any, s3: Any, bucket: str) -> None:
     wrong = {"x-amz-content-sha256": hashlib.sha256(b"other").hexdigest()}
     assert b"XAmzContentSHA256Mismatch" in http_call("PUT", f"/{bucket}/k", BODY, wrong).body
     right = {"x-amz-content-sha256": hashlib.sha256(BODY).hexdigest()}
     assert http_call("PUT", f"/{bucket}/k", BODY, right).status == 200
+    head = s3.head_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
+    assert "ChecksumCRC64NVME" in head and "ChecksumSHA256" not in head
 
 
 def chunked(body: bytes, chunk: int, trailer: str = "", signed: bool = False) -> bytes:
