@@ -86,6 +86,16 @@ test-unit test-dags test-spark test-training test-serving test-local-aws test-en
 bench-s3: setup ## Speed of the local S3, raw and through boto3, against its targets
 	@$(VENVS)/local_aws/bin/python -m local_aws.bench_s3
 
+.PHONY: test-compose
+test-compose: $(VENVS)/tools/.ready ## One DAG run in docker-compose.yaml, on a real engine (needs docker)
+	@infrastructure/images/test_compose.sh
+
+.PHONY: bench-serving
+bench-serving: $(VENVS)/serving/.ready $(VENVS)/export/.ready ## Tokens/s over HTTP against the pipeline alone
+	@model=build/test_models/bench
+	[ -d $$model ] || { $(VENVS)/export/bin/python tests/serving/make_model.py $$model.new bench >/dev/null 2>&1 && mv $$model.new/bench $$model; }
+	$(VENVS)/serving/bin/python -m serving.bench_serving --model $$model
+
 .PHONY: clean
 clean: ## Remove what the targets built (not the environments)
 	rm -rf build
