@@ -52,13 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--data", type=Path, help="a folder of shards instead of this machine's own text")
     parser.add_argument("--interruptions", type=int, default=1, help="spot interruptions (default 1)")
+    parser.add_argument("--output", type=Path, help="folder of summary.json (default build/demo)")
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console()
     try:
         config = StackConfig.from_environment()
         summary = Demo(config, console).run(arguments.data, arguments.interruptions)
-        output = config.repository / "build" / "demo"
+        output = arguments.output or config.repository / "build" / "demo"
+        output.mkdir(parents=True, exist_ok=True)
         (output / "summary.json").write_bytes(canonical_json(summary))
         print_report(summary, config.airflow_url, console)
     except KeyboardInterrupt:

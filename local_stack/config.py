@@ -19,6 +19,8 @@ class StackConfig:
     aws_port: int
     airflow_port: int
     serving_port: int
+    #: Replaces the training recipe of the dev settings when not empty.
+    training_recipe: str = ""
 
     @classmethod
     def from_environment(cls, state: Path | None = None) -> StackConfig:
@@ -30,6 +32,7 @@ class StackConfig:
             aws_port=_port("NEXUS_AWS_PORT", 4566),
             airflow_port=_port("NEXUS_AIRFLOW_PORT", 8080),
             serving_port=_port("NEXUS_SERVING_PORT", 8088),
+            training_recipe=os.environ.get("NEXUS_TRAINING_RECIPE", ""),
         )
 
     @property

@@ -23,11 +23,13 @@ from local_stack.processes import ProcessFailed
 
 
 def write_settings(config: StackConfig) -> None:
-    """The dev settings with this system's ports, for every process of it."""
+    """The dev settings with this system's ports and training recipe, for every process of it."""
     source = config.repository / "include" / "settings" / "dev.toml"
     plain: dict[str, Any] = tomllib.loads(source.read_text())
     plain["serving"]["listener_port"] = config.serving_port
     plain["serving"]["endpoint_url"] = config.serving_url
+    if config.training_recipe:
+        plain["training"]["recipe"] = config.training_recipe
     config.settings_file.write_text(tomli_w.dumps(plain))
 
 

@@ -1,0 +1,141 @@
+"""The whole pipeline, as `make demo` runs it, on a small corpus: twice, the second time against a champion."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".venvs" / "local_aws" / "bin" / "python"
+_DOCUMENTS = 1500
+
+
+def free_ports(count: int) -> list[str]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [str(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def write_shards(folder: Path) -> None:
+    """Source files of this machine's packages, as plain JSON lines, and two files that are no shards."""
+    packages = (ROOT / ".venvs" / "airflow" / "lib").glob("python3.*/site-packages/airflow/**/*.py")
+    sources = [path for path in sorted(packages) if 500 < path.stat().st_size < 4_000][:_DOCUMENTS]
+    assert len(sources) > 300
+    folder.mkdir()
+    with (folder / "source.jsonl").open("w") as lines:
+        for path in sources:
+            record = {"text": path.read_text(), "meta": {"pile_set_name": "Source Code"}}
+            lines.write(json.dumps(record) + "\n")
+        lines.write("{ this is no JSON\n")
+    (folder / "README.md").write_text("not a shard")
+    (folder / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory) -> dict[str, str]:
+    base = tmp_path_factory.mktemp("pipeline")
+    write_shards(base / "shards")
+    aws, airflow, serving = free_ports(3)
+    return {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
+        "NEXUS_ROOT": str(ROOT),
+        "NEXUS_STATE": str(base / "state"),
+        "NEXUS_AWS_PORT": aws,
+        "NEXUS_AIRFLOW_PORT": airflow,
+        "NEXUS_SERVING_PORT": serving,
+        "NEXUS_TRAINING_RECIPE": "smoke",
+        "DATA": str(base / "shards"),
+        "OUTPUT": str(base / "output"),
+    }
+
+
+def run_demo(system: dict[str, str]) -> tuple[dict, str]:
+    command = [str(PYTHON), "-m", "demo", "--data", system["DATA"], "--output", system["OUTPUT"]]
+    done = subprocess.run(
+        command, env=system, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return json.loads((Path(system["OUTPUT"]) / "summary.json").read_text()), done.stdout
+
+
+@pytest.fixture(scope="module")
+def first(system):
+    return run_demo(system)
+
+
+@pytest.fixture(scope="module")
+def second(system, first):
+    return run_demo(system)
+
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+def test_every_document_is_kept_or_dropped_for_a_reason(first):
+    corpus = first[0]["corpus"]
+    dropped = sum(count for reasons in corpus["dropped"].values() for count in reasons.values())
+    assert corpus["documents_in"] == corpus["documents_kept"] + dropped
+    assert corpus["dropped"]["read"]["invalid_json"] == 1
+    assert 0 < corpus["documents_held_out"] < corpus["documents_kept"]
+    assert corpus["tokens"] > 10_000
+
+
+def test_files_that_are_no_shards_are_listed_with_the_reason(first):
+    assert "README.md (" in first[1] and "picture.png (" in first[1]
+
+
+def test_training_survives_an_interruption_and_learns(first):
+    training = first[0]["training"]
+    assert training["interruptions"] >= 1
+    assert 0 < training["resumed_at_step"] < training["steps"]
+    assert training["loss_last"] < training["loss_first"] - 1
+    assert 0 < training["billable_seconds"] <= training["total_seconds"]
+
+
+def test_the_first_candidate_passes_against_unigrams_and_answers(first):
+    summary = first[0]
+    assert summary["gate"]["verdict"] == "pass" and summary["gate"]["baseline"] == "unigram"
+    assert summary["gate"]["reasons"]
+    assert summary["deployment"]["sample_completion"]
+    assert summary["deployment"]["endpoint"].startswith("http://127.0.0.1:")
+
+
+def test_what_the_orchestration_cost_is_told_for_each_task(first):
+    tasks = {(task["dag"], task["task"]): task for task in first[0]["tasks"]}
+    assert tasks["model_training", "train"]["running_seconds"] > 1
+    assert {dag for dag, _ in tasks} == {
+        "corpus_refresh", "model_training", "model_evaluation", "model_deployment"
+    }  # fmt: skip
+
+
+def test_a_second_run_reuses_the_corpus_and_meets_the_champion(first, second):
+    assert second[0]["corpus"]["reused"] and not first[0]["corpus"]["reused"]
+    assert second[0]["corpus"]["version"] == first[0]["corpus"]["version"]
+    assert second[0]["gate"]["baseline"].startswith("champion ")
+    assert second[0]["gate"]["verdict"] == "pass"
+    assert second[0]["deployment"]["revision"] != first[0]["deployment"]["revision"]
+
+
+def test_nothing_is_left_running(system, second):
+    marker = f"NEXUS_STATE={system['NEXUS_STATE']}".encode()
+    settings = f"{system['NEXUS_STATE']}/settings.toml".encode()
+    left = []
+    for entry in Path("/proc").iterdir():
+        try:
+            environment = (entry / "environ").read_bytes()
+        except (OSError, ValueError):
+            continue
+        if entry.name.isdigit() and (marker in environment or settings in environment):
+            left.append((entry / "cmdline").read_bytes())
+    assert left == []
