@@ -114,10 +114,12 @@ class SampleOrder:
         if self._block[0] != block:
             shuffle = Permutation(BLOCK, self._seed, "block", block)
             places: list[tuple[int, int]] = []
+            counts = [0] * len(self._quotas)
             for place in range(BLOCK):
-                drawn = shuffle(place)
-                subset = bisect_right(self._quota_bounds, drawn)
-                places.append((subset, drawn - (self._quota_bounds[subset] - self._quotas[subset])))
+                subset = bisect_right(self._quota_bounds, shuffle(place))
+                # counted in the order of visits, so that one epoch of a subset ends before its next begins
+                places.append((subset, counts[subset]))
+                counts[subset] += 1
             self._block = (block, places)
         return self._block[1]
 

@@ -191,7 +191,10 @@ class Run:
     def finish(self, *options: str) -> tuple[int, str]:
         """Exit code and output of a launcher left alone."""
         process = self.start(*options)
-        output, _ = process.communicate(timeout=240)
+        try:
+            output, _ = process.communicate(timeout=240)
+        finally:
+            process.kill()
         return process.returncode, output
 
 

@@ -94,7 +94,8 @@ def _write_model(folder: Path, weights: dict[str, Any], config: Any) -> None:
     token = config.eos_token_id
     generation = GenerationConfig(  # type: ignore[no-untyped-call]
         bos_token_id=config.bos_token_id, eos_token_id=token, pad_token_id=token
-    ).save_pretrained(folder)
+    )
+    generation.save_pretrained(folder)
 
 
 def _untied(weights: dict[str, Any], config: Any) -> dict[str, Any]:
