@@ -1,4 +1,4 @@
-"""The whole pipeline, as `make demo` runs it, on a small corpus: twice, the second time against a champion."""
+"""The whole pipeline, as `make demo` runs it, on a small corpus; the second time against a champion."""
 
 from __future__ import annotations
 
