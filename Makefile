@@ -69,6 +69,11 @@ status: ## What of the local system runs
 	@[ -x $(VENVS)/local_aws/bin/python ] || { echo "not set up yet: make setup"; exit 1; }
 	exec $(VENVS)/local_aws/bin/python -m local_stack status
 
+MINUTES ?= 30
+.PHONY: soak
+soak: setup ## The four DAGs over and over on the running system (`make up` first; MINUTES=30)
+	@exec $(VENVS)/local_aws/bin/python -m demo.soak --minutes $(MINUTES)
+
 # ---- checks and tests -----------------------------------------------------
 .PHONY: check
 check: setup ## Format, lint, types and import boundaries
