@@ -1,0 +1,205 @@
+"""A real Airflow and a real local AWS for the lifecycle tests, and what they look at."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from unittest import mock
+
+import boto3
+import httpx
+
+from include.contracts.job_names import job_name
+from local_stack import stack as stack_module
+from local_stack.airflow import airflow_environment
+from local_stack.config import StackConfig
+from local_stack.processes import ProcessRecord, end_group
+from local_stack.stack import Stack
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DAGS = Path(__file__).with_name("lifecycle_dags")
+T = TypeVar("T")
+
+_LIMIT_SECONDS = 90.0
+#: Losses are noticed in seconds here, not in minutes.
+_OPTIONS = {
+    "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "8",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+    "AIRFLOW__CORE__PARALLELISM": "3",
+}
+
+
+def eventually(look: Callable[[], T | None], what: str, limit_seconds: float = _LIMIT_SECONDS) -> T:
+    """The first true answer of ``look``."""
+    deadline = time.monotonic() + limit_seconds
+    while time.monotonic() < deadline:
+        if answer := look():
+            return answer
+        time.sleep(0.2)
+    raise AssertionError(f"not within {limit_seconds:.0f} s: {what}")
+
+
+class LifecycleStack(Stack):
+    """The local system with the tests' DAGs and short heartbeats; no load balancer, no code upload."""
+
+    def start_airflow(self, component: str) -> ProcessRecord:
+        environment = airflow_environment(self.config) | _OPTIONS
+        command = [str(self.config.python("airflow")), "-m", "airflow", component]
+        return self._run(component, command, environment)
+
+    def end(self, component: str) -> None:
+        end_group(next(r for r in self.book.records() if r.name == component and r.alive))
+
+
+@contextmanager
+def running_system(state: Path) -> Iterator[System]:
+    ports = [_free_port() for _ in range(3)]
+    config = StackConfig(REPOSITORY, state, *ports)
+    stack = LifecycleStack(config)
+    with mock.patch.object(stack_module, "provision", _buckets):
+        stack.up(lambda _: None)
+    try:
+        yield System(stack)
+    finally:
+        stack.down(lambda _: None)
+
+
+def _buckets(config: StackConfig) -> None:
+    s3 = _client(config, "s3")
+    for bucket in ("nexus-llm-raw", "nexus-llm-processed", "nexus-llm-models"):
+        s3.create_bucket(Bucket=bucket)
+
+
+def _client(config: StackConfig, service: str) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=config.aws_endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Run:
+    """One DAG run with its training task."""
+
+    system: System
+    dag_id: str
+    run_id: str
+
+    @property
+    def _path(self) -> str:
+        return f"dags/{self.dag_id}/dagRuns/{self.run_id}"
+
+    def task(self) -> dict[str, Any]:
+        return self.system.get(f"{self._path}/taskInstances/train")
+
+    def reaches(self, *states: str, tries: int = 1) -> dict[str, Any]:
+        """The task once it is in one of ``states``, in at least this try."""
+
+        def look() -> dict[str, Any] | None:
+            task = self.task()
+            return task if task["state"] in states and task["try_number"] >= tries else None
+
+        return eventually(look, f"{self.dag_id} {self.run_id}: {states} (now {self.task()['state']})")
+
+    def clear(self) -> None:
+        body = {"dry_run": False, "dag_run_id": self.run_id, "task_ids": ["train"], "only_failed": False}
+        self.system.send("POST", f"dags/{self.dag_id}/clearTaskInstances", body | {"reset_dag_runs": True})
+
+    def mark(self, state: str) -> None:
+        self.system.send("PATCH", f"{self._path}/taskInstances/train", {"new_state": state})
+
+    def finish_job(self) -> None:
+        key = f"runs/{self.dag_id}-{self.run_id}/finish"
+        self.system.s3.put_object(Bucket="nexus-llm-models", Key=key, Body=b"now")
+
+    def lose_worker(self) -> None:
+        """kill -9 to the task's process and to the worker that supervises it."""
+        task = int(self.task()["pid"])
+        worker = int(Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[1])
+        for pid in (worker, task):
+            os.kill(pid, signal.SIGKILL)
+
+    def job(self, generation: int) -> dict[str, Any] | None:
+        name = job_name(self.dag_id, self.run_id, "train", generation)
+        try:
+            described: dict[str, Any] = self.system.sagemaker.describe_training_job(TrainingJobName=name)
+        except self.system.sagemaker.exceptions.ClientError:
+            return None
+        return described
+
+    def status(self, generation: int) -> str:
+        job = self.job(generation)
+        return str(job["TrainingJobStatus"]) if job else "absent"
+
+    def job_reaches(self, generation: int, status: str) -> None:
+        eventually(
+            lambda: self.status(generation) == status,
+            f"{self.dag_id} g{generation}: {status} (now {self.status(generation)})",
+        )
+
+    def never_two_at_once(self) -> None:
+        """Each generation ended before the next one was created."""
+        generation = 1
+        while following := self.job(generation + 1):
+            job = self.job(generation)
+            assert job and job["TrainingEndTime"] <= following["CreationTime"], f"g{generation} overlaps"
+            generation += 1
+
+    def none_runs(self) -> None:
+        generation = 1
+        while self.job(generation):
+            assert self.status(generation) not in ("InProgress", "Stopping")
+            generation += 1
+
+
+class System:
+    """Handles of the running system."""
+
+    def __init__(self, stack: LifecycleStack) -> None:
+        self.stack = stack
+        self.s3 = _client(stack.config, "s3")
+        self.sagemaker = _client(stack.config, "sagemaker")
+        self._http = httpx.Client(base_url=stack.config.airflow_url, timeout=30)
+        token = self._http.get("/auth/token").raise_for_status().json()["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {token}"
+        self._runs = 0
+
+    def get(self, path: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self._http.get(f"/api/v2/{path}").raise_for_status().json()
+        return answer
+
+    def send(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        response = self._http.request(method, f"/api/v2/{path}", json=body)
+        assert response.is_success, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def start(self, dag_id: str, **conf: Any) -> Run:
+        """Start a run and wait until its first job is in progress."""
+        dags = f"{dag_id} is parsed"
+        eventually(lambda: any(d["dag_id"] == dag_id for d in self.get("dags")["dags"]), dags)
+        self._runs += 1
+        body = {"dag_run_id": f"run{self._runs}", "logical_date": None, "conf": conf}
+        self.send("POST", f"dags/{dag_id}/dagRuns", body)
+        run = Run(self, dag_id, f"run{self._runs}")
+        run.job_reaches(1, "InProgress")
+        return run

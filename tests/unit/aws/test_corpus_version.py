@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from include.aws.corpus_version import corpus_version, new_shards, require_shards, split_inputs
+from include.aws.storage import ListedObject
+from include.contracts.errors import InputError
+from include.contracts.manifests import RawShard
+from include.contracts.storage import S3Uri
+from include.recipes.corpus import CorpusRecipe, FilterRecipe
+
+SOURCE = S3Uri("raw-bucket", "pile/")
+A = RawShard("s3://raw-bucket/pile/a.jsonl.zst", 10, "e1")
+B = RawShard("s3://raw-bucket/pile/b.jsonl", 20, "e2")
+RECIPE = CorpusRecipe("standard")
+
+
+def listed(key: str, size_bytes: int = 5) -> ListedObject:
+    return ListedObject(SOURCE / key, size_bytes, "etag")
+
+
+def test_version_does_not_depend_on_the_order_of_shards() -> None:
+    assert corpus_version([A, B], RECIPE, "s") == corpus_version([B, A], RECIPE, "s")
+
+
+def test_version_is_readable_by_its_recipe() -> None:
+    assert corpus_version([A], RECIPE, "s").startswith("standard-")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        corpus_version([A], RECIPE, "s"),
+        corpus_version([A, replace(B, etag="e3")], RECIPE, "s"),
+        corpus_version([A, B], CorpusRecipe("standard", filter=FilterRecipe(min_characters=1)), "s"),
+        corpus_version([A, B], RECIPE, "other code"),
+    ],
+    ids=["inputs", "bytes of an input", "recipe", "code"],
+)
+def test_version_changes_with_everything_that_decides_the_corpus(other: str) -> None:
+    assert corpus_version([A, B], RECIPE, "s") != other
+
+
+def test_objects_that_are_no_shards_are_left_out_by_name() -> None:
+    listing = split_inputs(
+        [
+            listed("a.jsonl"),
+            listed("README.md"),
+            listed("b.parquet"),
+            listed("c.json.gz"),
+            listed("d.jsonl", 0),
+        ]
+    )
+    assert [shard.uri.rpartition("/")[2] for shard in listing.shards] == ["a.jsonl", "b.parquet", "c.json.gz"]
+    assert [uri.rpartition("/")[2] for uri in listing.left_out] == ["README.md", "d.jsonl"]
+
+
+def test_prefix_without_shards_is_refused_with_what_lies_there() -> None:
+    with pytest.raises(InputError, match=r"s3://raw-bucket/pile/: no shards.*README\.md"):
+        require_shards(split_inputs([listed("README.md")]), SOURCE)
+
+
+def test_a_shard_with_other_bytes_is_new() -> None:
+    listing = split_inputs(
+        [ListedObject(S3Uri.parse(A.uri), 10, "changed"), ListedObject(S3Uri.parse(B.uri), 20, "e2")]
+    )
+    assert [shard.uri for shard in new_shards(listing, [A, B])] == [A.uri]

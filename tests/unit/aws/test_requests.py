@@ -1,0 +1,108 @@
+"""Request bodies against botocore's own models: AWS would refuse what these refuse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.validate import ParamValidator
+
+from include.aws.ecs import create_service, task_definition, update_service
+from include.aws.emr import cluster_request, spark_step
+from include.aws.processing import evaluation_job, export_job
+from include.aws.registry import package_request
+from include.aws.training import TrainingLimits, training_job
+from include.contracts.errors import SettingsError
+from include.contracts.manifests import CorpusManifest, ModelManifest, ParentRef, TrainingRequest
+from include.contracts.storage import S3Uri
+from include.settings import load_settings
+
+SETTINGS = [load_settings("dev"), load_settings("prod")]
+PARENT = ParentRef("s3://models-bucket/runs/r/model/manifest.json", "a" * 64)
+CORPUS = CorpusManifest(
+    version="v", root_uri="s3://processed-bucket/corpus/v/", request=PARENT, documents_in=1, documents_kept=1,
+    documents_held_out=0, dropped={}, tokens=1, tokens_held_out=0, subsets={}, tokenizer_sha256="",
+    vocabulary_size=258, token_dtype="uint16", end_of_text_id=0, shards=(), held_out_shards=(), files=(),
+)  # fmt: skip
+REQUEST = TrainingRequest("r", "s3://models-bucket/runs/r/", PARENT, {})
+SPOT = TrainingLimits(True, 3600, 7200)
+
+
+def check(service: str, operation: str, request: dict[str, Any]) -> None:
+    model = boto3.client(service, region_name="us-east-1").meta.service_model.operation_model(operation)
+    report = ParamValidator().validate(request, model.input_shape)
+    assert not report.has_errors(), report.generate_report()
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: s.name)
+class TestEveryRequestIsValid:
+    def test_cluster(self, settings: Any) -> None:
+        check("emr", "RunJobFlow", cluster_request(settings, "name"))
+
+    def test_step(self, settings: Any) -> None:
+        step = spark_step(settings, "clean", "clean", S3Uri("processed-bucket", "corpus/v/request.json"))
+        check("emr", "AddJobFlowSteps", {"JobFlowId": "j-1", "Steps": [step]})
+
+    def test_training(self, settings: Any) -> None:
+        job = training_job(settings, REQUEST, CORPUS, SPOT)
+        check("sagemaker", "CreateTrainingJob", {"TrainingJobName": "name", **job})
+
+    def test_processing(self, settings: Any) -> None:
+        folder = S3Uri("models-bucket", "runs/r/x/")
+        for job in (
+            evaluation_job(settings, PARENT, PARENT, PARENT, folder),
+            export_job(settings, PARENT, folder),
+        ):
+            check("sagemaker", "CreateProcessingJob", {"ProcessingJobName": "name", **job})
+
+    def test_package(self, settings: Any) -> None:
+        model = ModelManifest("safetensors", "r", 1, PARENT, PARENT, 1, 8, ())
+        check(
+            "sagemaker", "CreateModelPackage", package_request(settings, model, PARENT, {"loss_last": "1.0"})
+        )
+
+    def test_service(self, settings: Any) -> None:
+        check("ecs", "RegisterTaskDefinition", task_definition(settings, PARENT))
+        check("ecs", "CreateService", create_service(settings, "arn:task", "arn:group"))
+        check("ecs", "UpdateService", update_service(settings, "arn:task"))
+
+
+def test_step_passes_the_request_and_the_code_to_spark_submit() -> None:
+    arguments = spark_step(SETTINGS[0], "x", "clean", S3Uri("processed-bucket", "r.json"))["HadoopJarStep"][
+        "Args"
+    ]
+    assert arguments[0] == "spark-submit"
+    assert arguments[arguments.index("--py-files") + 1] == "s3://nexus-llm-processed/artifacts/spark_jobs.zip"
+    assert arguments[-3:] == [
+        "s3://nexus-llm-processed/artifacts/jobs/clean.py", "--request", "s3://processed-bucket/r.json",
+    ]  # fmt: skip
+
+
+def test_on_demand_training_has_no_wait_time() -> None:
+    job = training_job(SETTINGS[0], REQUEST, CORPUS, TrainingLimits(False, 3600, 7200))
+    assert job["EnableManagedSpotTraining"] is False
+    assert "MaxWaitTimeInSeconds" not in job["StoppingCondition"]
+
+
+def test_spot_that_may_wait_less_than_it_may_run_is_refused() -> None:
+    with pytest.raises(SettingsError, match="max_wait_seconds"):
+        TrainingLimits(True, 3600, 60)
+
+
+def test_the_service_sync_never_gets_the_trainers_checkpoints() -> None:
+    job = training_job(SETTINGS[0], REQUEST, CORPUS, SPOT)
+    assert job["CheckpointConfig"]["S3Uri"] == "s3://models-bucket/runs/r/cache/"
+
+
+def test_base_model_becomes_a_channel() -> None:
+    request = replace(REQUEST, base_model_uri="s3://models-bucket/base/")
+    names = [c["ChannelName"] for c in training_job(SETTINGS[0], request, CORPUS, SPOT)["InputDataConfig"]]
+    assert names == ["tokens", "tokenizer", "base_model"]
+
+
+def test_a_failed_revision_is_taken_back_and_the_old_one_stays_at_full_strength() -> None:
+    deployment = update_service(SETTINGS[0], "arn")["deploymentConfiguration"]
+    assert deployment["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
+    assert deployment["minimumHealthyPercent"] == 100
