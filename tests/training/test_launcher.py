@@ -1,0 +1,217 @@
+"""The launcher: SageMaker's files, ranks that end together, reasons that reach the failure file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from include.contracts.errors import ContractError, InputError
+from include.contracts.manifests import ModelManifest
+from include.contracts.records import parse_json
+from tests.training.corpora import RECIPE, Corpus, Run, configure, make_corpus, make_run
+from training.launcher import Plan, Ranks, check_channels, read_plan
+from training.places import EXIT_INTERRUPTED, MlRoot
+
+
+def failure(run: Run) -> str:
+    return (run.ml_root / "output/failure").read_text()
+
+
+def test_plan_comes_from_sagemakers_files(tmp_path: Path, corpus: Corpus) -> None:
+    run = make_run(tmp_path, corpus)
+    configure(run, "hyperparameters", {"ranks": "3", "threads_per_rank": "2", "sagemaker_program": "x"})
+    hosts = {"current_host": "algo-2", "hosts": ["algo-2", "algo-1"], "network_interface_name": "eth1"}
+    configure(run, "resourceconfig", hosts)
+    plan = read_plan(MlRoot(run.ml_root), None, None)
+    assert plan == Plan(ranks=3, host=1, hosts=("algo-1", "algo-2"), threads=2, network="eth1")
+    assert plan.world_size == 6
+
+
+def test_command_line_wins_and_a_lone_host_needs_no_configuration(tmp_path: Path) -> None:
+    plan = read_plan(MlRoot(tmp_path), 2, 1)
+    assert plan == Plan(ranks=2, host=0, hosts=("localhost",), threads=1, network="lo")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"learning_rate": "1"}, "unknown hyperparameter 'learning_rate'.*expected one of ranks"),
+        ({"ranks": "none"}, "'ranks' is impossible.*whole number"),
+        ({"ranks": "0"}, "'ranks' is impossible"),
+        (["ranks"], "not a table"),
+    ],
+)
+def test_impossible_hyperparameters_are_refused(
+    tmp_path: Path, corpus: Corpus, content: object, message: str
+) -> None:
+    run = make_run(tmp_path, corpus)
+    configure(run, "hyperparameters", content)
+    with pytest.raises(ContractError, match=message):
+        read_plan(MlRoot(run.ml_root), None, None)
+
+
+def test_a_missing_channel_is_named_before_any_rank_starts(tmp_path: Path, corpus: Corpus) -> None:
+    run = make_run(tmp_path, corpus)
+    (run.ml_root / "input/data/tokenizer").unlink()
+    with pytest.raises(InputError, match="channel 'tokenizer' is missing"):
+        check_channels(MlRoot(run.ml_root))
+    code, output = run.finish()
+    assert code == 1
+    assert "channel 'tokenizer' is missing" in failure(run)
+    assert "ranks of" not in output
+
+
+def ranks_of(tmp_path: Path, script: str, count: int = 2) -> Ranks:
+    ranks = Ranks(Plan(count, 0, ("localhost",), 1, "lo"), tmp_path)
+    ranks.start([sys.executable, "-c", script])
+    return ranks
+
+
+def test_one_failing_rank_ends_the_others_and_its_words_are_the_reason(tmp_path: Path) -> None:
+    script = """
+import os, pathlib, signal, sys
+if os.environ["RANK"] == "1":
+    pathlib.Path(os.environ["NEXUS_RANK_FAILURE"]).write_text("disk full")
+    sys.exit(1)
+signal.pause()
+"""
+    ranks = ranks_of(tmp_path, script)
+    assert ranks.wait(grace_seconds=60) == 1
+    assert ranks.failure() == "disk full"
+
+
+def test_a_rank_killed_from_outside_is_named(tmp_path: Path) -> None:
+    script = """
+import os, signal
+if os.environ["LOCAL_RANK"] == "1":
+    os.kill(os.getpid(), signal.SIGKILL)
+signal.pause()
+"""
+    ranks = ranks_of(tmp_path, script)
+    assert ranks.wait(grace_seconds=60) == 1
+    assert ranks.failure() == "rank 1 ended with signal SIGKILL"
+
+
+def test_a_rank_that_ignores_sigterm_is_killed_after_the_grace_period(tmp_path: Path) -> None:
+    script = """
+import os, pathlib, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path(os.environ["NEXUS_STORE"]).write_text("ready")
+while True:
+    signal.pause()
+"""
+    ranks = ranks_of(tmp_path, script, count=1)
+    while not (tmp_path / "store").exists():
+        time.sleep(0.01)
+    ranks.interrupt(signal.SIGTERM, None)
+    assert ranks.wait(grace_seconds=0.1) == 1
+    assert ranks.failure() == "rank 0 ended with signal SIGKILL"
+
+
+def test_ranks_that_saved_on_sigterm_make_the_launcher_say_so(tmp_path: Path) -> None:
+    script = f"""
+import os, pathlib, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit({EXIT_INTERRUPTED}))
+pathlib.Path(os.environ["NEXUS_STORE"] + os.environ["RANK"]).write_text("ready")
+while True:
+    signal.pause()
+"""
+    ranks = ranks_of(tmp_path, script)
+    while not all((tmp_path / f"store{rank}").exists() for rank in range(2)):
+        time.sleep(0.01)
+    ranks.interrupt(signal.SIGTERM, None)
+    assert ranks.wait(grace_seconds=60) == EXIT_INTERRUPTED
+
+
+def test_ranks_do_not_outlive_a_killed_launcher(tmp_path: Path, corpus: Corpus) -> None:
+    run = make_run(tmp_path, corpus, steps=100_000)
+    process = run.start()
+    assert process.stdout is not None
+    children: list[int] = []
+    for line in process.stdout:
+        if line.startswith("step=1 "):
+            listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+            children = [int(pid) for pid in listed.split()]
+            process.kill()
+    # the output ended: nobody holds its writing end any more
+    assert children
+    for pid in children:
+        assert not Path(f"/proc/{pid}").exists() or _is_zombie(pid)
+    process.wait(timeout=10)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
+
+
+def test_a_full_disk_is_a_readable_failure_and_leaves_no_marker(tmp_path: Path, corpus: Corpus) -> None:
+    run = make_run(tmp_path, corpus)
+    # as when the file system is full: nothing larger than 64 KiB can be written
+    limited = [
+        "bash", "-c", f"ulimit -f 64; exec {sys.executable} -m training.launcher --request {run.request}",
+    ]  # fmt: skip
+    environment = os.environ | {"NEXUS_ML_ROOT": str(run.ml_root)}
+    done = subprocess.run(limited, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1, done.stdout
+    assert "start the run again" in failure(run)
+    assert not list(run.checkpoints.glob("*/complete.json"))
+
+
+def test_a_base_model_is_the_starting_point(
+    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[Run, str]
+) -> None:
+    trained, output = uninterrupted
+    run = make_run(tmp_path, corpus, base_model=trained.model, steps=2)
+    code, continued = run.finish()
+    assert code == 0, continued
+    scratch_loss = float(output.split("step=1 loss=")[1].split()[0])
+    assert float(continued.split("step=1 loss=")[1].split()[0]) < scratch_loss - 0.5
+
+
+def test_a_base_model_with_another_vocabulary_is_refused(
+    tmp_path: Path, uninterrupted: tuple[Run, str]
+) -> None:
+    other = make_corpus(tmp_path / "corpus", vocabulary_size=280)
+    run = make_run(tmp_path / "run", other, base_model=uninterrupted[0].model)
+    code, _ = run.finish()
+    assert code == 1
+    assert "has another vocabulary than the corpus" in failure(run)
+
+
+def test_another_tokenizer_than_the_corpus_was_made_with_is_refused(tmp_path: Path, corpus: Corpus) -> None:
+    other = make_corpus(tmp_path / "corpus", vocabulary_size=280)
+    run = make_run(tmp_path / "run", corpus)
+    channel = run.ml_root / "input/data/tokenizer"
+    channel.unlink()
+    channel.symlink_to(other.root / "tokenizer")
+    code, _ = run.finish()
+    assert code == 1
+    assert "is not the corpus' tokenizer" in failure(run)
+
+
+def test_the_model_folder_loads_as_its_manifest_says(uninterrupted: tuple[Run, str], corpus: Corpus) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from training.storage import verify
+
+    run, _ = uninterrupted
+    manifest = parse_json(ModelManifest, (run.model / "manifest.json").read_bytes(), where="manifest")
+    for entry in manifest.files:
+        verify(run.model / entry.path, entry)
+    model = AutoModelForCausalLM.from_pretrained(str(run.model))
+    assert sum(p.numel() for p in model.parameters()) == manifest.parameters
+    assert manifest.context_length == RECIPE.model.context_length
+    assert manifest.parent.uri.endswith(f"checkpoints/step_{RECIPE.steps}/complete.json")
+    assert manifest.corpus == corpus.reference
+    tokenizer = AutoTokenizer.from_pretrained(str(run.model))
+    assert tokenizer.decode(tokenizer("the quick é fox").input_ids) == "the quick é fox"
+    assert tokenizer.eos_token_id == corpus.manifest.end_of_text_id == model.generation_config.eos_token_id
