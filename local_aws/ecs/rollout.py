@@ -269,7 +269,7 @@ class Rollouts:
         healthy = sum(bool(t.detail.get("healthy")) for t in [*mine, *rest])
         for task in sorted(rest, key=lambda t: bool(t.detail.get("healthy"))):
             is_healthy = bool(task.detail.get("healthy"))
-            # an old task that is not healthy yet may still become so: it goes when the new ones carry the load
+            # one that is not healthy yet may still become so: it goes when the new ones carry the load
             if (is_healthy and healthy - 1 < low) or (not is_healthy and healthy < low):
                 return
             reason = "Scaling activity initiated by deployment"

@@ -195,8 +195,8 @@ class Services:
             if not wanted or row.state in wanted
         ]
         members = (
-            "serviceDeploymentArn", "serviceArn", "clusterArn", "startedAt", "createdAt", "finishedAt", "status",
-            "statusReason",
+            "serviceDeploymentArn", "serviceArn", "clusterArn", "startedAt", "createdAt", "finishedAt",
+            "status", "statusReason",
         )  # fmt: skip
         brief = [
             {m: v[m] for m in members if m in v}

@@ -274,8 +274,14 @@ def view(task: Job, definition: Job | None) -> dict[str, Any]:
         "version": 1,
         "tags": detail.get("tags", []),
     }
-    members = {"startedAt": "started", "stoppingAt": "stopping", "stoppedAt": "stopped", "stopCode": "stop_code",
-               "stoppedReason": "stop_reason", "pullStartedAt": "pull_started"}  # fmt: skip
+    members = {
+        "pullStartedAt": "pull_started",
+        "startedAt": "started",
+        "stoppingAt": "stopping",
+        "stoppedAt": "stopped",
+        "stopCode": "stop_code",
+        "stoppedReason": "stop_reason",
+    }
     return answer | {m: detail[key] for m, key in members.items() if key in detail}
 
 
