@@ -20,9 +20,10 @@ from spark_jobs import progress, storage
 from spark_jobs.entry import run_job
 from spark_jobs.place import Place, load_records, load_request, save_records
 from spark_jobs.readers.shards import grouped, ordered_shards
-from spark_jobs.session import fit_shuffles
-from spark_jobs.transforms.clean_part import CleanFile, CleanTask, ShardOutcome, clean_part
+from spark_jobs.session import fit_queries
+from spark_jobs.transforms.clean_part import CLEAN_COLUMNS, CleanFile, CleanTask, ShardOutcome, clean_part
 from spark_jobs.transforms.exact_duplicates import exact_duplicates
+from spark_jobs.transforms.tables import read_columns, write_by_file
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -114,12 +115,11 @@ def _exact_dedup(spark: SparkSession, place: Place) -> None:
     progress.report(Stage.EXACT_DEDUP, 0, before, "documents")
     duplicates = 0
     if load_records(CleanFile, place.clean_index):
-        fit_shuffles(spark, before)
-        documents = spark.read.parquet(place.clean).select("doc", "part", "file", "text_low", "text_high")
-        found = exact_duplicates(documents).persist()
-        duplicates = found.count()
-        found.repartition("part").write.partitionBy("part", "file").parquet(place.exact_duplicates)
-        found.unpersist()
+        fit_queries(spark, before)
+        documents = read_columns(spark, place.clean, CLEAN_COLUMNS).select(
+            "doc", "part", "file", "text_low", "text_high"
+        )
+        duplicates = write_by_file(exact_duplicates(documents), place.exact_duplicates)
     progress.report(Stage.EXACT_DEDUP, before, before, "documents")
     dropped = {DropReason.EXACT_DUPLICATE.value: duplicates} if duplicates else {}
     seconds = time.monotonic() - started

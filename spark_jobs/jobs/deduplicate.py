@@ -19,13 +19,14 @@ from spark_jobs.entry import run_job
 from spark_jobs.jobs.clean import summary
 from spark_jobs.place import Place, load_records, load_request, save_records
 from spark_jobs.readers.shards import ordered_shards
-from spark_jobs.session import fit_shuffles
+from spark_jobs.session import fit_queries
 from spark_jobs.transforms.candidate_pairs import star_edges
-from spark_jobs.transforms.clean_part import CleanFile
+from spark_jobs.transforms.clean_part import CLEAN_COLUMNS, CleanFile
 from spark_jobs.transforms.components import connected_components
 from spark_jobs.transforms.output_part import write_output
-from spark_jobs.transforms.signature_part import sign_file
+from spark_jobs.transforms.signature_part import SIGNATURE_COLUMNS, sign_file
 from spark_jobs.transforms.survivors import all_duplicates, held_out, near_duplicates
+from spark_jobs.transforms.tables import read_columns, write_by_file
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -55,7 +56,7 @@ def _near_dedup(spark: SparkSession, request: CorpusRequest, recipe: CorpusRecip
     progress.run_tasks(spark, "signatures", "files", partial(sign_file, place, recipe.near_dedup), files)
     seconds["signatures"] = time.monotonic() - started
     if files:
-        fit_shuffles(spark, before * recipe.near_dedup.bands)
+        fit_queries(spark, before * recipe.near_dedup.bands)
         _decide(spark, recipe, place)
     seconds["clusters"] = time.monotonic() - started - sum(seconds.values())
     names = [shard.name for shard in ordered_shards(request.inputs)]
@@ -78,27 +79,20 @@ def _near_dedup(spark: SparkSession, request: CorpusRequest, recipe: CorpusRecip
 
 def _decide(spark: SparkSession, recipe: CorpusRecipe, place: Place) -> None:
     """Write for each clean file what becomes of its documents, save of those that are simply kept."""
-    signatures = spark.read.parquet(place.signatures)
+    signatures = read_columns(spark, place.signatures, SIGNATURE_COLUMNS)
     edges_uri = storage.join(place.near_dedup, "edges")
     progress.report("clusters", 0, 3, "steps")
     star_edges(signatures).write.parquet(edges_uri)
     progress.report("clusters", 1, 3, "steps")
     components = connected_components(spark, edges_uri, place.near_dedup)
     progress.report("clusters", 2, 3, "steps")
-    columns = ["doc", "part", "file", "characters", "subset", "id_hash"]
-    documents = spark.read.parquet(place.clean).select(*columns)
+    documents = read_columns(spark, place.clean, CLEAN_COLUMNS)
     exact = _exact(spark, place)
-    duplicates = all_duplicates(
-        near_duplicates(components, documents, signatures), exact, documents
-    ).persist()
+    near = near_duplicates(components, documents, signatures)
+    duplicates = all_duplicates(near, exact, documents).persist()
     kept = documents.join(duplicates.select("doc"), "doc", "left_anti")
     chosen = held_out(kept, recipe.held_out)
-    (
-        duplicates.unionByName(chosen, allowMissingColumns=True)
-        .repartition("part")
-        .write.partitionBy("part", "file")
-        .parquet(place.decisions)
-    )
+    write_by_file(duplicates.unionByName(chosen, allowMissingColumns=True), place.decisions)
     duplicates.unpersist()
     progress.report("clusters", 3, 3, "steps")
 

@@ -42,6 +42,13 @@ CLEAN_SCHEMA = pa.schema(
 )
 
 
+#: The columns of CLEAN_SCHEMA that Spark reads.
+CLEAN_COLUMNS = (
+    "doc bigint, part int, file int, characters bigint, text_low bigint, text_high bigint, "
+    "id_hash bigint, subset string"
+)
+
+
 @dataclass(frozen=True)
 class CleanFile:
     """A file of work/clean."""

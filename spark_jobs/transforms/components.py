@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from spark_jobs import progress, storage
 from spark_jobs.kernels.components import components
 from spark_jobs.transforms.columns import parquet_writer
+from spark_jobs.transforms.tables import read_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 #: 16 bytes an edge, and as much again while they are sorted: half a gigabyte at most.
 EDGES_IN_ONE_TASK = 8_000_000
 
+_COLUMNS = "doc bigint, root bigint"
 _COMPONENT_SCHEMA = pa.schema([("doc", pa.int64()), ("root", pa.int64())])
 
 
@@ -31,11 +33,11 @@ def connected_components(
     spark: SparkSession, edges_uri: str, work: str, edges_in_one_task: int = EDGES_IN_ONE_TASK
 ) -> DataFrame:
     """Parquet of edges (doc, root) to components (doc, root): a row a document, roots themselves left out."""
-    edges = spark.read.parquet(edges_uri)
+    edges = read_columns(spark, edges_uri, _COLUMNS)
     if edges.count() <= edges_in_one_task:
         uri = storage.join(work, "components.parquet")
         spark.sparkContext.parallelize([edges_uri], 1).map(lambda source: join_edges(source, uri)).collect()
-        return spark.read.parquet(uri)
+        return read_columns(spark, uri, _COLUMNS)
     return _star_rounds(spark, edges, work)
 
 
@@ -66,7 +68,7 @@ def _star_rounds(spark: SparkSession, edges: DataFrame, work: str) -> DataFrame:
         storage.delete_prefix(uri)
         # written out, so that a round's lineage does not grow with the rounds before it
         _small_star(_large_star(edges)).write.parquet(uri)
-        edges = spark.read.parquet(uri)
+        edges = read_columns(spark, uri, _COLUMNS)
         after = edges.agg(*fingerprint).first()
         progress.report("components", number, number + (after != before), "rounds")
         if after == before:

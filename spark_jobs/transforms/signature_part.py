@@ -21,6 +21,9 @@ SIGNATURE_SCHEMA = pa.schema(
     [("doc", pa.int64()), ("minhash", pa.list_(pa.int32())), ("bands", pa.list_(pa.int64()))]
 )
 
+#: The same, as Spark reads it.
+SIGNATURE_COLUMNS = "doc bigint, minhash array<int>, bands array<bigint>"
+
 _ROWS = 1024
 
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from include.contracts.manifests import CorpusRequest, RawShard
 from include.contracts.records import canonical_json, to_plain
-from include.recipes.corpus import CorpusRecipe, FilterRecipe, TokenizerRecipe
+from include.recipes.corpus import CorpusRecipe, FilterRecipe, ReadRecipe, TokenizerRecipe
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,7 +27,8 @@ SMALL_RECIPE = CorpusRecipe(
     name="test",
     filter=FilterRecipe(min_characters=20),
     tokenizer=TokenizerRecipe(vocabulary_size=300),
-    shard_tokens=2000,
+    read=ReadRecipe(max_document_bytes=100_000),
+    shard_tokens=20_000,
 )
 
 
