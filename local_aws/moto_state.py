@@ -27,14 +27,12 @@ class MotoState:
         """Put back what an earlier process kept; a damaged file is left out, loudly."""
         with self._moto.lock:
             for service in KEPT:
-                backend = moto_backend(service)
                 path = self._folder / f"{service}.pickle"
                 if not path.exists():
-                    backend.reset()  # moto's objects are global: another server of this process may have used them
-                    continue
+                    continue  # moto loads a service when it is first used; some take seconds
                 try:
                     # our own file below our own root, written by this class
-                    backend.__dict__.update(pickle.loads(path.read_bytes()))
+                    moto_backend(service).__dict__.update(pickle.loads(path.read_bytes()))
                 except Exception:
                     log.exception("%s is left out", path)
 

@@ -1,0 +1,107 @@
+"""Alarms move by the data that arrives, and say so to their topics; logs come back in order."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local_aws.logs_metrics.alarms import Rule, judge, statistic
+from local_aws.testing import until
+
+ABOVE = "GreaterThanThreshold"
+
+
+@pytest.mark.parametrize(
+    ("points", "needed", "missing", "state"),
+    [
+        ([9, 9, 9], 3, "missing", "ALARM"),
+        ([9, 1, 9], 3, "missing", "OK"),
+        ([9, 1, 9], 2, "missing", "ALARM"),
+        ([None, None, None], 1, "missing", "INSUFFICIENT_DATA"),
+        ([None, None, None], 3, "breaching", "ALARM"),
+        ([None, None, None], 1, "notBreaching", "OK"),
+        ([None, None, None], 1, "ignore", "before"),
+        ([9, None, None], 2, "missing", "OK"),
+        ([9, None, None], 2, "breaching", "ALARM"),
+        ([9, None, None], 1, "ignore", "ALARM"),
+    ],
+)
+def test_the_state_follows_from_the_data_points(points: Any, needed: int, missing: str, state: str) -> None:
+    assert judge(Rule(ABOVE, 5.0, 3, needed, missing), points, "before") == state
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1))
+def test_statistics_lie_between_the_extremes(values: list[float]) -> None:
+    low, high = statistic("Minimum", values), statistic("Maximum", values)
+    assert low <= statistic("p50", values) <= high
+    assert low - 1e-6 <= statistic("Average", values) <= high + 1e-6
+    assert statistic("SampleCount", values) == len(values)
+
+
+def alarm(cloudwatch: Any, name: str, **more: Any) -> Any:
+    cloudwatch.put_metric_alarm(
+        AlarmName=name, Namespace="Nexus", MetricName=name, Period=60, EvaluationPeriods=1, Threshold=5.0,
+        ComparisonOperator=ABOVE, Statistic="Maximum", **more,
+    )  # fmt: skip
+    return lambda: cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["StateValue"]
+
+
+def test_an_alarm_goes_off_and_tells_its_topic(shared_local_aws: Any) -> None:
+    cloudwatch, sns, sqs = (shared_local_aws.client(name) for name in ("cloudwatch", "sns", "sqs"))
+    queue = sqs.create_queue(QueueName="alarms")["QueueUrl"]
+    topic = sns.create_topic(Name="alarms")["TopicArn"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn)
+    state = alarm(cloudwatch, "errors", AlarmActions=[topic])
+    until(state, lambda s: s == "INSUFFICIENT_DATA")
+    cloudwatch.put_metric_data(Namespace="Nexus", MetricData=[{"MetricName": "errors", "Value": 9.0}])
+    until(state, lambda s: s == "ALARM")
+    messages = until(lambda: sqs.receive_message(QueueUrl=queue).get("Messages", []), bool)
+    assert "errors" in messages[0]["Body"] and "ALARM" in messages[0]["Body"]
+
+
+def test_an_alarm_calms_down_when_its_data_ages(local_aws_server: Any) -> None:
+    cloudwatch = local_aws_server.client("cloudwatch")
+    state = alarm(cloudwatch, "latency", TreatMissingData="notBreaching")
+    cloudwatch.put_metric_data(Namespace="Nexus", MetricData=[{"MetricName": "latency", "Value": 9.0}])
+    until(state, lambda s: s == "ALARM")
+    local_aws_server.control("clock", {"advance_seconds": 120})
+    until(state, lambda s: s == "OK")
+
+
+def test_dimensions_keep_metrics_apart(shared_local_aws: Any) -> None:
+    cloudwatch = shared_local_aws.client("cloudwatch")
+    state = alarm(cloudwatch, "by-service", Dimensions=[{"Name": "Service", "Value": "a"}], TreatMissingData="notBreaching")
+    until(state, lambda s: s == "OK")
+    other = {"MetricName": "by-service", "Value": 9.0, "Dimensions": [{"Name": "Service", "Value": "b"}]}
+    mine = {"MetricName": "by-service", "Value": 1.0, "Dimensions": [{"Name": "Service", "Value": "a"}]}
+    cloudwatch.put_metric_data(Namespace="Nexus", MetricData=[other, mine])
+    reason = until(
+        lambda: cloudwatch.get_metric_statistics(
+            Namespace="Nexus", MetricName="by-service", Dimensions=mine["Dimensions"], Statistics=["Maximum"],
+            Period=60, StartTime=time.time() - 300, EndTime=time.time() + 60,
+        )["Datapoints"],
+        bool,
+    )  # fmt: skip
+    assert reason[0]["Maximum"] == 1.0 and state() == "OK"
+
+
+def test_log_events_put_by_many_threads_all_arrive(shared_local_aws: Any) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    logs = shared_local_aws.client("logs")
+    logs.create_log_group(logGroupName="/nexus/test")
+    logs.create_log_stream(logGroupName="/nexus/test", logStreamName="s")
+
+    def put(n: int) -> None:
+        events = [{"timestamp": int(time.time() * 1000), "message": f"{n}-{i}"} for i in range(5)]
+        logs.put_log_events(logGroupName="/nexus/test", logStreamName="s", logEvents=events)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(put, range(10)))
+    events = logs.get_log_events(logGroupName="/nexus/test", logStreamName="s", startFromHead=True)["events"]
+    assert sorted(e["message"] for e in events) == sorted(f"{n}-{i}" for n in range(10) for i in range(5))

@@ -1,0 +1,104 @@
+"""The crawler infers tables from the parquet that is there; the catalogue survives a restart."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.exceptions import ClientError
+
+from local_aws.testing import until
+
+
+def put(s3: Any, key: str, table: pa.Table) -> None:
+    body = io.BytesIO()
+    pq.write_table(table, body)
+    s3.put_object(Bucket="lake", Key=key, Body=body.getvalue())
+
+
+def crawl(server: Any, name: str, path: str) -> tuple[Any, dict[str, Any]]:
+    glue = server.client("glue")
+    targets = {"S3Targets": [{"Path": path}]}
+    glue.create_crawler(Name=name, Role="crawler", DatabaseName="corpus", Targets=targets, TablePrefix="raw_")
+    glue.start_crawler(Name=name)
+    crawler = until(
+        lambda: glue.get_crawler(Name=name)["Crawler"], lambda c: c["State"] == "READY" and "LastCrawl" in c
+    )
+    return glue, crawler
+
+
+@pytest.fixture(scope="module")
+def lake(shared_local_aws: Any) -> Any:
+    s3 = shared_local_aws.client("s3")
+    s3.create_bucket(Bucket="lake")
+    return s3
+
+
+def test_tables_partitions_and_types_come_from_the_files(shared_local_aws: Any, lake: Any) -> None:
+    nested = pa.array([[1.5]], pa.list_(pa.float32()))
+    for language in ("de", "en"):
+        table = pa.table({"id": ["a"], "tokens": pa.array([1], pa.int32()), "scores": nested})
+        put(lake, f"corpus/Docs-A/language={language}/part-0.parquet", table)
+    put(lake, "corpus/docs_b/part-0.parquet", pa.table({"n": [1, 2]}))
+    glue, crawler = crawl(shared_local_aws, "corpus", "s3://lake/corpus/")
+    assert crawler["LastCrawl"]["Status"] == "SUCCEEDED", crawler
+    tables = {table["Name"]: table for table in glue.get_tables(DatabaseName="corpus")["TableList"]}
+    assert sorted(tables) == ["raw_docs_a", "raw_docs_b"]
+    columns = [(c["Name"], c["Type"]) for c in tables["raw_docs_a"]["StorageDescriptor"]["Columns"]]
+    assert columns == [("id", "string"), ("tokens", "int"), ("scores", "array<float>")]
+    assert tables["raw_docs_a"]["PartitionKeys"] == [{"Name": "language", "Type": "string"}]
+    partitions = glue.get_partitions(DatabaseName="corpus", TableName="raw_docs_a")["Partitions"]
+    assert sorted(p["Values"] for p in partitions) == [["de"], ["en"]]
+    assert tables["raw_docs_b"]["Parameters"]["recordCount"] == "2"
+    metrics = glue.get_crawler_metrics(CrawlerNameList=["corpus"])["CrawlerMetricsList"]
+    assert [m["TablesCreated"] for m in metrics] == [2]
+
+
+def test_a_second_crawl_adds_new_columns(shared_local_aws: Any, lake: Any) -> None:
+    put(lake, "grows/part-0.parquet", pa.table({"a": [1]}))
+    glue, _ = crawl(shared_local_aws, "grows", "s3://lake/grows/")
+    put(lake, "grows/part-1.parquet", pa.table({"a": [1], "b": ["x"]}))
+    before = glue.get_crawler(Name="grows")["Crawler"]["LastCrawl"]["StartTime"]
+    glue.start_crawler(Name="grows")
+    until(lambda: glue.get_crawler(Name="grows")["Crawler"]["LastCrawl"]["StartTime"], lambda t: t > before)
+    columns = glue.get_table(DatabaseName="corpus", Name="raw_grows")["Table"]["StorageDescriptor"]["Columns"]
+    assert [c["Name"] for c in columns] == ["a", "b"]
+    assert glue.get_crawler_metrics(CrawlerNameList=["grows"])["CrawlerMetricsList"][0]["TablesUpdated"] == 1
+
+
+def test_a_file_that_is_no_parquet_fails_the_crawl_by_name(shared_local_aws: Any, lake: Any) -> None:
+    lake.put_object(Bucket="lake", Key="broken/part-0.parquet", Body=b"not parquet")
+    _, crawler = crawl(shared_local_aws, "broken", "s3://lake/broken/")
+    assert crawler["LastCrawl"]["Status"] == "FAILED"
+    assert "s3://lake/broken/part-0.parquet" in crawler["LastCrawl"]["ErrorMessage"]
+
+
+def test_a_missing_bucket_fails_the_crawl(shared_local_aws: Any, lake: Any) -> None:
+    _, crawler = crawl(shared_local_aws, "nowhere", "s3://no-such-bucket/x/")
+    assert "no-such-bucket" in crawler["LastCrawl"]["ErrorMessage"]
+
+
+def test_crawlers_are_named_once_and_described_by_name(shared_local_aws: Any, lake: Any) -> None:
+    glue, _ = crawl(shared_local_aws, "named", "s3://lake/none/")
+    with pytest.raises(ClientError, match="AlreadyExistsException"):
+        glue.create_crawler(Name="named", Role="r", DatabaseName="d", Targets={"S3Targets": [{"Path": "s3://lake/"}]})
+    with pytest.raises(ClientError, match="EntityNotFoundException"):
+        glue.get_crawler(Name="unknown")
+    with pytest.raises(ClientError, match="CrawlerNotRunningException"):
+        glue.stop_crawler(Name="named")
+    glue.delete_crawler(Name="named")
+
+
+def test_the_catalogue_survives_kill_9(local_aws_server: Any) -> None:
+    s3 = local_aws_server.client("s3")
+    s3.create_bucket(Bucket="lake")
+    put(s3, "t/part-0.parquet", pa.table({"a": [1]}))
+    glue, _ = crawl(local_aws_server, "kept", "s3://lake/t/")
+    until(lambda: list(local_aws_server.root.rglob("glue.pickle")), bool)
+    local_aws_server.kill()
+    local_aws_server.start()
+    assert glue.get_table(DatabaseName="corpus", Name="raw_t")["Table"]["Name"] == "raw_t"
+    assert glue.get_crawler(Name="kept")["Crawler"]["LastCrawl"]["Status"] == "SUCCEEDED"
