@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
+from importlib.resources import files
 from typing import Any, TypeVar
 
 from include.contracts.errors import RecipeError
@@ -11,12 +11,14 @@ from include.contracts.records import from_plain
 
 T = TypeVar("T")
 
-_FOLDER = Path(__file__).parent
+#: The package's data, also where the package is imported from a zip (spark-submit --py-files).
+_FOLDER = files("include.recipes")
 
 
 def recipe_names(family: str) -> list[str]:
     """Names of the packaged recipes of ``corpora``, ``trainings`` or ``gates``, sorted."""
-    return sorted(path.stem for path in (_FOLDER / family).glob("*.toml"))
+    names = (entry.name for entry in (_FOLDER / family).iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
 def packaged_recipe(kind: type[T], family: str, name: str) -> T:
