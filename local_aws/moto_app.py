@@ -12,7 +12,6 @@ from typing import Any
 
 import moto.backend_index
 import moto.backends
-from moto.core.exceptions import HTTPException as MotoError
 from moto.core.request import Request as MotoRequest
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request as WsgiRequest
@@ -97,7 +96,7 @@ class MotoFallback:
                     status, headers, body = method(request, request.raw_url, request.headers)
                 except NotImplementedError as error:
                     raise not_implemented(service, operation or str(error)) from error
-                except (HTTPException, MotoError) as error:
+                except HTTPException as error:
                     status, headers, body = error.code, dict(error.get_headers()), error.get_body()
                 raw = body.encode() if isinstance(body, str) else bytes(body or b"")
                 text = {str(k): str(v) for k, v in dict(headers).items() if k.lower() != "content-length"}

@@ -166,9 +166,11 @@ def _serialise(result: dict[str, Any], model: OperationModel, protocol: str, req
     serializer = get_serializer_class(model.service_model.service_name, "query")(operation_model=model)
     typed = _with_times(result, model.output_shape) if model.output_shape else {}
     answer = serializer.serialize(typed)
-    body = answer["body"]
+    document: str | bytes = answer["body"]
     return Response(
-        200, headers | {"Content-Type": "text/xml"}, body.encode() if isinstance(body, str) else body
+        200,
+        headers | {"Content-Type": "text/xml"},
+        document.encode() if isinstance(document, str) else document,
     )
 
 

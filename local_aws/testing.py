@@ -92,7 +92,9 @@ class Recorder:
             if model.output_shape is not None:
                 wrong = problems(parsed, model.output_shape)
                 if wrong:
-                    raise AssertionError(f"{service}:{model.name} breaks botocore's model: " + "; ".join(wrong))
+                    raise AssertionError(
+                        f"{service}:{model.name} breaks botocore's model: " + "; ".join(wrong)
+                    )
             self.proven.add((service, model.name))
 
         def check_raw(response_dict: dict[str, Any], operation_model: OperationModel, **_: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import string
 from collections.abc import Callable
@@ -52,7 +53,9 @@ class EmrOperations:
             raise _invalid("StepConcurrencyLevel must be between 1 and 256")
         instances = request.get("Instances", {})
         if not (instances.get("InstanceGroups") or instances.get("InstanceFleets") or _counted(instances)):
-            raise AwsError("ValidationException", "Instances: InstanceGroups, InstanceFleets or a count is needed")
+            raise AwsError(
+                "ValidationException", "Instances: InstanceGroups, InstanceFleets or a count is needed"
+            )
         detail = {
             "reason": {},
             "protected": bool(instances.get("TerminationProtected")),
@@ -75,7 +78,9 @@ class EmrOperations:
             row
             for row in reversed(self._table.list(CLUSTER))
             if (not states or row.state in states)
-            and float(request.get("CreatedAfter", 0)) <= row.created <= float(request.get("CreatedBefore", 1e12))
+            and float(request.get("CreatedAfter", 0))
+            <= row.created
+            <= float(request.get("CreatedBefore", 1e12))
         ]
         members = ("Id", "Name", "Status", "NormalizedInstanceHours", "ClusterArn")
         return _page("Clusters", rows, request, lambda row: {m: _cluster_view(row)[m] for m in members})
@@ -106,7 +111,9 @@ class EmrOperations:
     def add_steps(self, request: dict[str, Any]) -> dict[str, Any]:
         cluster = self._cluster(request["JobFlowId"])
         if cluster.state not in ACTIVE_CLUSTER:
-            raise AwsError("ValidationException", f"A job flow that is shutting down may not be modified: {cluster.name}")
+            raise AwsError(
+                "ValidationException", f"A job flow that is shutting down may not be modified: {cluster.name}"
+            )
         _check_steps(request["Steps"])
         return {"StepIds": self._insert_steps(cluster.name, request["Steps"])}
 
@@ -148,7 +155,9 @@ class EmrOperations:
 
     def list_groups(self, request: dict[str, Any]) -> dict[str, Any]:
         cluster = self._cluster(request["ClusterId"])
-        return {"InstanceGroups": [_group_view(cluster, group, i) for i, group in enumerate(_groups(cluster))]}
+        return {
+            "InstanceGroups": [_group_view(cluster, group, i) for i, group in enumerate(_groups(cluster))]
+        }
 
     def list_fleets(self, request: dict[str, Any]) -> dict[str, Any]:
         cluster = self._cluster(request["ClusterId"])
@@ -181,14 +190,19 @@ class EmrOperations:
                 instances.append(
                     {
                         "Id": f"ci-{cluster.name[2:]}{i:02d}{n:02d}",
-                        "Ec2InstanceId": f"i-{abs(hash((cluster.name, i, n))):017x}"[:19],
+                        "Ec2InstanceId": "i-"
+                        + hashlib.sha256(f"{cluster.name}/{i}/{n}".encode()).hexdigest()[:17],
                         "PublicDnsName": "localhost",
                         "PrivateDnsName": "localhost",
                         "PrivateIpAddress": "127.0.0.1",
                         "InstanceGroupId": f"ig-{cluster.name[2:]}{i}",
                         "InstanceType": group["InstanceType"],
                         "Market": group.get("Market", "ON_DEMAND"),
-                        "Status": {"State": state, "StateChangeReason": {}, "Timeline": {"CreationDateTime": cluster.created}},
+                        "Status": {
+                            "State": state,
+                            "StateChangeReason": {},
+                            "Timeline": {"CreationDateTime": cluster.created},
+                        },
                     }
                 )
         return {"Instances": instances}
@@ -197,8 +211,11 @@ class EmrOperations:
         actions = self._cluster(request["ClusterId"]).request.get("BootstrapActions", [])
         return {
             "BootstrapActions": [
-                {"Name": a["Name"], "ScriptPath": a["ScriptBootstrapAction"]["Path"],
-                 "Args": a["ScriptBootstrapAction"].get("Args", [])}
+                {
+                    "Name": a["Name"],
+                    "ScriptPath": a["ScriptBootstrapAction"]["Path"],
+                    "Args": a["ScriptBootstrapAction"].get("Args", []),
+                }
                 for a in actions
             ]
         }
@@ -253,7 +270,9 @@ def _cluster_view(row: Job) -> dict[str, Any]:
         "Ec2SubnetId": instances.get("Ec2SubnetId", ""),
     }
     timeline = {"CreationDateTime": row.created}
-    timeline |= {m: row.detail[k] for m, k in (("ReadyDateTime", "ready"), ("EndDateTime", "ended")) if k in row.detail}
+    timeline |= {
+        m: row.detail[k] for m, k in (("ReadyDateTime", "ready"), ("EndDateTime", "ended")) if k in row.detail
+    }
     view = {
         "Id": row.name,
         "Name": row.request["Name"],
@@ -285,7 +304,11 @@ def _step_view(row: Job) -> dict[str, Any]:
         "State": row.state,
         "StateChangeReason": row.detail.get("reason", {}),
         "Timeline": {"CreationDateTime": row.created}
-        | {m: row.detail[k] for m, k in (("StartDateTime", "started"), ("EndDateTime", "ended")) if k in row.detail},
+        | {
+            m: row.detail[k]
+            for m, k in (("StartDateTime", "started"), ("EndDateTime", "ended"))
+            if k in row.detail
+        },
     }
     if failure := row.detail.get("failure"):
         status["FailureDetails"] = failure
@@ -310,8 +333,16 @@ def _groups(cluster: Job) -> list[dict[str, Any]]:
     if instances.get("InstanceFleets"):
         return []
     count = _counted(instances)
-    master = {"InstanceRole": "MASTER", "InstanceType": instances.get("MasterInstanceType", "m5.xlarge"), "InstanceCount": 1}
-    core = {"InstanceRole": "CORE", "InstanceType": instances.get("SlaveInstanceType", "m5.xlarge"), "InstanceCount": count - 1}
+    master = {
+        "InstanceRole": "MASTER",
+        "InstanceType": instances.get("MasterInstanceType", "m5.xlarge"),
+        "InstanceCount": 1,
+    }
+    core = {
+        "InstanceRole": "CORE",
+        "InstanceType": instances.get("SlaveInstanceType", "m5.xlarge"),
+        "InstanceCount": count - 1,
+    }
     return [master, core] if count > 1 else [master]
 
 
@@ -326,7 +357,11 @@ def _group_view(cluster: Job, group: dict[str, Any], index: int) -> dict[str, An
         "InstanceType": group["InstanceType"],
         "RequestedInstanceCount": count,
         "RunningInstanceCount": count if state == "RUNNING" else 0,
-        "Status": {"State": state, "StateChangeReason": {}, "Timeline": {"CreationDateTime": cluster.created}},
+        "Status": {
+            "State": state,
+            "StateChangeReason": {},
+            "Timeline": {"CreationDateTime": cluster.created},
+        },
     }
 
 
@@ -358,5 +393,3 @@ def _arn(name: str) -> str:
 
 def _invalid(message: str) -> AwsError:
     return AwsError("InvalidRequestException", message)
-
-

@@ -11,7 +11,15 @@ from pathlib import Path
 from include.contracts.errors import NexusError
 from include.contracts.storage import S3Uri
 from local_aws.emr.spark import spark_environment, spark_submit
-from local_aws.emr.states import ACTIVE_CLUSTER, CLUSTER, PENDING_STEP, RUNNING_STEP, STEP, end_cluster, end_step
+from local_aws.emr.states import (
+    ACTIVE_CLUSTER,
+    CLUSTER,
+    PENDING_STEP,
+    RUNNING_STEP,
+    STEP,
+    end_cluster,
+    end_step,
+)
 from local_aws.images import Image, ImageMap, container_environment
 from local_aws.jobs.processes import Exit, JobProcess, Spec
 from local_aws.jobs.supervisor import Stopping, Supervisor
@@ -25,7 +33,9 @@ _CANCEL_GRACE_SECONDS = 10.0
 class StepRunner:
     """The executor of EMR."""
 
-    def __init__(self, settings: Settings, supervisor: Supervisor, images: ImageMap, transfer: Transfer) -> None:
+    def __init__(
+        self, settings: Settings, supervisor: Supervisor, images: ImageMap, transfer: Transfer
+    ) -> None:
         self._settings = settings
         self._supervisor = supervisor
         self._table = supervisor.table

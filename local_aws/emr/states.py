@@ -12,7 +12,9 @@ ACTIVE_CLUSTER = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 RUNNING_STEP = ("RUNNING", "CANCEL_PENDING")
 
 
-def end_step(table: JobTable, name: str, state: str, message: str = "", failure: dict[str, str] | None = None) -> None:
+def end_step(
+    table: JobTable, name: str, state: str, message: str = "", failure: dict[str, str] | None = None
+) -> None:
     """A step's final state, with the reason that DescribeStep shows."""
     with table.editing(STEP, name) as row:
         row.state = state

@@ -128,7 +128,9 @@ class Crawlers:
                 place = S3Uri.parse(target["Path"])
                 bucket = self._settings.bucket(place.bucket)
                 if not bucket.is_dir():
-                    raise AwsError("InvalidInputException", f"The specified bucket does not exist: {place.bucket}")
+                    raise AwsError(
+                        "InvalidInputException", f"The specified bucket does not exist: {place.bucket}"
+                    )
                 for found in find_tables(bucket / place.key, str(place)):
                     if self._crawler(name).state == "STOPPING" or self._supervisor.stopping.is_set():
                         raise Stopping

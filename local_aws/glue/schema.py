@@ -106,10 +106,14 @@ def _table(root: Path, files: list[Path], folder: Path, uri: str) -> FoundTable:
         try:
             metadata = pq.read_metadata(path)
         except (pa.ArrowInvalid, OSError) as error:
-            raise InputError("is no parquet file", where=f"{uri}/{path.relative_to(folder)}", got=str(error)) from error
+            raise InputError(
+                "is no parquet file", where=f"{uri}/{path.relative_to(folder)}", got=str(error)
+            ) from error
         schemas.append(metadata.schema.to_arrow_schema().remove_metadata())
         rows += metadata.num_rows
-        parts = [found for part in path.parent.relative_to(root).parts if (found := _PARTITION.fullmatch(part))]
+        parts = [
+            found for part in path.parent.relative_to(root).parts if (found := _PARTITION.fullmatch(part))
+        ]
         if parts:
             keys = [part[1] for part in parts]
             place = path.parent.relative_to(root).as_posix()
@@ -117,7 +121,9 @@ def _table(root: Path, files: list[Path], folder: Path, uri: str) -> FoundTable:
     try:
         schema = pa.unify_schemas(schemas, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise InputError("files of one table contradict each other", where=location, got=str(error)) from error
+        raise InputError(
+            "files of one table contradict each other", where=location, got=str(error)
+        ) from error
     return FoundTable(
         name=re.sub(r"\W", "_", location.rstrip("/").rsplit("/", 1)[-1].lower()),
         location=location,

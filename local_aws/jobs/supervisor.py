@@ -21,7 +21,7 @@ TICK_SECONDS = 0.1
 _STOP_GRACE_SECONDS = 2.0
 
 
-class Stopping(Exception):  # noqa: N818 - a signal between threads, not an error
+class Stopping(Exception):
     """Raised inside job threads when local_aws stops."""
 
 

@@ -116,5 +116,3 @@ def client(settings: Settings, service: str) -> Any:
         aws_secret_access_key="local",
         config=Config(retries={"max_attempts": 2}, s3={"addressing_style": "path"}),
     )
-
-

@@ -85,7 +85,8 @@ def _mount(mounts: list[list[str]], folder: Path) -> str:
             if entry.name in taken:
                 continue
             if entry.is_symlink():
-                place.is_symlink() or place.symlink_to(entry.readlink())
+                if not place.is_symlink():
+                    place.symlink_to(entry.readlink())
                 continue
             place.mkdir(exist_ok=True) if entry.is_dir() else place.touch()
             _call_mount(str(entry), str(place), _MS_BIND | _MS_REC)

@@ -129,7 +129,9 @@ class Alarms:
         if state == alarm.state_value and not alarm.state_reason.startswith("Unchecked"):
             return
         before = alarm.state_value
-        alarm.update_state(reason, json.dumps({"recentDatapoints": [p for p in points if p is not None]}), state)
+        alarm.update_state(
+            reason, json.dumps({"recentDatapoints": [p for p in points if p is not None]}), state
+        )
         self._moto.changed("cloudwatch")
         if before != state and alarm.actions_enabled:
             self._notify(alarm, before, reason)
@@ -146,4 +148,6 @@ class Alarms:
         }
         for arn in actions.get(alarm.state_value, alarm.insufficient_data_actions) or []:
             if ":sns:" in arn and arn in moto_backend("sns").topics:
-                moto_backend("sns").publish(message=json.dumps(message), arn=arn, subject=f"{alarm.state_value}: {alarm.name}")
+                moto_backend("sns").publish(
+                    message=json.dumps(message), arn=arn, subject=f"{alarm.state_value}: {alarm.name}"
+                )

@@ -17,7 +17,7 @@ from local_aws.logs_metrics.telemetry import OnLine, Telemetry
 from local_aws.settings import Settings
 
 
-class JobFailed(Exception):  # noqa: N818 - how a job ends, with the reason that Describe shows
+class JobFailed(Exception):
     """The job ends as Failed with this reason."""
 
 
@@ -87,9 +87,7 @@ def resolve(world: World, uri: str, entrypoint: list[str], arguments: list[str])
     """The image and the command line; JobFailed when nothing stands for the image or no command is named."""
     image = world.images.find(uri)
     if image is None:
-        raise JobFailed(
-            f"ClientError: Cannot pull image {uri}: no entry of local_aws/images.toml matches it"
-        )
+        raise JobFailed(f"ClientError: Cannot pull image {uri}: no entry of local_aws/images.toml matches it")
     argv = [*(entrypoint or image.command), *arguments]
     if not argv:
         raise JobFailed(f"ClientError: image {uri} has no command and the request has no ContainerEntrypoint")
@@ -112,9 +110,7 @@ def start(
     return JobProcess.start(spec, host.folder)
 
 
-def follow(
-    world: World, job: Job, group: str, all_hosts: list[Host], on_line: OnLine | None = None
-) -> None:
+def follow(world: World, job: Job, group: str, all_hosts: list[Host], on_line: OnLine | None = None) -> None:
     """Send the output of all hosts to CloudWatch Logs."""
     for host in all_hosts:
         world.telemetry.follow(group, stream_of(job, host), host.folder / "output.log", on_line)

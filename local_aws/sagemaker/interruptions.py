@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class Interruptions:
         self._lock = threading.Lock()
         self._asked: dict[str, tuple[float, float]] = {}
 
-    def interrupt(self, request: dict[str, Any]) -> dict[str, Any]:
+    def interrupt(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Control ``sagemaker/interrupt``: {"job", "after_seconds"?, "grace_seconds"?}."""
         name = str(request.get("job", ""))
         job = self._table.get(KIND, name)
@@ -52,7 +53,7 @@ class Interruptions:
             self._asked[name] = (due, float(request.get("grace_seconds", DEFAULT_GRACE_SECONDS)))
         return {"job": name, "due": due}
 
-    def set_policy(self, request: dict[str, Any]) -> dict[str, Any]:
+    def set_policy(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Control ``sagemaker/interrupt_policy``: {"times", "after_first_checkpoint"?, "grace_seconds"?}."""
         policy = {
             "times": int(request.get("times", 0)),

@@ -87,7 +87,9 @@ class ProcessingJobs:
         self._job(name)
         with self._world.table.editing(KIND, name) as job:
             if job.state not in _ACTIVE:
-                raise invalid(f"The request was rejected because the processing job is in status {job.state}.")
+                raise invalid(
+                    f"The request was rejected because the processing job is in status {job.state}."
+                )
             job.state = "Stopping"
         return {}
 
@@ -303,7 +305,11 @@ def _summary(job: Job) -> dict[str, Any]:
         "LastModifiedTime": job.updated,
         "ProcessingJobStatus": job.state,
     }
-    for member, key in (("ProcessingEndTime", "ended"), ("FailureReason", "reason"), ("ExitMessage", "message")):
+    for member, key in (
+        ("ProcessingEndTime", "ended"),
+        ("FailureReason", "reason"),
+        ("ExitMessage", "message"),
+    ):
         if job.detail.get(key):
             summary[member] = job.detail[key]
     return summary

@@ -154,7 +154,7 @@ class ModelRegistry:
         return {"ModelPackageSummaries": found, "BatchDescribeModelPackageErrorMap": errors}
 
     def _group(self, name: str) -> Job:
-        group = self._table.get(_GROUP, name.split("/")[-1])
+        group = self._table.get(_GROUP, name.rsplit("/", maxsplit=1)[-1])
         if group is None:
             raise invalid(f"Model Package Group {arn(_GROUP, name)} does not exist.")
         return group

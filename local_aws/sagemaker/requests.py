@@ -76,7 +76,9 @@ def _check_stopping(request: dict[str, Any]) -> None:
             raise AwsError("SerializationException", f"StoppingCondition.{name} must be a number")
     if request.get("EnableManagedSpotTraining"):
         if wait is None:
-            raise invalid("MaxWaitTimeInSeconds above MaxRuntimeInSeconds is required for managed spot training")
+            raise invalid(
+                "MaxWaitTimeInSeconds above MaxRuntimeInSeconds is required for managed spot training"
+            )
         if wait < longest:
             raise invalid(
                 f"Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to"

@@ -7,13 +7,13 @@ import time
 from typing import Any
 
 from local_aws.errors import AwsError
+from local_aws.jobs.processes import kill_marked
 from local_aws.jobs.table import Job
 from local_aws.operations import Handler
 from local_aws.sagemaker.containers import World
-from local_aws.sagemaker.interruptions import Interruptions
+from local_aws.sagemaker.interruptions import KIND, Interruptions
 from local_aws.sagemaker.requests import arn, check_training, listing, missing
-from local_aws.sagemaker.training_run import KIND, TrainingRun, transition
-from local_aws.jobs.processes import kill_marked
+from local_aws.sagemaker.training_run import TrainingRun, transition
 
 _ECHOED = (
     "HyperParameters",
@@ -61,8 +61,9 @@ class TrainingJobs:
         transition(detail, "Starting", "Starting the training job")
         if not self._world.table.insert(Job(KIND, name, "InProgress", request, detail)):
             raise AwsError(
-                "ResourceInUse", f"Training job names must be unique within an AWS account and region, and a"
-                f" training job with this name already exists ({arn('training-job', name)})"
+                "ResourceInUse",
+                f"Training job names must be unique within an AWS account and region, and a"
+                f" training job with this name already exists ({arn('training-job', name)})",
             )
         self._start(name)
         return {"TrainingJobArn": arn("training-job", name)}

@@ -96,7 +96,9 @@ class TrainingRun:
                     job.generation += 1
                     job.processes = []
                     if job.state == "InProgress":
-                        transition(job.detail, "Starting", "Restarting the training job after an interruption")
+                        transition(
+                            job.detail, "Starting", "Restarting the training job after an interruption"
+                        )
         self._conclude(self._job().detail["outcome"])
 
     def _attempt(self) -> str:
@@ -130,7 +132,9 @@ class TrainingRun:
             self._world,
             algorithm["TrainingImage"],
             algorithm.get("ContainerEntrypoint", []),
-            algorithm.get("ContainerArguments", ["train"] if not algorithm.get("ContainerEntrypoint") else []),
+            algorithm.get(
+                "ContainerArguments", ["train"] if not algorithm.get("ContainerEntrypoint") else []
+            ),
         )
         with self._world.table.editing(KIND, self._name) as row:
             if row.state == "InProgress":

@@ -54,7 +54,9 @@ def test_an_alarm_goes_off_and_tells_its_topic(shared_local_aws: Any) -> None:
     cloudwatch, sns, sqs = (shared_local_aws.client(name) for name in ("cloudwatch", "sns", "sqs"))
     queue = sqs.create_queue(QueueName="alarms")["QueueUrl"]
     topic = sns.create_topic(Name="alarms")["TopicArn"]
-    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn)
     state = alarm(cloudwatch, "errors", AlarmActions=[topic])
     until(state, lambda s: s == "INSUFFICIENT_DATA")
@@ -75,7 +77,12 @@ def test_an_alarm_calms_down_when_its_data_ages(local_aws_server: Any) -> None:
 
 def test_dimensions_keep_metrics_apart(shared_local_aws: Any) -> None:
     cloudwatch = shared_local_aws.client("cloudwatch")
-    state = alarm(cloudwatch, "by-service", Dimensions=[{"Name": "Service", "Value": "a"}], TreatMissingData="notBreaching")
+    state = alarm(
+        cloudwatch,
+        "by-service",
+        Dimensions=[{"Name": "Service", "Value": "a"}],
+        TreatMissingData="notBreaching",
+    )
     until(state, lambda s: s == "OK")
     other = {"MetricName": "by-service", "Value": 9.0, "Dimensions": [{"Name": "Service", "Value": "b"}]}
     mine = {"MetricName": "by-service", "Value": 1.0, "Dimensions": [{"Name": "Service", "Value": "a"}]}

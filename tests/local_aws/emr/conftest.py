@@ -65,7 +65,9 @@ def states(emr: Any) -> Callable[[str], dict[str, str]]:
     def wait(cluster: str) -> dict[str, str]:
         steps = until(
             lambda: emr.list_steps(ClusterId=cluster)["Steps"],
-            lambda steps: not {s["Status"]["State"] for s in steps} & {"PENDING", "RUNNING", "CANCEL_PENDING"},
+            lambda steps: (
+                not {s["Status"]["State"] for s in steps} & {"PENDING", "RUNNING", "CANCEL_PENDING"}
+            ),
             seconds=120,
         )
         return {s["Name"]: s["Status"]["State"] for s in steps}

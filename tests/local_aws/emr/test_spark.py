@@ -51,7 +51,9 @@ def test_a_spark_step_reads_and_writes_s3_with_its_py_files(
     words = gzip.decompress(s3.get_object(Bucket="emr", Key=stdout)["Body"].read()).decode()
     assert words.startswith("wrote 1 with local[")
     written = [item["Key"] for item in s3.list_objects_v2(Bucket="emr-out")["Contents"]]
-    assert any(key.startswith("result/part-") for key in written) and not any(".crc" in key for key in written)
+    assert any(key.startswith("result/part-") for key in written) and not any(
+        ".crc" in key for key in written
+    )
 
 
 @pytest.mark.parametrize("given", [["--master", "yarn"], ["--master=yarn"], ["--deploy-mode", "cluster"], []])

@@ -16,7 +16,9 @@ def of(emr: Any, cluster: str, name: str) -> dict[str, Any]:
     return found
 
 
-def test_steps_run_one_after_the_other_and_ship_their_logs(emr: Any, s3: Any, cluster: Any, step: Any, states: Any) -> None:
+def test_steps_run_one_after_the_other_and_ship_their_logs(
+    emr: Any, s3: Any, cluster: Any, step: Any, states: Any
+) -> None:
     first = step("first", "sh", "-c", "echo out; echo err >&2")
     name = cluster(first, step("second", "true"))
     assert states(name) == {"first": "COMPLETED", "second": "COMPLETED"}
@@ -43,7 +45,9 @@ def test_cancel_and_wait_cancels_what_is_pending_and_keeps_the_cluster(
 ) -> None:
     name = cluster(step("bad", "false", on_failure="CANCEL_AND_WAIT"), step("next", "true"))
     assert states(name) == {"bad": "FAILED", "next": "CANCELLED"}
-    until(lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"]["State"], lambda s: s == "WAITING")
+    until(
+        lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"]["State"], lambda s: s == "WAITING"
+    )
 
 
 def test_terminate_cluster_ends_it_with_errors(emr: Any, cluster: Any, step: Any, states: Any) -> None:
@@ -53,10 +57,14 @@ def test_terminate_cluster_ends_it_with_errors(emr: Any, cluster: Any, step: Any
         lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"],
         lambda status: status["State"].startswith("TERMINATED"),
     )
-    assert status["State"] == "TERMINATED_WITH_ERRORS" and status["StateChangeReason"]["Code"] == "STEP_FAILURE"
+    assert (
+        status["State"] == "TERMINATED_WITH_ERRORS" and status["StateChangeReason"]["Code"] == "STEP_FAILURE"
+    )
 
 
-def test_step_concurrency_runs_steps_side_by_side(emr: Any, cluster: Any, step: Any, states: Any, tmp_path: Any) -> None:
+def test_step_concurrency_runs_steps_side_by_side(
+    emr: Any, cluster: Any, step: Any, states: Any, tmp_path: Any
+) -> None:
     # each waits for the other: one after the other they would never end
     meet = "touch {0}/{1}; while [ ! -e {0}/{2} ]; do sleep 0.05; done"
     one = step("one", "sh", "-c", meet.format(tmp_path, "one", "two"))
@@ -80,7 +88,10 @@ def test_terminating_interrupts_the_running_step(emr: Any, cluster: Any, step: A
     until(lambda: of(emr, name, "runs")["Status"]["State"], lambda state: state == "RUNNING")
     emr.terminate_job_flows(JobFlowIds=[name])
     assert states(name) == {"runs": "INTERRUPTED"}
-    until(lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"]["State"], lambda s: s == "TERMINATED")
+    until(
+        lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"]["State"],
+        lambda s: s == "TERMINATED",
+    )
     with pytest.raises(ClientError, match="shutting down"):
         emr.add_job_flow_steps(JobFlowId=name, Steps=[step("late", "true")])
 
@@ -88,7 +99,8 @@ def test_terminating_interrupts_the_running_step(emr: Any, cluster: Any, step: A
 def test_a_cluster_that_need_not_be_kept_ends_with_its_last_step(emr: Any, cluster: Any, step: Any) -> None:
     name = cluster(step("only", "true"), keep=False)
     status = until(
-        lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"], lambda s: s["State"] == "TERMINATED"
+        lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"],
+        lambda s: s["State"] == "TERMINATED",
     )
     assert status["StateChangeReason"]["Code"] == "ALL_STEPS_COMPLETED"
 
@@ -109,9 +121,14 @@ def test_a_jar_that_is_not_run_here_is_refused_by_name(emr: Any, cluster: Any) -
 
 def test_instances_are_those_of_the_request(emr: Any, cluster: Any) -> None:
     name = cluster(Tags=[{"Key": "run", "Value": "r1"}])
-    until(lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"]["State"], lambda s: s == "WAITING")
+    until(
+        lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"]["State"], lambda s: s == "WAITING"
+    )
     groups = emr.list_instance_groups(ClusterId=name)["InstanceGroups"]
-    assert [(g["InstanceGroupType"], g["RunningInstanceCount"]) for g in groups] == [("MASTER", 1), ("CORE", 2)]
+    assert [(g["InstanceGroupType"], g["RunningInstanceCount"]) for g in groups] == [
+        ("MASTER", 1),
+        ("CORE", 2),
+    ]
     assert len(emr.list_instances(ClusterId=name, InstanceGroupTypes=["CORE"])["Instances"]) == 2
     assert emr.list_instance_fleets(ClusterId=name)["InstanceFleets"] == []
     assert emr.list_bootstrap_actions(ClusterId=name)["BootstrapActions"] == []
@@ -124,7 +141,11 @@ def test_a_running_step_is_adopted_after_kill_9(local_aws_server: Any, step: Any
     gate = f"while [ ! -e {tmp_path}/gate ]; do sleep 0.05; done"
     name = emr.run_job_flow(
         Name="c",
-        Instances={"KeepJobFlowAliveWhenNoSteps": True, "MasterInstanceType": "m5.xlarge", "InstanceCount": 1},
+        Instances={
+            "KeepJobFlowAliveWhenNoSteps": True,
+            "MasterInstanceType": "m5.xlarge",
+            "InstanceCount": 1,
+        },
         Steps=[step("waits", "sh", "-c", gate), step("then", "true")],
     )["JobFlowId"]
     until(lambda: list(local_aws_server.root.rglob("spec.json")), bool)

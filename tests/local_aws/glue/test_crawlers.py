@@ -84,7 +84,9 @@ def test_a_missing_bucket_fails_the_crawl(shared_local_aws: Any, lake: Any) -> N
 def test_crawlers_are_named_once_and_described_by_name(shared_local_aws: Any, lake: Any) -> None:
     glue, _ = crawl(shared_local_aws, "named", "s3://lake/none/")
     with pytest.raises(ClientError, match="AlreadyExistsException"):
-        glue.create_crawler(Name="named", Role="r", DatabaseName="d", Targets={"S3Targets": [{"Path": "s3://lake/"}]})
+        glue.create_crawler(
+            Name="named", Role="r", DatabaseName="d", Targets={"S3Targets": [{"Path": "s3://lake/"}]}
+        )
     with pytest.raises(ClientError, match="EntityNotFoundException"):
         glue.get_crawler(Name="unknown")
     with pytest.raises(ClientError, match="CrawlerNotRunningException"):

@@ -1,4 +1,4 @@
-"""Job processes: private /opt/ml, forwarded SIGTERM, nothing left behind, found again by pid and start time."""
+"""Job processes: private /opt/ml, forwarded SIGTERM, nothing left behind, found by pid and start time."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_sigterm_reaches_the_job_which_may_end_in_its_own_way(marker: str, tmp_p
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\nprint('ready')\ntime.sleep(60)"
     )
     process = JobProcess.start(python(code, marker, tmp_path), tmp_path / "p")
-    until(lambda: process.output.read_text(), lambda text: "ready" in text)
+    until(process.output.read_text, lambda text: "ready" in text)
     process.terminate()
     assert wait(process).code == 7
 
@@ -84,7 +84,7 @@ def test_kill_ends_the_whole_job_and_says_so(marker: str, tmp_path: Path) -> Non
         "subprocess.Popen(['sleep', '60'], start_new_session=True)\nprint('ready')\ntime.sleep(60)"
     )
     process = JobProcess.start(python(code, marker, tmp_path), tmp_path / "p")
-    until(lambda: process.output.read_text(), lambda text: "ready" in text)
+    until(process.output.read_text, lambda text: "ready" in text)
     process.kill()
     assert not marked(marker)
     assert wait(process).signal == signal.SIGKILL
@@ -102,7 +102,9 @@ def test_another_process_with_the_same_pid_is_not_taken_for_the_job(marker: str,
     assert not replace(process, start_time=process.start_time - 1).alive()
 
 
-def test_a_command_that_does_not_exist_is_code_127_with_its_name_in_the_output(marker: str, tmp_path: Path) -> None:
+def test_a_command_that_does_not_exist_is_code_127_with_its_name_in_the_output(
+    marker: str, tmp_path: Path
+) -> None:
     spec = Spec(["no-such-program"], {"PATH": "/usr/bin"}, str(tmp_path), marker)
     process = JobProcess.start(spec, tmp_path / "p")
     assert wait(process).code == 127

@@ -38,10 +38,12 @@ def test_an_interrupted_job_restarts_with_what_it_saved_in_its_grace(
     shared_local_aws.control("sagemaker/interrupt", {"job": "interrupted"})
     job = ended(sagemaker, "interrupted")
     assert statuses(job) == [
-        "Starting", "Downloading", "Training", "Interrupted", "Starting", "Downloading", "Training", "Uploading",
-        "Completed",
+        "Starting", "Downloading", "Training", "Interrupted", "Starting", "Downloading", "Training",
+        "Uploading", "Completed",
     ], job  # fmt: skip
-    keys = [item["Key"] for item in s3.list_objects_v2(Bucket="jobs", Prefix="cache/interrupted/")["Contents"]]
+    keys = [
+        item["Key"] for item in s3.list_objects_v2(Bucket="jobs", Prefix="cache/interrupted/")["Contents"]
+    ]
     assert keys == ["cache/interrupted/first", "cache/interrupted/second"]
     assert job["BillableTimeInSeconds"] <= job["TrainingTimeInSeconds"]
 
@@ -71,7 +73,8 @@ def test_the_policy_interrupts_each_spot_job_once_when_its_checkpoint_is_complet
         "import boto3, signal, sys, time\ns3 = boto3.client('s3')\n"
         "found = s3.list_objects_v2(Bucket='jobs', Prefix='runs/policy/').get('KeyCount', 0)\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))\n"
-        "s3.put_object(Bucket='jobs', Key=f'runs/policy/checkpoints/step_{found}/complete.json', Body=b'{}')\n"
+        "s3.put_object(Bucket='jobs', Body=b'{}',\n"
+        "    Key=f'runs/policy/checkpoints/step_{found}/complete.json')\n"
         "time.sleep(60 if found == 0 else 0.5)"
     )
     shared_local_aws.control("sagemaker/interrupt_policy", {"times": 1, "after_first_checkpoint": True})

@@ -31,9 +31,14 @@ def register(client: Any, group: str, **metadata: str) -> str:
 def test_the_champion_is_the_newest_approved_version(sagemaker: Any, group: str) -> None:
     first, second, third = (register(sagemaker, group, n=str(n)) for n in range(3))
     for arn in (first, second):
-        sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved", ApprovalDescription="ok")
+        sagemaker.update_model_package(
+            ModelPackageArn=arn, ModelApprovalStatus="Approved", ApprovalDescription="ok"
+        )
     approved = sagemaker.list_model_packages(
-        ModelPackageGroupName=group, ModelApprovalStatus="Approved", SortBy="CreationTime", SortOrder="Descending"
+        ModelPackageGroupName=group,
+        ModelApprovalStatus="Approved",
+        SortBy="CreationTime",
+        SortOrder="Descending",
     )["ModelPackageSummaryList"]
     assert [package["ModelPackageVersion"] for package in approved] == [2, 1]
     pending = sagemaker.describe_model_package(ModelPackageName=third)

@@ -38,7 +38,9 @@ def test_a_running_job_is_adopted_and_finished_by_the_next_process(
     logs = local_aws_server.client("logs")
     group = "/aws/sagemaker/TrainingJobs"
     stream = logs.describe_log_streams(logGroupName=group)["logStreams"][0]["logStreamName"]
-    messages = [event["message"] for event in logs.get_log_events(logGroupName=group, logStreamName=stream)["events"]]
+    messages = [
+        event["message"] for event in logs.get_log_events(logGroupName=group, logStreamName=stream)["events"]
+    ]
     assert messages == ["ready=1", "after"]
 
 
@@ -60,7 +62,9 @@ def test_stopping_local_aws_ends_every_process_and_fails_the_job(
 ) -> None:
     import hashlib
 
-    request = request_of("cut", WAITS, Environment={"GATE": str(tmp_path / "never")}, AlgorithmSpecification=READY)
+    request = request_of(
+        "cut", WAITS, Environment={"GATE": str(tmp_path / "never")}, AlgorithmSpecification=READY
+    )
     client = begin(local_aws_server, request)
     marker = hashlib.sha256(str(local_aws_server.root.resolve()).encode()).hexdigest()[:12] + ":"
     assert marked(marker)

@@ -22,7 +22,8 @@ def test_a_job_reads_its_channels_and_leaves_its_model_in_s3(
         "data = open(ML + '/input/data/tokens/part/a.bin').read()\n"
         "hyper = json.load(open(ML + '/input/config/hyperparameters.json'))\n"
         "json.dump({'data': data, 'hyper': hyper, 'job': os.environ['TRAINING_JOB_NAME'],\n"
-        "  'own': os.environ['OWN'], 'endpoint': os.environ['AWS_ENDPOINT_URL']}, open(ML + '/model/m.json', 'w'))"
+        "  'own': os.environ['OWN'], 'endpoint': os.environ['AWS_ENDPOINT_URL']},\n"
+        "  open(ML + '/model/m.json', 'w'))"
     )
     request = request_of(
         "reads-channels",
@@ -89,7 +90,11 @@ def test_metric_definitions_become_final_metrics_and_cloudwatch_metrics(
     ("name", "code", "reason"),
     [
         ("fails-code", "print('the disk is square')\nraise SystemExit(9)", "the disk is square, ExitCode: 9"),
-        ("fails-file", "open(ML + '/output/failure', 'w').write('no data')\nraise SystemExit(1)", "no data, ExitCode: 1"),
+        (
+            "fails-file",
+            "open(ML + '/output/failure', 'w').write('no data')\nraise SystemExit(1)",
+            "no data, ExitCode: 1",
+        ),
     ],
 )
 def test_a_failing_job_says_why(
@@ -109,7 +114,9 @@ def test_a_missing_channel_fails_the_job_and_names_it(sagemaker: Any, request_of
     assert reason.startswith("ClientError: s3://jobs/nothing-here/")
 
 
-def test_an_image_that_nothing_stands_for_fails_the_job_by_name(sagemaker: Any, request_of: Any, ended: Any) -> None:
+def test_an_image_that_nothing_stands_for_fails_the_job_by_name(
+    sagemaker: Any, request_of: Any, ended: Any
+) -> None:
     sagemaker.create_training_job(
         **request_of("no-image", "", AlgorithmSpecification={"TrainingImage": "example.com/other:1"})
     )
@@ -129,7 +136,8 @@ def test_stop_sends_sigterm_and_keeps_what_the_job_saved(
         **request_of("stopped", code, AlgorithmSpecification={"MetricDefinitions": definitions})
     )
     until(
-        lambda: sagemaker.describe_training_job(TrainingJobName="stopped"), lambda job: job["FinalMetricDataList"]
+        lambda: sagemaker.describe_training_job(TrainingJobName="stopped"),
+        lambda job: job["FinalMetricDataList"],
     )
     sagemaker.stop_training_job(TrainingJobName="stopped")
     job = ended(sagemaker, "stopped")
@@ -140,7 +148,9 @@ def test_stop_sends_sigterm_and_keeps_what_the_job_saved(
 
 
 def test_the_runtime_limit_stops_the_job(sagemaker: Any, request_of: Any, ended: Any) -> None:
-    request = request_of("too-long", "import time; time.sleep(60)", StoppingCondition={"MaxRuntimeInSeconds": 1})
+    request = request_of(
+        "too-long", "import time; time.sleep(60)", StoppingCondition={"MaxRuntimeInSeconds": 1}
+    )
     sagemaker.create_training_job(**request)
     job = ended(sagemaker, "too-long")
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
@@ -166,25 +176,34 @@ def test_a_name_can_be_used_once(sagemaker: Any, request_of: Any, ended: Any) ->
             },
             "greater than or equal",
         ),
-        ({"StoppingCondition": {"MaxRuntimeInSeconds": 10, "MaxWaitTimeInSeconds": 50}}, "EnableManagedSpotTraining"),
+        (
+            {"StoppingCondition": {"MaxRuntimeInSeconds": 10, "MaxWaitTimeInSeconds": 50}},
+            "EnableManagedSpotTraining",
+        ),
         ({"TrainingJobName": "under_score"}, "regular expression"),
     ],
 )
-def test_what_sagemaker_refuses_is_refused(sagemaker: Any, request_of: Any, change: Any, message: str) -> None:
+def test_what_sagemaker_refuses_is_refused(
+    sagemaker: Any, request_of: Any, change: Any, message: str
+) -> None:
     with pytest.raises(ClientError, match=message):
         sagemaker.create_training_job(**request_of("refused", "", **change))
     with pytest.raises(ClientError, match="not found"):
         sagemaker.describe_training_job(TrainingJobName="refused")
 
 
-def test_jobs_are_listed_newest_first_by_status_and_in_pages(sagemaker: Any, request_of: Any, ended: Any) -> None:
+def test_jobs_are_listed_newest_first_by_status_and_in_pages(
+    sagemaker: Any, request_of: Any, ended: Any
+) -> None:
     for name in ("listed-1", "listed-2", "listed-3"):
         sagemaker.create_training_job(**request_of(name, ""))
         ended(sagemaker, name)
     found: list[str] = []
     token: dict[str, str] = {}
     while True:
-        page = sagemaker.list_training_jobs(NameContains="listed", StatusEquals="Completed", MaxResults=2, **token)
+        page = sagemaker.list_training_jobs(
+            NameContains="listed", StatusEquals="Completed", MaxResults=2, **token
+        )
         found += [summary["TrainingJobName"] for summary in page["TrainingJobSummaries"]]
         if "NextToken" not in page:
             break
