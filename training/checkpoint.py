@@ -26,7 +26,7 @@ from torch.distributed.checkpoint.state_dict_saver import async_save
 from include.contracts.errors import ContractError, InputError, IntegrityError, NexusError
 from include.contracts.manifests import CheckpointMarker, FileEntry, ParentRef
 from include.contracts.records import canonical_json, content_hash, parse_json
-from training.ranks import Agreement
+from training.ranks import ERRORS, Agreement, describe
 from training.storage import Folder, fetch_verified, file_entry
 
 MARKER = "complete.json"
@@ -139,7 +139,7 @@ class CheckpointSaver:
         self._ranks = ranks
         self._keep = keep
         self._thread: threading.Thread | None = None
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
 
     def start(self, model: torch.nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> float:
         """Copy the state and begin to write it; returns the seconds that the caller was held up."""
@@ -154,7 +154,10 @@ class CheckpointSaver:
             {"model": parameters, "optimiser": moments}, checkpoint_id=folder, process_group=self._ranks.group
         )
         self._thread = threading.Thread(
-            target=self._finish, args=(writing, folder, progress), name=f"checkpoint-{progress.step}"
+            target=self._finish,
+            args=(writing, folder, progress),
+            name=f"checkpoint-{progress.step}",
+            daemon=True,
         )
         self._thread.start()
         return time.monotonic() - begun
@@ -172,7 +175,7 @@ class CheckpointSaver:
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise CheckpointFailed(
-                f"{type(failure).__name__}: {failure}",
+                describe(failure),
                 where=self._store.folder.uri(),
                 remedy="check storage and free disk, then start the run again: it resumes",
             ) from failure
@@ -183,7 +186,7 @@ class CheckpointSaver:
             self._ranks.from_first(lambda: self._store.discard_marker(progress.step))
             parts = self._ranks.together(lambda: self._upload(folder, progress))
             self._ranks.from_first(lambda: self._complete(progress, [e for part in parts for e in part]))
-        except Exception as error:
+        except ERRORS as error:
             self._failure = error
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -89,6 +89,7 @@ class Ranks:
         self._folder = folder
         self._interrupted_at: float | None = None
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._first_failed: subprocess.Popen[bytes] | None = None
 
     def start(self, command: Sequence[str]) -> None:
         """Start them all, in sessions of their own: a terminal's Ctrl-C reaches them once, from here."""
@@ -121,8 +122,10 @@ class Ranks:
             for descriptor, _ in poller.poll(500):
                 poller.unregister(descriptor)
                 os.close(descriptor)
-                code = watched.pop(descriptor).wait()
+                process = watched.pop(descriptor)
+                code = process.wait()
                 if code not in (0, EXIT_INTERRUPTED) and failed_at is None:
+                    self._first_failed = process
                     failed_at = time.monotonic()
                     self._signal(signal.SIGTERM)
             now = time.monotonic()
@@ -137,11 +140,10 @@ class Ranks:
         own = [text for text in texts if not text.startswith("rank ")]  # the others only repeat it
         if own or texts:
             return (own or texts)[0]
-        for local, process in enumerate(self._processes):
-            if process.returncode not in (0, EXIT_INTERRUPTED):
-                rank = self._plan.host * self._plan.ranks + local
-                return f"rank {rank} ended with {_ending(process.returncode)}"
-        return "no rank failed"
+        if self._first_failed is None:
+            return "no rank failed"
+        rank = self._plan.host * self._plan.ranks + self._processes.index(self._first_failed)
+        return f"rank {rank} ended with {_ending(self._first_failed.returncode)}"
 
     def _exit_code(self) -> int:
         codes = [process.returncode for process in self._processes]

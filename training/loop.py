@@ -9,6 +9,7 @@ interrupted by SIGTERM and a checkpoint of the last step is in storage, 1 an err
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -37,7 +38,7 @@ from training.data import PackedTokens, SampleOrder, rank_positions
 from training.export.safetensors import export_model
 from training.model import build_model, build_optimiser, learning_rate, shard_model
 from training.places import EXIT_INTERRUPTED, Job, MlRoot, read_job
-from training.ranks import Agreement, Place, join
+from training.ranks import ERRORS, Agreement, Place, describe, join
 from training.storage import file_entry
 from training.tokens import open_shard
 
@@ -68,8 +69,8 @@ class Trainer:
 
     def run(self) -> int:
         """Train from the newest checkpoint to the last step, then export; returns the exit code."""
-        recipe, corpus = self.job.recipe, self.job.corpus
         begun = time.monotonic()
+        recipe, corpus = self.job.recipe, self.job.corpus
         data = open_tokens(self.job, self.root)
         order = SampleOrder(data.windows(), recipe.mixture, recipe.seed)
         base = self.root.channel("base_model") if self.job.request.base_model_uri else None
@@ -78,46 +79,45 @@ class Trainer:
         optimiser = build_optimiser(model, recipe.optimiser)
         store = CheckpointStore(self.job.checkpoints)
         identity = Identity(content_hash(canonical_json(recipe)), self.job.request.corpus.sha256)
-        scratch = self.root.scratch
-        found = restore(store, identity, scratch, self.ranks, model, optimiser, warn)
-        if found is None:
-            progress = Progress(0, 0, 0, TrainerState(float("nan"), float("nan"), 0.0, self.place.threads))
-        else:
-            progress = found
-            self.ranks.from_first(lambda: store.record_resume(progress.step))
-            self._say(f"resumed_at_step={progress.step}")
-        saver = CheckpointSaver(store, identity, scratch, self.saving, recipe.keep_checkpoints)
-        earlier_seconds = progress.trainer.seconds
-        saved = progress.step
+        progress = self._resume(store, identity, model, optimiser)
+        saver = CheckpointSaver(store, identity, self.root.scratch, self.saving, recipe.keep_checkpoints)
+        # seconds of this process count from its start, those of earlier ones come with the checkpoint
+        begun -= progress.trainer.seconds
         while progress.step < recipe.steps:
             step_begun = time.monotonic()
             loss = self._step(progress.step, model, optimiser, data, order)
-            now = time.monotonic()
-            progress = self._advance(progress, loss, earlier_seconds + now - begun)
-            self._report(progress, now - step_begun)
-            if not torch.isfinite(torch.tensor(loss)):
-                raise NexusError(
-                    "the loss is not finite",
-                    where=f"step {progress.step}",
-                    got=str(loss),
-                    remedy="lower optimiser.learning_rate or optimiser.gradient_clip and start a new run",
-                )
+            progress = self._advance(progress, loss, time.monotonic() - begun)
+            self._report(progress, time.monotonic() - step_begun)
             saver.check()
             stop = self.ranks.any_true(self.interruption.requested)
-            due = progress.step % recipe.checkpoint_every_steps == 0 or progress.step == recipe.steps
-            if stop or due:
+            if stop or progress.step % recipe.checkpoint_every_steps == 0 or progress.step == recipe.steps:
                 held_up = saver.start(model, optimiser, progress)
-                saved = progress.step
-                self._say(f"checkpoint: step_{saved} held_up_seconds={held_up:.3f}")
+                self._say(f"checkpoint: step_{progress.step} held_up_seconds={held_up:.3f}")
             if stop:
                 break
         saver.wait()
         if progress.step < recipe.steps:
-            self._say(f"interrupted: checkpoint step_{saved} is complete")
+            self._say(f"interrupted: checkpoint step_{progress.step} is complete")
             return EXIT_INTERRUPTED
         export_model(model, self.job, self.root, progress, store, self.ranks)
         self._say(f"done: {self.job.run.uri('model/manifest.json')}")
         return 0
+
+    def _resume(
+        self,
+        store: CheckpointStore,
+        identity: Identity,
+        model: torch.nn.Module,
+        optimiser: torch.optim.Optimizer,
+    ) -> Progress:
+        """Progress of the newest whole checkpoint, now loaded, or of a run not yet begun."""
+        found = restore(store, identity, self.root.scratch, self.ranks, model, optimiser, warn)
+        if found is None:
+            return Progress(0, 0, 0, TrainerState(math.nan, math.nan, 0.0, self.place.threads))
+        if found.step < self.job.recipe.steps:
+            self.ranks.from_first(lambda: store.record_resume(found.step))
+        self._say(f"resumed_at_step={found.step}")
+        return found
 
     def _step(
         self,
@@ -155,6 +155,13 @@ class Trainer:
 
     def _advance(self, progress: Progress, loss: float, seconds: float) -> Progress:
         recipe = self.job.recipe
+        if not math.isfinite(loss):
+            raise NexusError(
+                "the loss is not finite",
+                where=f"step {progress.step + 1}",
+                got=str(loss),
+                remedy="lower optimiser.learning_rate or optimiser.gradient_clip and start a new run",
+            )
         first = loss if progress.step == 0 else progress.trainer.loss_first
         return Progress(
             step=progress.step + 1,
@@ -231,8 +238,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         device = torch.device("cuda", place.local_rank) if torch.cuda.is_available() else torch.device("cpu")
         code = Trainer(job, MlRoot.from_environment(), place, ranks, saving, interruption, device).run()
         dist.destroy_process_group()
-    except Exception as error:
-        text = str(error) if isinstance(error, NexusError) else f"{type(error).__name__}: {error}"
+    except ERRORS as error:
+        text = describe(error)
         if not isinstance(error, NexusError):
             traceback.print_exc()
         print(f"error: rank {place.rank}: {text}", file=sys.stderr, flush=True)
@@ -243,4 +250,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    exit_code = main()
+    if exit_code == 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)  # a saving thread may wait for a rank that is gone, and would hold up a normal exit
+    raise SystemExit(exit_code)

@@ -13,10 +13,13 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed.checkpoint.api import CheckpointException
 
 from include.contracts.errors import NexusError
 
 T = TypeVar("T")
+#: DCP's own error is no Exception: a bare ``except Exception`` lets a failed save pass for a good one.
+ERRORS = (Exception, CheckpointException)
 
 
 class RankFailed(NexusError):
@@ -61,15 +64,12 @@ class Agreement:
     def together(self, action: Callable[[], T]) -> list[T]:
         """Run ``action`` on every rank; when it fails on one, all raise and none waits for ever."""
         outcome: tuple[T | None, str] = (None, "")
-        failure: Exception | None = None
+        failure: BaseException | None = None
         try:
             outcome = (action(), "")
-        except Exception as error:
+        except ERRORS as error:
             failure = error
-            outcome = (
-                None,
-                f"{error}" if isinstance(error, NexusError) else f"{type(error).__name__}: {error}",
-            )
+            outcome = (None, describe(error))
         outcomes = self.gather(outcome)
         if failure is not None:
             raise failure
@@ -81,6 +81,13 @@ class Agreement:
     def from_first(self, action: Callable[[], T]) -> T:
         """Run ``action`` on rank 0 alone; all get its value, or its error."""
         return self.together(lambda: action() if self.place.rank == 0 else None)[0]  # type: ignore[return-value]
+
+
+def describe(error: BaseException) -> str:
+    """One line for a reader: our errors speak for themselves, DCP's hide the cause of each rank."""
+    if isinstance(error, CheckpointException) and error.failures:
+        return describe(next(iter(error.failures.values()))[0])
+    return str(error) if isinstance(error, NexusError) else f"{type(error).__name__}: {error}"
 
 
 def join(place: Place) -> tuple[Agreement, Agreement]:
