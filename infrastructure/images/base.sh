@@ -24,8 +24,8 @@ for version in 3.11 3.12; do
   mkdir -p "$folder/opt/python/$version"
   tar -C "$python" --exclude='site-packages/*' --exclude=__pycache__ --exclude="./lib/python$version/test" -c . |
     tar -C "$folder/opt/python/$version" -x --no-same-owner
-  ln -s "/opt/python/$version/bin/python$version" "$folder/usr/local/bin/python$version"
   echo "/opt/python/$version/lib" >>"$folder/etc/ld.so.conf.d/python.conf"
 done
 chroot "$folder" ldconfig
-tar -C "$folder" -c . | docker import --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' - "$tag"
+path=/opt/python/3.12/bin:/opt/python/3.11/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+tar -C "$folder" -c . | docker import --change "ENV PATH=$path" - "$tag"
