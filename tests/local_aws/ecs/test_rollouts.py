@@ -48,6 +48,7 @@ def test_a_rollout_under_load_loses_no_request(world: EcsWorld) -> None:
         eventually(lambda: load.versions["one"], lambda n: n > 20)
         ended = world.ended(world.update(taskDefinition=world.define("two")))
         eventually(lambda: load.versions["two"], lambda n: n > 20)
+        eventually(lambda: watch.services[-1], looks_stable)
     assert load.failures == []
     assert set(load.versions) == {"one", "two"}
     assert ended["status"] == "SUCCESSFUL"

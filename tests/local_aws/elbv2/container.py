@@ -23,6 +23,7 @@ VERSION = os.environ.get("VERSION", "one")
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def _answer(self) -> None:
         body = self._body()
