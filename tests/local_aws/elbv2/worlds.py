@@ -120,12 +120,13 @@ class Load:
         self._stop = threading.Event()
         self.versions: Counter[str] = Counter()
         self.failures: list[str] = []
-        kinds = (
+        kinds: list[tuple[str, str, bytes | None]] = [
             ("GET", "/", None),
             ("POST", "/", b"{}"),
             ("GET", "/slow?0.4", None),
-            ("POST", "/slow?0.1", b"{}"),
-        )
+        ]
+        # long enough to be under way whenever a target leaves; a POST is never repeated elsewhere
+        kinds += [("POST", "/slow?0.6", b"{}")] * 4
         self._threads = [threading.Thread(target=self._ask, args=kind) for kind in kinds]
 
     def __enter__(self) -> Load:
