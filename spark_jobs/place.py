@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from include.contracts.errors import ContractError
+from include.contracts.errors import ContractError, RecipeError
 from include.contracts.manifests import CorpusManifest, CorpusRequest, StageReport
 from include.contracts.records import canonical_json, from_plain, parse_json
 from include.contracts.storage import CorpusPlace, S3Uri
@@ -137,7 +137,7 @@ class Place:
 def load_request(uri: str) -> tuple[CorpusRequest, CorpusRecipe, Place]:
     """The request, its recipe and the place that it fills."""
     request = parse_json(CorpusRequest, storage.read_bytes(uri), where=uri)
-    recipe = from_plain(CorpusRecipe, request.recipe, where=f"{uri}: recipe")
+    recipe = from_plain(CorpusRecipe, request.recipe, where=f"{uri}: recipe", error=RecipeError)
     return request, recipe, Place(request.root_uri)
 
 

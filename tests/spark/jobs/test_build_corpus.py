@@ -4,6 +4,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def test_every_record_is_kept_or_dropped_for_its_reason(
 def test_stage_reports_chain_without_a_gap(built: Path, known: Known) -> None:
     stages = ("read", "normalise", "filter", "exact_dedup", "near_dedup", "tokenise")
     reports = [parse_json(StageReport, (built / f"stages/{s}.json").read_bytes(), where=s) for s in stages]
-    for before, after in zip(reports, reports[1:], strict=False):
+    for before, after in pairwise(reports):
         assert after.documents_in == before.documents_out
     shards = reports[0].details["shards"]
     assert sum(shard["records"] for shard in shards.values()) == known.records

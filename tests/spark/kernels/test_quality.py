@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -25,7 +26,7 @@ def definition(text: str) -> list[float]:
     symbols = [c for c in visible if not c.isalnum() and not unicodedata.category(c).startswith("M")]
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     words = text.split()
-    bigrams = Counter(zip(words, words[1:], strict=False))
+    bigrams = Counter(pairwise(words))
     covered = [n * len("".join(pair)) for pair, n in bigrams.items() if n > 1]
     return [
         len(text),

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from include.contracts.errors import InputError, IntegrityError, RecipeError
+from include.contracts.manifests import RawShard
+from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
+from spark_jobs.entry import readable, run_with_session
+from spark_jobs.jobs import clean, tokenise
+from spark_jobs.jobs.build_corpus import build_corpus
+
+if TYPE_CHECKING:
+    from conftest import S3
+    from pyspark.sql import SparkSession
+
+Write = Callable[[Path, Any], Path]
+Request = Callable[..., str]
+
+
+@pytest.fixture
+def shard(tmp_path: Path, write_shard: Write, sentence: Callable[[random.Random, int], str]) -> Path:
+    generator = random.Random(1)
+    return write_shard(tmp_path / "raw/a.jsonl", [{"text": sentence(generator, 30)} for _ in range(30)])
+
+
+def test_a_shard_that_is_not_the_one_of_the_request_ends_the_job_with_a_clear_error(
+    shard: Path,
+    tmp_path: Path,
+    make_request: Request,
+    capsys: pytest.CaptureFixture[str],
+    spark: SparkSession,
+) -> None:
+    request = make_request(tmp_path / "out", [shard])
+    shard.write_bytes(shard.read_bytes() + b'{"text": "appended"}\n')
+    assert clean.main(["--request", request]) == 2
+    assert "a.jsonl: the shard is not the one that the request names" in capsys.readouterr().err
+    assert not (tmp_path / "out/stages").exists()
+
+
+def test_a_changed_shard_on_s3_is_refused_before_any_work(
+    shard: Path, s3: S3, tmp_path: Path, make_request: Request, spark: SparkSession
+) -> None:
+    shutil.copy(shard, s3.root / "nexus-llm-raw/a.jsonl")
+    raw = RawShard("s3://nexus-llm-raw/a.jsonl", shard.stat().st_size, "0123456789abcdef0123456789abcdef")
+    with pytest.raises(IntegrityError, match="expected etag 0123"):
+        clean.clean(spark, make_request(tmp_path / "out", [raw]))
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"), [("s3://no-such-bucket/a", "no such"), ("s3://nexus-llm-raw/none", "no such object")]
+)
+def test_a_missing_bucket_or_shard_is_named(
+    uri: str, message: str, s3: S3, tmp_path: Path, make_request: Request, spark: SparkSession
+) -> None:
+    with pytest.raises(InputError, match=f"{uri}: {message}"):
+        clean.clean(spark, make_request(tmp_path / "out", [RawShard(uri, 1, "x")]))
+
+
+def test_a_tokenizer_file_that_is_none_ends_the_job(
+    shard: Path, tmp_path: Path, make_request: Request, spark: SparkSession
+) -> None:
+    (tmp_path / "t.json").write_text("{}")
+    recipe = CorpusRecipe(name="t", tokenizer=TokenizerRecipe(uri=str(tmp_path / "t.json")))
+    recipe = dataclasses.replace(recipe, filter=dataclasses.replace(recipe.filter, min_characters=20))
+    with pytest.raises(InputError, match=r"t\.json: not a tokenizer"):
+        build_corpus(spark, make_request(tmp_path / "out", [shard], recipe))
+    assert not (tmp_path / "out/manifest.json").exists()
+
+
+def test_a_corpus_of_which_nothing_is_left_is_an_error_with_its_reports(
+    tmp_path: Path, write_shard: Write, make_request: Request, spark: SparkSession
+) -> None:
+    empty = write_shard(tmp_path / "raw/empty.jsonl", b"")
+    with pytest.raises(InputError, match="no document is left"):
+        build_corpus(spark, make_request(tmp_path / "out", [empty]))
+    report = json.loads((tmp_path / "out/stages/read.json").read_text())
+    assert report["details"]["shards"]["raw/empty.jsonl"]["note"] == "empty"
+
+
+@pytest.mark.parametrize("change", [{"unknown": 1}, {"shard_tokens": 0}])
+def test_a_recipe_with_an_unknown_key_or_impossible_value_is_refused(
+    change: dict[str, Any], shard: Path, tmp_path: Path, make_request: Request, spark: SparkSession
+) -> None:
+    request = Path(make_request(tmp_path / "out", [shard]))
+    plain = json.loads(request.read_text())
+    plain["recipe"].update(change)
+    request.write_text(json.dumps(plain))
+    with pytest.raises(RecipeError, match=next(iter(change))):
+        clean.clean(spark, str(request))
+
+
+def test_jobs_out_of_order_say_what_to_run(
+    shard: Path,
+    tmp_path: Path,
+    make_request: Request,
+    capsys: pytest.CaptureFixture[str],
+    spark: SparkSession,
+) -> None:
+    assert tokenise.main(["--request", make_request(tmp_path / "out", [shard])]) == 2
+    assert "run clean, deduplicate and tokenise in this order" in capsys.readouterr().err
+
+
+def test_a_missing_request_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spark: SparkSession
+) -> None:
+    assert clean.main(["--request", str(tmp_path / "none.json")]) == 2
+    assert "none.json: no such file" in capsys.readouterr().err
+
+
+def test_a_defect_is_not_dressed_up_as_an_error_of_the_user() -> None:
+    assert readable(ValueError("defect")) is None
+    with pytest.raises(ZeroDivisionError):
+        run_with_session("x", lambda spark: {"never": 1 // 0})
+
+
+def test_a_full_disk_ends_the_job_with_a_clear_error(
+    shard: Path, tmp_path: Path, make_request: Request, write_shard: Write
+) -> None:
+    """A file system of one megabyte, in a private mount namespace."""
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
+        pytest.skip("no mount namespaces here")
+    noise = random.Random(2)
+    words = [{"text": " ".join(f"{noise.getrandbits(60):x}" for _ in range(20_000))} for _ in range(20)]
+    large = write_shard(tmp_path / "raw/large.jsonl", words)
+    recipe = CorpusRecipe(name="t")
+    small = tmp_path / "small"
+    request = make_request(small, [large], recipe)
+    moved = shutil.copy(request, tmp_path / "request.json")
+    job = f"{sys.executable} -m spark_jobs.jobs.clean --request {moved}"
+    command = ["unshare", "-rm", "sh", "-c", f"mount -t tmpfs -o size=1m none {small} && exec {job}"]
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr[-3000:]
+    assert "error: the disk is full" in done.stderr

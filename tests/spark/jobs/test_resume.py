@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from include.contracts.manifests import CorpusManifest, CorpusRequest
+from include.contracts.records import canonical_json, parse_json
+from spark_jobs.jobs.build_corpus import build_corpus
+
+if TYPE_CHECKING:
+    from conftest import Known
+    from pyspark.sql import SparkSession
+
+
+@pytest.fixture
+def copied(built: Path, tmp_path: Path) -> Path:
+    """The finished corpus under another root."""
+    root = tmp_path / "copy"
+    shutil.copytree(built, root)
+    request = parse_json(CorpusRequest, (built / "request.json").read_bytes(), where="request")
+    moved = CorpusRequest(request.version, request.inputs, request.recipe, request.sources_sha256, str(root))
+    (root / "request.json").write_bytes(canonical_json(moved))
+    return root
+
+
+def files(root: Path) -> list[object]:
+    return list(parse_json(CorpusManifest, (root / "manifest.json").read_bytes(), where="manifest").files)
+
+
+def test_a_complete_corpus_is_not_built_again(
+    copied: Path, spark: SparkSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in copied.rglob("*") if path.is_file()}
+    build_corpus(spark, str(copied / "request.json"))
+    assert {path: path.stat().st_mtime_ns for path in copied.rglob("*") if path.is_file()} == before
+    printed = capsys.readouterr().out
+    assert all(f"progress: {stage} skipped" in printed for stage in ("read", "near_dedup", "tokenise"))
+
+
+def test_a_job_killed_while_it_deduplicated_is_resumed_to_the_same_bytes(
+    copied: Path, built: Path, spark: SparkSession
+) -> None:
+    (copied / "manifest.json").unlink()
+    (copied / "stages/near_dedup.json").unlink()
+    (copied / "stages/exact_dedup.json").unlink()
+    clean = {path: path.stat().st_mtime_ns for path in (copied / "work/clean").iterdir()}
+    # what a killed stage leaves: half a file, a file of no use, output of later stages
+    next((copied / "documents").glob("*.parquet")).write_bytes(b"half")
+    (copied / "documents/part-99999.parquet").write_bytes(b"stale")
+    (copied / "tokens/stale-00000.bin").write_bytes(b"stale")
+    (copied / "work/decisions/part=0/file=0/extra.parquet").write_bytes(b"half")
+    build_corpus(spark, str(copied / "request.json"))
+    assert {path: path.stat().st_mtime_ns for path in (copied / "work/clean").iterdir()} == clean
+    assert files(copied) == files(built)
+    assert not list(copied.rglob("*stale*")) and not (copied / "documents/part-99999.parquet").exists()
+
+
+def test_the_order_of_shards_changes_no_byte(
+    known: Known, built: Path, tmp_path: Path, spark: SparkSession, make_request: Callable[..., str]
+) -> None:
+    build_corpus(spark, make_request(tmp_path / "other", list(reversed(known.shards))))
+    assert files(tmp_path / "other") == files(built)
