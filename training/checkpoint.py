@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
-from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_loader import load as load_state
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from include.contracts.errors import ContractError, InputError, IntegrityError, NexusError
@@ -232,8 +232,10 @@ def restore(
         folder = scratch / f"load_{step}"
         found = _fetch_agreed(store, step, folder, identity, ranks)
         if isinstance(found, CheckpointMarker):
-            progress = _load(folder, found, ranks, model, optimiser, warn)
-            ranks.together(functools.partial(shutil.rmtree, folder, ignore_errors=True))
+            load = functools.partial(_load, folder, found, ranks, model, optimiser, warn)
+            progress = ranks.together(load)[ranks.place.rank]
+            # only now: the ranks of a host read the same files
+            shutil.rmtree(folder, ignore_errors=True)
             return progress
         if ranks.place.rank == 0:
             warn(f"checkpoint step_{step} is not whole and is passed over: {found}")
@@ -260,7 +262,7 @@ def _load(
     warn: Callable[[str], None],
 ) -> Progress:
     parameters, moments = get_state_dict(model, optimiser)
-    load({"model": parameters, "optimiser": moments}, checkpoint_id=folder, process_group=ranks.group)
+    load_state({"model": parameters, "optimiser": moments}, checkpoint_id=folder, process_group=ranks.group)
     set_state_dict(model, optimiser, model_state_dict=parameters, optim_state_dict=moments)
     random_state = folder / f"random_rank_{ranks.place.rank}.pt"
     if random_state.exists():  # not there for ranks that the saving run did not have

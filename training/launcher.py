@@ -136,7 +136,8 @@ class Ranks:
 
     def failure(self) -> str:
         """Why the run failed, from the ranks' own words where they left any."""
-        texts = [path.read_text() for path in self._failures if path.exists()]
+        told = sorted((p for p in self._failures if p.exists()), key=lambda p: p.stat().st_mtime_ns)
+        texts = [path.read_text() for path in told]  # the first to fail knows why
         own = [text for text in texts if not text.startswith("rank ")]  # the others only repeat it
         if own or texts:
             return (own or texts)[0]

@@ -6,10 +6,12 @@ The endpoint, region and credentials come from the environment, as boto3 reads t
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -110,49 +112,63 @@ class S3Folder:
     def sizes(self, prefix: str = "") -> dict[str, int]:
         pages = _client().get_paginator("list_objects_v2")
         found: dict[str, int] = {}
-        for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
-            for item in page.get("Contents", []):
-                found[item["Key"].removeprefix(self._prefix)] = item["Size"]
+        with self._readable_errors(prefix):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
+                for item in page.get("Contents", []):
+                    found[item["Key"].removeprefix(self._prefix)] = item["Size"]
         return found
 
     def exists(self, name: str) -> bool:
-        from botocore.exceptions import ClientError
-
         try:
-            _client().head_object(Bucket=self._bucket, Key=self._prefix + name)
-        except ClientError as error:
-            if _is_missing(error):
-                return False
-            raise
+            with self._readable_errors(name):
+                _client().head_object(Bucket=self._bucket, Key=self._prefix + name)
+        except InputError:
+            return False
         return True
 
     def read(self, name: str) -> bytes:
-        from botocore.exceptions import ClientError
-
-        try:
+        with self._readable_errors(name):
             response = _client().get_object(Bucket=self._bucket, Key=self._prefix + name)
-        except ClientError as error:
-            raise (_missing(self.uri(name)) if _is_missing(error) else error) from error
-        content: bytes = response["Body"].read()
+            content: bytes = response["Body"].read()
         return content
 
     def write(self, name: str, content: bytes) -> None:
-        _client().put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content)
+        with self._readable_errors(name):
+            _client().put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content)
 
     def upload(self, name: str, path: Path) -> None:
-        _client().upload_file(str(path), self._bucket, self._prefix + name)
+        with self._readable_errors(name):
+            _client().upload_file(str(path), self._bucket, self._prefix + name)
 
     def download(self, name: str, path: Path) -> None:
-        from botocore.exceptions import ClientError
-
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with self._readable_errors(name):
             _client().download_file(self._bucket, self._prefix + name, str(path))
-        except ClientError as error:
-            raise (_missing(self.uri(name)) if _is_missing(error) else error) from error
 
     def delete(self, name: str) -> None:
-        _client().delete_object(Bucket=self._bucket, Key=self._prefix + name)
+        with self._readable_errors(name):
+            _client().delete_object(Bucket=self._bucket, Key=self._prefix + name)
+
+    @contextlib.contextmanager
+    def _readable_errors(self, name: str) -> Iterator[None]:
+        """What is not there is an InputError; anything else (access, throttling, network) stays as it is."""
+        from boto3.exceptions import S3UploadFailedError
+        from botocore.exceptions import ClientError
+
+        try:
+            yield
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code")
+            if code == "NoSuchBucket":
+                raise self._no_bucket() from error
+            if code in ("404", "NoSuchKey", "NotFound"):
+                raise _missing(self.uri(name)) from error
+            raise
+        except S3UploadFailedError as error:  # hides the ClientError in its text
+            raise self._no_bucket() if "NoSuchBucket" in str(error) else error from error
+
+    def _no_bucket(self) -> InputError:
+        return InputError("the bucket does not exist", where=f"s3://{self._bucket}", remedy="create it first")
 
 
 def open_folder(uri: str) -> Folder:
@@ -205,11 +221,6 @@ def verify(path: Path, entry: FileEntry, *, where: str = "") -> None:
 
 def _missing(uri: str) -> InputError:
     return InputError("does not exist", where=uri)
-
-
-def _is_missing(error: Exception) -> bool:
-    response = getattr(error, "response", {})
-    return response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
 
 
 @functools.cache

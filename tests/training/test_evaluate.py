@@ -1,0 +1,156 @@
+"""Evaluation through its command: held-out loss of candidate and baseline, on verified files only."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from include.contracts.evaluation import EvaluationReport, Outcome
+from include.contracts.records import content_hash, parse_json
+from include.gates.judge import judge
+from include.recipes.gate import GateRecipe
+from tests.training.corpora import RECIPE, ROOT, SUBSETS, Corpus, Run, make_corpus, make_run, sentences
+from training.tokens import TokenFile
+
+
+def evaluate(model: Path, corpus: Corpus, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "training.evaluate", "--model", str(model / "manifest.json")]
+    places = ["--corpus", corpus.reference.uri, "--output", str(output)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    whole = [*command, *places, *options]
+    return subprocess.run(whole, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+
+def read(path: Path) -> EvaluationReport:
+    return parse_json(EvaluationReport, path.read_bytes(), where="report")
+
+
+@pytest.fixture(scope="module")
+def first_report(
+    tmp_path_factory: pytest.TempPathFactory, uninterrupted: tuple[Run, str], corpus: Corpus
+) -> EvaluationReport:
+    output = tmp_path_factory.mktemp("evaluation") / "report.json"
+    done = evaluate(uninterrupted[0].model, corpus, output)
+    assert done.returncode == 0, done.stderr
+    return read(output)
+
+
+def test_every_held_out_document_is_scored(first_report: EvaluationReport, corpus: Corpus) -> None:
+    for subset in SUBSETS:
+        score = first_report.candidate.subsets[subset]
+        texts = sentences(subset, 15, 2)
+        assert score.documents == len(score.document_losses) == 15
+        assert first_report.document_ids[subset][3] == f"test/{subset}-held/3"
+        assert score.text_bytes == sum(len(text.encode()) for text in texts)
+        assert score.tokens == corpus.manifest.subsets[subset].tokens_held_out
+        assert score.loss_nats_per_token == pytest.approx(sum(score.document_losses) / score.tokens)
+        assert score.perplexity == pytest.approx(math.exp(score.loss_nats_per_token))
+        bits = sum(score.document_losses) / math.log(2)
+        assert score.bits_per_byte == pytest.approx(bits / score.text_bytes)
+
+
+def test_unigram_baseline_is_the_smoothed_frequency_of_the_training_tokens(
+    first_report: EvaluationReport, corpus: Corpus
+) -> None:
+    counts: Counter[int] = Counter()
+    for shard in corpus.manifest.shards:
+        counts.update(TokenFile(corpus.root / "tokens" / shard.name).tokens.tolist())
+    total = sum(counts.values()) + corpus.manifest.vocabulary_size
+    document = TokenFile(corpus.root / "held_out_tokens/code-held").document(0).tolist()
+    expected = sum(-math.log((counts[token] + 1) / total) for token in document)
+    assert first_report.baseline.name == "unigram"
+    assert first_report.baseline.subsets["code"].document_losses[0] == pytest.approx(expected)
+
+
+def test_loss_of_a_document_is_that_of_torch_alone(
+    first_report: EvaluationReport, corpus: Corpus, uninterrupted: tuple[Run, str]
+) -> None:
+    """The shortest document, scored whole by transformers' own loss."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    file = TokenFile(corpus.root / "held_out_tokens/code-held")
+    number = int(file.lengths.argmin())
+    tokens = file.document(number).tolist()
+    context = RECIPE.model.context_length
+    model = AutoModelForCausalLM.from_pretrained(str(uninterrupted[0].model))
+    ids = torch.tensor([[corpus.manifest.end_of_text_id, *tokens]])
+    expected = 0.0
+    with torch.no_grad():
+        for start in range(0, len(tokens), context):
+            window = ids[:, start : start + context + 1]
+            expected += float(model(window, labels=window).loss) * (window.shape[1] - 1)
+    assert first_report.candidate.subsets["code"].document_losses[number] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_candidate_equal_to_the_champion_passes_the_gate(
+    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus
+) -> None:
+    model = uninterrupted[0].model
+    done = evaluate(model, corpus, tmp_path / "report.json", "--champion", str(model / "manifest.json"))
+    assert done.returncode == 0, done.stderr
+    report = read(tmp_path / "report.json")
+    assert report.baseline_is_champion
+    assert report.candidate.subsets == report.baseline.subsets
+    assert judge(report, GateRecipe("test")).outcome is Outcome.PASS
+
+
+def test_a_champion_with_another_tokenizer_reads_the_same_text(
+    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus
+) -> None:
+    other = make_corpus(tmp_path / "corpus", vocabulary_size=270)
+    champion = make_run(tmp_path / "run", other, steps=2)
+    code, output = champion.finish()
+    assert code == 0, output
+    options = ("--champion", str(champion.model / "manifest.json"))
+    done = evaluate(uninterrupted[0].model, corpus, tmp_path / "report.json", *options)
+    assert done.returncode == 0, done.stderr
+    report = read(tmp_path / "report.json")
+    for subset in SUBSETS:
+        ours, theirs = report.candidate.subsets[subset], report.baseline.subsets[subset]
+        assert ours.text_bytes == theirs.text_bytes
+        # two steps have hardly learnt: near the uniform loss of the champion's own, more numerous tokens
+        assert theirs.bits_per_byte > 1.2 * ours.bits_per_byte
+    assert judge(read(tmp_path / "report.json"), GateRecipe("test")).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "message"),
+    [
+        ("model", "model.safetensors", "wrong content"),
+        ("corpus", "held_out_tokens/code-held.bin", "wrong content"),
+        ("corpus", "tokenizer/tokenizer.json", "wrong content"),
+    ],
+)
+def test_damaged_files_are_refused(
+    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus, place: str, name: str, message: str
+) -> None:
+    shutil.copytree(uninterrupted[0].model, tmp_path / "model")
+    shutil.copytree(corpus.root, tmp_path / "corpus")
+    path = tmp_path / place / name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    done = evaluate(
+        tmp_path / "model", Corpus(tmp_path / "corpus", corpus.manifest), tmp_path / "report.json"
+    )
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert name.rpartition("/")[2] in done.stderr
+    assert not (tmp_path / "report.json").exists()
+
+
+def test_a_manifest_with_another_hash_is_refused(
+    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus
+) -> None:
+    wrong = content_hash(b"another")
+    done = evaluate(uninterrupted[0].model, corpus, tmp_path / "report.json", "--model-sha256", wrong)
+    assert done.returncode == 1
+    assert "the manifest changed" in done.stderr
