@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,10 +123,10 @@ class JobProcess:
         return ""
 
 
-def kill_marked(prefix: str) -> int:
-    """SIGKILL every process whose job marker starts with ``prefix``; returns how many there were."""
+def kill_marked(prefix: str, keep: Collection[str] = ()) -> int:
+    """SIGKILL each process whose marker starts with ``prefix`` and is not in ``keep``; returns the count."""
     killed: set[int] = set()
-    while found := [pid for pid in marked(prefix) if pid != os.getpid()]:
+    while found := [pid for pid in marked(prefix, keep) if pid != os.getpid()]:
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -136,14 +137,17 @@ def kill_marked(prefix: str) -> int:
     return len(killed)
 
 
-def marked(prefix: str) -> list[int]:
-    """Pids of live processes whose job marker starts with ``prefix``."""
+def marked(prefix: str, keep: Collection[str] = ()) -> list[int]:
+    """Pids of live processes whose job marker starts with ``prefix`` and is not in ``keep``."""
     wanted = b"\0" + f"{wrapper.MARKER}={prefix}".encode()
+    kept = [b"\0" + f"{wrapper.MARKER}={marker}\0".encode() for marker in keep]
     pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                if wanted in b"\0" + (entry / "environ").read_bytes() and _start_time(int(entry.name)):
+                environment = b"\0" + (entry / "environ").read_bytes()
+                ours = wanted in environment and not any(marker in environment for marker in kept)
+                if ours and _start_time(int(entry.name)):
                     pids.append(int(entry.name))
     return pids
 

@@ -92,6 +92,12 @@ class JobTable:
             rows = self._connection.execute(query + " ORDER BY created, rowid", arguments).fetchall()
         return [_from_row(row) for row in rows]
 
+    def markers(self) -> set[str]:
+        """The job markers of all processes that any row knows."""
+        with self.lock:
+            rows = self._connection.execute("SELECT processes FROM jobs WHERE processes != '[]'").fetchall()
+        return {process["marker"] for (processes,) in rows for process in json.loads(processes)}
+
     @contextmanager
     def editing(self, kind: str, name: str) -> Iterator[Job]:
         """Read, change and write one row with no other writer between. KeyError when it is gone."""

@@ -152,7 +152,10 @@ class _ProcessingRun:
         job = self._job()
         outcome = job.detail.get("outcome")
         if outcome is None:
-            processes = [JobProcess.load(row) for row in job.processes] or self._start()
+            processes = [JobProcess.load(row) for row in job.processes]
+            if len(processes) < len(self._hosts):
+                kill_marked(self._world.supervisor.marker + f"{KIND}/{self._name}/")
+                processes = self._start()
             outcome = self._wait(processes) if processes else "stopped"
             self._set(outcome=outcome)
         message = self._hosts[0].ml / "output/message"

@@ -26,6 +26,7 @@ from local_aws.sagemaker.requests import arn
 log = logging.getLogger(__name__)
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 STOP_GRACE_SECONDS = 120.0
+_RESUMED_GRACE_SECONDS = 30.0
 _RESTART_SECONDS = 0.3
 _SYNC_SECONDS = 1.0
 _ENDS = {  # why the process was asked to end -> the last secondary status
@@ -105,7 +106,9 @@ class TrainingRun:
         """From Starting (or an adopted process) to the end of the processes."""
         job = self._job()
         processes = [JobProcess.load(row) for row in job.processes]
-        if not processes:
+        if len(processes) < len(self._hosts):
+            # also when only some hosts had started: a cut-off start is made anew as a whole
+            kill_marked(self._world.supervisor.marker + f"{KIND}/{self._name}/")
             if why := self._why_end():
                 self._set(outcome=why)
                 return why
@@ -119,6 +122,7 @@ class TrainingRun:
         self._sync_checkpoints()
         with self._world.table.editing(KIND, self._name) as job:
             job.detail["active"][-1][1] = time.time()
+            job.detail.pop("ending", None)
             job.processes = []
             if outcome == "interrupted":
                 job.detail["interruptions"] = job.detail.get("interruptions", 0) + 1
@@ -197,6 +201,10 @@ class TrainingRun:
     def _wait(self, processes: list[JobProcess]) -> str:
         """Until all processes have ended: completed, failed, interrupted, stop, runtime or wait."""
         synced = time.monotonic()
+        if ending := self._job().detail.get("ending"):
+            # the process before this one had begun to end it: its exit status says nothing
+            self._end(processes, _RESUMED_GRACE_SECONDS)
+            return str(ending)
         while True:
             exits = [process.exit() for process in processes]
             failed = [i for i, end in enumerate(exits) if end and end.code != 0]
@@ -207,10 +215,12 @@ class TrainingRun:
             if all(exits):
                 return "completed"
             if why := self._why_end():
+                self._set(ending=why)
                 self._end(processes, STOP_GRACE_SECONDS)
                 return why
             grace = self._interruptions.due(self._job())
             if grace is not None:
+                self._set(ending="interrupted")
                 self._end(processes, grace)
                 return "interrupted"
             if time.monotonic() - synced > _SYNC_SECONDS:
