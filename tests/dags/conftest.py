@@ -1,0 +1,150 @@
+"""A real local_aws with small images, and a driver that takes an operator through its deferrals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import TaskDeferred
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Its clients by ``aws.client(service)``; the process's environment points at it."""
+    folder = tmp_path_factory.mktemp("aws")
+    images = folder / "images.toml"
+    python = str(Path(sys.executable).parent)
+    entry = f'match = "*/nexus-llm-*:*"\npath = ["{python}"]\npythonpath = ["{ROOT}"]\n'
+    emr = tomllib.loads((ROOT / "local_aws" / "images.toml").read_text())["emr"]
+    lines = [f'{key} = "{value}"' for key, value in emr.items() if isinstance(value, str)]
+    images.write_text(f'[images.tests]\n{entry}\n[emr]\npythonpath = ["."]\n' + "\n".join(lines) + "\n")
+    command = [str(ROOT / ".venvs/local_aws/bin/python"), "-m", "local_aws", "--root", str(folder / "root")]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--port", "0", "--images", str(images)],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    assert process.stdout
+    ready = process.stdout.readline()
+    assert "ready" in ready, (folder / "log").read_text()
+    endpoint = ready.split()[-1]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": endpoint}).items():
+            patch.setenv(name, value)
+        yield SimpleNamespace(client=lambda service: boto3.client(service, endpoint_url=endpoint))
+    process.terminate()
+    process.wait(60)
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The dev settings with a free port for the load balancer and names of this test."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    text = (ROOT / "include/settings/dev.toml").read_text().replace("8088", str(port))
+    name = tmp_path.name.replace("_", "-")[-20:].strip("-")
+    for key in ("cluster", "service", "load_balancer", "target_group"):
+        text = "\n".join(
+            f'{key} = "{name}"' if line.startswith(f"{key} =") else line for line in text.splitlines()
+        )
+    text = text.replace("poll_interval_seconds = 1.0", "poll_interval_seconds = 0.2")
+    path = tmp_path / "settings.toml"
+    path.write_text(text)
+    monkeypatch.setenv("NEXUS_SETTINGS", str(path))
+    from include.settings import load_settings
+
+    return load_settings()  # type: ignore[no-any-return]
+
+
+class Store(dict[str, Any]):
+    """The task state store of one task: it outlives its tries."""
+
+    def set(self, key: str, value: Any, retention: Any = None) -> None:
+        self[key] = value
+
+
+class Task:
+    """What Airflow keeps of one task between its tries."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.store = Store()
+        self.xcoms: dict[str, Any] = {}
+        self.clear_number = 0
+        self.max_tries = 2
+
+    def context(self, operator: BaseOperator) -> Any:
+        ti = SimpleNamespace(
+            dag_id="tests",
+            run_id=self.name,
+            task_id=operator.task_id,
+            map_index=-1,
+            max_tries=self.max_tries,
+            xcom_push=self.push,
+            get_task_states=lambda **_: {self.name: {operator.task_id: "running"}},
+        )
+        run = SimpleNamespace(clear_number=self.clear_number, run_id=self.name)
+        return {
+            "ti": ti,
+            "task_instance": ti,
+            "dag_run": run,
+            "task_state_store": self.store,
+            "task": operator,
+        }
+
+    def push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+    def clear(self) -> None:
+        self.clear_number += 1
+        self.max_tries += 1
+
+    def run(self, operator: BaseOperator) -> Any:
+        """Execute, and take every deferral through its trigger, as the triggerer would."""
+        context = self.context(operator)
+        method, arguments = operator.execute, {}
+        while True:
+            try:
+                return method(context, **arguments)
+            except TaskDeferred as deferred:
+                event = asyncio.run(first_event(deferred.trigger))
+                method = getattr(operator, deferred.method_name)
+                arguments = {**(deferred.kwargs or {}), "event": event}
+
+
+async def first_event(trigger: Any) -> Any:
+    path, arguments = trigger.serialize()
+    again = type(trigger)(**arguments)  # what the triggerer gets: arguments and nothing else
+    async for event in again.run():
+        return event.payload
+    raise AssertionError(f"{path} ended without an event")
+
+
+@pytest.fixture
+def task(request: pytest.FixtureRequest) -> Task:
+    return Task(request.node.name)

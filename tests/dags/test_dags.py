@@ -1,0 +1,180 @@
+"""The four DAGs as Airflow reads them: no import errors, no network, structure, limits, help texts."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import socket
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import Param
+from airflow.triggers.base import BaseTrigger
+
+import nexus_airflow.triggers
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: task: what follows it
+STRUCTURE = {
+    "corpus_refresh": {
+        "wait_for_shards": {"plan"},
+        "plan": {"create_cluster", "verify_manifest"},
+        "create_cluster": {"clean", "terminate_cluster"},
+        "clean": {"deduplicate"},
+        "deduplicate": {"tokenise"},
+        "tokenise": {"terminate_cluster", "verify_manifest"},
+        "terminate_cluster": set(),
+        "verify_manifest": {"publish"},
+        "publish": set(),
+    },
+    "model_training": {"plan": {"train"}, "train": {"register"}, "register": set()},
+    "model_evaluation": {
+        "plan": {"evaluate", "gate", "approve"},
+        "evaluate": {"gate"},
+        "gate": {"approve"},
+        "approve": set(),
+    },
+    "model_deployment": {
+        "plan": {"export"},
+        "export": {"define", "record_deployment"},
+        "define": {"rollout"},
+        "rollout": {"smoke_test", "record_deployment"},
+        "smoke_test": {"record_deployment"},
+        "record_deployment": set(),
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def dags() -> dict[str, Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a DAG file opened a connection while it was parsed")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        bag = DagBag(str(ROOT / "dags"))
+    assert bag.import_errors == {}
+    return dict(bag.dags)
+
+
+def test_there_are_exactly_the_four_dags(dags: dict[str, Any]) -> None:
+    assert set(dags) == set(STRUCTURE)
+
+
+@pytest.mark.parametrize("dag_id", STRUCTURE)
+def test_structure(dags: dict[str, Any], dag_id: str) -> None:
+    assert {t.task_id: t.downstream_task_ids for t in dags[dag_id].tasks} == STRUCTURE[dag_id]
+
+
+@pytest.mark.parametrize("dag_id", STRUCTURE)
+def test_every_task_has_owner_retries_and_a_time_limit(dags: dict[str, Any], dag_id: str) -> None:
+    for task in dags[dag_id].tasks:
+        assert task.owner == "nexus-llm", task.task_id
+        assert task.retries >= 1, task.task_id
+        assert isinstance(task.execution_timeout, timedelta), task.task_id
+
+
+@pytest.mark.parametrize("dag_id", STRUCTURE)
+def test_every_dag_has_a_runbook_tags_and_a_time_limit(dags: dict[str, Any], dag_id: str) -> None:
+    dag = dags[dag_id]
+    assert "### What it does" in dag.doc_md
+    assert "nexus-llm" in dag.tags
+    assert dag.dagrun_timeout
+    assert not dag.catchup
+
+
+@pytest.mark.parametrize("dag_id", STRUCTURE)
+def test_every_param_is_typed_explained_and_has_a_valid_default(dags: dict[str, Any], dag_id: str) -> None:
+    for name in dags[dag_id].params:
+        param = dags[dag_id].params.get_param(name)
+        assert isinstance(param, Param)
+        schema = param.schema
+        assert "type" in schema or "enum" in schema, name
+        assert param.description and schema.get("section") and schema.get("title"), name
+        param.resolve()  # the default: what a scheduled or asset run gets
+
+
+def test_cluster_is_ended_whatever_happens_and_cannot_make_a_red_run_green(dags: dict[str, Any]) -> None:
+    dag = dags["corpus_refresh"]
+    assert dag.get_task("create_cluster").is_setup
+    terminate = dag.get_task("terminate_cluster")
+    assert terminate.is_teardown
+    assert terminate.on_failure_fail_dagrun is False
+
+
+def test_assets_join_the_dags(dags: dict[str, Any]) -> None:
+    outlets = {
+        (dag_id, task.task_id): [asset.name for asset in task.outlets]
+        for dag_id, dag in dags.items()
+        for task in dag.tasks
+        if task.outlets
+    }
+    assert outlets == {
+        ("corpus_refresh", "publish"): ["token_dataset"],
+        ("model_training", "register"): ["candidate_model"],
+        ("model_evaluation", "approve"): ["approved_model"],
+    }
+    inlets = {
+        dag_id: [asset.name for asset in dag.schedule]
+        for dag_id, dag in dags.items()
+        if not isinstance(dag.schedule, str)
+    }
+    assert inlets == {
+        "model_training": ["token_dataset"],
+        "model_evaluation": ["candidate_model"],
+        "model_deployment": ["approved_model"],
+    }
+
+
+def _triggers() -> list[BaseTrigger]:
+    from nexus_airflow.triggers.job import JobTrigger
+    from nexus_airflow.triggers.new_shards import NewShardsTrigger
+    from nexus_airflow.triggers.rollout import RolloutTrigger
+
+    return [
+        JobTrigger("training", "name-g1", "", 1.5),
+        JobTrigger("emr_step", "name-g1", "j-1", 30.0),
+        RolloutTrigger("cluster", "service", "arn:aws:ecs:x", 1.5, 1e9),
+        NewShardsTrigger("s3://raw-bucket/pile/", 300.0, 1e9),
+    ]
+
+
+@pytest.mark.parametrize("trigger", _triggers(), ids=lambda t: type(t).__name__)
+def test_trigger_round_trips(trigger: BaseTrigger) -> None:
+    path, arguments = trigger.serialize()
+    module, _, name = path.rpartition(".")
+    again = getattr(importlib.import_module(module), name)(**arguments)
+    assert again.serialize() == (path, arguments)
+
+
+def test_every_trigger_is_among_those() -> None:
+    modules = {m.name for m in pkgutil.iter_modules(nexus_airflow.triggers.__path__)}
+    assert modules == {type(t).__module__.rpartition(".")[2] for t in _triggers()}
+
+
+def test_triggers_import_with_only_plugins_on_the_path(tmp_path: Path) -> None:
+    """The triggerer never gets dags/ on its path; include/ travels at the root of plugins.zip."""
+    layout = tmp_path / "plugins"
+    layout.mkdir()
+    (layout / "nexus_airflow").symlink_to(ROOT / "plugins" / "nexus_airflow")
+    (layout / "include").symlink_to(ROOT / "include")
+    names = [path.stem for path in (ROOT / "plugins/nexus_airflow/triggers").glob("[!_]*.py")]
+    code = "; ".join(f"import nexus_airflow.triggers.{name}" for name in names)
+    environment = {"PYTHONPATH": str(layout), "PYTHONSAFEPATH": "1", "AIRFLOW_HOME": str(tmp_path)}
+    environment |= {"PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,198 @@
+"""Processing jobs and EMR steps by the project's operators, and the provider's own, against local_aws."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from airflow.providers.amazon.aws.operators.emr import (
+    EmrAddStepsOperator,
+    EmrCreateJobFlowOperator,
+    EmrTerminateJobFlowOperator,
+)
+from airflow.providers.amazon.aws.operators.sagemaker import (
+    SageMakerProcessingOperator as ProviderProcessingOperator,
+)
+from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOperator
+from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
+
+from include.aws.emr import cluster_request
+from include.aws.jobs import JobKind, jobs_of
+from include.aws.processing import processing_job
+from include.settings import load_settings
+from nexus_airflow.errors import JobFailed
+from nexus_airflow.operators.emr_cluster import EmrRunClusterOperator
+from nexus_airflow.operators.emr_step import EmrStepOperator
+from nexus_airflow.operators.processing import SageMakerProcessingOperator
+from nexus_airflow.triggers.job import JobTrigger
+from tests.dags.conftest import Task, first_event
+
+BUCKET = "nexus-llm-models"
+_PUT = "import boto3, sys; boto3.client('s3').put_object(Bucket=sys.argv[1], Key=sys.argv[2], Body=b'{}')"
+
+
+@pytest.fixture(scope="module")
+def s3(aws: Any) -> Any:
+    client = aws.client("s3")
+    for bucket in (BUCKET, "nexus-llm-processed"):
+        client.create_bucket(Bucket=bucket)
+    return client
+
+
+def put_job(key: str, code: str = _PUT) -> dict[str, Any]:
+    """A processing job that writes one object."""
+    settings = load_settings("dev")
+    job = processing_job(settings, settings.images.training, "x", [])
+    job["AppSpecification"]["ContainerEntrypoint"] = ["python", "-c", code]
+    job["AppSpecification"]["ContainerArguments"] = [BUCKET, key]
+    return job
+
+
+def processing(key: str, job: dict[str, Any] | None = None, **options: Any) -> SageMakerProcessingOperator:
+    return SageMakerProcessingOperator(
+        task_id="process",
+        request=job or put_job(key),
+        marker_uri=f"s3://{BUCKET}/{key}",
+        poll_interval_seconds=0.2,
+        **options,
+    )
+
+
+class TestProcessing:
+    def test_returns_the_reference_of_what_was_written(self, s3: Any, task: Task) -> None:
+        output = task.run(processing("a/report.json"))
+        assert output["uri"] == f"s3://{BUCKET}/a/report.json"
+        assert len(output["sha256"]) == 64
+        assert "processing-jobs" in task.xcoms["job_url"]
+
+    def test_retry_of_a_completed_job_starts_no_second_one(self, s3: Any, task: Task) -> None:
+        first = task.run(processing("b/report.json"))
+        name = task.xcoms["job_name"]
+        assert task.run(processing("b/report.json")) == first
+        assert task.xcoms["job_name"] == name
+
+    def test_failure_carries_the_services_reason(self, s3: Any, task: Task) -> None:
+        job = put_job("c/report.json", "raise SystemExit('error: no such model')")
+        with pytest.raises(JobFailed, match="the job ended failed"):
+            task.run(processing("c/report.json", job))
+        # a retry does not ask for the failed name again, which SageMaker would refuse
+        task.run(processing("c/report.json"))
+        assert task.xcoms["job_name"].endswith("-g2")
+
+    def test_completion_without_output_is_a_failure(self, s3: Any, task: Task) -> None:
+        with pytest.raises(JobFailed, match="no whole output"):
+            task.run(processing("d/report.json", put_job("d/elsewhere.json")))
+
+    def test_output_of_an_earlier_run_is_reused_when_asked(self, s3: Any, task: Task) -> None:
+        s3.put_object(Bucket=BUCKET, Key="e/report.json", Body=b"{}")
+        output = task.run(processing("e/report.json", reuse_existing=True))
+        assert output["uri"].endswith("e/report.json")
+        assert "job_name" not in task.xcoms
+
+
+class TestEmr:
+    @pytest.fixture(scope="class")
+    def cluster(self, s3: Any) -> Any:
+        request = cluster_request(load_settings("dev"), "tests-cluster")
+        create = EmrRunClusterOperator(
+            task_id="create", job_flow_overrides=request, emr_conn_id=None, aws_conn_id=None
+        )
+        task = Task("cluster")
+        cluster_id = task.run(create)
+        assert task.run(create) == cluster_id, "a retry takes the cluster that lives"
+        yield cluster_id
+        Task("end").run(
+            EmrTerminateJobFlowOperator(
+                task_id="end", job_flow_id=cluster_id, aws_conn_id=None, deferrable=False
+            )
+        )
+
+    def step(self, cluster: str, *command: str) -> EmrStepOperator:
+        jar = {"Jar": "command-runner.jar", "Args": list(command)}
+        return EmrStepOperator(
+            task_id="step",
+            request={"Name": "x", "ActionOnFailure": "CONTINUE", "HadoopJarStep": jar},
+            scope=cluster,
+            marker_uri=f"s3://{BUCKET}/step/report.json",
+            poll_interval_seconds=0.2,
+        )
+
+    def test_step_runs_once_however_often_the_task_is_tried(
+        self, aws: Any, s3: Any, cluster: str, task: Task
+    ) -> None:
+        s3.put_object(Bucket=BUCKET, Key="step/report.json", Body=b"{}")
+        output = task.run(self.step(cluster, "true"))
+        assert task.run(self.step(cluster, "true")) == output
+        names = [step["Name"] for step in aws.client("emr").list_steps(ClusterId=cluster)["Steps"]]
+        assert names.count(task.xcoms["job_name"]) == 1
+
+    def test_failed_step_is_a_failure_with_its_log(self, s3: Any, cluster: str, task: Task) -> None:
+        with pytest.raises(JobFailed, match="the job ended failed"):
+            task.run(self.step(cluster, "false"))
+
+    def test_stop_cancels_the_step(self, s3: Any, cluster: str) -> None:
+        steps = jobs_of(JobKind.EMR_STEP, cluster)
+        steps.submit("to-stop", self.step(cluster, "sleep", "60").request)
+        steps.stop("to-stop")
+        event = asyncio.run(first_event(JobTrigger("emr_step", "to-stop", cluster, 0.1)))
+        assert event["state"] in ("stopped", "failed")  # cancelled while it ran, EMR calls it either
+
+
+class TestProviderOperatorsUnmodified:
+    def test_cluster_with_a_step_from_start_to_end(self, s3: Any) -> None:
+        task = Task("provider")
+        request = cluster_request(load_settings("dev"), "provider-cluster")
+        create = EmrCreateJobFlowOperator(
+            task_id="create", job_flow_overrides=request, emr_conn_id=None, aws_conn_id=None
+        )
+        cluster_id = task.run(create)
+        step = {
+            "Name": "step",
+            "ActionOnFailure": "CONTINUE",
+            "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["true"]},
+        }
+        add = EmrAddStepsOperator(
+            task_id="add",
+            job_flow_id=cluster_id,
+            steps=[step],
+            wait_for_completion=True,
+            waiter_delay=1,
+            aws_conn_id=None,
+        )
+        assert len(task.run(add)) == 1
+        end = EmrTerminateJobFlowOperator(task_id="end", job_flow_id=cluster_id, aws_conn_id=None)
+        task.run(end)
+
+    def test_processing_job(self, s3: Any) -> None:
+        config = {"ProcessingJobName": "provider-processing", **put_job("provider/report.json")}
+        operator = ProviderProcessingOperator(
+            task_id="process", config=config, aws_conn_id=None, check_interval=1, wait_for_completion=True
+        )
+        described = Task("provider").run(operator)["Processing"]
+        assert described["ProcessingJobStatus"] == "Completed"
+
+    def test_training_job(self, s3: Any) -> None:
+        settings = load_settings("dev")
+        config = {
+            "TrainingJobName": "provider-training",
+            "RoleArn": settings.role_arn(settings.roles.sagemaker),
+            "AlgorithmSpecification": {
+                "TrainingImage": settings.images.training,
+                "TrainingInputMode": "File",
+                "ContainerEntrypoint": ["python", "-c", "print('loss=1.0')"],
+            },
+            "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/provider/"},
+            "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        }
+        operator = SageMakerTrainingOperator(
+            task_id="train", config=config, aws_conn_id=None, print_log=False, check_interval=1
+        )
+        described = Task("provider").run(operator)["Training"]
+        assert described["TrainingJobStatus"] == "Completed"
+
+    def test_key_sensor(self, s3: Any) -> None:
+        s3.put_object(Bucket=BUCKET, Key="there", Body=b"x")
+        sensor = S3KeySensor(task_id="wait", bucket_name=BUCKET, bucket_key="there", aws_conn_id=None)
+        assert sensor.poke({})

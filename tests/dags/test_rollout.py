@@ -1,0 +1,106 @@
+"""EcsServiceRolloutOperator against services that really run behind a load balancer."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.aws.ecs import task_definition
+from include.aws.smoke import EndpointFailed, ask
+from include.contracts.manifests import ParentRef
+from nexus_airflow.operators.ecs_rollout import EcsServiceRolloutOperator
+from tests.dags.conftest import Task
+
+
+@pytest.fixture
+def service(aws: Any, settings_file: Any) -> Any:
+    """A cluster and a load balancer, as the serving stack makes them."""
+    serving, elbv2, ecs = settings_file.serving, aws.client("elbv2"), aws.client("ecs")
+    ecs.create_cluster(clusterName=serving.cluster)
+    group = elbv2.create_target_group(
+        Name=serving.target_group,
+        Protocol="HTTP",
+        Port=8080,
+        VpcId="vpc-1",
+        TargetType="ip",
+        HealthCheckPath=serving.health_check_path,
+        HealthCheckIntervalSeconds=5,
+        HealthCheckTimeoutSeconds=2,
+        HealthyThresholdCount=2,
+    )["TargetGroups"][0]["TargetGroupArn"]
+    balancer = elbv2.create_load_balancer(Name=serving.load_balancer, Subnets=["subnet-a", "subnet-b"])
+    elbv2.create_listener(
+        LoadBalancerArn=balancer["LoadBalancers"][0]["LoadBalancerArn"],
+        Protocol="HTTP",
+        Port=serving.listener_port,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+    )
+    yield settings_file
+    ecs.update_service(cluster=serving.cluster, service=serving.service, desiredCount=0)
+    ecs.delete_service(cluster=serving.cluster, service=serving.service, force=True)
+
+
+def rollout(settings: Any, model: str) -> EcsServiceRolloutOperator:
+    definition = task_definition(settings, ParentRef(f"s3://models-bucket/{model}/manifest.json", "a" * 64))
+    definition["containerDefinitions"][0]["command"] = ["python", "-m", "tests.dags.container"]
+    return EcsServiceRolloutOperator(task_id="rollout", task_definition=definition)
+
+
+class Load:
+    """Requests one after the other until told to stop; counts which model answered."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.answers: Counter[str] = Counter()
+        self._endpoint = endpoint
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Load:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.02):
+            try:
+                self.answers[ask(self._endpoint, "x", 1, 10)["model"]] += 1
+            except EndpointFailed as error:
+                self.answers[f"failed: {error}"] += 1
+
+
+def test_first_rollout_creates_the_service_and_the_next_one_replaces_it(service: Any) -> None:
+    endpoint = service.serving.endpoint_url
+    first = Task("first").run(rollout(service, "one"))
+    assert first["revision"].endswith(":1")
+    assert ask(endpoint, "x", 1)["model"] == "s3://models-bucket/one/"
+    with Load(endpoint) as load:
+        second = Task("second").run(rollout(service, "two"))
+    assert second["deployment_id"] != first["deployment_id"]
+    assert ask(endpoint, "x", 1)["model"] == "s3://models-bucket/two/"
+    assert set(load.answers) <= {"s3://models-bucket/one/", "s3://models-bucket/two/"}
+
+
+def test_a_revision_that_never_becomes_healthy_fails_with_the_reason_while_the_old_one_answers(
+    service: Any,
+) -> None:
+    Task("good").run(rollout(service, "good"))
+    with (
+        Load(service.serving.endpoint_url) as load,
+        pytest.raises(AirflowFailException, match=r"circuit breaker.*the old revision serves on"),
+    ):
+        Task("bad").run(rollout(service, "broken"))
+    assert load.answers.total() > 10
+    assert set(load.answers) == {"s3://models-bucket/good/"}
+
+
+def test_a_retry_attaches_to_the_rollout_that_was_started(service: Any) -> None:
+    task = Task("retried")
+    first = task.run(rollout(service, "one"))
+    assert task.run(rollout(service, "one")) == first
