@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,6 +13,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from include.contracts.errors import InputError
 from include.recipes.corpus import TokenizerRecipe
+
+_GROUP_CHARACTERS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,23 @@ def encode(tokenizer: LoadedTokenizer, texts: list[str], dtype: str) -> list[npt
     end = [tokenizer.end_of_text_id]
     return [
         np.array(encoding.ids + end, dtype)
-        for encoding in engine.encode_batch_fast(texts, add_special_tokens=False)
+        for group in text_groups(texts)
+        for encoding in engine.encode_batch_fast(group, add_special_tokens=False)
     ]
+
+
+def text_groups(texts: list[str]) -> Iterator[list[str]]:
+    """Neighbours of about a million characters together: encodings take a hundred times their text."""
+    group: list[str] = []
+    size = 0
+    for text in texts:
+        if group and size + len(text) > _GROUP_CHARACTERS:
+            yield group
+            group, size = [], 0
+        group.append(text)
+        size += len(text)
+    if group:
+        yield group
 
 
 @lru_cache(maxsize=2)

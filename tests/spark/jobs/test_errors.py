@@ -16,6 +16,7 @@ import pytest
 from include.contracts.errors import InputError, IntegrityError, RecipeError
 from include.contracts.manifests import RawShard
 from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
+from spark_jobs import storage
 from spark_jobs.entry import readable, run_with_session
 from spark_jobs.jobs import clean, tokenise
 from spark_jobs.jobs.build_corpus import build_corpus
@@ -55,6 +56,14 @@ def test_a_changed_shard_on_s3_is_refused_before_any_work(
     raw = RawShard("s3://nexus-llm-raw/a.jsonl", shard.stat().st_size, "0123456789abcdef0123456789abcdef")
     with pytest.raises(IntegrityError, match="expected etag 0123"):
         clean.clean(spark, make_request(tmp_path / "out", [raw]))
+
+
+def test_a_shard_that_changes_between_check_and_read_is_refused(shard: Path, s3: S3) -> None:
+    shutil.copy(shard, s3.root / "nexus-llm-raw/a.jsonl")
+    etag = storage.stat("s3://nexus-llm-raw/a.jsonl").etag
+    (s3.root / "nexus-llm-raw/a.jsonl").write_bytes(b"other")
+    with pytest.raises(IntegrityError, match="got another version"):
+        storage.open_stream("s3://nexus-llm-raw/a.jsonl", etag)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from include.contracts.errors import InputError
 from include.recipes.corpus import TokenizerRecipe
-from spark_jobs.tokens.tokenizer import check_tokenizer, encode, train_tokenizer, transformers_files
+from spark_jobs.tokens.tokenizer import (
+    check_tokenizer,
+    encode,
+    text_groups,
+    train_tokenizer,
+    transformers_files,
+)
 
 END = "<|endoftext|>"
 RECIPE = TokenizerRecipe(vocabulary_size=400)
@@ -64,6 +72,13 @@ def test_a_file_that_is_no_tokenizer_is_refused(content: bytes) -> None:
 def test_a_tokenizer_without_the_end_of_text_token_is_refused(trained: bytes) -> None:
     with pytest.raises(InputError, match=r"expected </s>; got added tokens <\|endoftext\|>"):
         check_tokenizer(trained, "</s>", "here")
+
+
+@given(st.lists(st.integers(0, 2_500_000).map("x".__mul__), max_size=8))
+def test_texts_are_encoded_in_groups_that_bound_the_memory(texts: list[str]) -> None:
+    groups = list(text_groups(texts))
+    assert [text for group in groups for text in group] == texts
+    assert all(len(group) == 1 or sum(map(len, group)) <= 1_000_000 for group in groups)
 
 
 def test_transformers_files_name_the_end_of_text_token() -> None:
