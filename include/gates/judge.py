@@ -41,7 +41,8 @@ def _gain(report: EvaluationReport, whole: PairedDifference, recipe: GateRecipe)
         outcome, claim = Outcome.INCONCLUSIVE, f"between {low:.3f} and {high:.3f}"
     text = (
         f"{_title(outcome)}: gains {gained:.3f} nats per token on {report.baseline.name} over "
-        f"{whole.documents} held-out documents, {claim} at {recipe.confidence:.0%} confidence; needed {need:g}"
+        f"{whole.documents} held-out documents, {claim} at {recipe.confidence:.0%} confidence; "
+        f"needed {need:g}"
     )
     return _reason("gain over baseline", outcome, report, need, text)
 
