@@ -44,7 +44,6 @@ from local_stack.provision import client
 from local_stack.stack import Announce, Stack
 
 PHASES = ("text", "start", *DAGS)
-_RECENT_SECONDS = 60
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,6 +78,7 @@ class Demo:
         self._config = config
         self._stack = Stack(config)
         self._console = console
+        self._phase_began = time.time()
         self._store = Store(client(config, "s3"), client(config, "sagemaker"))
 
     def run(self, data: Path | None, interruptions: int) -> Summary:
@@ -108,6 +108,7 @@ class Demo:
         since = datetime.now(UTC)
         for phase, dag_id in DAGS.items():
             display.begin(phase)
+            self._phase_began = time.time()
             if phase == "corpus":
                 conf = {"source_uri": shards.source_uri, "continue_downstream": True}
                 run_id = api.trigger(dag_id, conf)
@@ -162,10 +163,10 @@ class Demo:
         return [os.getpid(), *(record.pid for record in self._stack.book.records())]
 
     def _running_logs(self) -> Iterator[Path]:
-        """Output of jobs that wrote in the last minute: an EMR step's stdout, a container's output."""
+        """Output of jobs that wrote in this phase: an EMR step's stdout, a container's output."""
         for name in ("stdout", "output.log"):
             for log in (self._config.aws_root / ".state").rglob(name):
-                if time.time() - log.stat().st_mtime < _RECENT_SECONDS:
+                if log.stat().st_mtime > self._phase_began:
                     yield log
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 
 TERMINAL_RUN_STATES = {"success", "failed"}
+_SERVER_ERROR_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -101,4 +103,14 @@ class AirflowApi:
         return [timing for _, timing in sorted(timings, key=lambda pair: pair[0])]
 
     def _get(self, path: str, **params: Any) -> Any:
-        return self._http.get(f"/api/v2/{path}", params=params).raise_for_status().json()
+        """A reading call, repeated on a 5xx.
+
+        Airflow 3.3.1 answers 500 for an asset event whose run is created but not yet started
+        (its ``start_date`` is null, its answer's model says it never is).
+        """
+        deadline = time.monotonic() + _SERVER_ERROR_PATIENCE_S
+        while True:
+            answer = self._http.get(f"/api/v2/{path}", params=params)
+            if not answer.is_server_error or time.monotonic() > deadline:
+                return answer.raise_for_status().json()
+            time.sleep(0.5)
