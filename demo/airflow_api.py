@@ -31,7 +31,7 @@ class AirflowApi:
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, timeout=30, transport=httpx.HTTPTransport(retries=3))
         token = self._http.get("/auth/token").raise_for_status().json()["access_token"]
-        self._http.headers["Authorization"] = f"Bearer {token}"
+        self._http.headers.update({"Authorization": f"Bearer {token}", "Accept": "application/json"})
 
     def dag_ids(self) -> set[str]:
         """DAGs that the DAG processor has parsed."""
@@ -70,6 +70,14 @@ class AirflowApi:
         if answer.status_code == 404:
             return None
         return answer.raise_for_status().json()["value"]
+
+    def failure(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> str:
+        """The message of the exception that ended a try, as its log has it; empty if the log has none."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
+        for event in reversed(self._get(path)["content"]):
+            if isinstance(event, dict) and event.get("error_detail"):
+                return str(event["error_detail"][0]["exc_value"])
+        return ""
 
     def asset_extra(self, dag_id: str, run_id: str) -> dict[str, str]:
         """What the newest asset event of a run carries: URI and hash of a manifest."""

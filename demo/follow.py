@@ -65,17 +65,21 @@ class Follower:
             self._display.note(phase, self._describe(dag_id, run_id))
             time.sleep(_POLL_SECONDS)
         if state == "failed":
-            failed = [
-                f"{task['task_id']} (try {task['try_number']})"
-                for task in self._api.task_instances(dag_id, run_id)
-                if task["state"] == "failed"
-            ]
             raise RunFailed(
-                f"failed at {', '.join(failed) or 'no task'}",
+                self._failures(dag_id, run_id) or "failed without a failed task",
                 where=f"{dag_id} {run_id}",
-                remedy="`make up` shows the run in the Airflow UI; the task's log has the reason",
+                remedy="`make up` shows the run and its logs in the Airflow UI",
             )
         return FinishedRun(dag_id, run_id)
+
+    def _failures(self, dag_id: str, run_id: str) -> str:
+        failures = []
+        for task in self._api.task_instances(dag_id, run_id):
+            if task["state"] == "failed":
+                name, tried = task["task_id"], task["try_number"]
+                reason = self._api.failure(dag_id, run_id, name, tried)
+                failures.append(f"{name} failed (try {tried}): {reason}")
+        return "; ".join(failures)
 
     def _describe(self, dag_id: str, run_id: str) -> str:
         tasks = self._api.task_instances(dag_id, run_id)

@@ -62,6 +62,8 @@ def training_job(
         },
         "StoppingCondition": stopping,
         "EnableManagedSpotTraining": limits.spot,
+        # where checkpoints appear, for whoever watches the job from outside (the local interruptions do)
+        "Environment": {"NEXUS_CHECKPOINT_URI": str(place.checkpoints)},
         # the service's own sync gets a prefix that nobody reads: it has stalled silently before
         "CheckpointConfig": {"S3Uri": str(place.cache), "LocalPath": "/opt/ml/checkpoints"},
         "Tags": [{"Key": "project", "Value": "nexus-llm"}, {"Key": "run", "Value": request.run}],

@@ -94,6 +94,7 @@ def test_spot_that_may_wait_less_than_it_may_run_is_refused() -> None:
 def test_the_service_sync_never_gets_the_trainers_checkpoints() -> None:
     job = training_job(SETTINGS[0], REQUEST, CORPUS, SPOT)
     assert job["CheckpointConfig"]["S3Uri"] == "s3://models-bucket/runs/r/cache/"
+    assert job["Environment"]["NEXUS_CHECKPOINT_URI"] == "s3://models-bucket/runs/r/checkpoints/"
 
 
 def test_base_model_becomes_a_channel() -> None:
