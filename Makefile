@@ -87,6 +87,10 @@ test: check ## Everything: checks, then every suite (under 30 minutes on 2 cores
 test-unit test-dags test-spark test-training test-serving test-local-aws test-end-to-end: setup ## One suite
 	@infrastructure/setup/test.sh $(VENVS) $(subst -,_,$(@:test-%=%))
 
+.PHONY: package
+package: $(VENVS)/airflow/.ready ## Build what MWAA and the jobs get, into build/package
+	@$(VENVS)/airflow/bin/python -m infrastructure.packaging.build
+
 .PHONY: bench-s3
 bench-s3: setup ## Speed of the local S3, raw and through boto3, against its targets
 	@$(VENVS)/local_aws/bin/python -m local_aws.bench_s3
