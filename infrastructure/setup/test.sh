@@ -7,7 +7,7 @@ venvs=$1
 shift
 declare -A environment=(
   [unit]=airflow [spark]=spark [training]=training [serving]=serving [local_aws]=local_aws
-  [dags]=airflow [local_stack]=local_aws [demo]=local_aws [end_to_end]=airflow
+  [dags]=airflow [local_stack]=local_aws [demo]=local_aws [end_to_end]=local_aws
 )
 suites=("$@")
 ((${#suites[@]})) || suites=(unit spark training serving local_aws dags local_stack demo end_to_end)
