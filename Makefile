@@ -106,5 +106,9 @@ bench-serving: $(VENVS)/serving/.ready $(VENVS)/export/.ready ## Tokens/s over H
 	$(VENVS)/serving/bin/python -m serving.bench_serving --model $$model
 
 .PHONY: clean
-clean: ## Remove what the targets built (not the environments)
-	rm -rf build
+clean: ## Remove what the targets built (not the environments, not the local system's data)
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name stack -exec rm -rf {} +
+
+.PHONY: reset
+reset: down ## End the local system and delete its data: buckets, models, Airflow's history
+	rm -rf build/stack

@@ -68,7 +68,7 @@ PARAMS = {
         type="boolean",
         title="Export again",
         description="Convert the model anew, also when a whole conversion exists",
-        section="Smoke test",
+        section="Export",
     ),
 }
 

@@ -27,7 +27,7 @@ Give `manifest_uri` of a corpus. Without it a run started by hand is refused: on
 | click | effect |
 |---|---|
 | clear `train` while it runs | the job is stopped; the next generation goes on from its checkpoints |
-| clear `train` when done | the verified model is reused; with `force` the next generation runs |
+| clear `train` when done | the verified model is reused; to train again, trigger a new run |
 | mark `train` failed or success | the job is stopped |
 
 ### When `train` fails
@@ -100,13 +100,6 @@ PARAMS = {
         description="At least the longest run. Empty: as the settings say",
         section="Limits",
     ),
-    "force": Param(
-        False,
-        type="boolean",
-        title="Repeat on clear",
-        description="Clearing a completed task trains again instead of reusing the verified model",
-        section="Limits",
-    ),
 }
 
 
@@ -132,7 +125,6 @@ def model_training() -> None:
         task_id="train",
         request=plan["job"],
         run_root=plan["run_root"],
-        force="{{ params.force }}",
         doc_md="One SageMaker job per generation; XCom: manifest, report, billable seconds, interruptions.",
     )
     step(

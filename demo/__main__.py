@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,30 +91,29 @@ class Demo:
             display.begin("start")
             with self._system(lambda text: display.note("start", text)):
                 display.end("start", f"Airflow on {self._config.airflow_url}")
-                summary = self._pipeline(display, shards, interruptions)
+                upload(client(self._config, "s3"), shards)
+                with self._interrupting(interruptions):
+                    summary = self._pipeline(display, shards)
         seconds = display.seconds() | {"total": round(time.monotonic() - started, 1)}
         return replace(summary, seconds=seconds, peak_memory_bytes=memory.peak_bytes)
 
-    def _pipeline(self, display: Display, shards: Shards, interruptions: int) -> Summary:
-        upload(client(self._config, "s3"), shards)
-        policy = {"times": interruptions, "after_first_checkpoint": True}
-        control = f"{self._config.aws_endpoint}/_local/sagemaker/interrupt_policy"
-        httpx.post(control, json=policy).raise_for_status()
+    def _pipeline(self, display: Display, shards: Shards) -> Summary:
         api = AirflowApi(self._config.airflow_url)
         self._wait_for_dags(api)
         follower = Follower(api, display, self._running_logs)
         runs: dict[str, FinishedRun] = {}
         extras: dict[str, dict[str, str]] = {}
         since = datetime.now(UTC)
+        before: FinishedRun | None = None
         for phase, dag_id in DAGS.items():
             display.begin(phase)
             self._phase_began = time.time()
-            if phase == "corpus":
+            if before is None:
                 conf = {"source_uri": shards.source_uri, "continue_downstream": True}
                 run_id = api.trigger(dag_id, conf)
             else:
-                run_id = follower.triggered_by_asset(phase, since)
-            runs[phase] = follower.finish(phase, run_id)
+                run_id = follower.triggered_by_asset(phase, before, since)
+            before = runs[phase] = follower.finish(phase, run_id)
             extras[phase] = api.asset_extra(dag_id, run_id)
             display.end(phase, "done")
         run = run_of(extras["training"]["manifest_uri"])
@@ -158,6 +157,17 @@ class Demo:
         finally:
             if mine:
                 self._stack.down(lambda _: None)
+
+    @contextmanager
+    def _interrupting(self, times: int) -> Iterator[None]:
+        """Spot jobs lose their instance ``times`` times, each after a checkpoint; afterwards none does."""
+        control = f"{self._config.aws_endpoint}/_local/sagemaker/interrupt_policy"
+        httpx.post(control, json={"times": times, "after_first_checkpoint": True}).raise_for_status()
+        try:
+            yield
+        finally:
+            with suppress(httpx.HTTPError):  # a system that was ended has no jobs to interrupt
+                httpx.post(control, json={"times": 0})
 
     def _pids(self) -> list[int]:
         return [os.getpid(), *(record.pid for record in self._stack.book.records())]

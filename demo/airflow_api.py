@@ -53,6 +53,11 @@ class AirflowApi:
         page = self._get(f"dags/{dag_id}/dagRuns", order_by="-id", limit=100)["dag_runs"]
         return [run for run in reversed(page) if datetime.fromisoformat(run["queued_at"]) >= since]
 
+    def source_runs(self, dag_id: str, run_id: str) -> set[str]:
+        """Ids of the runs whose asset events started this run."""
+        events = self._get(f"dags/{dag_id}/dagRuns/{run_id}/upstreamAssetEvents")["asset_events"]
+        return {str(event["source_run_id"]) for event in events}
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """queued, running, success or failed."""
         return str(self._get(f"dags/{dag_id}/dagRuns/{run_id}")["state"])

@@ -43,13 +43,14 @@ class Follower:
         self._display = display
         self._job_logs = job_logs
 
-    def triggered_by_asset(self, phase: str, since: datetime) -> str:
-        """The id of the run that the asset of the phase before started."""
+    def triggered_by_asset(self, phase: str, source: FinishedRun, since: datetime) -> str:
+        """The id of the run that the asset event of ``source``, the run of the phase before, started."""
         deadline = time.monotonic() + _ASSET_LIMIT_SECONDS
         while time.monotonic() < deadline:
-            runs = self._api.runs_since(DAGS[phase], since)
-            if runs:
-                return str(runs[-1]["dag_run_id"])
+            for run in self._api.runs_since(DAGS[phase], since):
+                run_id = str(run["dag_run_id"])
+                if source.run_id in self._api.source_runs(DAGS[phase], run_id):
+                    return run_id
             time.sleep(_POLL_SECONDS / 2)
         raise RunFailed(
             "no run was started by the asset of the DAG before it",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from include.settings.loading import load_settings
 from local_stack.airflow import (
     COMPONENTS,
     airflow_command,
@@ -17,7 +18,7 @@ from local_stack.airflow import (
 )
 from local_stack.config import StackConfig
 from local_stack.processes import ProcessBook, ProcessFailed, ProcessRecord
-from local_stack.provision import provision, write_settings
+from local_stack.provision import provision, upload_code, write_settings
 
 Announce = Callable[[str], None]
 
@@ -33,6 +34,8 @@ class Stack:
         """Start what does not run yet; returns when every part answers."""
         running = {record.name for record in self.book.records() if record.alive}
         if running == {"local_aws", *COMPONENTS}:
+            # DAGs are read anew by Airflow itself; what the jobs run has to be brought
+            upload_code(self.config, load_settings(str(self.config.settings_file)))
             announce("already running")
             return
         if running:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlparse
 
-from include.contracts.errors import InputError, IntegrityError
+from include.contracts.errors import InputError, IntegrityError, NexusError
 from include.contracts.storage import S3Uri
 
 _BLOCK = 1 << 20
@@ -188,7 +188,16 @@ def delete_prefix(prefix: str) -> None:
     keys = [S3Uri.parse(uri).key for uri in list_files(prefix)]
     for start in range(0, len(keys), 1000):
         objects = [{"Key": key} for key in keys[start : start + 1000]]
-        _client().delete_objects(Bucket=S3Uri.parse(prefix).bucket, Delete={"Objects": objects})
+        place = S3Uri.parse(prefix)
+        answer = _client().delete_objects(Bucket=place.bucket, Delete={"Objects": objects, "Quiet": True})
+        # S3 answers 200 with what it could not delete; what stays would be read as this run's output
+        if errors := answer.get("Errors"):
+            raise NexusError(
+                f"{len(errors)} of {len(objects)} objects could not be deleted",
+                where=f"s3://{place.bucket}/{errors[0].get('Key')}",
+                got=f"{errors[0].get('Code')}: {errors[0].get('Message')}",
+                remedy="try again; if it stays, look at the role's s3:DeleteObject",
+            )
 
 
 class _S3Stream(io.RawIOBase):

@@ -39,7 +39,8 @@ def cluster_request(settings: Settings, name: str) -> dict[str, Any]:
 def spark_step(settings: Settings, name: str, job: str, request: S3Uri) -> dict[str, Any]:
     """One entry of AddJobFlowSteps: spark-submit of ``jobs/<job>.py`` with the corpus request.
 
-    CONTINUE keeps the cluster for a retry; the teardown ends it whatever happens.
+    CONTINUE keeps the cluster for a retry; the teardown ends it whatever happens. Client mode makes the
+    driver the step's own process: cancelling the step ends the application, and its output is the step's log.
     """
     artifacts = settings.storage.artifacts
     return {
@@ -50,7 +51,7 @@ def spark_step(settings: Settings, name: str, job: str, request: S3Uri) -> dict[
             "Args": [
                 "spark-submit",
                 "--deploy-mode",
-                "cluster",
+                "client",
                 "--py-files",
                 str(artifacts / "spark_jobs.zip"),
                 str(artifacts / f"jobs/{job}.py"),

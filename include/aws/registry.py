@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.aws.clients import client
+from include.contracts.errors import InputError
 from include.contracts.manifests import ModelManifest, ParentRef
 from include.settings import Settings
 
@@ -63,6 +64,22 @@ class ModelRegistry:
     def find(self, manifest: ParentRef) -> ModelPackage | None:
         """The newest package of exactly this manifest."""
         return next((package for package in self._packages() if package.manifest == manifest), None)
+
+    def require_approved(self, manifest: ParentRef) -> ModelPackage:
+        """The approved package of this manifest; InputError else: nothing goes live past the gate."""
+        package = self.find(manifest)
+        if package is None or package.status != APPROVED:
+            found = f"{package.arn} is {package.status}" if package else "no package of this manifest"
+            raise InputError(
+                "this model is not approved",
+                where=manifest.uri,
+                expected=f"a model package in state {APPROVED}",
+                got="no package of this manifest"
+                if package is None
+                else f"{package.arn} is {package.status}",
+                remedy="let model_evaluation judge it, or approve the package in the registry",
+            )
+        return package
 
     def register(self, model: ModelManifest, manifest: ParentRef, metadata: dict[str, str]) -> ModelPackage:
         """Register a candidate; the same manifest is registered once, also when a retry asks again."""

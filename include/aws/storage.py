@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from include.aws.clients import client
-from include.contracts.errors import InputError, IntegrityError
+from include.contracts.errors import InputError, IntegrityError, NexusError
 from include.contracts.manifests import ParentRef
 from include.contracts.records import canonical_json, content_hash, parse_json
 from include.contracts.storage import S3Uri
@@ -101,7 +101,15 @@ class ObjectStore:
         keys = [entry.uri.key for entry in self.list(prefix)]
         for start in range(0, len(keys), 1000):  # the API's limit for one call
             batch = [{"Key": key} for key in keys[start : start + 1000]]
-            self._s3.delete_objects(Bucket=prefix.bucket, Delete={"Objects": batch, "Quiet": True})
+            answer = self._s3.delete_objects(Bucket=prefix.bucket, Delete={"Objects": batch, "Quiet": True})
+            # S3 answers 200 with what it could not delete
+            if errors := answer.get("Errors"):
+                raise NexusError(
+                    f"{len(errors)} of {len(batch)} objects could not be deleted",
+                    where=f"s3://{prefix.bucket}/{errors[0].get('Key')}",
+                    got=f"{errors[0].get('Code')}: {errors[0].get('Message')}",
+                    remedy="try again; if it stays, look at the role's s3:DeleteObject",
+                )
         return len(keys)
 
     def _require_bucket(self, uri: S3Uri) -> None:

@@ -34,7 +34,8 @@ def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str
     _log_plan(planned)
     ti.xcom_push(key="plan", value=asdict(planned))
     place = CorpusPlace(S3Uri.parse(planned.root_uri))
-    name = job_name(dag_run.dag_id, dag_run.run_id, BUILD, 1 + (dag_run.clear_number or 0))
+    # one name for the run, however often it is cleared: a cluster that lives is found and used again
+    name = job_name(dag_run.dag_id, dag_run.run_id, BUILD, 1)
     ti.xcom_push(key="cluster", value=cluster_request(settings, name))
     steps = {job: spark_step(settings, job, job, place.request) for job in MARKERS}
     ti.xcom_push(key="steps", value=steps)

@@ -7,6 +7,7 @@ from typing import Any
 
 from include.aws.ecs import task_definition
 from include.aws.processing import export_job
+from include.aws.registry import ModelRegistry
 from include.aws.smoke import ask
 from include.aws.storage import ObjectStore
 from include.contracts.manifests import DeploymentManifest, ModelManifest, ParentRef
@@ -27,6 +28,7 @@ def plan(*, params: Any = None, triggering_asset_events: Any = None) -> dict[str
     model = store.read_record(ModelManifest, uri, chosen.sha256)
     reference = store.reference(uri)
     place = RunPlace.of(settings.storage.models_bucket, model.run)
+    ModelRegistry(settings).require_approved(reference)
     log.info("deploying run %s, step %s", model.run, model.step)
     return {
         "model": to_plain(reference),
