@@ -74,9 +74,7 @@ class ModelRegistry:
                 "this model is not approved",
                 where=manifest.uri,
                 expected=f"a model package in state {APPROVED}",
-                got="no package of this manifest"
-                if package is None
-                else f"{package.arn} is {package.status}",
+                got=found,
                 remedy="let model_evaluation judge it, or approve the package in the registry",
             )
         return package

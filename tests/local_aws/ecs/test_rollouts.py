@@ -79,7 +79,9 @@ def test_a_revision_that_never_gets_healthy_is_rolled_back(world: EcsWorld) -> N
     assert load.failures == []
     assert set(load.versions) == {"good"}
     assert ended["status"] == "ROLLBACK_SUCCESSFUL"
-    assert ended["deploymentCircuitBreaker"] == {"status": "TRIGGERED", "failureCount": 3, "threshold": 3}
+    breaker = ended["deploymentCircuitBreaker"]
+    assert (breaker["status"], breaker["threshold"]) == ("TRIGGERED", 3)
+    assert breaker["failureCount"] >= 3  # the look that triggers may find two tasks failed at once
     assert "circuit breaker" in ended["rollback"]["reason"]
     after = world.steady()
     assert after["deployments"][0]["id"] == stable

@@ -151,7 +151,8 @@ def test_a_running_step_is_adopted_after_kill_9(local_aws_server: Any, step: Any
     until(lambda: list(local_aws_server.root.rglob("spec.json")), bool)
     local_aws_server.kill()
     local_aws_server.start()
-    assert of(emr, name, "waits")["Status"]["State"] == "RUNNING"
+    # killed between the start of the process and its note, the step is PENDING until it is adopted
+    until(lambda: of(emr, name, "waits")["Status"]["State"], lambda state: state == "RUNNING")
     (tmp_path / "gate").touch()
     until(
         lambda: {s["Name"]: s["Status"]["State"] for s in emr.list_steps(ClusterId=name)["Steps"]},
