@@ -109,6 +109,7 @@ def model_deployment() -> None:
     smoke = step(
         "smoke_test",
         deployment.smoke_test,
+        export.output,
         rollout.output,
         doc_md="One completion through the load balancer.",
     )

@@ -17,16 +17,26 @@ class EndpointFailed(NexusError):
 
 
 def ask(endpoint: str, prompt: str, max_tokens: int, timeout_seconds: float = 60.0) -> dict[str, Any]:
-    """Text, model and seconds of one completion of ``prompt``; EndpointFailed with what came instead."""
+    """Text, model, hash of its manifest and seconds of one completion of ``prompt``.
+
+    :raises EndpointFailed: with what came instead
+    """
     started = time.monotonic()
-    model = _call(f"{endpoint}/v1/models", None, timeout_seconds)["data"][0]["id"]
+    served = _call(f"{endpoint}/v1/models", None, timeout_seconds)["data"][0]
+    model = served["id"]
     body = {"model": model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0}
     answer = _call(f"{endpoint}/v1/completions", body, timeout_seconds)
     choices = answer.get("choices") or []
     if not choices or not choices[0].get("text"):
         raise EndpointFailed("an empty completion", where=endpoint, got=json.dumps(answer)[:500])
     seconds = round(time.monotonic() - started, 3)
-    return {"model": model, "text": choices[0]["text"], "usage": answer.get("usage", {}), "seconds": seconds}
+    return {
+        "model": model,
+        "manifest_sha256": served.get("nexus", {}).get("manifest_sha256", ""),
+        "text": choices[0]["text"],
+        "usage": answer.get("usage", {}),
+        "seconds": seconds,
+    }
 
 
 def _call(url: str, body: dict[str, Any] | None, timeout_seconds: float) -> dict[str, Any]:

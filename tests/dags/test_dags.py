@@ -43,7 +43,7 @@ STRUCTURE = {
     },
     "model_deployment": {
         "plan": {"export"},
-        "export": {"define", "record_deployment"},
+        "export": {"define", "smoke_test", "record_deployment"},
         "define": {"rollout"},
         "rollout": {"smoke_test", "record_deployment"},
         "smoke_test": {"record_deployment"},

@@ -8,7 +8,7 @@ from typing import Any
 from include.aws.ecs import task_definition
 from include.aws.processing import export_job
 from include.aws.registry import ModelRegistry
-from include.aws.smoke import ask
+from include.aws.smoke import EndpointFailed, ask
 from include.aws.storage import ObjectStore
 from include.contracts.manifests import DeploymentManifest, ModelManifest, ParentRef
 from include.contracts.records import to_plain
@@ -44,9 +44,17 @@ def define(exported: dict[str, str]) -> dict[str, Any]:
     return task_definition(load_settings(), manifest)
 
 
-def smoke_test(rollout: dict[str, Any], *, params: Any = None) -> dict[str, Any]:
-    """One completion through the load balancer."""
+def smoke_test(exported: dict[str, str], rollout: dict[str, Any], *, params: Any = None) -> dict[str, Any]:
+    """One completion through the load balancer, by the very model that was exported."""
     answer = ask(rollout["endpoint"], params["smoke_prompt"], params["smoke_tokens"])
+    if answer["manifest_sha256"] != exported["manifest_sha256"]:
+        raise EndpointFailed(
+            "another model answers",
+            where=rollout["endpoint"],
+            expected=f"manifest {exported['manifest_sha256']}",
+            got=f"{answer['model']}, manifest {answer['manifest_sha256'] or 'unknown'}",
+            remedy="look at the service's deployments: something else rolled it out at the same time",
+        )
     log.info("%s -> %r", params["smoke_prompt"], answer["text"])
     return answer
 
