@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from airflow.providers.amazon.aws.operators.emr import EmrTerminateJobFlowOperator
 from airflow.sdk import Param, dag
@@ -89,7 +89,8 @@ PARAMS = {
 @dag(
     dag_id="corpus_refresh",
     schedule="@weekly",
-    start_date=datetime(2026, 1, 1),
+    # no start date: the first scheduled run is the next one due; with a date in the past a DAG that is
+    # switched on starts at once for last Sunday, and a run by hand waits behind it
     catchup=False,
     max_active_runs=1,
     default_args=default_args(),

@@ -13,12 +13,20 @@ from include.contracts.errors import SettingsError
 from local_stack.config import StackConfig
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def test_a_port_in_use_is_refused_with_the_variable_that_moves_it(monkeypatch, tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
         monkeypatch.setenv("NEXUS_AIRFLOW_PORT", str(port))
+        for name in ("NEXUS_AWS_PORT", "NEXUS_SERVING_PORT"):  # the usual ones may be in use by `make up`
+            monkeypatch.setenv(name, str(free_port()))
         config = StackConfig.from_environment(tmp_path)
         with pytest.raises(
             SettingsError, match=rf"NEXUS_AIRFLOW_PORT: port {port} is in use.*NEXUS_AIRFLOW_PORT=<"
