@@ -51,7 +51,8 @@ def airflow_environment(config: StackConfig) -> dict[str, str]:
         "CORE__EXECUTION_API_SERVER_URL": f"{config.airflow_url}/execution/",
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(config.airflow_home / "passwords.json"),
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{config.airflow_home / 'airflow.db'}",
+        # a writer waits for its turn as long as it takes, not the 5 s after which sqlite3 gives up
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{config.airflow_home / 'airflow.db'}?timeout=60",
         "API__HOST": "127.0.0.1",
         "API__PORT": str(config.airflow_port),
         "API__BASE_URL": config.airflow_url,

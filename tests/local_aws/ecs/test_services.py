@@ -75,9 +75,13 @@ def test_output_goes_to_the_stream_of_its_task(world: EcsWorld, server: LocalAws
     assert events[0]["message"] == "speaks listens"
 
 
-def test_a_task_that_ignores_sigterm_is_killed_after_its_stop_timeout(world: EcsWorld) -> None:
+def test_a_task_that_ignores_sigterm_is_killed_after_its_stop_timeout(
+    world: EcsWorld, tmp_path: Path
+) -> None:
+    deaf = tmp_path / "deaf"
     stubborn = (
-        "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on'); time.sleep(600)"
+        "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        f"pathlib.Path({str(deaf)!r}).touch(); time.sleep(600)"
     )
     registered = world.ecs.register_task_definition(
         family=world.name,
@@ -91,7 +95,7 @@ def test_a_task_that_ignores_sigterm_is_killed_after_its_stop_timeout(world: Ecs
     def describe() -> dict:  # type: ignore[type-arg]
         return dict(world.ecs.describe_tasks(cluster=world.name, tasks=[task])["tasks"][0])
 
-    eventually(describe, lambda t: t["lastStatus"] == "RUNNING")
+    eventually(describe, lambda t: t["lastStatus"] == "RUNNING" and deaf.exists())
     world.ecs.stop_task(cluster=world.name, task=task, reason="test")
     stopped = eventually(describe, lambda t: t["lastStatus"] == "STOPPED")
     assert (stopped["stopCode"], stopped["stoppedReason"]) == ("UserInitiated", "test")
