@@ -161,10 +161,14 @@ def test_no_chunk_of_a_stream_holds_half_a_character(client: openai.OpenAI) -> N
     # Random bytes: the whole text has U+FFFD where bytes are no UTF-8, and the stream has no other ones.
     wanted = {**GREEDY, "prompt": "東京", "max_tokens": 600}
     whole = client.completions.create(**wanted).choices[0].text
-    pieces = [chunk.choices[0].text for chunk in client.completions.create(**wanted, stream=True)]
-    assert "".join(pieces) == whole
-    assert len(pieces) > 1
     assert "\ufffd" in whole
+    # On a busy machine the model may be done before the server looks: then all comes in one piece.
+    for _ in range(20):
+        pieces = [chunk.choices[0].text for chunk in client.completions.create(**wanted, stream=True)]
+        assert "".join(pieces) == whole
+        if len(pieces) > 1:
+            return
+    pytest.fail("20 streams came in one piece each")
 
 
 def test_chat_without_a_template_is_plain_lines(client: openai.OpenAI) -> None:
