@@ -77,7 +77,7 @@ def training_summary(store: Store, run: RunPlace) -> TrainingSummary:
         loss_first=report.loss_first,
         loss_last=report.loss_last,
         billable_seconds=job["BillableTimeInSeconds"],
-        total_seconds=round((job["TrainingEndTime"] - job["CreationTime"]).total_seconds()),
+        total_seconds=job["TrainingTimeInSeconds"],
     )
 
 

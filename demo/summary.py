@@ -33,7 +33,7 @@ class CorpusSummary:
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """Losses in nats per token; ``billable_seconds`` leaves the interrupted time out."""
+    """Losses in nats per token; both seconds as SageMaker counts them, the billable without interruptions."""
 
     steps: int
     interruptions: int
