@@ -17,7 +17,8 @@ from pathlib import Path
 
 from demo.airflow_api import TERMINAL_RUN_STATES, AirflowApi
 from demo.follow import DAGS
-from demo.shards import choose_shards
+from demo.shards import choose_shards, upload
+from local_stack.provision import client
 from local_stack.config import StackConfig
 
 _TERMINAL_TASK_STATES = {"success", "failed", "skipped", "upstream_failed", "removed"}
@@ -33,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     config = StackConfig.from_environment()
     api = AirflowApi(config.airflow_url)
-    source_uri = choose_shards(config, None).source_uri
+    shards = choose_shards(config, None)
+    upload(client(config, "s3"), shards)
+    source_uri = shards.source_uri
     since, started = datetime.now(UTC), time.monotonic()
     reported: set[tuple[str, str]] = set()
     next_trigger = started
