@@ -18,8 +18,8 @@ from pathlib import Path
 from demo.airflow_api import TERMINAL_RUN_STATES, AirflowApi
 from demo.follow import DAGS
 from demo.shards import choose_shards, upload
-from local_stack.provision import client
 from local_stack.config import StackConfig
+from local_stack.provision import client
 
 _TERMINAL_TASK_STATES = {"success", "failed", "skipped", "upstream_failed", "removed"}
 _LOCK_MESSAGES = ("database is locked", "OperationalError")
