@@ -24,6 +24,10 @@ load balancer proves the end, and a deployment manifest records it.
 The old revision serves on. The error holds ECS's reason; *ECS service* leads to the deployment, its stopped
 tasks and their logs. Deploy another model, or mend the cause and clear the task.
 
+### When `smoke_test` is red
+The new revision is healthy, but gave no completion or another model's. The service goes back to the former
+revision by itself; the error says so. Read the log of the new revision's tasks before you deploy it again.
+
 ### Roll back by hand
 Trigger this DAG with `manifest_uri` of an earlier model.
 """
@@ -67,7 +71,7 @@ PARAMS = {
         False,
         type="boolean",
         title="Export again",
-        description="Convert the model anew, also when a whole conversion exists",
+        description="Convert the model anew, beside a whole conversion that exists",
         section="Export",
     ),
 }
@@ -95,8 +99,7 @@ def model_deployment() -> None:
         marker_uri=plan["serving_manifest_uri"],
         parent=plan["model"],
         reuse_existing=True,
-        force="{{ params.force }}",
-        doc_md="Converts the model for the serving engine; an existing whole conversion is reused.",
+        doc_md="Converts the model for the serving engine; an existing, whole conversion is reused.",
     )
     definition = step(
         "define", deployment.define, export.output, doc_md="The task definition of exactly this manifest."
@@ -111,7 +114,8 @@ def model_deployment() -> None:
         deployment.smoke_test,
         export.output,
         rollout.output,
-        doc_md="One completion through the load balancer.",
+        retries=0,  # it asks again by itself: a retry later would leave a bad revision up meanwhile
+        doc_md="One completion through the load balancer; without it, back to the former revision.",
     )
     recorded = step(
         "record_deployment",

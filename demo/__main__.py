@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         (output / "summary.json").write_bytes(canonical_json(summary))
         print_report(summary, config.airflow_url, console)
     except KeyboardInterrupt:
-        fail("interrupted; everything that the demo started has been ended. `make demo` goes on from here.")
+        fail("interrupted; all that the demo started is ended. `make demo` reuses whole corpus stages.")
         return 130
     except (NexusError, httpx.HTTPError) as error:
         fail(str(error))
@@ -113,7 +113,8 @@ class Demo:
                 run_id = api.trigger(dag_id, conf)
             else:
                 run_id = follower.triggered_by_asset(phase, before, since)
-            before = runs[phase] = follower.finish(phase, run_id)
+            with _failed_when_interrupted(api, dag_id, run_id):
+                before = runs[phase] = follower.finish(phase, run_id)
             extras[phase] = api.asset_extra(dag_id, run_id)
             display.end(phase, "done")
         run = run_of(extras["training"]["manifest_uri"])
@@ -178,6 +179,17 @@ class Demo:
             for log in (self._config.aws_root / ".state").rglob(name):
                 if log.stat().st_mtime > self._phase_began:
                     yield log
+
+
+@contextmanager
+def _failed_when_interrupted(api: AirflowApi, dag_id: str, run_id: str) -> Iterator[None]:
+    """Otherwise Airflow would resume the run beside the next demo's."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with suppress(httpx.HTTPError):
+            api.fail_run(dag_id, run_id)
+        raise
 
 
 def _interrupt(*_: object) -> None:

@@ -15,6 +15,8 @@ import tomli_w
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from include.contracts.artifacts import SPARK_ARCHIVE, ArtifactsManifest
+from include.contracts.records import parse_json
 from include.settings.loading import load_settings
 from include.settings.model import Settings
 from local_stack.airflow import base_environment
@@ -63,10 +65,14 @@ def upload_code(config: StackConfig, settings: Settings) -> None:
     if done.returncode:
         raise ProcessFailed("packaging the jobs failed", where=str(built), got=done.stderr[-2000:])
     s3 = client(config, "s3")
-    files = [built / "spark_jobs.zip", built / "artifacts.json", *sorted((built / "jobs").glob("*.py"))]
-    for path in files:
-        key = settings.storage.artifacts_prefix + path.relative_to(built).as_posix()
-        s3.upload_file(str(path), settings.storage.processed_bucket, key)
+    pointer = built / "artifacts.json"
+    artifacts = parse_json(ArtifactsManifest, pointer.read_bytes(), where=str(pointer))
+    place = settings.storage.artifacts
+    for path in [built / SPARK_ARCHIVE, *sorted((built / "jobs").glob("*.py"))]:
+        code = place / artifacts.code_folder / path.relative_to(built).as_posix()
+        s3.upload_file(str(path), code.bucket, code.key)
+    # last: whoever reads the pointer finds everything that it names
+    s3.upload_file(str(pointer), place.bucket, (place / pointer.name).key)
 
 
 def _buckets(config: StackConfig, settings: Settings) -> None:

@@ -44,13 +44,17 @@ def find_new_shards(source: S3Uri, settings: Settings) -> tuple[int, list[str]]:
 
 @dataclass(frozen=True)
 class CorpusPlan:
-    """What one run of corpus_refresh will do. ``left_out`` names objects that are no shards."""
+    """What one run of corpus_refresh will do, with the code at ``code_uri``.
+
+    ``left_out`` names objects that are no shards.
+    """
 
     version: str
     exists: bool
     root_uri: str
     request_uri: str
     manifest_uri: str
+    code_uri: str
     shards: int
     size_bytes: int
     left_out: tuple[str, ...]
@@ -62,12 +66,15 @@ def plan_corpus(
     """Resolve inputs and version, and write the CorpusRequest unless the version exists.
 
     ``force`` takes the manifest and the stage reports of an existing version away, so that the jobs
-    do their work again. InputError when there are no shards or the code was never uploaded.
+    do their work again. InputError when there are no shards, no such tokenizer, or the code was
+    never uploaded.
     """
     store = ObjectStore()
     listing = require_shards(split_inputs(store.list(source)), source)
     artifacts = store.read_record(ArtifactsManifest, settings.storage.artifacts / "artifacts.json")
-    version = corpus_version(listing.shards, recipe, artifacts.sources_sha256)
+    tokenizer = recipe.tokenizer.uri
+    tokenizer_etag = store.head(S3Uri.parse(tokenizer)).etag if tokenizer else ""
+    version = corpus_version(listing.shards, recipe, artifacts.sources_sha256, tokenizer_etag)
     place = CorpusPlace.of(settings.storage.processed_bucket, version)
     exists = store.exists(place.manifest)
     if exists and force:
@@ -86,6 +93,7 @@ def plan_corpus(
         root_uri=str(place.root),
         request_uri=str(place.request),
         manifest_uri=str(place.manifest),
+        code_uri=str(settings.storage.artifacts / artifacts.code_folder),
         shards=len(listing.shards),
         size_bytes=sum(shard.size_bytes for shard in listing.shards),
         left_out=listing.left_out[:_LEFT_OUT_LIMIT],

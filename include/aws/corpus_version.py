@@ -54,12 +54,18 @@ def require_shards(listing: InputListing, source: S3Uri) -> InputListing:
     )
 
 
-def corpus_version(inputs: Sequence[RawShard], recipe: CorpusRecipe, sources_sha256: str) -> str:
-    """The same inputs, recipe and code give the same version: ``<recipe>-<16 hexadecimal digits>``."""
+def corpus_version(
+    inputs: Sequence[RawShard], recipe: CorpusRecipe, sources_sha256: str, tokenizer_etag: str = ""
+) -> str:
+    """The same inputs, recipe and code give the same version: ``<recipe>-<16 hexadecimal digits>``.
+
+    ``tokenizer_etag`` stands for the bytes of the tokenizer that the recipe names, if it names one.
+    """
     identity = {
         "inputs": sorted((shard.uri, shard.size_bytes, shard.etag) for shard in inputs),
         "recipe": recipe,
         "sources": sources_sha256,
+        "tokenizer": tokenizer_etag,
     }
     return f"{recipe.name}-{hashlib.sha256(canonical_json(identity)).hexdigest()[:16]}"
 

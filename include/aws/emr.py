@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from include.contracts.artifacts import SPARK_ARCHIVE
 from include.contracts.storage import S3Uri
 from include.settings import Settings
 
@@ -36,13 +37,12 @@ def cluster_request(settings: Settings, name: str) -> dict[str, Any]:
     }
 
 
-def spark_step(settings: Settings, name: str, job: str, request: S3Uri) -> dict[str, Any]:
-    """One entry of AddJobFlowSteps: spark-submit of ``jobs/<job>.py`` with the corpus request.
+def spark_step(name: str, job: str, code: S3Uri, request: S3Uri) -> dict[str, Any]:
+    """One entry of AddJobFlowSteps: spark-submit of ``<code>/jobs/<job>.py`` with the corpus request.
 
     CONTINUE keeps the cluster for a retry; the teardown ends it whatever happens. Client mode makes the
     driver the step's own process: cancelling the step ends the application, and its output is the step's log.
     """
-    artifacts = settings.storage.artifacts
     return {
         "Name": name,
         "ActionOnFailure": "CONTINUE",
@@ -53,8 +53,8 @@ def spark_step(settings: Settings, name: str, job: str, request: S3Uri) -> dict[
                 "--deploy-mode",
                 "client",
                 "--py-files",
-                str(artifacts / "spark_jobs.zip"),
-                str(artifacts / f"jobs/{job}.py"),
+                str(code / SPARK_ARCHIVE),
+                str(code / f"jobs/{job}.py"),
                 "--request",
                 str(request),
             ],

@@ -75,6 +75,11 @@ class Rollouts:
         else:
             self._ecs.update_service(**update_service(settings, task_definition_arn))
 
+    def serving(self) -> str:
+        """ARN of the task definition that the service has; empty before the service exists."""
+        service = self._describe_service()
+        return str(service["taskDefinition"]) if service else ""
+
     def look(self, deployment_arn: str) -> RolloutView:
         """State and reason of one deployment."""
         answer = self._ecs.describe_service_deployments(serviceDeploymentArns=[deployment_arn])

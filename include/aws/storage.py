@@ -60,6 +60,17 @@ class ObjectStore:
             return False
         return True
 
+    def head(self, uri: S3Uri) -> ListedObject:
+        """Size and ETag of one object; InputError when it is not there."""
+        try:
+            found = self._s3.head_object(Bucket=uri.bucket, Key=uri.key)
+        except ClientError as error:
+            if _code(error) in _ABSENT:
+                self._require_bucket(uri)
+                raise InputError("no such object", where=str(uri)) from error
+            raise _readable(error, uri) from error
+        return ListedObject(uri, found["ContentLength"], found["ETag"].strip('"'))
+
     def read_record(self, kind: type[T], uri: S3Uri, sha256: str = "") -> T:
         """A manifest or report; IntegrityError when ``sha256`` is given and the bytes differ."""
         content = self.read(uri)

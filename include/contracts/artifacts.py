@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from include.contracts.errors import ContractError
 from include.contracts.manifests import SCHEMA_VERSION, FileEntry
+
+SPARK_ARCHIVE = "spark_jobs.zip"
 
 
 @dataclass(frozen=True)
@@ -20,3 +23,14 @@ class ArtifactsManifest:
     sources: dict[str, str]
     files: tuple[FileEntry, ...]
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def code_folder(self) -> str:
+        """Where the Spark jobs lie in S3, beside ``artifacts.json``: ``<hash of their archive>/``.
+
+        An upload of other code replaces nothing that a running step reads.
+        """
+        for entry in self.files:
+            if entry.path == SPARK_ARCHIVE:
+                return f"{entry.sha256}/"
+        raise ContractError("no archive of the Spark jobs", where="artifacts.json", expected=SPARK_ARCHIVE)

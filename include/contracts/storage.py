@@ -125,9 +125,12 @@ class RunPlace:
         return self.root / "model/"
 
     @property
-    def serving_model(self) -> S3Uri:
-        """The candidate in the serving engine's format, ``manifest.json`` last."""
-        return self.root / "serving_model/"
+    def serving_models(self) -> S3Uri:
+        """The candidate in the serving engine's format: a folder a conversion, ``manifest.json`` last.
+
+        A conversion is never written over: a revision may be serving it.
+        """
+        return self.root / "serving_models/"
 
     @property
     def training_report(self) -> S3Uri:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from include.contracts.errors import InputError
 from include.contracts.manifests import ParentRef
 from include.settings import load_settings
 
+log = logging.getLogger(__name__)
 _storage = load_settings().storage
 
 token_dataset = Asset("token_dataset", uri=f"s3://{_storage.processed_bucket}/corpus/")
@@ -26,8 +28,8 @@ def extra_of(reference: ParentRef, **more: str) -> dict[str, Any]:
 def chosen_manifest(params: Mapping[str, Any], events: Any, asset: Asset) -> ParentRef:
     """The manifest of the param, else of the newest event of ``asset``; refuses when there is neither.
 
-    Events queue up while a run is busy and arrive together: the newest wins. The hash is empty when
-    only a URI was given.
+    Events that arrive together start one run: the newest wins, and the others are named in the log. The
+    hash is empty when only a URI was given.
     """
     if params.get("manifest_uri"):
         return ParentRef(str(params["manifest_uri"]), str(params.get("manifest_sha256") or ""))
@@ -41,4 +43,6 @@ def chosen_manifest(params: Mapping[str, Any], events: Any, asset: Asset) -> Par
             expected="the param manifest_uri, or an event with manifest_uri in its extra",
             remedy="trigger this DAG with manifest_uri, or run the DAG before it",
         )
+    for extra in extras[:-1]:
+        log.warning("superseded by a newer event, not used: %s", extra["manifest_uri"])
     return ParentRef(str(extras[-1]["manifest_uri"]), str(extras[-1].get("manifest_sha256", "")))

@@ -83,6 +83,8 @@ def test_first_rollout_creates_the_service_and_the_next_one_replaces_it(service:
     with Load(endpoint) as load:
         second = Task("second").run(rollout(service, "two"))
     assert second["deployment_id"] != first["deployment_id"]
+    assert first["previous_task_definition"] == ""
+    assert second["previous_task_definition"] == first["task_definition"]
     assert ask(endpoint, "x", 1)["model"] == "s3://models-bucket/two/"
     assert set(load.answers) <= {"s3://models-bucket/one/", "s3://models-bucket/two/"}
 

@@ -9,12 +9,36 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 
-from include.aws.smoke import EndpointFailed
+from nexus_airflow.steps import deployment
 from nexus_airflow.steps.deployment import smoke_test
 
 PARAMS = {"smoke_prompt": "def", "smoke_tokens": 4}
 ANSWERS: dict[str, Any] = {}
+ROLLOUT = {"task_definition": "arn:task/serving:2", "previous_task_definition": "arn:task/serving:1"}
+
+
+class _Service:
+    """The rollouts of a service that has revision ``serving``."""
+
+    def __init__(self, serving: str) -> None:
+        self.now = serving
+        self.started: list[str] = []
+
+    def serving(self) -> str:
+        return self.now
+
+    def start(self, _: Any, task_definition: str) -> None:
+        self.started.append(task_definition)
+
+
+@pytest.fixture(autouse=True)
+def service(monkeypatch: pytest.MonkeyPatch) -> _Service:
+    service = _Service(ROLLOUT["task_definition"])
+    monkeypatch.setattr(deployment, "Rollouts", lambda *_: service)
+    monkeypatch.setattr(deployment, "_SMOKE_PAUSE_SECONDS", 0)
+    return service
 
 
 class _Endpoint(BaseHTTPRequestHandler):
@@ -46,7 +70,7 @@ def endpoint() -> Iterator[str]:
 def smoke(endpoint: str, sha256: str, text: str) -> dict[str, Any]:
     ANSWERS.update(sha256=sha256, text=text)
     exported = {"manifest_uri": "s3://models/manifest.json", "manifest_sha256": "a" * 64}
-    return smoke_test(exported, {"endpoint": endpoint}, params=PARAMS)
+    return smoke_test(exported, ROLLOUT | {"endpoint": endpoint}, params=PARAMS)
 
 
 def test_the_deployed_model_answers(endpoint: str) -> None:
@@ -54,10 +78,27 @@ def test_the_deployed_model_answers(endpoint: str) -> None:
 
 
 def test_another_model_behind_the_endpoint_is_an_error(endpoint: str) -> None:
-    with pytest.raises(EndpointFailed, match=f"another model.*{'b' * 64}"):
+    with pytest.raises(AirflowFailException, match=f"another model.*{'b' * 64}"):
         smoke(endpoint, "b" * 64, "ault")
 
 
-def test_an_empty_completion_is_an_error(endpoint: str) -> None:
-    with pytest.raises(EndpointFailed, match="empty completion"):
+def test_a_revision_without_completions_is_taken_back(endpoint: str, service: _Service) -> None:
+    with pytest.raises(AirflowFailException, match=r"empty completion.*goes back to serving:1"):
         smoke(endpoint, "a" * 64, "")
+    assert service.started == ["arn:task/serving:1"]
+
+
+def test_a_revision_that_somebody_else_rolled_out_is_left_alone(endpoint: str, service: _Service) -> None:
+    service.now = "arn:task/serving:3"
+    with pytest.raises(AirflowFailException, match="nothing was taken back"):
+        smoke(endpoint, "a" * 64, "")
+    assert service.started == []
+
+
+def test_the_first_revision_of_all_serves_on(
+    endpoint: str, service: _Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ROLLOUT, "previous_task_definition", "")
+    with pytest.raises(AirflowFailException, match="no former revision"):
+        smoke(endpoint, "a" * 64, "")
+    assert service.started == []

@@ -80,6 +80,7 @@ class EcsServiceRolloutOperator(BaseOperator):
         return {
             "deployment_id": deployment,
             "task_definition": record["task_definition"],
+            "previous_task_definition": record["previous"],
             "revision": str(record["task_definition"]).rpartition("/")[2],
             "endpoint": load_settings().serving.endpoint_url,
         }
@@ -95,6 +96,7 @@ class EcsServiceRolloutOperator(BaseOperator):
         record = {
             "task_definition": registered["taskDefinition"]["taskDefinitionArn"],
             "known": self._rollouts().known(),
+            "previous": self._rollouts().serving(),
             "clear_number": context["dag_run"].clear_number or 0,
             "deadline": time.time() + load_settings().serving.rollout_timeout_seconds,
         }

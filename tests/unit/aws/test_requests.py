@@ -36,13 +36,16 @@ def check(service: str, operation: str, request: dict[str, Any]) -> None:
     assert not report.has_errors(), report.generate_report()
 
 
+CODE = S3Uri("processed-bucket", "artifacts/0a1b/")
+
+
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: s.name)
 class TestEveryRequestIsValid:
     def test_cluster(self, settings: Any) -> None:
         check("emr", "RunJobFlow", cluster_request(settings, "name"))
 
     def test_step(self, settings: Any) -> None:
-        step = spark_step(settings, "clean", "clean", S3Uri("processed-bucket", "corpus/v/request.json"))
+        step = spark_step("clean", "clean", CODE, S3Uri("processed-bucket", "corpus/v/request.json"))
         check("emr", "AddJobFlowSteps", {"JobFlowId": "j-1", "Steps": [step]})
 
     def test_training(self, settings: Any) -> None:
@@ -70,13 +73,12 @@ class TestEveryRequestIsValid:
 
 
 def test_step_passes_the_request_and_the_code_to_spark_submit() -> None:
-    arguments = spark_step(SETTINGS[0], "x", "clean", S3Uri("processed-bucket", "r.json"))["HadoopJarStep"][
-        "Args"
-    ]
+    arguments = spark_step("x", "clean", CODE, S3Uri("processed-bucket", "r.json"))["HadoopJarStep"]["Args"]
     assert arguments[0] == "spark-submit"
-    assert arguments[arguments.index("--py-files") + 1] == "s3://nexus-llm-processed/artifacts/spark_jobs.zip"
+    archive = arguments[arguments.index("--py-files") + 1]
+    assert archive == "s3://processed-bucket/artifacts/0a1b/spark_jobs.zip"
     assert arguments[-3:] == [
-        "s3://nexus-llm-processed/artifacts/jobs/clean.py", "--request", "s3://processed-bucket/r.json",
+        "s3://processed-bucket/artifacts/0a1b/jobs/clean.py", "--request", "s3://processed-bucket/r.json",
     ]  # fmt: skip
 
 
