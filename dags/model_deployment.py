@@ -114,7 +114,6 @@ def model_deployment() -> None:
         deployment.smoke_test,
         export.output,
         rollout.output,
-        retries=0,  # it asks again by itself: a retry later would leave a bad revision up meanwhile
         doc_md="One completion through the load balancer; without it, back to the former revision.",
     )
     recorded = step(
