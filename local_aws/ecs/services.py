@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from local_aws.ecs.definitions import Definitions
+from local_aws.ecs.deployments import begin_rollback, new_deployment, stall, supersede
 from local_aws.ecs.names import (
     DEFINITION,
     DEPLOYMENT,
@@ -18,7 +19,6 @@ from local_aws.ecs.names import (
     invalid,
     short,
 )
-from local_aws.ecs.rollout import begin_rollback, new_deployment, stall, supersede
 from local_aws.ecs.tasks import Tasks
 from local_aws.ecs.tasks import view as task_view
 from local_aws.ecs.views import deployment_view, service_view

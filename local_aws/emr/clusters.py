@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import string
 from collections.abc import Callable
 from typing import Any
 
 from local_aws.emr.states import ACTIVE_CLUSTER, CLUSTER, PENDING_STEP, STEP, end_cluster, end_step
+from local_aws.emr.views import (
+    bootstrap_views,
+    cluster_arn,
+    cluster_view,
+    fleet_views,
+    group_views,
+    instance_count,
+    instance_views,
+    step_view,
+)
 from local_aws.errors import AwsError
 from local_aws.jobs.table import Job, JobTable
 from local_aws.operations import Handler
-from local_aws.settings import ACCOUNT, REGION
 
 _LETTERS = string.ascii_uppercase + string.digits
 _PAGE = 50
@@ -52,7 +60,9 @@ class EmrOperations:
         if not 1 <= concurrency <= 256:
             raise _invalid("StepConcurrencyLevel must be between 1 and 256")
         instances = request.get("Instances", {})
-        if not (instances.get("InstanceGroups") or instances.get("InstanceFleets") or _counted(instances)):
+        if not (
+            instances.get("InstanceGroups") or instances.get("InstanceFleets") or instance_count(instances)
+        ):
             raise AwsError(
                 "ValidationException", "Instances: InstanceGroups, InstanceFleets or a count is needed"
             )
@@ -67,10 +77,10 @@ class EmrOperations:
         _check_steps(steps)
         self._table.insert(Job(CLUSTER, name, "STARTING", request, detail))
         self._insert_steps(name, steps)
-        return {"JobFlowId": name, "ClusterArn": _arn(name)}
+        return {"JobFlowId": name, "ClusterArn": cluster_arn(name)}
 
     def describe_cluster(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"Cluster": _cluster_view(self._cluster(request["ClusterId"]))}
+        return {"Cluster": cluster_view(self._cluster(request["ClusterId"]))}
 
     def list_clusters(self, request: dict[str, Any]) -> dict[str, Any]:
         states = request.get("ClusterStates")
@@ -83,7 +93,7 @@ class EmrOperations:
             <= float(request.get("CreatedBefore", 1e12))
         ]
         members = ("Id", "Name", "Status", "NormalizedInstanceHours", "ClusterArn")
-        return _page("Clusters", rows, request, lambda row: {m: _cluster_view(row)[m] for m in members})
+        return _page("Clusters", rows, request, lambda row: {m: cluster_view(row)[m] for m in members})
 
     def terminate(self, request: dict[str, Any]) -> None:
         for name in request["JobFlowIds"]:
@@ -122,7 +132,7 @@ class EmrOperations:
         step = self._table.get(STEP, request["StepId"])
         if step is None or step.parent != request["ClusterId"]:
             raise _invalid(f"Step id '{request['StepId']}' is not valid.")
-        return {"Step": _step_view(step)}
+        return {"Step": step_view(step)}
 
     def list_steps(self, request: dict[str, Any]) -> dict[str, Any]:
         self._cluster(request["ClusterId"])
@@ -132,7 +142,7 @@ class EmrOperations:
             for row in reversed(self._table.list(STEP, request["ClusterId"]))
             if (not states or row.state in states) and (not ids or row.name in ids)
         ]
-        return _page("Steps", rows, request, _step_view)
+        return _page("Steps", rows, request, step_view)
 
     def cancel_steps(self, request: dict[str, Any]) -> dict[str, Any]:
         self._cluster(request["ClusterId"])
@@ -154,71 +164,17 @@ class EmrOperations:
         return {"CancelStepsInfoList": answers}
 
     def list_groups(self, request: dict[str, Any]) -> dict[str, Any]:
-        cluster = self._cluster(request["ClusterId"])
-        return {
-            "InstanceGroups": [_group_view(cluster, group, i) for i, group in enumerate(_groups(cluster))]
-        }
+        return {"InstanceGroups": group_views(self._cluster(request["ClusterId"]))}
 
     def list_fleets(self, request: dict[str, Any]) -> dict[str, Any]:
-        cluster = self._cluster(request["ClusterId"])
-        fleets = cluster.request["Instances"].get("InstanceFleets", [])
-        return {
-            "InstanceFleets": [
-                {
-                    "Id": f"if-{cluster.name[2:]}{i}",
-                    "Name": fleet.get("Name", ""),
-                    "InstanceFleetType": fleet["InstanceFleetType"],
-                    "TargetOnDemandCapacity": fleet.get("TargetOnDemandCapacity", 0),
-                    "TargetSpotCapacity": fleet.get("TargetSpotCapacity", 0),
-                    "ProvisionedOnDemandCapacity": fleet.get("TargetOnDemandCapacity", 0),
-                    "ProvisionedSpotCapacity": fleet.get("TargetSpotCapacity", 0),
-                    "Status": {"State": _member_state(cluster), "StateChangeReason": {}},
-                }
-                for i, fleet in enumerate(fleets)
-            ]
-        }
+        return {"InstanceFleets": fleet_views(self._cluster(request["ClusterId"]))}
 
     def list_instances(self, request: dict[str, Any]) -> dict[str, Any]:
         cluster = self._cluster(request["ClusterId"])
-        wanted = request.get("InstanceGroupTypes")
-        state = "RUNNING" if _member_state(cluster) == "RUNNING" else "TERMINATED"
-        instances = []
-        for i, group in enumerate(_groups(cluster)):
-            if wanted and group["InstanceRole"] not in wanted:
-                continue
-            for n in range(int(group["InstanceCount"])):
-                instances.append(
-                    {
-                        "Id": f"ci-{cluster.name[2:]}{i:02d}{n:02d}",
-                        "Ec2InstanceId": "i-"
-                        + hashlib.sha256(f"{cluster.name}/{i}/{n}".encode()).hexdigest()[:17],
-                        "PublicDnsName": "localhost",
-                        "PrivateDnsName": "localhost",
-                        "PrivateIpAddress": "127.0.0.1",
-                        "InstanceGroupId": f"ig-{cluster.name[2:]}{i}",
-                        "InstanceType": group["InstanceType"],
-                        "Market": group.get("Market", "ON_DEMAND"),
-                        "Status": {
-                            "State": state,
-                            "StateChangeReason": {},
-                            "Timeline": {"CreationDateTime": cluster.created},
-                        },
-                    }
-                )
-        return {"Instances": instances}
+        return {"Instances": instance_views(cluster, request.get("InstanceGroupTypes"))}
 
     def list_bootstrap(self, request: dict[str, Any]) -> dict[str, Any]:
-        actions = self._cluster(request["ClusterId"]).request.get("BootstrapActions", [])
-        return {
-            "BootstrapActions": [
-                {
-                    "Name": a["Name"],
-                    "ScriptPath": a["ScriptBootstrapAction"]["Path"],
-                    "Args": a["ScriptBootstrapAction"].get("Args", []),
-                }
-                for a in actions
-            ]
-        }
+        return {"BootstrapActions": bootstrap_views(self._cluster(request["ClusterId"]))}
 
     def get_auto_termination(self, request: dict[str, Any]) -> dict[str, Any]:
         idle = self._cluster(request["ClusterId"]).detail.get("idle_timeout")
@@ -262,119 +218,6 @@ def _check_steps(steps: list[dict[str, Any]]) -> None:
             raise AwsError("ValidationException", f"step {step.get('Name')!r}: HadoopJarStep.Args is empty")
 
 
-def _cluster_view(row: Job) -> dict[str, Any]:
-    instances = row.request["Instances"]
-    attributes = {
-        "IamInstanceProfile": row.request.get("JobFlowRole", ""),
-        "Ec2AvailabilityZone": f"{REGION}a",
-        "Ec2SubnetId": instances.get("Ec2SubnetId", ""),
-    }
-    timeline = {"CreationDateTime": row.created}
-    timeline |= {
-        m: row.detail[k] for m, k in (("ReadyDateTime", "ready"), ("EndDateTime", "ended")) if k in row.detail
-    }
-    view = {
-        "Id": row.name,
-        "Name": row.request["Name"],
-        "Status": {"State": row.state, "StateChangeReason": row.detail["reason"], "Timeline": timeline},
-        "Ec2InstanceAttributes": attributes,
-        "InstanceCollectionType": "INSTANCE_FLEET" if instances.get("InstanceFleets") else "INSTANCE_GROUP",
-        "ReleaseLabel": row.request.get("ReleaseLabel", "emr-7.12.0"),
-        "AutoTerminate": not instances.get("KeepJobFlowAliveWhenNoSteps", False),
-        "TerminationProtected": row.detail["protected"],
-        "VisibleToAllUsers": bool(row.request.get("VisibleToAllUsers", True)),
-        "Applications": row.request.get("Applications", []),
-        "Tags": row.detail["tags"],
-        "NormalizedInstanceHours": 0,
-        "MasterPublicDnsName": "localhost",
-        "Configurations": row.request.get("Configurations", []),
-        "ScaleDownBehavior": row.request.get("ScaleDownBehavior", "TERMINATE_AT_TASK_COMPLETION"),
-        "ClusterArn": _arn(row.name),
-        "StepConcurrencyLevel": row.detail["concurrency"],
-    }
-    for member in ("LogUri", "ServiceRole", "AutoScalingRole", "EbsRootVolumeSize"):
-        if member in row.request:
-            view[member] = row.request[member]
-    return view
-
-
-def _step_view(row: Job) -> dict[str, Any]:
-    jar = row.request["HadoopJarStep"]
-    status: dict[str, Any] = {
-        "State": row.state,
-        "StateChangeReason": row.detail.get("reason", {}),
-        "Timeline": {"CreationDateTime": row.created}
-        | {
-            m: row.detail[k]
-            for m, k in (("StartDateTime", "started"), ("EndDateTime", "ended"))
-            if k in row.detail
-        },
-    }
-    if failure := row.detail.get("failure"):
-        status["FailureDetails"] = failure
-    return {
-        "Id": row.name,
-        "Name": row.request["Name"],
-        "Config": {
-            "Jar": jar["Jar"],
-            "Properties": {p["Key"]: p["Value"] for p in jar.get("Properties", [])},
-            "MainClass": jar.get("MainClass", ""),
-            "Args": jar.get("Args", []),
-        },
-        "ActionOnFailure": row.request.get("ActionOnFailure", "CONTINUE"),
-        "Status": status,
-    }
-
-
-def _groups(cluster: Job) -> list[dict[str, Any]]:
-    instances = cluster.request["Instances"]
-    if groups := instances.get("InstanceGroups"):
-        return list(groups)
-    if instances.get("InstanceFleets"):
-        return []
-    count = _counted(instances)
-    master = {
-        "InstanceRole": "MASTER",
-        "InstanceType": instances.get("MasterInstanceType", "m5.xlarge"),
-        "InstanceCount": 1,
-    }
-    core = {
-        "InstanceRole": "CORE",
-        "InstanceType": instances.get("SlaveInstanceType", "m5.xlarge"),
-        "InstanceCount": count - 1,
-    }
-    return [master, core] if count > 1 else [master]
-
-
-def _group_view(cluster: Job, group: dict[str, Any], index: int) -> dict[str, Any]:
-    state = _member_state(cluster)
-    count = int(group["InstanceCount"])
-    return {
-        "Id": f"ig-{cluster.name[2:]}{index}",
-        "Name": group.get("Name", group["InstanceRole"]),
-        "Market": group.get("Market", "ON_DEMAND"),
-        "InstanceGroupType": group["InstanceRole"],
-        "InstanceType": group["InstanceType"],
-        "RequestedInstanceCount": count,
-        "RunningInstanceCount": count if state == "RUNNING" else 0,
-        "Status": {
-            "State": state,
-            "StateChangeReason": {},
-            "Timeline": {"CreationDateTime": cluster.created},
-        },
-    }
-
-
-def _member_state(cluster: Job) -> str:
-    if cluster.state in ("RUNNING", "WAITING"):
-        return "RUNNING"
-    return "PROVISIONING" if cluster.state in ACTIVE_CLUSTER else "TERMINATED"
-
-
-def _counted(instances: dict[str, Any]) -> int:
-    return int(instances.get("InstanceCount", 0))
-
-
 def _page(
     member: str, rows: list[Job], request: dict[str, Any], view: Callable[[Job], dict[str, Any]]
 ) -> dict[str, Any]:
@@ -385,10 +228,6 @@ def _page(
 
 def _identifier() -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(13))
-
-
-def _arn(name: str) -> str:
-    return f"arn:aws:elasticmapreduce:{REGION}:{ACCOUNT}:cluster/{name}"
 
 
 def _invalid(message: str) -> AwsError:

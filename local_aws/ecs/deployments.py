@@ -1,0 +1,137 @@
+"""The deployments of a service: a new one, its end, and the way back to the one before.
+
+A service row holds ``deployments``: the PRIMARY one first, then older ones while they still have tasks.
+``DEPLOYMENT`` rows are the history that DescribeServiceDeployments shows.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from local_aws.ecs.names import DEPLOYMENT, OPEN_DEPLOYMENT, REVISION, arn, new_id
+from local_aws.ecs.views import deployment_configuration
+from local_aws.jobs.table import Job, JobTable
+
+
+def new_deployment(table: JobTable, service: Job) -> None:
+    """A new PRIMARY deployment of what ``service.request`` says now (``service`` is being edited)."""
+    now = time.time()
+    revision = arn(f"service-revision/{service.name}/{int(now * 1e6)}")
+    content = {
+        k: service.request.get(k) for k in ("taskDefinition", "loadBalancers") if service.request.get(k)
+    }
+    table.insert(Job(REVISION, revision, "ACTIVE", content, parent=service.name))
+    entry = {
+        "id": f"ecs-svc/{int(now * 1e6):019d}",
+        "status": "PRIMARY",
+        "taskDefinition": service.request["taskDefinition"],
+        "revision": revision,
+        "history": arn(f"service-deployment/{service.name}/{new_id(20)}"),
+        "failedTasks": 0,
+        "createdAt": now,
+        "updatedAt": now,
+        "rolloutState": "IN_PROGRESS",
+        "rolloutStateReason": "",
+        "completed": False,
+        "next_start": 0.0,
+    }
+    entry["rolloutStateReason"] = f"ECS deployment {entry['id']} in progress."
+    older = service.detail["deployments"]
+    for other in older:
+        other["status"] = "ACTIVE"
+        # until the new tasks carry the load, a crashed old one is replaced by its like
+        other.setdefault("wanted", service.request["desiredCount"] if other["completed"] else 0)
+    service.detail["deployments"] = [entry, *older]
+    configuration = deployment_configuration(service)
+    breaker = configuration["deploymentCircuitBreaker"]
+    detail = {
+        "target": revision,
+        "sources": [other["revision"] for other in older if other["completed"]],
+        "desired": service.request["desiredCount"],
+        "configuration": configuration,
+        "started": now,
+        "failures": 0,
+        "threshold": breaker_threshold(breaker, service.request["desiredCount"]),
+        "breaker": "MONITORING" if breaker.get("enable") else "DISABLED",
+    }
+    table.insert(Job(DEPLOYMENT, entry["history"], "IN_PROGRESS", {}, detail, parent=service.name))
+
+
+def supersede(table: JobTable, service: Job) -> None:
+    """Another deployment takes over: what is still open in the history is stopped."""
+    for row in table.list(DEPLOYMENT, service.name):
+        if row.state in OPEN_DEPLOYMENT:
+            state = "ROLLBACK_FAILED" if row.state.startswith("ROLLBACK") else "STOPPED"
+            close(table, row.name, state, "A newer deployment replaced it.")
+    for entry in service.detail["deployments"]:
+        if entry["rolloutState"] == "IN_PROGRESS" and not entry["completed"]:
+            entry["rolloutState"] = "FAILED"
+            entry["rolloutStateReason"] = f"ECS deployment {entry['id']} was replaced."
+
+
+def begin_rollback(table: JobTable, service: Job, reason: str) -> bool:
+    """Make the last completed deployment PRIMARY again; False when there is none to go back to."""
+    failed, *older = service.detail["deployments"]
+    target = next((entry for entry in older if entry["completed"]), None)
+    if target is None:
+        return False
+    now = time.time()
+    failed |= {"status": "ACTIVE", "rolloutState": "FAILED", "rolloutStateReason": reason, "updatedAt": now}
+    failed["wanted"] = 0
+    target.pop("wanted", None)
+    target |= {
+        "status": "PRIMARY",
+        "rolloutState": "IN_PROGRESS",
+        "rolloutStateReason": f"{reason.partition(':')[0]}: rolling back to deploymentId {target['id']}.",
+        "updatedAt": now,
+        "rollback_of": failed["history"],
+    }
+    others = [entry for entry in older if entry is not target]
+    service.detail["deployments"] = [target, failed, *others]
+    service.request["taskDefinition"] = target["taskDefinition"]
+    row = table.get(REVISION, target["revision"])
+    if row is not None and row.request.get("loadBalancers"):
+        service.request["loadBalancers"] = row.request["loadBalancers"]
+    with table.editing(DEPLOYMENT, failed["history"]) as history:
+        history.state = "ROLLBACK_IN_PROGRESS"
+        history.detail["reason"] = reason
+        history.detail["rollback"] = {
+            "reason": reason,
+            "startedAt": now,
+            "serviceRevisionArn": target["revision"],
+        }
+    return True
+
+
+def stall(table: JobTable, service: Job, state: str, reason: str) -> None:
+    """The PRIMARY deployment has failed and stays as it is: no more tasks of it are started."""
+    primary = service.detail["deployments"][0]
+    primary |= {"rolloutState": "FAILED", "rolloutStateReason": reason, "updatedAt": time.time()}
+    close(table, primary["history"], state, reason)
+
+
+def breaker_threshold(breaker: dict[str, Any], desired: int) -> int:
+    """Failures that trip the breaker; by default half of the desired count, between 3 and 200."""
+    configured = breaker.get("thresholdConfiguration")
+    if not configured:
+        return min(200, max(3, math.ceil(desired * 0.5)))
+    if configured["type"] == "COUNT":
+        return int(configured["value"])
+    share = max(1, math.ceil(desired * configured["value"] / 100))
+    return int(min(200, max(3, share)) if configured["type"] == "BOUNDED_PERCENT" else share)
+
+
+def close(table: JobTable, name: str, state: str, reason: str) -> None:
+    """The entry ``name`` of the history has ended in this state."""
+    with table.editing(DEPLOYMENT, name) as row:
+        now = time.time()
+        row.state = state
+        row.detail["finished"] = now
+        if reason:
+            row.detail["reason"] = reason
+        if state == "STOPPED":
+            row.detail["stopped"] = now
+        if row.detail["breaker"] == "MONITORING":
+            row.detail["breaker"] = "MONITORING_COMPLETE"
