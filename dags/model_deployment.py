@@ -10,6 +10,7 @@ from nexus_airflow.assets import approved_model
 from nexus_airflow.defaults import default_args
 from nexus_airflow.operators.ecs_rollout import EcsServiceRolloutOperator
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
+from nexus_airflow.params import manifest_params
 from nexus_airflow.steps import deployment
 from nexus_airflow.taskflow import step
 
@@ -33,22 +34,7 @@ Trigger this DAG with `manifest_uri` of an earlier model.
 """
 
 PARAMS = {
-    "manifest_uri": Param(
-        "",
-        type="string",
-        pattern=r"^(s3://.+/manifest\.json)?$",
-        title="Model manifest",
-        description="s3://…/runs/<run>/model/manifest.json. Empty: the newest event of approved_model",
-        section="Input",
-    ),
-    "manifest_sha256": Param(
-        "",
-        type="string",
-        pattern=r"^([0-9a-f]{64})?$",
-        title="Hash of the manifest",
-        description="Refuse a manifest with another SHA-256. Empty: whatever is there",
-        section="Input",
-    ),
+    **manifest_params(approved_model, "Model manifest", "s3://…/runs/<run>/model/manifest.json"),
     "smoke_prompt": Param(
         "def main(",
         type="string",

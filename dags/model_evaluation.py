@@ -10,6 +10,7 @@ from include.recipes.loading import recipe_names
 from nexus_airflow.assets import approved_model, candidate_model
 from nexus_airflow.defaults import default_args
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
+from nexus_airflow.params import manifest_params
 from nexus_airflow.steps import evaluation
 from nexus_airflow.taskflow import step
 
@@ -29,22 +30,7 @@ the registry. *Inconclusive* means too few held-out documents to tell.
 """
 
 PARAMS = {
-    "manifest_uri": Param(
-        "",
-        type="string",
-        pattern=r"^(s3://.+/manifest\.json)?$",
-        title="Model manifest",
-        description="s3://…/runs/<run>/model/manifest.json. Empty: the newest event of candidate_model",
-        section="Input",
-    ),
-    "manifest_sha256": Param(
-        "",
-        type="string",
-        pattern=r"^([0-9a-f]{64})?$",
-        title="Hash of the manifest",
-        description="Refuse a manifest with another SHA-256. Empty: whatever is there",
-        section="Input",
-    ),
+    **manifest_params(candidate_model, "Model manifest", "s3://…/runs/<run>/model/manifest.json"),
     "gate": Param(
         "standard",
         enum=recipe_names("gates"),

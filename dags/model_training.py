@@ -11,6 +11,7 @@ from include.settings import load_settings
 from nexus_airflow.assets import candidate_model, token_dataset
 from nexus_airflow.defaults import default_args
 from nexus_airflow.operators.spot_training import SageMakerSpotTrainingOperator
+from nexus_airflow.params import manifest_params
 from nexus_airflow.steps import training
 from nexus_airflow.taskflow import step
 
@@ -37,22 +38,7 @@ false in a new run. Any other failure: mend the cause and clear the task; no fin
 
 settings = load_settings()
 PARAMS = {
-    "manifest_uri": Param(
-        "",
-        type="string",
-        pattern=r"^(s3://.+/manifest\.json)?$",
-        title="Corpus manifest",
-        description="s3://…/corpus/<version>/manifest.json. Empty: the newest event of token_dataset",
-        section="Input",
-    ),
-    "manifest_sha256": Param(
-        "",
-        type="string",
-        pattern=r"^([0-9a-f]{64})?$",
-        title="Hash of the manifest",
-        description="Refuse a manifest with another SHA-256. Empty: whatever is there",
-        section="Input",
-    ),
+    **manifest_params(token_dataset, "Corpus manifest", "s3://…/corpus/<version>/manifest.json"),
     "base_model_uri": Param(
         "",
         type="string",

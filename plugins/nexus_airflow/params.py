@@ -1,0 +1,30 @@
+"""Params that several trigger forms share."""
+
+from __future__ import annotations
+
+from airflow.sdk import Asset, Param
+
+
+def manifest_params(asset: Asset, title: str, example: str) -> dict[str, Param]:
+    """``manifest_uri`` and ``manifest_sha256``: which manifest a run by hand takes, else the newest event.
+
+    :param example: what the URI looks like
+    """
+    return {
+        "manifest_uri": Param(
+            "",
+            type="string",
+            pattern=r"^(s3://.+/manifest\.json)?$",
+            title=title,
+            description=f"{example}. Empty: the newest event of {asset.name}",
+            section="Input",
+        ),
+        "manifest_sha256": Param(
+            "",
+            type="string",
+            pattern=r"^([0-9a-f]{64})?$",
+            title="Hash of the manifest",
+            description="Refuse a manifest with another SHA-256. Empty: whatever is there",
+            section="Input",
+        ),
+    }
