@@ -18,7 +18,7 @@ from tests.serving.servers import ROOT, Server, running_server, wait_until
 
 @pytest.fixture(scope="session")
 def models() -> Path:
-    """Folder with ``plain`` and ``chat``; built once for the same builder and exporter."""
+    """Folder with ``plain``, ``chat`` and ``endless``; built once for the same builder and exporter."""
     builder = ROOT / "tests" / "serving" / "make_model.py"
     sources = (
         builder,

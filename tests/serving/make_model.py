@@ -2,7 +2,8 @@
 
 .venvs/export/bin/python tests/serving/make_model.py FOLDER tiny|bench
 
-``tiny`` writes FOLDER/plain and FOLDER/chat (the same weights, a tokenizer with a chat template);
+``tiny`` writes FOLDER/plain, FOLDER/chat (the same weights, a tokenizer with a chat template) and
+FOLDER/endless (a context so long that no test lives to see a full one end);
 ``bench`` writes FOLDER/bench, a Llama of about 6.5 million parameters. Runs in the export environment.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +27,7 @@ from include.contracts.records import canonical_json
 from training.export.openvino import convert
 
 CONTEXT_LENGTH = 4096
+ENDLESS_LENGTH = 131072
 END_OF_TEXT = "<|endoftext|>"
 CHAT_TEMPLATE = (
     "{% if messages[0]['role'] == 'assistant' %}{{ raise_exception('only users speak first') }}{% endif %}"
@@ -47,7 +50,10 @@ def main(folder: Path, size: str) -> int:
             model.save_pretrained(source)
             tokenizer.save_pretrained(source)
             convert(Path(source), folder / name)
-        write_manifest(folder / name, sum(p.numel() for p in model.parameters()))
+        write_manifest(folder / name, model, CONTEXT_LENGTH)
+    if size == "tiny":
+        shutil.copytree(folder / "plain", folder / "endless", ignore=shutil.ignore_patterns("manifest.json"))
+        write_manifest(folder / "endless", model, ENDLESS_LENGTH)
     return 0
 
 
@@ -99,14 +105,15 @@ def make_model(shape: dict[str, int], vocabulary: int) -> LlamaForCausalLM:
     return model
 
 
-def write_manifest(folder: Path, parameters: int) -> None:
+def write_manifest(folder: Path, model: LlamaForCausalLM, context_length: int) -> None:
     files = tuple(
         FileEntry(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
         for path in sorted(folder.iterdir())
     )
     parent = ParentRef("s3://nexus-llm-models/runs/test/model/manifest.json", "0" * 64)
     corpus = ParentRef("s3://nexus-llm-processed/corpus/test/manifest.json", "1" * 64)
-    manifest = ModelManifest("openvino", "test-run", 40, parent, corpus, parameters, CONTEXT_LENGTH, files)
+    parameters = sum(weights.numel() for weights in model.parameters())
+    manifest = ModelManifest("openvino", "test-run", 40, parent, corpus, parameters, context_length, files)
     (folder / "manifest.json").write_bytes(canonical_json(manifest))
 
 

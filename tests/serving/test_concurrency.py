@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import openai
 import pytest
 
-from tests.serving.servers import MODEL, wait_until
+from tests.serving.servers import MODEL, Server, wait_until
 
-LONG = {"model": MODEL, "prompt": "torch", "max_tokens": 4000, "temperature": 0}
+ENDLESS = {"model": MODEL, "prompt": "torch", "max_tokens": 130_000, "temperature": 0}
+
+
+@pytest.fixture
+def start_endless(start: Callable[..., Server], models: Path) -> Callable[..., Server]:
+    """Servers whose generations end only when somebody ends them, however slow the machine is."""
+    return partial(start, models / "endless")
 
 
 def test_answers_in_a_batch_equal_answers_alone(client: openai.OpenAI) -> None:
@@ -37,13 +46,13 @@ def test_answers_in_a_batch_equal_answers_alone(client: openai.OpenAI) -> None:
     assert len(set(alone)) == len(alone)
 
 
-def test_too_many_requests_are_told_to_come_back(start) -> None:
-    server = start(MAX_CONCURRENT_REQUESTS="2")
+def test_too_many_requests_are_told_to_come_back(start_endless: Callable[..., Server]) -> None:
+    server = start_endless(MAX_CONCURRENT_REQUESTS="2")
     wait_until(server.ready, "readyz")
     client = server.client()
     with (
-        client.completions.create(**LONG, stream=True) as first,
-        client.completions.create(**LONG, stream=True) as second,
+        client.completions.create(**ENDLESS, stream=True) as first,
+        client.completions.create(**ENDLESS, stream=True) as second,
     ):
         next(iter(first)), next(iter(second))
         with pytest.raises(openai.RateLimitError) as caught:
@@ -52,35 +61,35 @@ def test_too_many_requests_are_told_to_come_back(start) -> None:
         assert httpx.get(f"{server.url}/readyz").status_code == 200
 
 
-def test_a_client_that_hangs_up_frees_its_slots(start) -> None:
-    server = start(MAX_CONCURRENT_REQUESTS="3")
+def test_a_client_that_hangs_up_frees_its_slots(start_endless: Callable[..., Server]) -> None:
+    server = start_endless(MAX_CONCURRENT_REQUESTS="3")
     wait_until(server.ready, "readyz")
-    stream = server.client().completions.create(**LONG, n=3, stream=True)
+    stream = server.client().completions.create(**ENDLESS, n=3, stream=True)
     next(iter(stream))
     stream.close()
     wait_until(lambda: server.metric("nexus_generations_in_flight") == 0, "free slots")
-    assert server.metric("nexus_generated_tokens_total") < 3 * LONG["max_tokens"]
+    assert server.metric("nexus_generated_tokens_total") < 3 * ENDLESS["max_tokens"]
     assert server.client().completions.create(model=MODEL, prompt="x", n=3).usage.completion_tokens > 0
 
 
-def test_a_client_that_hangs_up_while_waiting_frees_its_slots(start) -> None:
-    server = start(MAX_CONCURRENT_REQUESTS="3")
+def test_a_client_that_hangs_up_while_waiting_frees_its_slots(start_endless: Callable[..., Server]) -> None:
+    server = start_endless(MAX_CONCURRENT_REQUESTS="3")
     wait_until(server.ready, "readyz")
-    content = httpx.Request("POST", server.url, json={**LONG, "n": 3}).content
+    content = httpx.Request("POST", server.url, json={**ENDLESS, "n": 3}).content
     place = urlsplit(server.url)
     with socket.create_connection((place.hostname, place.port)) as connection:
         head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n\r\n"
         connection.sendall(head.encode() + content)
         wait_until(lambda: server.metric("nexus_generated_tokens_total") > 0, "tokens")
     wait_until(lambda: server.metric("nexus_generations_in_flight") == 0, "free slots")
-    assert server.metric("nexus_generated_tokens_total") < 3 * LONG["max_tokens"]
+    assert server.metric("nexus_generated_tokens_total") < 3 * ENDLESS["max_tokens"]
 
 
-def test_a_stop_string_frees_its_slot(start) -> None:
-    server = start(MAX_CONCURRENT_REQUESTS="1")
+def test_a_stop_string_frees_its_slot(start_endless: Callable[..., Server]) -> None:
+    server = start_endless(MAX_CONCURRENT_REQUESTS="1")
     wait_until(server.ready, "readyz")
     client = server.client()
     first = client.completions.create(model=MODEL, prompt="torch", max_tokens=40, temperature=0)
-    client.completions.create(**LONG, stop=first.choices[0].text[10:13])
+    client.completions.create(**ENDLESS, stop=first.choices[0].text[10:13])
     wait_until(lambda: server.metric("nexus_generations_in_flight") == 0, "a free slot")
-    assert server.metric("nexus_generated_tokens_total") < LONG["max_tokens"]
+    assert server.metric("nexus_generated_tokens_total") < ENDLESS["max_tokens"]
