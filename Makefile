@@ -99,6 +99,13 @@ bench-s3: setup ## Speed of the local S3, raw and through boto3, against its tar
 test-compose: $(VENVS)/tools/.ready ## One DAG run in docker-compose.yaml, on a real engine (needs docker)
 	@infrastructure/images/test_compose.sh
 
+.PHONY: bench-orchestration
+bench-orchestration: setup ## The demo's total against its jobs run one after the other without Airflow
+	@export NEXUS_STATE=$(CURDIR)/build/bench/stack
+	$(VENVS)/local_aws/bin/python -m local_stack down >/dev/null; rm -rf build/bench
+	$(VENVS)/local_aws/bin/python -m demo --output build/bench
+	$(VENVS)/local_aws/bin/python -m demo.bare_jobs --summary build/bench/summary.json
+
 .PHONY: bench-serving
 bench-serving: $(VENVS)/serving/.ready $(VENVS)/export/.ready ## Tokens/s over HTTP against the pipeline alone
 	@model=build/test_models/bench

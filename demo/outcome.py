@@ -96,7 +96,7 @@ def deployment_summary(manifest: DeploymentManifest) -> DeploymentSummary:
         model = http.get("/v1/models").raise_for_status().json()["data"][0]["id"]
         answer = http.post("/v1/completions", json=body | {"model": model}).raise_for_status().json()
     return DeploymentSummary(
-        manifest.endpoint, manifest.revision, SAMPLE_PROMPT, str(answer["choices"][0]["text"])
+        manifest.endpoint, model, manifest.revision, SAMPLE_PROMPT, str(answer["choices"][0]["text"])
     )
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from demo.summary import Summary
 
-_BAR = 32
+_BAR = 24
 
 
 def print_report(summary: Summary, airflow_url: str, console: Console) -> None:
@@ -45,14 +45,20 @@ def print_report(summary: Summary, airflow_url: str, console: Console) -> None:
         "Everything above is in build/demo/summary.json."
     )
     console.print(
-        f"Look next: `make up`, then {airflow_url} (the four DAGs with this run), "
-        f"and {deployment.endpoint}/docs. `make down` ends it.\n"
+        f"Look next: `make up`, then {airflow_url} (the four DAGs with this run). Ask the model:\n"
+        f"  curl {deployment.endpoint}/v1/completions -H 'Content-Type: application/json' \\\n"
+        f'    -d \'{{"model": "{deployment.model}", "prompt": "def main(", "max_tokens": 40}}\'\n'
+        "`make down` ends it.\n",
+        soft_wrap=True,
+        highlight=False,
     )
 
 
 def _funnel(summary: Summary) -> Table:
     corpus = summary.corpus
     table = Table.grid(padding=(0, 2))
+    for width in (None, None, _BAR):
+        table.add_column(no_wrap=True, min_width=width)
     left = corpus.documents_in
     table.add_row("  documents in", f"{left:>9,}", _bar(left, left), "")
     for stage, reasons in corpus.dropped.items():

@@ -55,9 +55,10 @@ class GateSummary:
 
 @dataclass(frozen=True)
 class DeploymentSummary:
-    """Where the model answers, and what it answered."""
+    """Where the model answers, by which name, and what it answered."""
 
     endpoint: str
+    model: str
     revision: str
     sample_prompt: str
     sample_completion: str

@@ -70,8 +70,7 @@ class Stack:
             text=True,
         )
         announce(f"local AWS on {self.config.aws_endpoint}")
-        aws = self.start_local_aws()
-        self._wait(aws, f"{self.config.aws_endpoint}/_local/status", 30)
+        self.start_local_aws()
         provision(self.config)
         output, _ = migration.communicate()
         if migration.returncode:
@@ -82,10 +81,12 @@ class Stack:
         self._wait_for_components(list(records.values()), 90)
 
     def start_local_aws(self) -> ProcessRecord:
-        """The AWS endpoint alone."""
+        """The AWS endpoint alone; returns when it answers."""
         command = [str(self.config.python("local_aws")), "-m", "local_aws"]
         command += ["--root", str(self.config.aws_root), "--port", str(self.config.aws_port)]
-        return self._run("local_aws", command, base_environment(self.config))
+        record = self._run("local_aws", command, base_environment(self.config))
+        self._wait(record, f"{self.config.aws_endpoint}/_local/status", 30)
+        return record
 
     def start_airflow(self, component: str) -> ProcessRecord:
         """One of Airflow's processes."""

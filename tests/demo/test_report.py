@@ -27,7 +27,7 @@ def summary() -> Summary:
         corpus=CorpusSummary(**CORPUS),
         training=TrainingSummary(120, 1, 30, 9.0, 6.5, 50, 60),
         gate=GateSummary("pass", "unigram", ("gain 1.2 nats [per token]",)),
-        deployment=DeploymentSummary("http://127.0.0.1:1", "nexus:3", "def main(", "[bold]args"),
+        deployment=DeploymentSummary("http://127.0.0.1:1", "my-llm", "nexus:3", "def main(", "[bold]args"),
         seconds={"total": 125.0},
         tasks=(),
         peak_memory_bytes=2**30,
@@ -48,8 +48,18 @@ def test_the_report_shows_funnel_loss_verdict_completion_and_where_to_look():
         "def main([bold]args",
         "2 min 5 s",
         "http://127.0.0.1:8080",
+        "curl http://127.0.0.1:1/v1/completions",
+        '"model": "my-llm"',
     ):
         assert expected in text
+
+
+def test_a_narrow_terminal_shows_the_whole_bars_of_the_funnel():
+    sink = io.StringIO()
+    print_report(summary(), "http://127.0.0.1:8080", Console(file=sink, width=80))
+    bars = [line.count("█") for line in sink.getvalue().splitlines() if "█" in line]
+    assert bars == [24, round(24 * 0.9), round(24 * 0.7)]
+    assert "…" not in sink.getvalue()
 
 
 def test_counts_that_do_not_add_up_are_refused():
