@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -102,20 +104,16 @@ def run_all(config: StackConfig, requests: dict[str, Any], interruptions: int) -
     """Seconds of each job, from its request to the answer that it has ended."""
     emr, sagemaker, s3 = (client(config, name) for name in ("emr", "sagemaker", "s3"))
     seconds: dict[str, float] = {}
-    flow = {"Name": "bare", "Instances": {"KeepJobFlowAliveWhenNoSteps": True, "InstanceCount": 1}}
-    cluster = emr.run_job_flow(**flow, ReleaseLabel="emr-7.10.0", JobFlowRole="x", ServiceRole="x")[
+    instances = {"KeepJobFlowAliveWhenNoSteps": True, "InstanceCount": 1}
+    roles = {"JobFlowRole": "nexus-llm-emr-nodes", "ServiceRole": "nexus-llm-emr"}
+    cluster = emr.run_job_flow(Name="bare", Instances=instances, ReleaseLabel="emr-7.10.0", **roles)[
         "JobFlowId"
     ]
     for step in requests["steps"]:
         with _timed(seconds, step["Name"]):
             (step_id,) = emr.add_job_flow_steps(JobFlowId=cluster, Steps=[step])["StepIds"]
-            _wait(
-                lambda step_id=step_id: emr.describe_step(ClusterId=cluster, StepId=step_id)["Step"][
-                    "Status"
-                ]["State"],
-                "COMPLETED",
-                step["Name"],
-            )
+            place = {"ClusterId": cluster, "StepId": step_id}
+            _wait(partial(emr.describe_step, **place), "COMPLETED", "Step", "Status", "State")
     emr.terminate_job_flows(JobFlowIds=[cluster])
     policy = {"times": interruptions, "after_first_checkpoint": True}
     httpx.post(f"{config.aws_endpoint}/_local/sagemaker/interrupt_policy", json=policy).raise_for_status()
@@ -123,21 +121,14 @@ def run_all(config: StackConfig, requests: dict[str, Any], interruptions: int) -
     with _timed(seconds, name := training["TrainingJobName"]):
         sagemaker.create_training_job(**training)
         _wait(
-            lambda: sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"],
-            "Completed",
-            name,
+            partial(sagemaker.describe_training_job, TrainingJobName=name), "Completed", "TrainingJobStatus"
         )
     for request in requests["processing"]:
         _renew_hashes(s3, request["AppSpecification"]["ContainerArguments"])
         with _timed(seconds, name := request["ProcessingJobName"]):
             sagemaker.create_processing_job(**request)
-            _wait(
-                lambda name=name: sagemaker.describe_processing_job(ProcessingJobName=name)[
-                    "ProcessingJobStatus"
-                ],
-                "Completed",
-                name,
-            )
+            describe = partial(sagemaker.describe_processing_job, ProcessingJobName=name)
+            _wait(describe, "Completed", "ProcessingJobStatus")
     return seconds
 
 
@@ -160,10 +151,13 @@ def _only(record: dict[str, Any], name: str) -> dict[str, Any]:
     return {name: record[name]}
 
 
-def _wait(state: Callable[[], str], wanted: str, job: str) -> None:
-    while (found := state()) != wanted:
-        if found.upper() in ("FAILED", "CANCELLED", "STOPPED"):
-            raise NexusError("a job did not run again", where=job, expected=wanted, got=found)
+def _wait(describe: Callable[[], Any], wanted: str, *path: str) -> None:
+    """Until the state that lies under ``path`` in the description is ``wanted``."""
+    while (state := reduce(getitem, path, description := describe())) != wanted:
+        if str(state).upper() in ("FAILED", "CANCELLED", "STOPPED"):
+            raise NexusError(
+                "a job did not run again", where=str(description), expected=wanted, got=str(state)
+            )
         time.sleep(_POLL_SECONDS)
 
 
