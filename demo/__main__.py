@@ -60,8 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         summary = Demo(config, console).run(arguments.data, arguments.interruptions)
         output = arguments.output or config.repository / "build" / "demo"
         output.mkdir(parents=True, exist_ok=True)
-        (output / "summary.json").write_bytes(canonical_json(summary))
-        print_report(summary, config.airflow_url, console)
+        written = output / "summary.json"
+        written.write_bytes(canonical_json(summary))
+        print_report(summary, written, config.airflow_url, console)
     except KeyboardInterrupt:
         fail("interrupted; all that the demo started is ended. `make demo` reuses whole corpus stages.")
         return 130

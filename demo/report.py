@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
@@ -12,8 +14,8 @@ from demo.summary import Summary
 _BAR = 24
 
 
-def print_report(summary: Summary, airflow_url: str, console: Console) -> None:
-    """Funnel, training, verdict, completion, addresses."""
+def print_report(summary: Summary, written: Path, airflow_url: str, console: Console) -> None:
+    """Funnel, training, verdict, completion, addresses; ``written`` is where the summary lies."""
     corpus, training = summary.corpus, summary.training
     console.rule("[bold]Nexus LLM demo")
     reused = "  (existing version: its work was skipped)" if corpus.reused else ""
@@ -42,7 +44,7 @@ def print_report(summary: Summary, airflow_url: str, console: Console) -> None:
     minutes, seconds = divmod(round(summary.seconds["total"]), 60)
     console.print(
         f"{minutes} min {seconds} s in all, peak memory {summary.peak_memory_bytes / 2**30:.1f} GiB. "
-        "Everything above is in build/demo/summary.json."
+        f"Everything above is in {written}."
     )
     console.print(
         f"Look next: `make up`, then {airflow_url} (the four DAGs with this run). Ask the model:\n"

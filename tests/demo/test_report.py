@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -36,7 +37,7 @@ def summary() -> Summary:
 
 def test_the_report_shows_funnel_loss_verdict_completion_and_where_to_look():
     sink = io.StringIO()
-    print_report(summary(), "http://127.0.0.1:8080", Console(file=sink, width=160))
+    print_report(summary(), Path("some/summary.json"), "http://127.0.0.1:8080", Console(file=sink, width=160))
     text = sink.getvalue()
     for expected in (
         "too_short 10",
@@ -47,6 +48,7 @@ def test_the_report_shows_funnel_loss_verdict_completion_and_where_to_look():
         "gain 1.2 nats [per token]",
         "def main([bold]args",
         "2 min 5 s",
+        "some/summary.json",
         "http://127.0.0.1:8080",
         "curl http://127.0.0.1:1/v1/completions",
         '"model": "my-llm"',
@@ -56,7 +58,7 @@ def test_the_report_shows_funnel_loss_verdict_completion_and_where_to_look():
 
 def test_a_narrow_terminal_shows_the_whole_bars_of_the_funnel():
     sink = io.StringIO()
-    print_report(summary(), "http://127.0.0.1:8080", Console(file=sink, width=80))
+    print_report(summary(), Path("some/summary.json"), "http://127.0.0.1:8080", Console(file=sink, width=80))
     bars = [line.count("█") for line in sink.getvalue().splitlines() if "█" in line]
     assert bars == [24, round(24 * 0.9), round(24 * 0.7)]
     assert "…" not in sink.getvalue()
