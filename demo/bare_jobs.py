@@ -124,7 +124,7 @@ def run_all(config: StackConfig, requests: dict[str, Any], interruptions: int) -
             partial(sagemaker.describe_training_job, TrainingJobName=name), "Completed", "TrainingJobStatus"
         )
     for request in requests["processing"]:
-        _renew_hashes(s3, request["AppSpecification"]["ContainerArguments"])
+        renew_hashes(s3, request["AppSpecification"]["ContainerArguments"])
         with _timed(seconds, name := request["ProcessingJobName"]):
             sagemaker.create_processing_job(**request)
             describe = partial(sagemaker.describe_processing_job, ProcessingJobName=name)
@@ -132,7 +132,7 @@ def run_all(config: StackConfig, requests: dict[str, Any], interruptions: int) -
     return seconds
 
 
-def _renew_hashes(s3: Any, arguments: list[str]) -> None:
+def renew_hashes(s3: Any, arguments: list[str]) -> None:
     """``--x URI --x-sha256 HASH``: a manifest that was written again may name another time of writing."""
     for index, argument in enumerate(arguments):
         if argument.endswith("-sha256"):

@@ -30,6 +30,18 @@ def test_steps_run_one_after_the_other_and_ship_their_logs(
         assert gzip.decompress(body) == text
 
 
+def test_steps_can_be_added_to_a_waiting_cluster_and_described(emr: Any, cluster: Any, step: Any) -> None:
+    name = cluster()
+    late = step("late", "echo", "hello")
+    (added,) = emr.add_job_flow_steps(JobFlowId=name, Steps=[late])["StepIds"]
+    described = until(
+        lambda: emr.describe_step(ClusterId=name, StepId=added)["Step"],
+        lambda found: found["Status"]["State"] == "COMPLETED",
+    )
+    assert (described["Id"], described["Name"]) == (added, "late")
+    assert described["Config"]["Args"] == late["HadoopJarStep"]["Args"]
+
+
 def test_a_failure_shows_the_last_lines_of_stderr_and_the_log(
     emr: Any, cluster: Any, step: Any, states: Any
 ) -> None:
