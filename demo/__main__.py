@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -85,18 +86,29 @@ class Demo:
     def run(self, data: Path | None, interruptions: int) -> Summary:
         """From text to a served model; the phases are those of the progress display."""
         started = time.monotonic()
-        with Display(PHASES, self._console) as display, MemoryWatch(self._pids) as memory:
-            display.begin("text", "gathering" if data is None else f"reading {data}")
-            shards = choose_shards(self._config, data)
-            display.end("text", str(shards))
+        with (
+            Display(PHASES, self._console) as display,
+            MemoryWatch(self._pids) as memory,
+            ThreadPoolExecutor(1) as beside,
+        ):
+            text = beside.submit(self._text, display, data)
+            if data is not None:
+                text.result()  # a folder that cannot be used is said before anything is started
             display.begin("start")
-            with self._system(lambda text: display.note("start", text)):
+            with self._system(lambda note: display.note("start", note)):
                 display.end("start", f"Airflow on {self._config.airflow_url}")
+                shards = text.result()
                 upload(client(self._config, "s3"), shards)
                 with self._interrupting(interruptions):
                     summary = self._pipeline(display, shards)
         seconds = display.seconds() | {"total": round(time.monotonic() - started, 1)}
         return replace(summary, seconds=seconds, peak_memory_bytes=memory.peak_bytes)
+
+    def _text(self, display: Display, data: Path | None) -> Shards:
+        display.begin("text", "gathering" if data is None else f"reading {data}")
+        shards = choose_shards(self._config, data)
+        display.end("text", str(shards))
+        return shards
 
     def _pipeline(self, display: Display, shards: Shards) -> Summary:
         api = AirflowApi(self._config.airflow_url)

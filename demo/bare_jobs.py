@@ -19,10 +19,12 @@ from dataclasses import replace
 from functools import partial, reduce
 from operator import getitem
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 
+from demo.gather import gather
 from include.contracts.errors import NexusError
 from include.contracts.storage import S3Uri
 from local_stack.config import StackConfig
@@ -47,11 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     bare = replace(config, state=config.state.with_name(f"{config.state.name}_bare"))
     shutil.rmtree(bare.state, ignore_errors=True)
     shutil.copytree(config.aws_root, bare.aws_root, ignore=shutil.ignore_patterns(".state"))
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "text"), TemporaryDirectory() as folder:
+        gather(config.repository / ".venvs", Path(folder))
     with _local_aws(bare):
         remove_outputs(bare)
-        seconds = {"text": summary["seconds"]["text"]} | run_all(
-            bare, requests, summary["training"]["interruptions"]
-        )
+        run_all(bare, requests, summary["training"]["interruptions"], seconds)
     _print(seconds, summary["seconds"]["total"])
     return 0
 
@@ -100,10 +103,11 @@ def remove_outputs(config: StackConfig) -> None:
                     s3.delete_object(Bucket=bucket["Name"], Key=entry["Key"])
 
 
-def run_all(config: StackConfig, requests: dict[str, Any], interruptions: int) -> dict[str, float]:
-    """Seconds of each job, from its request to the answer that it has ended."""
+def run_all(
+    config: StackConfig, requests: dict[str, Any], interruptions: int, seconds: dict[str, float]
+) -> None:
+    """Add the ``seconds`` of each job, from its request to the answer that it has ended."""
     emr, sagemaker, s3 = (client(config, name) for name in ("emr", "sagemaker", "s3"))
-    seconds: dict[str, float] = {}
     instances = {"KeepJobFlowAliveWhenNoSteps": True, "InstanceCount": 1}
     roles = {"JobFlowRole": "nexus-llm-emr-nodes", "ServiceRole": "nexus-llm-emr"}
     cluster = emr.run_job_flow(Name="bare", Instances=instances, ReleaseLabel="emr-7.10.0", **roles)[
@@ -129,7 +133,6 @@ def run_all(config: StackConfig, requests: dict[str, Any], interruptions: int) -
             sagemaker.create_processing_job(**request)
             describe = partial(sagemaker.describe_processing_job, ProcessingJobName=name)
             _wait(describe, "Completed", "ProcessingJobStatus")
-    return seconds
 
 
 def renew_hashes(s3: Any, arguments: list[str]) -> None:
@@ -165,7 +168,7 @@ def _wait(describe: Callable[[], Any], wanted: str, *path: str) -> None:
 def _timed(seconds: dict[str, float], job: str) -> Iterator[None]:
     began = time.monotonic()
     yield
-    task = job.rsplit("-", 2)[0]  # <task>-<digest>-g<generation>
+    task = job.rsplit("-", 2)[0]  # of <task>-<digest>-g<generation>
     seconds[task] = round(time.monotonic() - began, 1)
     print(f"{task:<14}{seconds[task]:>8.1f} s", flush=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from io import RawIOBase
 from typing import Protocol
@@ -56,10 +57,10 @@ class ChunkedBody(BodyReader):
         if self._ended:
             return 0
         if not self._left:
-            try:
-                self._left = int(self._line().split(b";")[0], 16)
-            except ValueError as error:
-                raise ConnectionAbortedError("a chunk has no size: the stream cannot be read on") from error
+            size = self._line().split(b";")[0].strip()
+            if not re.fullmatch(rb"[0-9a-fA-F]{1,15}", size):
+                raise ConnectionAbortedError("a chunk has no size: the stream cannot be read on")
+            self._left = int(size, 16)
             if not self._left:
                 while self._line():
                     pass
@@ -83,9 +84,11 @@ class ChunkedBody(BodyReader):
 
 def request_body(headers: Mapping[str, str], source: Source) -> BodyReader:
     """The body that ``headers`` announce; ValueError when they announce it wrongly."""
-    if "chunked" in headers.get("transfer-encoding", "").lower():
+    if encoding := headers.get("transfer-encoding", "").strip().lower():
+        if encoding != "chunked":
+            raise ValueError(f"Transfer-Encoding is not chunked: {encoding!r}")
         return ChunkedBody(source)
     length = headers.get("content-length", "0")
-    if not length.isdigit():
+    if not re.fullmatch("[0-9]{1,15}", length):
         raise ValueError(f"Content-Length is not a number: {length!r}")
     return SizedBody(source, int(length))

@@ -29,7 +29,7 @@ VERSION = "1"
 _MAX_BODY_BYTES = 1 << 20
 
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
-"""Gets the JSON body (or the query of a GET); returns the JSON answer; raises AwsError to refuse."""
+"""Gets the JSON body; returns the JSON answer; raises AwsError to refuse."""
 
 
 @dataclass
@@ -127,7 +127,7 @@ class Control:
     @staticmethod
     def _arguments(request: Request) -> Mapping[str, Any]:
         if request.method in ("GET", "HEAD"):
-            return request.query
+            return {}  # a look has no arguments: an address alone must not make a fault
         raw = request.body.read(_MAX_BODY_BYTES)
         arguments = json.loads(raw) if raw.strip() else {}
         if not isinstance(arguments, dict):

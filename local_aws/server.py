@@ -7,6 +7,7 @@ import errno
 import fcntl
 import importlib
 import os
+import re
 import socket
 import socketserver
 import sys
@@ -21,6 +22,7 @@ from typing import Any, Protocol
 
 from local_aws import wsgi
 from local_aws.bodies import BodyReader, request_body
+from local_aws.browsers import refusal
 from local_aws.control import Control
 from local_aws.errors import AwsError, LocalAwsError, render
 from local_aws.messages import FileSlice, Headers, Reader, Request, Response
@@ -101,6 +103,8 @@ class LocalServer:
 
     def answer(self, request: Request) -> Response:
         """Route one request to the control API, to S3 or to the other services."""
+        if why := refusal(request, self.settings.port):
+            return Response(403, {"Content-Type": "text/plain; charset=utf-8"}, f"{why}\n".encode())
         if request.raw_path.startswith("/_local/"):
             return self.control.answer(request)
         form = b""
@@ -209,6 +213,8 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Connection"] = "close"
         phrase = self.responses.get(response.status, ("", ""))[0]
         lines = [f"HTTP/1.1 {response.status} {phrase}", *(f"{k}: {v}" for k, v in headers.items())]
+        # a value that a request chose (response-content-type) must not end its line
+        lines = [re.sub(r"[\r\n]+", " ", line) for line in lines]
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
         silent = self.command == "HEAD" or response.status in (204, 304)
         if isinstance(body, bytes):

@@ -78,6 +78,15 @@ def airflow_command(config: StackConfig, *arguments: str) -> list[str]:
     return [str(config.python("airflow")), "-m", "airflow", *arguments]
 
 
+def component_command(config: StackConfig, component: str) -> list[str]:
+    """The command line of one of COMPONENTS.
+
+    Logs are read from their files: a log server would only listen, on every address of the machine.
+    """
+    quiet = ["--skip-serve-logs"] if component in ("scheduler", "triggerer") else []
+    return airflow_command(config, component, *quiet)
+
+
 def _secrets(home: Path) -> dict[str, str]:
     """Random keys of this local system, made once, readable by their owner alone."""
     path = home / "secrets.json"

@@ -15,6 +15,7 @@ from local_stack.airflow import (
     airflow_command,
     airflow_environment,
     base_environment,
+    component_command,
 )
 from local_stack.config import StackConfig
 from local_stack.processes import ProcessBook, ProcessFailed, ProcessRecord
@@ -90,7 +91,7 @@ class Stack:
 
     def start_airflow(self, component: str) -> ProcessRecord:
         """One of Airflow's processes."""
-        command = airflow_command(self.config, component)
+        command = component_command(self.config, component)
         return self._run(component, command, airflow_environment(self.config))
 
     def _run(self, name: str, command: list[str], environment: dict[str, str]) -> ProcessRecord:

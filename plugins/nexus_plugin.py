@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from include.settings import load_settings
 from nexus_airflow.links.aws import EcsServiceLink, JobLink, JobLogsLink
 from nexus_airflow.listeners import jobs
 
 
 class NexusPlugin(AirflowPlugin):
-    """Links for serialized operators, and the listener that stops the job of a task marked failed."""
+    """Links for serialized operators, the listener that stops the job of a task marked failed, and the
+    names under which the API server answers.
+    """
 
     name = "nexus"
     operator_extra_links = [JobLink(), JobLogsLink(), EcsServiceLink()]
     listeners = [jobs]
+    fastapi_root_middlewares = [
+        {
+            "name": "hosts",
+            "middleware": TrustedHostMiddleware,
+            "kwargs": {"allowed_hosts": list(load_settings().airflow.hosts)},
+        }
+    ]

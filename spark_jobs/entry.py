@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Job = Callable[["SparkSession", str], dict[str, Any]]
 
-_REMOTE_ERROR = re.compile(r"^(?:include\.contracts\.errors\.(\w+)|OSError): (.+)$", re.MULTILINE)
+_REMOTE_ERROR = re.compile(r"^include\.contracts\.errors\.\w+: (.+)$", re.MULTILINE)
 
 
 def run_job(name: str, job: Job, argv: Sequence[str] | None, description: str | None) -> int:
@@ -53,9 +53,8 @@ def readable(error: Exception) -> str | None:
     if type(error).__module__.split(".")[0] not in ("py4j", "pyspark"):
         return None
     text = str(error)
-    for match in _REMOTE_ERROR.finditer(text):
-        if match[1]:
-            return match[2].strip()
+    if match := _REMOTE_ERROR.search(text):
+        return match[1].strip()
     if "No space left on device" in text:
         return "the disk is full; to do: free space and start the job again, it resumes"
     return None

@@ -26,7 +26,7 @@ _ALWAYS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.ui.showConsoleProgress": "false",
-    # A task of an attempt that was given up must not leave files between those of the attempt that won.
+    # No _SUCCESS files: a stage is complete when its report exists, and nothing else says so.
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
 

@@ -24,13 +24,16 @@ _LEFT_OUT_LIMIT = 50
 
 
 def inputs_of_latest(settings: Settings) -> tuple[RawShard, ...]:
-    """Shards of the newest published corpus; none before the first."""
+    """Shards of the newest published corpus; none before the first, nor while that one is built anew."""
     store = ObjectStore()
     pointer = latest_corpus(settings.storage.processed_bucket)
     if not store.exists(pointer):
         return ()
     newest = store.read_record(ParentRef, pointer)
-    manifest = store.read_record(CorpusManifest, S3Uri.parse(newest.uri), newest.sha256)
+    if not store.exists(S3Uri.parse(newest.uri)):  # `force` took it away, and its jobs have not ended yet
+        return ()
+    # not by its hash: a corpus that was built anew is another manifest of the same inputs
+    manifest = store.read_record(CorpusManifest, S3Uri.parse(newest.uri))
     request = store.read_record(CorpusRequest, S3Uri.parse(manifest.request.uri), manifest.request.sha256)
     return request.inputs
 

@@ -22,32 +22,35 @@ def ask(endpoint: str, prompt: str, max_tokens: int, timeout_seconds: float = 60
     :raises EndpointFailed: with what came instead
     """
     started = time.monotonic()
-    served = _call(f"{endpoint}/v1/models", None, timeout_seconds)["data"][0]
-    model = served["id"]
-    body = {"model": model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0}
-    answer = _call(f"{endpoint}/v1/completions", body, timeout_seconds)
-    choices = answer.get("choices") or []
-    if not choices or not choices[0].get("text"):
+    answer = _call(f"{endpoint}/v1/models", None, timeout_seconds)
+    try:
+        served = answer["data"][0]
+        model, manifest_sha256 = str(served["id"]), str(served.get("nexus", {}).get("manifest_sha256", ""))
+        body = {"model": model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0}
+        answer = _call(f"{endpoint}/v1/completions", body, timeout_seconds)
+        text, usage = str(answer["choices"][0]["text"] or ""), answer.get("usage", {})
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        got = json.dumps(answer)[:500]
+        raise EndpointFailed("no answer of a model", where=endpoint, got=got) from error
+    if not text:
         raise EndpointFailed("an empty completion", where=endpoint, got=json.dumps(answer)[:500])
-    seconds = round(time.monotonic() - started, 3)
     return {
         "model": model,
-        "manifest_sha256": served.get("nexus", {}).get("manifest_sha256", ""),
-        "text": choices[0]["text"],
-        "usage": answer.get("usage", {}),
-        "seconds": seconds,
+        "manifest_sha256": manifest_sha256,
+        "text": text,
+        "usage": usage,
+        "seconds": round(time.monotonic() - started, 3),
     }
 
 
-def _call(url: str, body: dict[str, Any] | None, timeout_seconds: float) -> dict[str, Any]:
+def _call(url: str, body: dict[str, Any] | None, timeout_seconds: float) -> Any:
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=timeout_seconds) as response:
-            answer: dict[str, Any] = json.loads(response.read())
+            return json.loads(response.read())
     except urllib.error.HTTPError as error:
         got = f"HTTP {error.code} {error.read()[:500]!r}"
         raise EndpointFailed("the endpoint refused", where=url, got=got) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise EndpointFailed("the endpoint does not answer", where=url, got=str(error)) from error
-    return answer

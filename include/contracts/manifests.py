@@ -7,6 +7,7 @@ so that one can walk back from a served answer to the raw shard.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from include.contracts.errors import ContractError
@@ -21,6 +22,11 @@ class FileEntry:
     path: str
     size_bytes: int
     sha256: str
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.path)
+        if not self.path or path.is_absolute() or ".." in path.parts:
+            raise ContractError("a file outside of its manifest's folder", where=repr(self.path))
 
 
 @dataclass(frozen=True)

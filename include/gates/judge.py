@@ -98,7 +98,7 @@ def _difference(report: EvaluationReport, subsets: Iterable[str]) -> PairedDiffe
 
 
 def _small_subsets(report: EvaluationReport, recipe: GateRecipe) -> list[str]:
-    return sorted(name for name, ids in report.document_ids.items() if len(ids) < recipe.min_documents)
+    return sorted(name for name, ids in report.document_ids.items() if len(ids) < recipe.min_subset_documents)
 
 
 def _not_finite(report: EvaluationReport) -> Reason | None:

@@ -74,10 +74,14 @@ class NearDedupRecipe:
 
 @dataclass(frozen=True)
 class HeldOutRecipe:
-    """Kept documents split off by the hash of their id and never trained on."""
+    """Kept documents split off by the hash of their id and never trained on.
+
+    A small corpus holds out more than ``share``, up to a quarter, to reach ``min_documents`` in all.
+    """
 
     share: float = 0.01
     max_documents_per_subset: int = 200
+    min_documents: int = 20
 
     def __post_init__(self) -> None:
         require(0 < self.share < 0.5, "held_out.share", "above 0, below 0.5", self.share)
@@ -87,6 +91,7 @@ class HeldOutRecipe:
             "at least 1",
             self.max_documents_per_subset,
         )
+        require(self.min_documents >= 0, "held_out.min_documents", "at least 0", self.min_documents)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ class GateRecipe:
 
     ``margin_nats`` is the loss per token by which a candidate may trail the champion (non-inferiority);
     ``min_gain_nats`` is what it must gain over the unigram baseline where there is no champion;
-    ``subset_margin_nats`` guards each subset alone; ``confidence`` is that of the one-sided intervals.
+    ``subset_margin_nats`` guards each subset of ``min_subset_documents`` alone; ``confidence`` is that of
+    the one-sided intervals; fewer than ``min_documents`` held-out documents are never judged.
     """
 
     name: str
@@ -21,10 +22,12 @@ class GateRecipe:
     min_gain_nats: float = 0.5
     subset_margin_nats: float = 0.15
     confidence: float = 0.95
-    min_documents: int = 20
+    min_documents: int = 5
+    min_subset_documents: int = 20
 
     def __post_init__(self) -> None:
         require(self.margin_nats >= 0, "margin_nats", "at least 0", self.margin_nats)
         require(self.subset_margin_nats >= 0, "subset_margin_nats", "at least 0", self.subset_margin_nats)
         require(0.5 < self.confidence < 1, "confidence", "above 0.5, below 1", self.confidence)
-        require(self.min_documents >= 2, "min_documents", "at least 2", self.min_documents)
+        for name in ("min_documents", "min_subset_documents"):
+            require(getattr(self, name) >= 2, name, "at least 2", getattr(self, name))

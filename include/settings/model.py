@@ -198,8 +198,11 @@ class AirflowSettings:
     retry_delay_seconds: int
     poll_interval_seconds: float
     new_shards_wait_seconds: int
+    #: Names under which the API server answers; ``*`` where another gate stands before it, as on MWAA.
+    hosts: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        _require(bool(self.hosts), "airflow.hosts", "at least one name", self.hosts)
         _require(bool(self.owner), "airflow.owner", "a name", self.owner)
         _at_least("airflow.retries", self.retries, 0)
         _at_least("airflow.retry_delay_seconds", self.retry_delay_seconds, 0)

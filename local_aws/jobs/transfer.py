@@ -44,6 +44,8 @@ class Transfer:
                 relative = key[len(place.key.rpartition("/")[0]) :].lstrip("/")
                 if key.startswith(place.key + "/"):
                     relative = key[len(place.key) + 1 :]
+            if ".." in relative.split("/"):
+                raise InputError("the key names a place outside of the job's folder", where=uri, got=key)
             destination = target / relative
             destination.parent.mkdir(parents=True, exist_ok=True)
             self._fetch(S3Uri(place.bucket, key), destination)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.sdk import Asset, Param
 
 
@@ -28,3 +30,8 @@ def manifest_params(asset: Asset, title: str, example: str) -> dict[str, Param]:
             section="Input",
         ),
     }
+
+
+def is_true(value: Any) -> bool:
+    """Whether a templated field, which may have become text, says yes."""
+    return str(value).strip().lower() in ("true", "1", "yes")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from include.contracts.errors import NexusError
+from include.contracts.errors import InputError, NexusError
 from include.contracts.manifests import CorpusRequest
 from include.contracts.records import canonical_json, content_hash, to_plain
 from include.recipes.corpus import CorpusRecipe
@@ -46,6 +46,13 @@ def request_for(folder: Path, output: Path, recipe: CorpusRecipe) -> str:
     version = content_hash(canonical_json([inputs, recipe]))[:16]
     request = CorpusRequest(version, inputs, to_plain(recipe), "", str(output.resolve()))
     uri = storage.join(request.root_uri, "request.json")
+    if storage.exists(uri) and storage.read_bytes(uri) != canonical_json(request):
+        raise InputError(
+            "another corpus lies in this folder",
+            where=request.root_uri,
+            expected="the same shards and recipe as before, or an empty folder",
+            remedy="choose another output folder, or remove this one",
+        )
     storage.write_bytes(uri, canonical_json(request))
     return uri
 

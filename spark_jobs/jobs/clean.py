@@ -62,9 +62,10 @@ def _read_and_filter(spark: SparkSession, request: CorpusRequest, recipe: Corpus
     tasks = [CleanTask(part, group, place.clean, recipe) for part, group in enumerate(grouped(shards))]
     results = progress.run_tasks(spark, Stage.READ, "parts", clean_part, tasks)
     outcomes = [outcome for outcomes, _ in results for outcome in outcomes]
-    save_records(place.clean_index, [file for _, files in results for file in files])
+    files = [file for _, files in results for file in files]
+    save_records(place.clean_index, files)
     seconds = time.monotonic() - started
-    for report in _reports(outcomes, seconds):
+    for report in _reports(outcomes, sum(file.documents for file in files), seconds):
         place.save_report(report)
 
 
@@ -77,16 +78,19 @@ def _check_unchanged(request: CorpusRequest) -> None:
                 raise storage.changed_shard(raw.uri, raw.etag, f"etag {now.etag}")
 
 
-def _reports(outcomes: Sequence[ShardOutcome], seconds: float) -> list[StageReport]:
-    """One pass did three stages; its time stands with the first."""
+def _reports(outcomes: Sequence[ShardOutcome], written: int, seconds: float) -> list[StageReport]:
+    """One pass did three stages; its time stands with the first.
+
+    What came out is counted apart from what was dropped, so that a report of the two can be wrong.
+    """
     read, normalised, filtered = Counter[str](), Counter[str](), Counter[str]()
     for outcome in outcomes:
         read.update(outcome.read.dropped)
         normalised.update(outcome.normalise)
         filtered.update(outcome.filter)
     records = sum(outcome.read.records for outcome in outcomes)
-    read_out = records - read.total()
-    normalised_out = read_out - normalised.total()
+    read_out = sum(outcome.documents_read for outcome in outcomes)
+    normalised_out = sum(outcome.documents_normalised for outcome in outcomes)
     shards = {
         outcome.name: {
             key: value
@@ -100,7 +104,7 @@ def _reports(outcomes: Sequence[ShardOutcome], seconds: float) -> list[StageRepo
     return [
         StageReport(Stage.READ, records, read_out, _counted(read), seconds, details),
         StageReport(Stage.NORMALISE, read_out, normalised_out, _counted(normalised), 0.0),
-        StageReport(Stage.FILTER, normalised_out, normalised_out - filtered.total(), _counted(filtered), 0.0),
+        StageReport(Stage.FILTER, normalised_out, written, _counted(filtered), 0.0),
     ]
 
 

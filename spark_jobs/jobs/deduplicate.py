@@ -66,7 +66,10 @@ def _near_dedup(spark: SparkSession, request: CorpusRequest, recipe: CorpusRecip
     seconds["output"] = time.monotonic() - started - sum(seconds.values())
     save_records(place.outputs_index, outputs)
     after = sum(output.documents + output.held_out for output in outputs)
-    dropped = {DropReason.NEAR_DUPLICATE.value: before - after} if before > after else {}
+    # counted from the duplicates that were written, not from what is missing: a lost document shows
+    exact = sum(place.completed(Stage.EXACT_DEDUP).dropped.values())
+    near = sum(output.duplicates for output in outputs) - exact
+    dropped = {DropReason.NEAR_DUPLICATE.value: near} if near else {}
     details = {
         "documents_held_out": sum(output.held_out for output in outputs),
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
@@ -91,7 +94,8 @@ def _decide(spark: SparkSession, recipe: CorpusRecipe, place: Place) -> None:
     near = near_duplicates(components, documents, signatures)
     duplicates = all_duplicates(near, exact, documents).persist()
     kept = documents.join(duplicates.select("doc"), "doc", "left_anti")
-    chosen = held_out(kept, recipe.held_out)
+    kept_documents = place.completed(Stage.FILTER).documents_out - duplicates.count()
+    chosen = held_out(kept, kept_documents, recipe.held_out)
     write_by_file(duplicates.unionByName(chosen, allowMissingColumns=True), place.decisions)
     duplicates.unpersist()
     progress.report("clusters", 3, 3, "steps")

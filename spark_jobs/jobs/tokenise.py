@@ -97,7 +97,8 @@ def _tokenise(
         "tokens": _tokens(training),
         "tokens_held_out": _tokens(held_out),
     }
-    place.save_report(StageReport(Stage.TOKENISE, kept, kept, {}, time.monotonic() - started, details))
+    tokenised = sum(plan.shard.documents for plan in (*training, *held_out))
+    place.save_report(StageReport(Stage.TOKENISE, kept, tokenised, {}, time.monotonic() - started, details))
     manifest = CorpusManifest(
         version=request.version,
         root_uri=request.root_uri,

@@ -24,7 +24,7 @@ from spark_jobs.readers.formats import (
     first_lines,
     first_record_keys,
 )
-from spark_jobs.readers.lines import split_lines
+from spark_jobs.readers.lines import OVERLONG, split_lines
 from spark_jobs.readers.parquet import parquet_documents
 from spark_jobs.readers.records import Fields, ShardNames, fields_of
 from spark_jobs.readers.shards import Shard
@@ -183,7 +183,11 @@ class _Signals:
         """The signals of a row, by the number at the end of their id; None where there are none."""
         while self._row < row:
             try:
-                record = orjson.loads(next(self._lines, b"") or b"null")
+                line = next(self._lines, b"null")
+                if line is OVERLONG:
+                    self._counts.note = "quality signals of some documents are too large and left out"
+                    continue
+                record = orjson.loads(line)
                 position = int(str(record["id"]).rpartition("/")[2]) if record else row + 1
             except (CorruptStream, orjson.JSONDecodeError, KeyError, ValueError, TypeError):
                 self._counts.note = "quality signals are damaged from here on"

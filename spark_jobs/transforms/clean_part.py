@@ -62,11 +62,13 @@ class CleanFile:
 
 @dataclass
 class ShardOutcome:
-    """Counts of one shard through read, normalise and filter."""
+    """Counts of one shard through read, normalise and filter: what each passed on, and what it dropped."""
 
     name: str
     read: ReadCounts = field(default_factory=ReadCounts)
+    documents_read: int = 0
     normalise: Counter[str] = field(default_factory=Counter)
+    documents_normalised: int = 0
     filter: Counter[str] = field(default_factory=Counter)
     kept: int = 0
 
@@ -107,12 +109,13 @@ def _task_batches(task: CleanTask, outcomes: list[ShardOutcome]) -> Iterator[pa.
         outcome = ShardOutcome(shard.name)
         outcomes.append(outcome)
         for read in read_documents(shard, task.recipe.read, outcome.read):
-            if not (normal := normalise(read, task.recipe.normalise, outcome.normalise)).num_rows:
-                continue
-            if not (good := keep_good(normal, task.recipe.filter, outcome.filter)).num_rows:
-                continue
+            normal = normalise(read, task.recipe.normalise, outcome.normalise)
+            good = keep_good(normal, task.recipe.filter, outcome.filter)
+            outcome.documents_read += read.num_rows
+            outcome.documents_normalised += normal.num_rows
             outcome.kept += good.num_rows
-            yield _identified(good, shard)
+            if good.num_rows:
+                yield _identified(good, shard)
 
 
 def _identified(batch: pa.RecordBatch, shard: Shard) -> pa.RecordBatch:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,12 +42,3 @@ def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
         store_schema=False,
     ) as writer:
         yield writer
-
-
-def column_array(table: pa.Table | pa.RecordBatch, name: str) -> Any:
-    """A column as one numpy array."""
-    return (
-        table.column(name).to_numpy(zero_copy_only=False)
-        if isinstance(table, pa.RecordBatch)
-        else table.column(name).to_numpy()
-    )

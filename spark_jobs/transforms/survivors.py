@@ -70,11 +70,12 @@ def all_duplicates(near: DataFrame, exact: DataFrame, documents: DataFrame) -> D
     )
 
 
-def held_out(kept: DataFrame, recipe: HeldOutRecipe) -> DataFrame:
+def held_out(kept: DataFrame, documents: int, recipe: HeldOutRecipe) -> DataFrame:
     """Kept documents (doc, part, file, subset, id_hash) to those held out (doc, part, file).
 
     ``share`` of each subset by hash of the id, at most ``max_documents_per_subset`` of the smallest hashes,
-    at least one of a subset of SUBSET_WITH_HELD_OUT documents.
+    at least one of a subset of SUBSET_WITH_HELD_OUT documents; and the smallest hashes of all up to
+    ``min_documents``, as far as that is no more than a quarter of the ``documents`` that are kept.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as sf
@@ -94,4 +95,5 @@ def held_out(kept: DataFrame, recipe: HeldOutRecipe) -> DataFrame:
         )
         .where((sf.col("documents") >= SUBSET_WITH_HELD_OUT) & (sf.col("chosen") == 0))
     )
-    return regular.unionByName(bare.select(*(f"first.{name}" for name in place)))
+    few = kept.orderBy("id_hash", "doc").limit(min(recipe.min_documents, documents // 4)).select(*place)
+    return regular.unionByName(bare.select(*(f"first.{name}" for name in place))).unionByName(few).distinct()

@@ -80,6 +80,13 @@ class TestProcessing:
         task.run(processing("c/report.json"))
         assert task.xcoms["job_name"].endswith("-g2")
 
+    def test_a_job_that_is_gone_is_a_failure_and_not_waited_for(self, s3: Any, task: Task) -> None:
+        operator = processing("g/report.json", deferrable=False)
+        operator.execute(task.context(operator))
+        task.store["job"] = {**task.store["job"], "generation": 9}
+        with pytest.raises(JobFailed, match="the job is gone"):
+            operator.finish(task.context(operator))
+
     def test_completion_without_output_is_a_failure(self, s3: Any, task: Task) -> None:
         with pytest.raises(JobFailed, match="no whole output"):
             task.run(processing("d/report.json", put_job("d/elsewhere.json")))

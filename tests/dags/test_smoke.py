@@ -43,12 +43,15 @@ def service(monkeypatch: pytest.MonkeyPatch) -> _Service:
 
 class _Endpoint(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self._send({"data": [{"id": "nexus", "nexus": {"manifest_sha256": ANSWERS["sha256"]}}]})
+        self._send(
+            ANSWERS.get("models")
+            or {"data": [{"id": "nexus", "nexus": {"manifest_sha256": ANSWERS["sha256"]}}]}
+        )
 
     def do_POST(self) -> None:
         self._send({"choices": [{"text": ANSWERS["text"]}]})
 
-    def _send(self, body: dict[str, Any]) -> None:
+    def _send(self, body: Any) -> None:
         content = json.dumps(body).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
@@ -85,6 +88,16 @@ def test_another_model_behind_the_endpoint_is_an_error(endpoint: str) -> None:
 def test_a_revision_without_completions_is_taken_back(endpoint: str, service: _Service) -> None:
     with pytest.raises(AirflowFailException, match=r"empty completion.*goes back to serving:1"):
         smoke(endpoint, "a" * 64, "")
+    assert service.started == ["arn:task/serving:1"]
+
+
+@pytest.mark.parametrize("models", [{"data": ["x"]}, {"error": "no"}, ["x"], {"data": [{"name": "x"}]}])
+def test_a_revision_that_answers_as_no_model_does_is_taken_back(
+    endpoint: str, service: _Service, monkeypatch: pytest.MonkeyPatch, models: Any
+) -> None:
+    monkeypatch.setitem(ANSWERS, "models", models)
+    with pytest.raises(AirflowFailException, match=r"no answer of a model.*goes back to serving:1"):
+        smoke(endpoint, "a" * 64, "ault")
     assert service.started == ["arn:task/serving:1"]
 
 

@@ -18,7 +18,7 @@ import httpx
 
 from include.contracts.job_names import job_name
 from local_stack import stack as stack_module
-from local_stack.airflow import airflow_environment
+from local_stack.airflow import airflow_environment, component_command
 from local_stack.config import StackConfig
 from local_stack.processes import ProcessRecord, end_group
 from local_stack.stack import Stack
@@ -54,8 +54,7 @@ class LifecycleStack(Stack):
 
     def start_airflow(self, component: str) -> ProcessRecord:
         environment = airflow_environment(self.config) | _OPTIONS
-        command = [str(self.config.python("airflow")), "-m", "airflow", component]
-        return self._run(component, command, environment)
+        return self._run(component, component_command(self.config, component), environment)
 
     def end(self, component: str) -> None:
         end_group(next(r for r in self.book.records() if r.name == component and r.alive))

@@ -21,6 +21,7 @@ from include.settings import load_settings
 from nexus_airflow.errors import JobFailed, TaskEnded
 from nexus_airflow.lifecycle import Action, Attempt, JobRecord, Phase, decide, was_cleared
 from nexus_airflow.links.aws import JobLink, JobLogsLink, job_log_url, job_url
+from nexus_airflow.params import is_true
 from nexus_airflow.triggers.job import JobTrigger
 
 _STORE_KEY = "job"
@@ -85,7 +86,7 @@ class JobOperator(BaseOperator):
         generation = record.generation
         self._name = _name(context, generation)
         view = self._jobs().describe(self._name)
-        force = _is_true(self.force)
+        force = is_true(self.force)
         may_reuse = view.state is JobState.COMPLETED or (self.reuse_existing and not force)
         output = self.verified_output(context) if may_reuse else None
         action = decide(view.state, cleared=cleared, verified=output is not None, force=force)
@@ -114,6 +115,13 @@ class JobOperator(BaseOperator):
         generation = record.generation if record else 1
         self._name = _name(context, generation)
         view = self._jobs().describe(self._name)
+        if view.state is JobState.ABSENT:
+            raise JobFailed(
+                "the job is gone",
+                where=self._name,
+                expected="a job of this name",
+                remedy="look whether its cluster was terminated; a retry or clear starts it again",
+            )
         if not view.state.is_terminal:  # the trigger gave up looking; the job did not give up working
             return self._wait(context, generation, "finish")
         if view.state is not JobState.COMPLETED:
@@ -203,7 +211,3 @@ def _name(context: Context, generation: int) -> str:
     ti = context["ti"]
     task_id = ti.task_id if ti.map_index in (None, -1) else f"{ti.task_id}-{ti.map_index}"
     return job_name(ti.dag_id, ti.run_id, task_id, generation)
-
-
-def _is_true(value: Any) -> bool:
-    return str(value).strip().lower() in ("true", "1", "yes")

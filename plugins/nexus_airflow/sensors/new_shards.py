@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.aws.corpus import find_new_shards
 from include.contracts.storage import S3Uri
 from include.settings import load_settings
+from nexus_airflow.params import is_true
 from nexus_airflow.triggers.new_shards import NewShardsTrigger
 
 
@@ -35,7 +36,7 @@ class S3NewShardsSensor(BaseSensorOperator):
         source = S3Uri.parse(self.source_uri)
         count, names = find_new_shards(source, load_settings())
         self.log.info("%s new shards under %s: %s", count, source, ", ".join(names))
-        if count or not _is_true(self.wait):
+        if count or not is_true(self.wait):
             return {"new_shards": count, "examples": names}
         if self.timeout <= 0:
             return self.finish(context, {"new_shards": 0, "examples": []})
@@ -48,7 +49,3 @@ class S3NewShardsSensor(BaseSensorOperator):
         if not event["new_shards"]:
             raise AirflowSkipException(f"no new shards under {self.source_uri} within {self.timeout} s")
         return event
-
-
-def _is_true(value: Any) -> bool:
-    return str(value).strip().lower() in ("true", "1", "yes")

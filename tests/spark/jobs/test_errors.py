@@ -19,7 +19,7 @@ from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
 from spark_jobs import storage
 from spark_jobs.entry import readable, run_with_session
 from spark_jobs.jobs import clean, tokenise
-from spark_jobs.jobs.build_corpus import build_corpus
+from spark_jobs.jobs.build_corpus import build_corpus, request_for
 
 if TYPE_CHECKING:
     from conftest import S3
@@ -107,6 +107,17 @@ def test_a_recipe_with_an_unknown_key_or_impossible_value_is_refused(
     request.write_text(json.dumps(plain))
     with pytest.raises(RecipeError, match=next(iter(change))):
         clean.clean(spark, str(request))
+
+
+def test_another_corpus_in_the_output_folder_is_not_taken_for_this_one(
+    tmp_path: Path, write_shard: Write
+) -> None:
+    for name in ("one", "two"):
+        write_shard(tmp_path / name / "a.jsonl", [{"text": name}])
+    first = request_for(tmp_path / "one", tmp_path / "out", CorpusRecipe("r"))
+    assert request_for(tmp_path / "one", tmp_path / "out", CorpusRecipe("r")) == first
+    with pytest.raises(InputError, match="another corpus lies in this folder"):
+        request_for(tmp_path / "two", tmp_path / "out", CorpusRecipe("r"))
 
 
 def test_jobs_out_of_order_say_what_to_run(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from include.contracts.errors import ContractError
 from include.contracts.manifests import CorpusManifest, CorpusRequest
 from include.contracts.records import canonical_json, parse_json
 from spark_jobs.jobs.build_corpus import build_corpus
@@ -25,6 +27,18 @@ def copied(built: Path, tmp_path: Path) -> Path:
     moved = CorpusRequest(request.version, request.inputs, request.recipe, request.sources_sha256, str(root))
     (root / "request.json").write_bytes(canonical_json(moved))
     return root
+
+
+def test_documents_that_a_stage_loses_are_no_near_duplicates_but_an_error(
+    copied: Path, spark: SparkSession
+) -> None:
+    index = copied / "work/clean_index.json"
+    kept = json.loads(index.read_text())
+    index.write_text(json.dumps(kept[:-1]))
+    (copied / "manifest.json").unlink()
+    (copied / "stages/near_dedup.json").unlink()
+    with pytest.raises(ContractError, match="documents do not add up"):
+        build_corpus(spark, str(copied / "request.json"))
 
 
 def files(root: Path) -> list[object]:

@@ -140,7 +140,7 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
 def test_quality_signals_stand_in_the_metadata_of_their_row(tmp_path: Path, write_shard: Write) -> None:
     documents = write_shard(
         tmp_path / "documents/2023-06/0000/en_head.json.gz",
-        [{"raw_content": f"d{i}", "language": "en", "bucket": "head"} for i in range(5)],
+        [{"raw_content": f"d{i}", "language": "en", "bucket": "head"} for i in range(6)],
     )
     signals = write_shard(
         tmp_path / "quality_signals/2023-06/0000/en_head.signals.json.gz",
@@ -149,6 +149,9 @@ def test_quality_signals_stand_in_the_metadata_of_their_row(tmp_path: Path, writ
             for i in (0, 2, 3)
         ],
     )
+    with gzip.open(signals, "ab") as more:  # one overlong line says nothing of the rows after it
+        more.write(b'{"id": "a/4", "quality_signals": "' + b"q" * (17 << 20) + b'"}\n')
+        more.write(b'{"id": "a/5", "quality_signals": {"n": [[0, 1, 5]]}}\n')
     # pairing goes by S3 key; local names hold folder and file only
     shards = ordered_shards(
         [RawShard(f"s3://b/{p.relative_to(tmp_path)}", 1, "") for p in (documents, signals)]
@@ -157,7 +160,14 @@ def test_quality_signals_stand_in_the_metadata_of_their_row(tmp_path: Path, writ
     local = type(shards[0])(0, shards[0].name, raw_shard(documents), raw_shard(signals))
     rows = [row for batch in read_documents(local, ReadRecipe(), ReadCounts()) for row in batch.to_pylist()]
     found = [json.loads(row["metadata"]).get("quality_signals") for row in rows]
-    assert found == [{"n": [[0, 1, 0]]}, None, {"n": [[0, 1, 2]]}, {"n": [[0, 1, 3]]}, None]
+    assert found == [
+        {"n": [[0, 1, 0]]},
+        None,
+        {"n": [[0, 1, 2]]},
+        {"n": [[0, 1, 3]]},
+        None,
+        {"n": [[0, 1, 5]]},
+    ]
     assert {row["subset"] for row in rows} == {"en_head"}
 
 

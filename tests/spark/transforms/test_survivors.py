@@ -50,6 +50,16 @@ def test_held_out_documents_are_the_smallest_hashes_within_share_and_cap(
         *hashed("small", 2000, [0.5 + i / 100 for i in range(19)]),
     ]
     kept = spark.createDataFrame(rows, DOCUMENTS)
-    chosen = held_out(kept, HeldOutRecipe(share=0.1, max_documents_per_subset=cap))
+    recipe = HeldOutRecipe(share=0.1, max_documents_per_subset=cap, min_documents=0)
+    chosen = held_out(kept, len(rows), recipe)
     # one of the unlucky subset, which has 20 documents but none within the share
     assert sorted(row.doc for row in chosen.collect()) == [*range(min(10, cap)), 1019]
+
+
+@pytest.mark.parametrize(("documents", "expected"), [(40, 10), (200, 20)])
+def test_a_small_corpus_holds_out_up_to_a_quarter_to_reach_the_minimum(
+    documents: int, expected: int, spark: SparkSession
+) -> None:
+    kept = spark.createDataFrame(hashed("s", 0, [0.2 + i / 1000 for i in range(documents)]), DOCUMENTS)
+    chosen = held_out(kept, documents, HeldOutRecipe(share=0.1, min_documents=20))
+    assert sorted(row.doc for row in chosen.collect()) == list(range(expected))
