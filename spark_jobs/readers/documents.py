@@ -189,13 +189,14 @@ class _Signals:
                     continue
                 record = orjson.loads(line)
                 position = int(str(record["id"]).rpartition("/")[2]) if record else row + 1
-            except (CorruptStream, orjson.JSONDecodeError, KeyError, ValueError, TypeError):
+                signals = record.get("quality_signals") if record else None
+            except (CorruptStream, orjson.JSONDecodeError, AttributeError, KeyError, ValueError, TypeError):
                 self._counts.note = "quality signals are damaged from here on"
-                record, position = None, 1 << 62
+                record = None
             if record is None:
                 self._row, self._signals = 1 << 62, None
                 break
-            self._row, self._signals = position, record.get("quality_signals")
+            self._row, self._signals = position, signals
         return self._signals if self._row == row else None
 
 

@@ -39,13 +39,14 @@ def parquet_documents(
                 if companion := companion_of(columns):
                     counts.companion = companion.value
                     return
-                if not any(key in columns for key in TEXT_KEYS):
+                if len(set(columns)) < len(columns) or not any(key in columns for key in TEXT_KEYS):
                     counts.records += file.metadata.num_rows
                     counts.dropped[DropReason.UNKNOWN_SCHEMA.value] += file.metadata.num_rows
                     return
                 for batch in file.iter_batches(batch_size=_BATCH_ROWS):
                     yield _documents(batch, ShardNames.of(shard.name), recipe, counts, schema)
-        except (pa.ArrowException, OSError) as error:
+        # Overflow: a date that Arrow holds and Python does not; that shard cannot be read on
+        except (pa.ArrowException, OSError, OverflowError) as error:
             counts.records += 1
             counts.drop(DropReason.CORRUPT_SHARD)
             counts.note = f"parquet: {str(error).splitlines()[0]}"
@@ -55,11 +56,11 @@ def _documents(
     batch: pa.RecordBatch, names: ShardNames, recipe: ReadRecipe, counts: ReadCounts, schema: pa.Schema
 ) -> pa.RecordBatch:
     """One batch; text of a wrong type, size or encoding is dropped before Python sees it."""
-    first_row = counts.records
-    counts.records += batch.num_rows
     key = next(key for key in TEXT_KEYS if key in batch.schema.names)
     text, reasons = _checked_text(batch.column(key), recipe.max_document_bytes)
     rest = batch.drop_columns([key]).to_pylist()
+    first_row = counts.records
+    counts.records += batch.num_rows
     rows: list[int] = []
     kept: list[Fields] = []
     for position, (content, reason, others) in enumerate(zip(text, reasons, rest, strict=True)):

@@ -17,7 +17,7 @@ from include.contracts.manifests import RawShard
 from include.recipes.corpus import ReadRecipe
 from spark_jobs.inputs import raw_shard
 from spark_jobs.readers.documents import ReadCounts, read_documents
-from spark_jobs.readers.shards import ordered_shards
+from spark_jobs.readers.shards import Shard, ordered_shards
 
 Write = Callable[[Path, Any], Path]
 LINES = [{"text": f"text {i}", "meta": {"pile_set_name": "A"}} for i in range(1000)]
@@ -185,6 +185,24 @@ def test_companions_of_redpajama_v2_hold_no_documents(
     pq.write_table(pa.table(columns), path)
     rows, counts = read(path)
     assert (rows, counts.records, counts.companion) == ([], 0, kind)
+
+
+def test_damaged_quality_signals_cost_no_document(tmp_path: Path, write_shard: Write) -> None:
+    documents = write_shard(tmp_path / "d/en_head.json.gz", [{"raw_content": f"d{i}"} for i in range(3)])
+    signals = write_shard(tmp_path / "s/en_head.signals.json.gz", b"[1]\n")
+    local = Shard(0, "en_head", raw_shard(documents), raw_shard(signals))
+    counts = ReadCounts()
+    assert sum(batch.num_rows for batch in read_documents(local, ReadRecipe(), counts)) == 3
+    assert "damaged" in counts.note
+
+
+def test_parquet_that_python_cannot_hold_is_counted(tmp_path: Path) -> None:
+    dates = pa.table({"text": ["one"], "when": pa.array([2**30], pa.int32()).cast(pa.date32())})
+    pq.write_table(dates, tmp_path / "dates.parquet")
+    assert read(tmp_path / "dates.parquet")[1].dropped == {"corrupt_shard": 1}
+    twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], ["text", "text"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    assert read(tmp_path / "twice.parquet")[1].dropped == {"unknown_schema": 1}
 
 
 def test_quality_signals_alone_are_recognised(tmp_path: Path, write_shard: Write) -> None:
