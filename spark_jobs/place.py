@@ -30,7 +30,7 @@ class Place:
 
     @property
     def clean(self) -> str:
-        """Normalised and filtered documents with their small columns; exact duplicates still in."""
+        """Parquet of normalised and filtered documents; duplicates still in."""
         return storage.join(self.of(_KEYS.work), "clean")
 
     @property
@@ -39,13 +39,8 @@ class Place:
         return storage.join(self.of(_KEYS.work), "clean_index.json")
 
     @property
-    def exact_duplicates(self) -> str:
-        """Parquet (doc, kept), a folder ``part=<n>`` per clean file that has some."""
-        return storage.join(self.of(_KEYS.work), "exact_duplicates")
-
-    @property
     def signatures(self) -> str:
-        """Parquet (doc, minhash, bands): the signature index of this version."""
+        """Parquet of SIGNED_SCHEMA, a file per clean file under its name: the index of this version."""
         return storage.join(self.of(_KEYS.work), "signatures")
 
     @property
@@ -55,7 +50,7 @@ class Place:
 
     @property
     def decisions(self) -> str:
-        """Parquet of documents that are dropped or held out, a folder ``part=<n>`` per clean file."""
+        """Parquet of DECIDED_SCHEMA, a folder ``part=<n>/file=<m>`` per clean file that has some."""
         return storage.join(self.of(_KEYS.work), "decisions")
 
     @property

@@ -1,4 +1,4 @@
-"""Raw shards to clean documents: read, normalise, filter, exact dedup.
+"""Raw shards to clean, signed documents: read, normalise, filter.
 
 spark-submit --py-files spark_jobs.zip clean.py --request s3://…/request.json
 python -m spark_jobs.jobs.clean --request build/corpus/request.json
@@ -13,33 +13,28 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from include.contracts.documents import DropReason, Stage
+from include.contracts.documents import Stage
 from include.contracts.manifests import CorpusRequest, StageReport
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs import progress, storage
 from spark_jobs.entry import run_job
-from spark_jobs.place import Place, load_records, load_request, save_records
+from spark_jobs.place import Place, load_request, save_records
 from spark_jobs.readers.shards import grouped, ordered_shards
-from spark_jobs.session import fit_queries
-from spark_jobs.transforms.clean_part import CLEAN_COLUMNS, CleanFile, CleanTask, ShardOutcome, clean_part
-from spark_jobs.transforms.exact_duplicates import exact_duplicates
-from spark_jobs.transforms.tables import read_columns, write_by_file
+from spark_jobs.tasks.clean import CleanTask, ShardOutcome, clean_part
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_STAGES = (Stage.READ, Stage.NORMALISE, Stage.FILTER, Stage.EXACT_DEDUP)
+_STAGES = (Stage.READ, Stage.NORMALISE, Stage.FILTER)
 
 
 def clean(spark: SparkSession, request_uri: str) -> dict[str, Any]:
-    """Run what is not complete yet of the four stages; a summary of all."""
+    """Run the three stages, one pass, unless they are complete; a summary of all."""
     request, recipe, place = load_request(request_uri)
     if place.report(Stage.FILTER) is None:
         _read_and_filter(spark, request, recipe, place)
     else:
         print("progress: read skipped, complete", flush=True)
-    if place.report(Stage.EXACT_DEDUP) is None:
-        _exact_dedup(spark, place)
     return summary(place, _STAGES)
 
 
@@ -56,10 +51,11 @@ def summary(place: Place, stages: Sequence[Stage]) -> dict[str, Any]:
 
 def _read_and_filter(spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, place: Place) -> None:
     started = time.monotonic()
-    storage.delete_prefix(place.clean)
+    for folder in (place.clean, place.signatures):
+        storage.delete_prefix(folder)
     shards = ordered_shards(request.inputs)
     _check_unchanged(request)
-    tasks = [CleanTask(part, group, place.clean, recipe) for part, group in enumerate(grouped(shards))]
+    tasks = [CleanTask(part, group, place, recipe) for part, group in enumerate(grouped(shards))]
     results = progress.run_tasks(spark, Stage.READ, "parts", clean_part, tasks)
     outcomes = [outcome for outcomes, _ in results for outcome in outcomes]
     files = [file for _, files in results for file in files]
@@ -112,26 +108,8 @@ def _counted(dropped: Counter[str]) -> dict[str, int]:
     return {reason: count for reason, count in sorted(dropped.items()) if count}
 
 
-def _exact_dedup(spark: SparkSession, place: Place) -> None:
-    started = time.monotonic()
-    before = place.completed(Stage.FILTER).documents_out
-    storage.delete_prefix(place.exact_duplicates)
-    progress.report(Stage.EXACT_DEDUP, 0, before, "documents")
-    duplicates = 0
-    if load_records(CleanFile, place.clean_index):
-        fit_queries(spark, before)
-        documents = read_columns(spark, place.clean, CLEAN_COLUMNS).select(
-            "doc", "part", "file", "text_low", "text_high"
-        )
-        duplicates = write_by_file(exact_duplicates(documents), place.exact_duplicates)
-    progress.report(Stage.EXACT_DEDUP, before, before, "documents")
-    dropped = {DropReason.EXACT_DUPLICATE.value: duplicates} if duplicates else {}
-    seconds = time.monotonic() - started
-    place.save_report(StageReport(Stage.EXACT_DEDUP, before, before - duplicates, dropped, seconds))
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """``--request URI``; 0 when the four stages are complete."""
+    """``--request URI``; 0 when the three stages are complete."""
     return run_job("clean", clean, argv, __doc__)
 
 

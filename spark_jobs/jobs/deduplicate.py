@@ -1,4 +1,4 @@
-"""Clean documents to documents without near duplicates, split into training and held-out ones.
+"""Clean documents to documents without duplicates, split into training and held-out ones.
 
 spark-submit --py-files spark_jobs.zip deduplicate.py --request s3://…/request.json
 python -m spark_jobs.jobs.deduplicate --request build/corpus/request.json
@@ -20,91 +20,98 @@ from spark_jobs.jobs.clean import summary
 from spark_jobs.place import Place, load_records, load_request, save_records
 from spark_jobs.readers.shards import ordered_shards
 from spark_jobs.session import fit_queries
+from spark_jobs.tables import SIGNED_COLUMNS, read_columns, write_by_file
+from spark_jobs.tasks.clean import CleanFile
+from spark_jobs.tasks.decide import Decided, decide
+from spark_jobs.tasks.output import write_output
 from spark_jobs.transforms.candidate_pairs import star_edges
-from spark_jobs.transforms.clean_part import CLEAN_COLUMNS, CleanFile
 from spark_jobs.transforms.components import connected_components
-from spark_jobs.transforms.output_part import write_output
-from spark_jobs.transforms.signature_part import SIGNATURE_COLUMNS, sign_file
+from spark_jobs.transforms.exact_duplicates import exact_duplicates
 from spark_jobs.transforms.survivors import all_duplicates, held_out, near_duplicates
-from spark_jobs.transforms.tables import read_columns, write_by_file
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
-_EXACT = "doc bigint, kept bigint, part int, file int"
+#: Bytes of band keys that one task decides on; a corpus with more is decided by Spark (``transforms``).
+ONE_TASK_BYTES = 256 * 2**20
 
 
 def deduplicate(spark: SparkSession, request_uri: str) -> dict[str, Any]:
-    """Run near dedup unless it is complete; its summary."""
+    """Run exact and near dedup unless they are complete; their summary."""
     request, recipe, place = load_request(request_uri)
     if place.report(Stage.NEAR_DEDUP) is None:
-        _near_dedup(spark, request, recipe, place)
+        _deduplicate(spark, request, recipe, place)
     else:
         print("progress: near_dedup skipped, complete", flush=True)
-    return summary(place, [Stage.NEAR_DEDUP])
+    return summary(place, [Stage.EXACT_DEDUP, Stage.NEAR_DEDUP])
 
 
-def _near_dedup(spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, place: Place) -> None:
+def _deduplicate(spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, place: Place) -> None:
     started = time.monotonic()
-    before = place.completed(Stage.EXACT_DEDUP).documents_out
-    for folder in (place.signatures, place.near_dedup, place.decisions):
-        storage.delete_prefix(folder)
-    for folder in (place.documents, place.held_out, place.duplicates):
+    before = place.completed(Stage.FILTER).documents_out
+    for folder in (place.near_dedup, place.decisions, place.documents, place.held_out, place.duplicates):
         storage.delete_prefix(folder)
     files = load_records(CleanFile, place.clean_index)
-    seconds = {}
-    progress.run_tasks(spark, "signatures", "files", partial(sign_file, place, recipe.near_dedup), files)
-    seconds["signatures"] = time.monotonic() - started
-    if files:
-        fit_queries(spark, before * recipe.near_dedup.bands)
-        _decide(spark, recipe, place)
-    seconds["clusters"] = time.monotonic() - started - sum(seconds.values())
+    decided = _decide(spark, recipe, place, files)
+    clusters_seconds = time.monotonic() - started
     names = [shard.name for shard in ordered_shards(request.inputs)]
     outputs = progress.run_tasks(
         spark, Stage.NEAR_DEDUP, "files", partial(write_output, place, names), list(enumerate(files))
     )
-    seconds["output"] = time.monotonic() - started - sum(seconds.values())
     save_records(place.outputs_index, outputs)
     after = sum(output.documents + output.held_out for output in outputs)
     # counted from the duplicates that were written, not from what is missing: a lost document shows
-    exact = sum(place.completed(Stage.EXACT_DEDUP).dropped.values())
-    near = sum(output.duplicates for output in outputs) - exact
-    dropped = {DropReason.NEAR_DUPLICATE.value: near} if near else {}
+    near = sum(output.duplicates for output in outputs) - decided.exact
+    seconds = time.monotonic() - started
     details = {
         "documents_held_out": sum(output.held_out for output in outputs),
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "edges": decided.edges,
+        "seconds": {"clusters": round(clusters_seconds, 2), "output": round(seconds - clusters_seconds, 2)},
         "kept_rule": "most characters, then smallest id",
     }
-    place.save_report(
-        StageReport(Stage.NEAR_DEDUP, before, after, dropped, time.monotonic() - started, details)
-    )
+    alone = before - decided.exact
+    dropped = _dropped(DropReason.EXACT_DUPLICATE, decided.exact)
+    place.save_report(StageReport(Stage.EXACT_DEDUP, before, alone, dropped, 0.0))
+    dropped = _dropped(DropReason.NEAR_DUPLICATE, near)
+    place.save_report(StageReport(Stage.NEAR_DEDUP, alone, after, dropped, seconds, details))
 
 
-def _decide(spark: SparkSession, recipe: CorpusRecipe, place: Place) -> None:
+def _dropped(reason: DropReason, count: int) -> dict[str, int]:
+    return {reason.value: count} if count else {}
+
+
+def _decide(spark: SparkSession, recipe: CorpusRecipe, place: Place, files: list[CleanFile]) -> Decided:
     """Write for each clean file what becomes of its documents, save of those that are simply kept."""
-    signatures = read_columns(spark, place.signatures, SIGNATURE_COLUMNS)
+    documents = sum(file.documents for file in files)
+    if not documents:
+        return Decided(0, 0, 0)
+    if 8 * documents * recipe.near_dedup.bands <= ONE_TASK_BYTES:
+        function = partial(decide, place, recipe)
+        return progress.run_tasks(spark, "clusters", "tasks", function, [files])[0]
+    fit_queries(spark, documents * recipe.near_dedup.bands)
+    return _decide_on_spark(spark, recipe, place)
+
+
+def _decide_on_spark(spark: SparkSession, recipe: CorpusRecipe, place: Place) -> Decided:
+    signed = read_columns(spark, place.signatures, SIGNED_COLUMNS)
+    exact = exact_duplicates(signed).persist()
+    alone = signed.join(exact.select("doc"), "doc", "left_anti")
     edges_uri = storage.join(place.near_dedup, "edges")
     progress.report("clusters", 0, 3, "steps")
-    star_edges(signatures).write.parquet(edges_uri)
+    star_edges(alone.where("ngrams > 0")).write.parquet(edges_uri)
     progress.report("clusters", 1, 3, "steps")
     components = connected_components(spark, edges_uri, place.near_dedup)
     progress.report("clusters", 2, 3, "steps")
-    documents = read_columns(spark, place.clean, CLEAN_COLUMNS)
-    exact = _exact(spark, place)
-    near = near_duplicates(components, documents, signatures)
-    duplicates = all_duplicates(near, exact, documents).persist()
-    kept = documents.join(duplicates.select("doc"), "doc", "left_anti")
-    kept_documents = place.completed(Stage.FILTER).documents_out - duplicates.count()
-    chosen = held_out(kept, kept_documents, recipe.held_out)
+    duplicates = all_duplicates(near_duplicates(components, signed), exact, signed).persist()
+    kept = signed.join(duplicates.select("doc"), "doc", "left_anti")
+    copies, dropped = exact.count(), duplicates.count()
+    chosen = held_out(kept, signed.count() - dropped, recipe.held_out)
     write_by_file(duplicates.unionByName(chosen, allowMissingColumns=True), place.decisions)
-    duplicates.unpersist()
+    edges = read_columns(spark, edges_uri, "doc bigint, root bigint").count()
+    for frame in (exact, duplicates):
+        frame.unpersist()
     progress.report("clusters", 3, 3, "steps")
-
-
-def _exact(spark: SparkSession, place: Place) -> DataFrame:
-    if not storage.list_files(place.exact_duplicates):
-        return spark.createDataFrame([], _EXACT)
-    return spark.read.schema(_EXACT).parquet(place.exact_duplicates)
+    return Decided(copies, dropped - copies, edges)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

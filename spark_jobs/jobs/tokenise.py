@@ -28,10 +28,8 @@ from include.recipes.corpus import CorpusRecipe
 from spark_jobs import progress, storage
 from spark_jobs.entry import run_job
 from spark_jobs.place import Place, load_records, load_request
-from spark_jobs.tokens.megatron import token_dtype
-from spark_jobs.tokens.tokenizer import LoadedTokenizer, check_tokenizer, train_tokenizer, transformers_files
-from spark_jobs.transforms.output_part import OutputPart
-from spark_jobs.transforms.token_part import (
+from spark_jobs.tasks.output import OutputPart
+from spark_jobs.tasks.tokens import (
     Run,
     ShardPlan,
     first_bytes,
@@ -40,6 +38,8 @@ from spark_jobs.transforms.token_part import (
     tokenise_file,
     write_shard,
 )
+from spark_jobs.tokens.megatron import token_dtype
+from spark_jobs.tokens.tokenizer import LoadedTokenizer, check_tokenizer, train_tokenizer, transformers_files
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -1,1 +1,1 @@
-"""Stages as functions: batch to batch, or DataFrame to DataFrame."""
+"""DataFrame in, DataFrame out, ending in ``select``: the clusters of a corpus that outgrows one task."""

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_jobs import progress, storage
+from spark_jobs.columns import parquet_writer
 from spark_jobs.kernels.components import components
-from spark_jobs.transforms.columns import parquet_writer
-from spark_jobs.transforms.tables import read_columns
+from spark_jobs.tables import read_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 SUBSET_WITH_HELD_OUT = 20
 
 
-def near_duplicates(components: DataFrame, documents: DataFrame, signatures: DataFrame) -> DataFrame:
-    """Components (doc, root) to duplicates (doc, kept, similarity).
+def near_duplicates(components: DataFrame, signed: DataFrame) -> DataFrame:
+    """Components (doc, root) to duplicates (doc, kept, similarity); ``signed`` has the columns of every doc.
 
     ``similarity`` is the share of equal minima of document and kept document: an unbiased estimate of the
     Jaccard similarity of their n-grams.
@@ -26,7 +26,7 @@ def near_duplicates(components: DataFrame, documents: DataFrame, signatures: Dat
     from pyspark.sql import functions as sf
 
     roots = components.select(sf.col("root").alias("doc"), "root").distinct()
-    members = components.unionByName(roots).join(documents.select("doc", "characters"), "doc")
+    members = components.unionByName(roots).join(signed.select("doc", "characters"), "doc")
     best = members.groupBy("root").agg(
         sf.max(sf.struct("characters", (-sf.col("doc")).alias("negative"))).alias("best")
     )
@@ -35,8 +35,8 @@ def near_duplicates(components: DataFrame, documents: DataFrame, signatures: Dat
         .select("doc", (-sf.col("best.negative")).alias("kept"))
         .where("doc != kept")
     )
-    own = signatures.select("doc", "minhash")
-    others = signatures.select(sf.col("doc").alias("kept"), sf.col("minhash").alias("kept_minhash"))
+    own = signed.select("doc", "minhash")
+    others = signed.select(sf.col("doc").alias("kept"), sf.col("minhash").alias("kept_minhash"))
     equal = sf.zip_with("minhash", "kept_minhash", lambda a, b: (a == b).cast("int"))
     similarity = sf.aggregate(equal, sf.lit(0), lambda total, one: total + one) / sf.size("minhash")
     return (

@@ -48,7 +48,7 @@ def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str
 
 #: The Spark jobs in their order, and what each leaves last.
 MARKERS = {
-    "clean": "stages/exact_dedup.json",
+    "clean": "stages/filter.json",
     "deduplicate": "stages/near_dedup.json",
     "tokenise": "manifest.json",
 }

@@ -66,6 +66,7 @@ def test_a_job_killed_while_it_deduplicated_is_resumed_to_the_same_bytes(
     next((copied / "documents").glob("*.parquet")).write_bytes(b"half")
     (copied / "documents/part-99999.parquet").write_bytes(b"stale")
     (copied / "tokens/stale-00000.bin").write_bytes(b"stale")
+    (copied / "work/decisions/part=0/file=0").mkdir(parents=True, exist_ok=True)
     (copied / "work/decisions/part=0/file=0/extra.parquet").write_bytes(b"half")
     build_corpus(spark, str(copied / "request.json"))
     assert {path: path.stat().st_mtime_ns for path in (copied / "work/clean").iterdir()} == clean

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spark_jobs.columns import buffers
 from spark_jobs.kernels import minhash, unicode_tables
-from spark_jobs.transforms.columns import buffers
 
 PIECES = st.sampled_from(
     ["Word", "WORD", "naïve", "3.14", "12", "7", ".", ", ", " ", "\n", "x9y", "漢字", "ñ", "Σ", "1.2.3"]

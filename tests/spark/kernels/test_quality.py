@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spark_jobs.columns import buffers
 from spark_jobs.kernels import quality, unicode_tables
-from spark_jobs.transforms.columns import buffers
 
 WORDS = st.lists(
     st.sampled_from(["a", "bb", "été", "!", "\n", "  ", "\t", "#=", "\u00a0", "漢字", "e\u0301"]), max_size=40

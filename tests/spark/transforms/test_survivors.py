@@ -17,13 +17,12 @@ def test_the_longest_stays_then_the_smallest_and_twins_follow_what_their_twin_be
     spark: SparkSession,
 ) -> None:
     lengths = {1: 10, 2: 30, 3: 30, 4: 5, 5: 5, 6: 99}
-    documents = spark.createDataFrame([(d, 0, 0, n, "s", 0) for d, n in lengths.items()], DOCUMENTS)
-    components = spark.createDataFrame([(2, 1), (3, 1), (5, 4)], "doc long, root long")
-    signatures = spark.createDataFrame(
-        [(1, [1, 2, 3, 9]), (2, [1, 2, 3, 4]), (3, [1, 7, 7, 7]), (4, [1, 1, 1, 1]), (5, [1, 1, 1, 1])],
-        "doc long, minhash array<int>",
+    minima = {1: [1, 2, 3, 9], 2: [1, 2, 3, 4], 3: [1, 7, 7, 7], 4: [1, 1, 1, 1], 5: [1, 1, 1, 1], 6: [9] * 4}
+    documents = spark.createDataFrame(
+        [(d, 0, 0, n, "s", 0, minima[d]) for d, n in lengths.items()], f"{DOCUMENTS}, minhash array<int>"
     )
-    near = near_duplicates(components, documents, signatures).persist()
+    components = spark.createDataFrame([(2, 1), (3, 1), (5, 4)], "doc long, root long")
+    near = near_duplicates(components, documents).persist()
     assert sorted(tuple(row) for row in near.collect()) == [(1, 2, 0.75), (3, 2, 0.25), (5, 4, 1.0)]
     exact = spark.createDataFrame([(11, 0, 0, 1), (16, 0, 0, 6)], "doc long, part int, file int, kept long")
     rows = all_duplicates(near, exact, documents).select("doc", "kept", "similarity", "stage").collect()

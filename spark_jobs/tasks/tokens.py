@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 from include.contracts.manifests import FileEntry, TokenShard
 from include.contracts.records import content_hash
 from spark_jobs import storage
+from spark_jobs.columns import buffers, parquet_writer
 from spark_jobs.kernels import hashing
 from spark_jobs.place import Place
 from spark_jobs.tokens.megatron import index_bytes, token_dtype
 from spark_jobs.tokens.tokenizer import LoadedTokenizer, encode
-from spark_jobs.transforms.columns import buffers, parquet_writer
 
 SIDECAR_SCHEMA = pa.schema(
     [("id", pa.string()), ("token_offset", pa.int64()), ("tokens", pa.int32()), ("text_bytes", pa.int64())]

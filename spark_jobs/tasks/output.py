@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 from include.contracts.documents import DOCUMENT_COLUMNS
 from include.contracts.manifests import FileEntry
 from spark_jobs import storage
+from spark_jobs.columns import parquet_writer
 from spark_jobs.place import Place
 from spark_jobs.readers.shards import ROW_BITS, document_id
-from spark_jobs.transforms.clean_part import CleanFile
-from spark_jobs.transforms.columns import parquet_writer
-from spark_jobs.transforms.signature_part import decided
+from spark_jobs.tables import read_decided
+from spark_jobs.tasks.clean import CleanFile
 
 DOCUMENTS_SCHEMA = pa.schema([(name, pa.string()) for name in DOCUMENT_COLUMNS])
 DUPLICATES_SCHEMA = pa.schema(
@@ -45,7 +45,7 @@ class OutputPart:
 def write_output(place: Place, shard_names: Sequence[str], item: tuple[int, CleanFile]) -> OutputPart:
     """Write ``part-<position>.parquet`` of each kind that has rows; ids ascend within and across files."""
     position, file = item
-    decisions = decided(place.decisions, file)
+    decisions = read_decided(place.decisions, file.part, file.file)
     rows, text_bytes = [0, 0, 0], [0, 0]
     kinds = ((place.documents, DOCUMENTS_SCHEMA), (place.held_out, DOCUMENTS_SCHEMA))
     entries: list[FileEntry] = []

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.transforms.token_part import Run, first_bytes, plan_shards, subset_slugs
+from spark_jobs.tasks.tokens import Run, first_bytes, plan_shards, subset_slugs
 
 RUNS = st.lists(st.tuples(st.sampled_from(["A b", "a-b", "C"]), st.integers(1, 100)), max_size=30)
 

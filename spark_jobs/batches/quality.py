@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from include.contracts.documents import DropReason
 from include.recipes.corpus import FilterRecipe
+from spark_jobs.columns import buffers
 from spark_jobs.kernels import quality, unicode_tables
-from spark_jobs.transforms.columns import buffers
 
 
 def keep_good(batch: pa.RecordBatch, recipe: FilterRecipe, dropped: Counter[str]) -> pa.RecordBatch:

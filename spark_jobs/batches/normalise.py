@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from include.contracts.documents import DropReason
 from include.recipes.corpus import NormaliseRecipe
+from spark_jobs.columns import buffers, strings
 from spark_jobs.kernels import text as text_kernels
 from spark_jobs.kernels import unicode_tables
-from spark_jobs.transforms.columns import buffers, strings
 
 _FIRST_UNSTABLE = {"NFC": 0x300, "NFKC": 0xA0}
 

@@ -8,15 +8,25 @@ import pyarrow as pa
 import pytest
 
 from include.recipes.corpus import NearDedupRecipe
-from spark_jobs.transforms.signature_part import sign_batch
+from spark_jobs.batches.sign import sign
 
 PAIRS = 400
 WORDS = 300
 
 
 def bands(texts: list[str], recipe: NearDedupRecipe) -> np.ndarray:
-    batch = sign_batch(pa.array(range(len(texts)), pa.int64()), pa.array(texts), recipe)
-    return np.array(batch.column("bands").to_pylist())
+    return np.array(signed(texts, recipe).column("bands").to_pylist())
+
+
+def signed(texts: list[str], recipe: NearDedupRecipe) -> pa.RecordBatch:
+    columns = {
+        "doc": pa.array(range(len(texts)), pa.int64()),
+        "id": [f"s/{i}" for i in range(len(texts))],
+        "text": texts,
+        "subset": ["s"] * len(texts),
+        "characters": [len(text) for text in texts],
+    }
+    return sign(pa.RecordBatch.from_pydict(columns), 0, 0, recipe)
 
 
 def planted(
@@ -56,6 +66,15 @@ def test_unrelated_texts_share_no_band(sentence: Callable[[random.Random, int], 
     assert len(np.unique(keys)) == keys.size
 
 
-def test_documents_without_words_have_no_signature() -> None:
-    batch = sign_batch(pa.array([1, 2, 3]), pa.array(["...", "word", "\u0301"]), NearDedupRecipe())
-    assert batch.column("doc").to_pylist() == [2]
+def test_documents_without_words_have_no_ngrams() -> None:
+    batch = signed(["...", "word", "\u0301", "one two three four five six"], NearDedupRecipe())
+    assert batch.column("ngrams").to_pylist() == [0, 1, 0, 2]
+
+
+def test_equal_texts_have_equal_hashes_and_other_texts_others() -> None:
+    batch = signed(["a b", "a b", "a c"], NearDedupRecipe())
+    hashes = list(
+        zip(batch.column("text_low").to_pylist(), batch.column("text_high").to_pylist(), strict=True)
+    )
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert len(set(batch.column("id_hash").to_pylist())) == 3

@@ -1,0 +1,68 @@
+"""Tables of small columns in parquet: what tasks leave for the clusters, and what these decide, by file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spark_jobs import storage
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+#: A row a clean document: all that exact dedup, near dedup and the choice of held-out documents need.
+SIGNED_SCHEMA = pa.schema(
+    [
+        ("doc", pa.int64()),  # shard index and row, ascending like id
+        ("part", pa.int32()),  # the group of shards ...
+        ("file", pa.int32()),  # ... and the number of the file within it
+        ("characters", pa.int64()),
+        ("text_low", pa.int64()),  # 128-bit hash of the normalised text
+        ("text_high", pa.int64()),
+        ("id_hash", pa.int64()),  # 63 bits, decides what is held out
+        ("subset", pa.string()),
+        ("ngrams", pa.int32()),  # 0: no words, so minhash and bands mean nothing
+        ("minhash", pa.list_(pa.int32())),
+        ("bands", pa.list_(pa.int64())),
+    ]
+)
+
+#: The same, as Spark reads it.
+SIGNED_COLUMNS = (
+    "doc bigint, part int, file int, characters bigint, text_low bigint, text_high bigint, "
+    "id_hash bigint, subset string, ngrams int, minhash array<int>, bands array<bigint>"
+)
+
+#: What becomes of a document that is not simply kept; ``kept`` is null for one that is held out.
+DECIDED_SCHEMA = pa.schema(
+    [("doc", pa.int64()), ("kept", pa.int64()), ("similarity", pa.float32()), ("stage", pa.string())]
+)
+
+
+def read_columns(spark: SparkSession, uri: str, columns: str) -> DataFrame:
+    """The named columns (as DDL); a given schema saves Spark a pass over the footers."""
+    return spark.read.schema(columns).parquet(uri)
+
+
+def write_by_file(rows: DataFrame, uri: str) -> None:
+    """Write rows (part, file, …) into a folder per clean file."""
+    rows.repartition("part", "file").write.partitionBy("part", "file").parquet(uri)
+
+
+def file_folder(folder: str, part: int, file: int) -> str:
+    """Where ``write_by_file`` puts the rows of one clean file."""
+    return storage.join(folder, f"part={part}", f"file={file}")
+
+
+def read_decided(folder: str, part: int, file: int) -> pa.Table:
+    """DECIDED_SCHEMA of the documents of one clean file, sorted by doc; an empty table for none."""
+    tables = []
+    for uri in storage.list_files(file_folder(folder, part, file)):
+        if uri.endswith(".parquet"):
+            with storage.local_copy(uri) as path, pq.ParquetFile(path) as parquet:
+                tables.append(parquet.read(columns=DECIDED_SCHEMA.names))
+    if not tables:
+        return DECIDED_SCHEMA.empty_table()
+    return pa.concat_tables(tables).sort_by("doc")

@@ -1,0 +1,197 @@
+"""What becomes of every document, decided in one task while the signatures of the corpus fit its memory.
+
+The same rules as ``spark_jobs.transforms`` has for a corpus that outgrows one task; a property test holds
+the two against each other. Documents are known by their position: in the order of their numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.contracts.documents import Stage
+from include.recipes.corpus import CorpusRecipe, HeldOutRecipe
+from spark_jobs import storage
+from spark_jobs.columns import parquet_writer
+from spark_jobs.kernels.components import join_buckets, settle
+from spark_jobs.place import Place
+from spark_jobs.tables import DECIDED_SCHEMA, file_folder
+from spark_jobs.tasks.clean import CleanFile
+from spark_jobs.transforms.survivors import SUBSET_WITH_HELD_OUT
+
+Integers = npt.NDArray[np.int64]
+
+_SMALL_COLUMNS = ["doc", "part", "file", "characters", "text_low", "text_high", "id_hash", "subset"]
+_ROWS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Decided:
+    """How many documents are dropped as what, and how many edges the buckets took."""
+
+    exact: int
+    near: int
+    edges: int
+
+
+@dataclass(frozen=True)
+class Signed:
+    """The signatures of a corpus, a row a document, ascending by ``doc``; ``bands`` has a column a band."""
+
+    table: pa.Table
+    bands: Integers
+
+    def column(self, name: str) -> Integers:
+        """A column of numbers."""
+        return np.asarray(self.table.column(name), np.int64)
+
+
+def decide(place: Place, recipe: CorpusRecipe, files: Sequence[CleanFile]) -> Decided:
+    """Write the decisions on the documents of each clean file."""
+    signed = read_signed([storage.join(place.signatures, file.name) for file in files])
+    twins = exact_twins(signed.column("text_low"), signed.column("text_high"))
+    alone = twins == np.arange(len(twins))
+    roots, edges = near_roots(signed.bands, alone & (signed.column("ngrams") > 0))
+    stays = chosen(roots, signed.column("characters"))
+    dropped = np.flatnonzero(stays != np.arange(len(stays)))
+    similarity = np.ones(len(stays), np.float32)
+    docs = signed.column("doc")
+    similarity[dropped] = similarities(place, files, docs[dropped], docs[stays[dropped]])
+    final = stays[twins]  # an exact duplicate follows its twin
+    kept = final == np.arange(len(final))
+    held = held_out(signed, kept, recipe.held_out)
+    table = _decisions(signed, final, similarity[twins], np.where(alone, Stage.NEAR_DEDUP, Stage.EXACT_DEDUP))
+    _write(place, signed, table, (~kept) | held)
+    return Decided(exact=int((~alone).sum()), near=len(dropped), edges=edges)
+
+
+def read_signed(uris: Sequence[str]) -> Signed:
+    """Everything but the minima, which are many bytes and needed for few documents."""
+    tables, bands = [], []
+    for table in _tables(uris, [*_SMALL_COLUMNS, "ngrams", "bands"]):
+        column = table.column("bands").combine_chunks()
+        bands.append(np.asarray(column.flatten()).reshape(len(column), -1))
+        tables.append(table.drop_columns(["bands"]))
+    return Signed(pa.concat_tables(tables), np.concatenate([rows for rows in bands if len(rows)]))
+
+
+def exact_twins(text_low: Integers, text_high: Integers) -> Integers:
+    """Per document the first of the same 128-bit hash: itself, or the one that stays in its place."""
+    order = np.lexsort((text_high, text_low))  # stable: equal texts stay in the order of their numbers
+    low, high = text_low[order], text_high[order]
+    first = np.ones(len(order), np.bool_)
+    first[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+    twins = np.empty(len(order), np.int64)
+    twins[order] = order[first][np.cumsum(first) - 1]
+    return twins
+
+
+def near_roots(bands: Integers, eligible: npt.NDArray[np.bool_]) -> tuple[Integers, int]:
+    """Per document the smallest of its cluster, and the edges that joined the clusters.
+
+    Only ``eligible`` documents meet in buckets: those with words, and of equal texts the first alone.
+    """
+    parents = np.arange(len(bands), dtype=np.int64)
+    nodes = np.flatnonzero(eligible)
+    edges = 0
+    for band in range(bands.shape[1]):
+        keys = np.ascontiguousarray(bands[:, band])
+        edges += join_buckets(parents, nodes[np.argsort(keys[nodes], kind="stable")], keys)
+    settle(parents)
+    return parents, edges
+
+
+def chosen(roots: Integers, characters: Integers) -> Integers:
+    """Per document the one of its cluster that stays: most characters, then the smallest number."""
+    order = np.lexsort((np.arange(len(roots)), -characters, roots))
+    first = np.ones(len(order), np.bool_)
+    first[1:] = roots[order][1:] != roots[order][:-1]
+    best = np.empty(len(order), np.int64)
+    best[order] = order[first][np.cumsum(first) - 1]
+    return best
+
+
+def similarities(
+    place: Place, files: Sequence[CleanFile], docs: Integers, kept: Integers
+) -> npt.NDArray[np.float32]:
+    """The share of equal minima of each pair: an unbiased estimate of the Jaccard similarity."""
+    if not len(docs):
+        return np.empty(0, np.float32)
+    needed = np.unique(np.concatenate([docs, kept]))
+    minima = None
+    for table in _tables([storage.join(place.signatures, file.name) for file in files], ["doc", "minhash"]):
+        here = np.isin(np.asarray(table.column("doc")), needed)
+        column = table.column("minhash").combine_chunks().filter(pa.array(here))
+        if not len(column):
+            continue
+        rows = np.asarray(column.flatten()).reshape(len(column), -1)
+        if minima is None:
+            minima = np.empty((len(needed), rows.shape[1]), np.int32)
+        minima[np.searchsorted(needed, np.asarray(table.column("doc"))[here])] = rows
+    assert minima is not None
+    left, right = np.searchsorted(needed, docs), np.searchsorted(needed, kept)
+    shares = [
+        (minima[left[i : i + _ROWS_AT_ONCE]] == minima[right[i : i + _ROWS_AT_ONCE]]).mean(axis=1)
+        for i in range(0, len(docs), _ROWS_AT_ONCE)
+    ]
+    return np.concatenate(shares).astype(np.float32)
+
+
+def held_out(signed: Signed, kept: npt.NDArray[np.bool_], recipe: HeldOutRecipe) -> npt.NDArray[np.bool_]:
+    """Which kept documents are held out, by the rule of ``spark_jobs.transforms.survivors.held_out``."""
+    hashes, subsets = signed.column("id_hash"), signed.table.column("subset").combine_chunks()
+    codes = np.asarray(subsets.dictionary_encode().indices)
+    # by subset, then hash, then number; among the kept alone
+    order = np.flatnonzero(kept)
+    order = order[np.lexsort((order, hashes[order], codes[order]))]
+    held = np.zeros(len(kept), np.bool_)
+    for members in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
+        within = members[hashes[members] < int(recipe.share * 2**63)]
+        if not len(within) and len(members) >= SUBSET_WITH_HELD_OUT:
+            within = members[:1]
+        held[within[: recipe.max_documents_per_subset]] = True
+    smallest = order[np.lexsort((order, hashes[order]))]
+    held[smallest[: min(recipe.min_documents, len(order) // 4)]] = True
+    return held
+
+
+def _decisions(
+    signed: Signed, final: Integers, similarity: npt.NDArray[np.float32], stages: npt.NDArray[np.str_]
+) -> pa.Table:
+    """DECIDED_SCHEMA of every document; those that stay have no ``kept``."""
+    docs = signed.column("doc")
+    stays = final == np.arange(len(final))
+    columns = [
+        pa.array(docs),
+        pa.array(docs[final], mask=stays),
+        pa.array(similarity, mask=stays),
+        pa.array(stages, pa.string(), mask=stays),
+    ]
+    return pa.table(columns, schema=DECIDED_SCHEMA)
+
+
+def _write(place: Place, signed: Signed, table: pa.Table, told: npt.NDArray[np.bool_]) -> None:
+    """The rows ``told`` of each clean file into its folder."""
+    keys = (signed.column("part") << 32) | signed.column("file")
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(keys)) + 1, [len(keys)]])
+    for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        rows = table.slice(start, end - start).filter(pa.array(told[start:end]))
+        if not rows.num_rows:
+            continue
+        folder = file_folder(place.decisions, int(keys[start] >> 32), int(keys[start] & 0xFFFFFFFF))
+        with (
+            storage.output_file(storage.join(folder, "decisions.parquet")) as path,
+            parquet_writer(path, DECIDED_SCHEMA) as writer,
+        ):
+            writer.write_table(rows)
+
+
+def _tables(uris: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Table]:
+    for uri in uris:
+        with storage.local_copy(uri) as path:
+            yield pq.read_table(path, columns=list(columns))

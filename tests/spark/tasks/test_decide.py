@@ -1,0 +1,91 @@
+"""Decisions in one task are those of Spark's queries, and hold what they promise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from include.recipes.corpus import CorpusRecipe, HeldOutRecipe, NearDedupRecipe
+from spark_jobs.jobs.deduplicate import _decide_on_spark
+from spark_jobs.place import Place
+from spark_jobs.tables import SIGNED_SCHEMA, read_decided
+from spark_jobs.tasks.clean import CleanFile
+from spark_jobs.tasks.decide import chosen, decide, exact_twins, near_roots
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+RECIPE = CorpusRecipe(
+    "test",
+    near_dedup=NearDedupRecipe(bands=3, rows=2),
+    held_out=HeldOutRecipe(share=0.1, max_documents_per_subset=4, min_documents=8),
+)
+
+
+def corpus(root: Path, files: int, documents: int, seed: int) -> tuple[Place, list[CleanFile]]:
+    """Signatures of a corpus with many equal texts, shared bands, equal lengths and wordless documents."""
+    source = np.random.default_rng(seed)
+    place, clean = Place(str(root)), []
+    for file in range(files):
+        rows = documents + file
+        text = source.integers(0, documents * 2, rows)
+        bands = source.integers(0, documents * 3, (rows, 3)) * 3 + np.arange(3)
+        minima = source.integers(0, 3, (rows, 6))
+        columns = {
+            "doc": np.arange(rows) + (file << 36),
+            "part": np.full(rows, file // 2, np.int32),
+            "file": np.full(rows, file % 2, np.int32),
+            "characters": source.integers(200, 205, rows),
+            "text_low": text,
+            "text_high": text // 2,
+            "id_hash": source.integers(0, 2**63, rows),
+            "subset": pa.array(source.choice(["a", "b", "c"], rows, p=[0.8, 0.15, 0.05])),
+            "ngrams": (source.random(rows) > 0.1).astype(np.int32),
+            "minhash": list(minima.astype(np.int32)),
+            "bands": list(bands),
+        }
+        clean.append(CleanFile(f"part-{file // 2:05d}-{file % 2:03d}.parquet", file // 2, file % 2, rows, 0))
+        path = root / "work/signatures" / clean[-1].name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table(columns, schema=SIGNED_SCHEMA), path)
+    return place, clean
+
+
+def decisions(place: Place, files: list[CleanFile]) -> list[dict[str, object]]:
+    return [row for file in files for row in read_decided(place.decisions, file.part, file.file).to_pylist()]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_task_decides_as_spark_does(seed: int, spark: SparkSession, tmp_path: Path) -> None:
+    place, files = corpus(tmp_path / "one", files=3, documents=60, seed=seed)
+    counts = decide(place, RECIPE, files)
+    other, _ = corpus(tmp_path / "spark", files=3, documents=60, seed=seed)
+    by_spark = _decide_on_spark(spark, RECIPE, other)
+    assert decisions(place, files) == decisions(other, files)
+    assert (counts.exact, counts.near) == (by_spark.exact, by_spark.near)
+    assert counts.exact > 5 and counts.near > 5
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
+@settings(deadline=None)
+def test_the_first_of_equal_texts_stands_for_all(texts: list[tuple[int, int]]) -> None:
+    low, high = np.array(texts, np.int64).T
+    assert exact_twins(low, high).tolist() == [texts.index(text) for text in texts]
+
+
+def test_a_hot_bucket_takes_one_edge_less_than_its_documents() -> None:
+    bands = np.stack([np.zeros(3000, np.int64), np.arange(1, 3001)], axis=1)
+    roots, edges = near_roots(bands, np.ones(3000, np.bool_))
+    assert edges == 2999 and not roots.any()
+
+
+def test_the_longest_of_a_cluster_stays_then_the_smallest() -> None:
+    roots = np.array([0, 0, 2, 0, 4, 2])
+    assert chosen(roots, np.array([1, 9, 5, 9, 1, 5])).tolist() == [1, 1, 2, 1, 4, 2]
