@@ -82,8 +82,6 @@ class Control:
         self._started_at = time.time()
         self._requests = 0
         self._handlers: dict[str, Handler] = {}
-        self._status: dict[str, Callable[[], Any]] = {}
-        self._resets: list[Callable[[], None]] = []
         self.register("fail", self._fail)
         self.register("delay", self._delay)
         self.register("throttle", self._throttle)
@@ -94,14 +92,6 @@ class Control:
     def register(self, name: str, handler: Handler) -> None:
         """Answer ``/_local/<name>`` (POST with a JSON body, or GET) by ``handler``."""
         self._handlers[name.strip("/")] = handler
-
-    def add_status(self, name: str, read: Callable[[], Any]) -> None:
-        """Show ``read()`` (JSON data) under ``name`` in ``/_local/status``."""
-        self._status[name] = read
-
-    def on_reset(self, action: Callable[[], None]) -> None:
-        """Call ``action`` when ``/_local/reset`` is asked for."""
-        self._resets.append(action)
 
     def now(self) -> float:
         """Seconds since the epoch by the movable clock."""
@@ -193,8 +183,6 @@ class Control:
             self._faults.clear()
             self._throttles.clear()
             self._offset_seconds = 0.0
-        for action in self._resets:
-            action()
 
     def _describe(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         with self._lock:
@@ -209,7 +197,6 @@ class Control:
             "clock_offset_seconds": self._offset_seconds,
             "requests": self._requests,
             "pending_faults": pending,
-            **{name: read() for name, read in self._status.items()},
         }
 
 

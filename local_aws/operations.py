@@ -26,7 +26,6 @@ from local_aws.messages import Response
 
 log = logging.getLogger(__name__)
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
-WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 # names in the credential scope that differ from botocore's service names
 SIGNING_NAMES = {

@@ -68,7 +68,7 @@ def is_form(request: Request) -> bool:
     return (
         request.method == "POST"
         and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-        and int(request.headers.get("content-length") or 0) <= _FORM_LIMIT_BYTES
+        and 0 < int(request.headers.get("content-length") or 0) <= _FORM_LIMIT_BYTES
     )
 
 

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from include.contracts.artifacts import SPARK_ARCHIVE, ArtifactsManifest
 from include.contracts.records import parse_json
 from include.settings.loading import load_settings
-from include.settings.model import Settings
+from include.settings.model import ServingSettings, Settings
 from local_stack.airflow import base_environment
 from local_stack.config import StackConfig
 from local_stack.processes import ProcessFailed
@@ -100,10 +100,16 @@ def _serving(config: StackConfig, settings: Settings) -> None:
     serving = settings.serving
     client(config, "ecs").create_cluster(clusterName=serving.cluster)
     balancers = client(config, "elbv2")
-    known = balancers.describe_load_balancers()["LoadBalancers"]
-    if any(balancer["LoadBalancerName"] == serving.load_balancer for balancer in known):
-        return
-    group = balancers.create_target_group(
+    group = _target_group(balancers, serving)
+    balancer = _load_balancer(balancers, serving)
+    _listener(balancers, serving, balancer, group)
+
+
+def _target_group(balancers: Any, serving: ServingSettings) -> str:
+    for found in balancers.describe_target_groups()["TargetGroups"]:
+        if found["TargetGroupName"] == serving.target_group:
+            return str(found["TargetGroupArn"])
+    created = balancers.create_target_group(
         Name=serving.target_group,
         Protocol="HTTP",
         Port=serving.container_port,
@@ -114,13 +120,29 @@ def _serving(config: StackConfig, settings: Settings) -> None:
         HealthCheckTimeoutSeconds=2,
         HealthyThresholdCount=2,
         UnhealthyThresholdCount=2,
-    )["TargetGroups"][0]
-    balancer = balancers.create_load_balancer(
-        Name=serving.load_balancer, Subnets=list(serving.subnet_ids), Scheme="internal", Type="application"
-    )["LoadBalancers"][0]
-    balancers.create_listener(
-        LoadBalancerArn=balancer["LoadBalancerArn"],
-        Protocol="HTTP",
-        Port=serving.listener_port,
-        DefaultActions=[{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}],
     )
+    return str(created["TargetGroups"][0]["TargetGroupArn"])
+
+
+def _load_balancer(balancers: Any, serving: ServingSettings) -> str:
+    for found in balancers.describe_load_balancers()["LoadBalancers"]:
+        if found["LoadBalancerName"] == serving.load_balancer:
+            return str(found["LoadBalancerArn"])
+    created = balancers.create_load_balancer(
+        Name=serving.load_balancer, Subnets=list(serving.subnet_ids), Scheme="internal", Type="application"
+    )
+    return str(created["LoadBalancers"][0]["LoadBalancerArn"])
+
+
+def _listener(balancers: Any, serving: ServingSettings, balancer: str, group: str) -> None:
+    """The balancer's one listener, on the port of these settings: NEXUS_SERVING_PORT may have changed."""
+    listeners = balancers.describe_listeners(LoadBalancerArn=balancer)["Listeners"]
+    if not listeners:
+        balancers.create_listener(
+            LoadBalancerArn=balancer,
+            Protocol="HTTP",
+            Port=serving.listener_port,
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+        )
+    elif listeners[0]["Port"] != serving.listener_port:
+        balancers.modify_listener(ListenerArn=listeners[0]["ListenerArn"], Port=serving.listener_port)

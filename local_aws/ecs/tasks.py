@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import socket
 import time
@@ -19,9 +20,14 @@ from local_aws.jobs.table import Job
 from local_aws.logs_metrics.telemetry import Telemetry
 from local_aws.settings import Settings
 
+log = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
 _STOP_TIMEOUT_SECONDS = 30.0
 _KEEP_STOPPED_SECONDS = 3600.0
+
+
+class _CannotStart(Exception):
+    """A container that cannot be started, in ECS's words."""
 
 
 class Tasks:
@@ -73,7 +79,7 @@ class Tasks:
                 self._terminate(task)
             elif task.state == "STOPPING":
                 self._reap(task)
-            elif time.time() - task.updated > _KEEP_STOPPED_SECONDS:
+            elif task.state == "STOPPED" and time.time() - task.updated > _KEEP_STOPPED_SECONDS:
                 self._table.delete(TASK, task.name)
                 shutil.rmtree(self._folder(task, "."), ignore_errors=True)
 
@@ -114,35 +120,30 @@ class Tasks:
 
     # ---- one step each --------------------------------------------------------------------
     def _start(self, task: Job) -> None:
+        """Start the task as a whole or not at all."""
+        port = _free_port()
+        try:
+            self._start_containers(task, port)
+        except Exception as error:
+            # a container that was started before the one that failed may be in no row yet
+            kill_marked(self._marker(task))
+            for balancer in task.detail.get("balancers", []):
+                self._groups.deregister(balancer["targetGroupArn"], _HOST, port)
+            if isinstance(error, _CannotStart):
+                reason = str(error)
+            else:
+                log.exception("task %s", task.name)
+                reason = f"CannotStartContainerError: {type(error).__name__}: {error}"
+            self._stopped(task.name, "TaskFailedToStart", reason)
+
+    def _start_containers(self, task: Job, port: int) -> None:
         definition = self._table.get(DEFINITION, task.detail["definition"])
         assert definition is not None
-        port = _free_port()
         self._set(task.name, state="PENDING", port=port, pull_started=time.time())
-        processes = []
-        for container in definition.request["containerDefinitions"]:
-            image = self._images.find(container["image"])
-            overrides = _override(task, container["name"])
-            command = overrides.get("command") or container.get("command") or []
-            argv = [*container.get("entryPoint", []), *command] or list(image.command if image else ())
-            if image is None or not argv:
-                why = "no entry of local_aws/images.toml matches it" if image is None else "it has no command"
-                self._stopped(
-                    task.name, "TaskFailedToStart", f"CannotPullContainerError: {container['image']}: {why}"
-                )
-                return
-            variables = {v["name"]: v["value"] for v in container.get("environment", [])}
-            variables |= {v["name"]: v["value"] for v in overrides.get("environment", [])}
-            # two revisions overlap on one machine: each task has a port of its own
-            variables |= {"HOST": _HOST, "PORT": str(port)}
-            folder = self._folder(task, container["name"])
-            folder.mkdir(parents=True, exist_ok=True)
-            spec = Spec(
-                argv,
-                container_environment(image, self._settings, variables),
-                str(folder),
-                self._supervisor.job_marker(TASK, task.name, task.generation, container["name"]),
-            )
-            processes.append(JobProcess.start(spec, folder).row())
+        processes = [
+            self._start_container(task, container, port).row()
+            for container in definition.request["containerDefinitions"]
+        ]
         self._follow(task)
         with self._table.editing(TASK, task.name) as row:
             row.processes = processes
@@ -151,6 +152,27 @@ class Tasks:
             row.detail["started"] = time.time()
         for balancer in task.detail.get("balancers", []):
             self._groups.register(balancer["targetGroupArn"], _HOST, port)
+
+    def _start_container(self, task: Job, container: dict[str, Any], port: int) -> JobProcess:
+        image = self._images.find(container["image"])
+        overrides = _override(task, container["name"])
+        command = overrides.get("command") or container.get("command") or []
+        argv = [*container.get("entryPoint", []), *command] or list(image.command if image else ())
+        if image is None or not argv:
+            why = "no entry of local_aws/images.toml matches it" if image is None else "it has no command"
+            raise _CannotStart(f"CannotPullContainerError: {container['image']}: {why}")
+        variables = {v["name"]: v["value"] for v in container.get("environment", [])}
+        variables |= {v["name"]: v["value"] for v in overrides.get("environment", [])}
+        # two revisions overlap on one machine: each task has a port of its own
+        variables |= {"HOST": _HOST, "PORT": str(port)}
+        folder = self._folder(task, container["name"])
+        spec = Spec(
+            argv,
+            container_environment(image, self._settings, variables),
+            str(folder),
+            self._supervisor.job_marker(TASK, task.name, task.generation, container["name"]),
+        )
+        return JobProcess.start(spec, folder)
 
     def _watch(self, task: Job) -> None:
         definition = self._table.get(DEFINITION, task.detail["definition"])

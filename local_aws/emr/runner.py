@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import logging
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from include.contracts.errors import NexusError
@@ -21,12 +23,13 @@ from local_aws.emr.states import (
     end_step,
 )
 from local_aws.images import Image, ImageMap, container_environment
-from local_aws.jobs.processes import Exit, JobProcess, Spec
+from local_aws.jobs.processes import Exit, JobProcess, Spec, kill_marked
 from local_aws.jobs.supervisor import Stopping, Supervisor
 from local_aws.jobs.table import Job
 from local_aws.jobs.transfer import Transfer
 from local_aws.settings import Settings
 
+log = logging.getLogger(__name__)
 _CANCEL_GRACE_SECONDS = 10.0
 
 
@@ -47,7 +50,7 @@ class StepRunner:
         for step in self._table.list(STEP):
             if step.state in RUNNING_STEP:
                 if step.processes:
-                    self._supervisor.run(f"step {step.name}", lambda step=step: self._follow(step.name))  # type: ignore[misc]
+                    self._begin(step.name, self._follow)
                 else:
                     with self._table.editing(STEP, step.name) as row:
                         row.state = PENDING_STEP
@@ -79,7 +82,7 @@ class StepRunner:
                 row.state = "RUNNING"
                 row.detail["started"] = time.time()
             running += 1
-            self._supervisor.run(f"step {step.name}", lambda step=step: self._run(step.name))  # type: ignore[misc]
+            self._begin(step.name, self._run)
         self._settle(cluster.name, busy=bool(running or pending))
 
     def _settle(self, name: str, *, busy: bool) -> None:
@@ -110,14 +113,24 @@ class StepRunner:
             row.state = "TERMINATED_WITH_ERRORS" if failed else "TERMINATED"
             row.detail["ended"] = time.time()
 
-    def _run(self, name: str) -> None:
+    def _begin(self, name: str, work: Callable[[str], None]) -> None:
+        self._supervisor.run(f"step {name}", lambda: self._drive(name, work))
+
+    def _drive(self, name: str, work: Callable[[str], None]) -> None:
+        """Do ``work`` in the step's thread; every way out leaves a final state in the table."""
         try:
-            process = self._start(name)
-            with self._table.editing(STEP, name) as row:
-                row.processes = [process.row()]
-        except (NexusError, OSError) as error:
-            self._fail(name, str(error), "")
-            return
+            work(name)
+        except Stopping:
+            raise
+        except Exception as error:
+            log.exception("step %s", name)
+            kill_marked(self._supervisor.marker + f"{STEP}/{name}/")
+            self._fail(name, f"{type(error).__name__}: {error}", "")
+
+    def _run(self, name: str) -> None:
+        process = self._start(name)
+        with self._table.editing(STEP, name) as row:
+            row.processes = [process.row()]
         self._follow(name)
 
     def _start(self, name: str) -> JobProcess:
@@ -215,12 +228,15 @@ class StepRunner:
         log_uri = cluster.request.get("LogUri") if cluster else None
         if not log_uri:
             return
-        place = S3Uri.parse(log_uri.replace("s3n://", "s3://")) / f"{step.parent}/steps/{name}"
-        for part, source in (("stdout", "stdout"), ("stderr", "stderr"), ("controller", "output.log")):
-            path = self._folder(name) / source
-            with contextlib.suppress(NexusError, OSError):
+        try:
+            place = S3Uri.parse(log_uri.replace("s3n://", "s3://")) / f"{step.parent}/steps/{name}"
+            for part, source in (("stdout", "stdout"), ("stderr", "stderr"), ("controller", "output.log")):
+                path = self._folder(name) / source
                 content = path.read_bytes() if path.exists() else b""
                 self._transfer.put(place / f"{part}.gz", gzip.compress(content))
+        except (NexusError, OSError) as error:
+            # what the step did stands: a missing log bucket makes it neither better nor worse
+            log.warning("step %s: its logs are not in S3: %s", name, error)
 
     def _folder(self, name: str) -> Path:
         return self._settings.state / "emr" / name

@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from include.contracts.errors import InputError
 from include.contracts.storage import S3Uri
@@ -85,8 +85,11 @@ class Transfer:
             raise InputError("cannot be written", where=str(place), got=str(error)) from error
 
     def put(self, place: S3Uri, body: bytes) -> None:
-        """Bytes to one object."""
-        self.s3.put_object(Bucket=place.bucket, Key=place.key, Body=body)
+        """Bytes to one object; InputError when the bucket is missing or the endpoint does not answer."""
+        try:
+            self.s3.put_object(Bucket=place.bucket, Key=place.key, Body=body)
+        except (BotoCoreError, ClientError) as error:
+            raise InputError("cannot be written", where=str(place), got=str(error)) from error
 
     def keys(self, place: S3Uri) -> list[str]:
         """Keys under a prefix, in key order; InputError when the bucket is missing."""

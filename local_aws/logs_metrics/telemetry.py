@@ -40,6 +40,8 @@ class Telemetry:
         self._table = table
         self._moto = fallback
         self._followed: dict[tuple[str, str], _Followed] = {}
+        self._known: set[tuple[str, str]] = set()  # followed since the start, also those that ended since
+        self._ended_before: list[_Followed] = []
         self._lock = threading.Lock()
 
     def follow(self, group: str, stream: str, path: Path, on_line: OnLine | None = None) -> None:
@@ -48,6 +50,7 @@ class Telemetry:
             if (group, stream) in self._followed:
                 return
             self._followed[group, stream] = _Followed(group, stream, path, on_line)
+            self._known.add((group, stream))
         self._table.insert(
             Job(KIND, f"{group}\n{stream}", "OPEN", {"group": group, "stream": stream, "path": str(path)})
         )
@@ -71,22 +74,25 @@ class Telemetry:
             moto_backend("cloudwatch").put_metric_data(namespace, [datum])
 
     def adopt(self) -> None:
-        """Fill the streams of jobs that ended before this process started."""
+        """Fill the streams of jobs that ended before this process started, with the next tick, once."""
         for row in self._table.list(KIND):
             path = Path(row.request["path"])
-            if path.exists():
-                size = path.stat().st_size
-                followed = _Followed(row.request["group"], row.request["stream"], path)
-                followed.offset = max(0, size - _REPLAY_BYTES)
-                with self._lock:
-                    self._followed.setdefault((followed.group, followed.stream), followed)
+            ended = _Followed(row.request["group"], row.request["stream"], path)
+            with self._lock:
+                if (ended.group, ended.stream) in self._known or not path.exists():
+                    continue
+                ended.offset = max(0, path.stat().st_size - _REPLAY_BYTES)
+                self._ended_before.append(ended)
 
     def tick(self) -> None:
         """Send what is new."""
         with self._lock:
             followed = list(self._followed.values())
+            ended, self._ended_before = self._ended_before, []
         for entry in followed:
             self._pump(entry)
+        for entry in ended:
+            self._pump(entry, last=True)
 
     def stop(self) -> None:
         """Nothing is kept open."""

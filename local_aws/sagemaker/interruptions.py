@@ -84,11 +84,9 @@ class Interruptions:
 
     def checkpoints(self, job: Job) -> int:
         """How many complete checkpoints lie below the job's prefix."""
-        uri = (
-            job.request.get("Environment", {}).get("NEXUS_CHECKPOINT_URI")
-            or job.request.get("HyperParameters", {}).get("NEXUS_CHECKPOINT_URI")
-            or job.request.get("CheckpointConfig", {}).get("S3Uri")
-        )
+        environment = job.request.get("Environment", {})
+        config = job.request.get("CheckpointConfig", {})
+        uri = environment.get("NEXUS_CHECKPOINT_URI") or config.get("S3Uri")
         if not uri:
             return 0
         place = S3Uri.parse(uri)

@@ -219,7 +219,7 @@ def test_100_continue_comes_before_the_body_is_sent(faulted: LocalAws) -> None:
     faulted.client("s3").create_bucket(Bucket="continued")
     with socket.create_connection(("127.0.0.1", faulted.port), timeout=20) as connection:
         connection.sendall(
-            b"PUT /continued/k HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n"
+            b"PUT /continued/k HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n"
             + f"Authorization: {AUTHORIZATION}\r\n\r\n".encode()
         )
         assert connection.recv(1000).startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -251,8 +251,8 @@ def test_one_connection_serves_many_requests_of_many_kinds(faulted: LocalAws) ->
 @pytest.mark.parametrize(
     "raw",
     [
-        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
-        b"PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: many\r\n\r\n",
+        b"PUT /b/k HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -5\r\n\r\n",
         b"nonsense\r\n\r\n",
         b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
     ],
@@ -263,3 +263,67 @@ def test_a_request_that_is_none_is_refused_and_the_server_serves_on(faulted: Loc
         answer = connection.recv(1000)
     assert b"400" in answer or b"414" in answer
     assert faulted.control("status")["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"Transfer-Encoding: chunkedx\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        b"Transfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        b"Content-Length: +5\r\n\r\n12345",
+        b"Content-Length: \xb2\r\n\r\n12",  # a digit to str.isdigit, no number to int
+    ],
+)
+def test_a_body_whose_length_is_told_oddly_is_refused(faulted: LocalAws, raw: bytes) -> None:
+    assert put_raw(faulted, raw).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("size", [b"-1", b"+1", b"0x1", b"1_0", b"", b" ", b"f" * 16])
+def test_a_chunk_of_an_odd_size_ends_the_connection_at_once_and_stores_nothing(
+    faulted: LocalAws, size: bytes
+) -> None:
+    answer = put_raw(faulted, b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\nx\r\n0\r\n\r\n")
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+    with pytest.raises(ClientError, match="404"):
+        faulted.client("s3").head_object(Bucket="oddly-sent", Key="k")
+
+
+def put_raw(server: LocalAws, rest: bytes) -> bytes:
+    """All that the server answers until it closes the connection; fails when it keeps it for 10 seconds."""
+    from tests.local_aws.s3.conftest import AUTHORIZATION
+
+    server.client("s3").create_bucket(Bucket="oddly-sent")
+    head = f"PUT /oddly-sent/k HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {AUTHORIZATION}\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head.encode() + rest)
+        answer = b""
+        while part := connection.recv(4096):
+            answer += part
+    return answer
+
+
+def test_a_content_type_that_the_request_chooses_adds_no_header(faulted: LocalAws) -> None:
+    s3 = faulted.client("s3")
+    s3.create_bucket(Bucket="chosen-type")
+    s3.put_object(Bucket="chosen-type", Key="k", Body=b"x")
+    chosen = "text/plain\r\nX-Added: yes\r\n\r\n<script>"
+    answer = s3.get_object(Bucket="chosen-type", Key="k", ResponseContentType=chosen)
+    assert "x-added" not in answer["ResponseMetadata"]["HTTPHeaders"]
+    assert answer["ContentType"] == "text/plain X-Added: yes <script>"
+    assert answer["Body"].read() == b"x"
+
+
+def test_a_document_above_64_mib_is_refused_and_the_connection_serves_on(faulted: LocalAws) -> None:
+    sagemaker = "Credential=local/20260101/us-east-1/sagemaker/aws4_request"
+    headers = {
+        "Authorization": f"AWS4-HMAC-SHA256 {sagemaker}, SignedHeaders=host, Signature=0",
+        "X-Amz-Target": "SageMaker.ListTrainingJobs",
+        "Content-Type": "application/x-amz-json-1.1",
+    }
+    connection = http.client.HTTPConnection("127.0.0.1", faulted.port, timeout=60)
+    for body, expected in ((b" " * ((64 << 20) + 1), 413), (b"{}" + b" " * (1 << 20), 200)):
+        connection.request("POST", "/", body, headers)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == expected
+    connection.close()

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.local_aws.conftest import LocalAws
-from tests.local_aws.elbv2.worlds import EcsWorld, Load, ask, eventually, seen
+from tests.local_aws.elbv2.worlds import IMAGE, EcsWorld, Load, ask, eventually, seen
 
 
 def port_of(task: dict) -> int:  # type: ignore[type-arg]
@@ -121,6 +121,39 @@ def test_a_deleted_service_leaves_no_process(world: EcsWorld) -> None:
     world.create(world.define("two"), count=1)
     assert len(world.deployments()) == 1
     world.steady()
+
+
+def test_a_task_of_which_one_container_cannot_start_is_stopped_as_a_whole(world: EcsWorld) -> None:
+    task = world.ecs.run_task(cluster=world.name, taskDefinition=half_startable(world))["tasks"][0]
+    stopped = eventually(
+        lambda: world.ecs.describe_tasks(cluster=world.name, tasks=[task["taskArn"]])["tasks"][0],
+        lambda found: found["lastStatus"] == "STOPPED",
+        seconds=20,
+    )
+    assert stopped["stopCode"] == "TaskFailedToStart"
+    assert stopped["stoppedReason"].startswith("CannotStartContainerError: OSError")
+    assert "File name too long" in stopped["stoppedReason"]
+    assert processes_with(f"ODD_NAME={world.name}") == []
+
+
+def test_a_roll_to_tasks_that_cannot_start_is_rolled_back(world: EcsWorld) -> None:
+    world.create(world.define("one"), count=1)
+    world.steady()
+    ended = world.ended(world.update(taskDefinition=half_startable(world)))
+    assert ended["status"] == "ROLLBACK_SUCCESSFUL"
+    assert seen(world.balancer.port)["version"] == "one"
+    assert processes_with(f"ODD_NAME={world.name}") == []
+
+
+def half_startable(world: EcsWorld) -> str:
+    """A definition whose second container has a name that no folder can have."""
+    odd = [{"name": "ODD_NAME", "value": world.name}]
+    sleep = {"image": IMAGE, "command": ["sleep", "600"], "environment": odd}
+    registered = world.ecs.register_task_definition(
+        family=f"{world.name}-half",
+        containerDefinitions=[{"name": "app", **sleep}, {"name": "x" * 300, **sleep}],
+    )
+    return str(registered["taskDefinition"]["taskDefinitionArn"])
 
 
 def test_what_is_not_there_is_named(world: EcsWorld) -> None:

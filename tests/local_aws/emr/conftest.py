@@ -42,14 +42,8 @@ def cluster(emr: Any) -> Iterator[Callable[..., str]]:
 
     def run(*steps: dict[str, Any], keep: bool = True, **more: Any) -> str:
         instances = {"KeepJobFlowAliveWhenNoSteps": keep, "InstanceGroups": GROUPS}
-        answer = emr.run_job_flow(
-            Name="corpus",
-            ReleaseLabel="emr-7.12.0",
-            LogUri="s3://emr/logs/",
-            Instances=instances,
-            Steps=list(steps),
-            **more,
-        )
+        request = {"Name": "corpus", "ReleaseLabel": "emr-7.12.0", "LogUri": "s3://emr/logs/", **more}
+        answer = emr.run_job_flow(Instances=instances, Steps=list(steps), **request)
         started.append(answer["JobFlowId"])
         return started[-1]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from local_aws.testing import until
+from tests.local_aws.conftest import LocalAws
 
 
 def of(emr: Any, cluster: str, name: str) -> dict[str, Any]:
@@ -50,6 +52,44 @@ def test_a_failure_shows_the_last_lines_of_stderr_and_the_log(
     failure = of(emr, name, "bad")["Status"]["FailureDetails"]
     assert "code 3" in failure["Reason"] and failure["Message"] == "KeyError: text"
     assert failure["LogFile"] == f"s3://emr/logs/{name}/steps/{of(emr, name, 'bad')['Id']}/stderr.gz"
+
+
+def test_a_missing_log_bucket_leaves_the_outcome_of_a_step_and_is_said(
+    shared_local_aws: LocalAws, emr: Any, cluster: Any, step: Any, states: Any
+) -> None:
+    name = cluster(step("good", "true"), step("bad", "false"), LogUri="s3://no-logs-here/x/")
+    assert states(name) == {"good": "COMPLETED", "bad": "FAILED"}
+    place = f"s3://no-logs-here/x/{name}/steps/{of(emr, name, 'good')['Id']}/stdout.gz"
+    assert place in shared_local_aws.log.read_text()
+
+
+def test_a_step_that_cannot_be_started_fails_with_the_reason_and_the_next_one_runs(
+    tmp_path: Path, step: Any
+) -> None:
+    # a Spark environment whose Python ends with an error when it is asked where Spark lies
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    (tmp_path / "venv" / "bin" / "python").symlink_to("/bin/false")
+    (tmp_path / "images.toml").write_text(f'[emr]\nvenv = "{tmp_path / "venv"}"\n')
+    server = LocalAws(tmp_path / "aws", "--images", str(tmp_path / "images.toml"))
+    server.start()
+    try:
+        emr = server.client("emr")
+        name = emr.run_job_flow(
+            Name="c",
+            Instances={
+                "KeepJobFlowAliveWhenNoSteps": True,
+                "MasterInstanceType": "m5.xlarge",
+                "InstanceCount": 1,
+            },
+            Steps=[step("spark", "spark-submit", "job.py"), step("next", "true")],
+        )["JobFlowId"]
+        until(lambda: of(emr, name, "next")["Status"]["State"], lambda state: state == "COMPLETED", 20)
+        status = of(emr, name, "spark")["Status"]
+        assert status["State"] == "FAILED"
+        assert status["FailureDetails"]["Reason"].startswith("CalledProcessError: ")
+        assert "returned non-zero exit status 1" in status["FailureDetails"]["Reason"]
+    finally:
+        server.end()
 
 
 def test_cancel_and_wait_cancels_what_is_pending_and_keeps_the_cluster(

@@ -35,7 +35,7 @@ def begin_put(port: int, path: str, announced: int, sent: bytes) -> socket.socke
     """A PUT that stops in the middle of its body."""
     connection = socket.create_connection(("127.0.0.1", port))
     head = (
-        f"PUT {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {AUTHORIZATION}\r\n"
+        f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {AUTHORIZATION}\r\n"
         f"Content-Length: {announced}\r\n\r\n"
     )
     connection.sendall(head.encode() + sent)

@@ -114,6 +114,23 @@ def test_a_missing_channel_fails_the_job_and_names_it(sagemaker: Any, request_of
     assert reason.startswith("ClientError: s3://jobs/nothing-here/")
 
 
+def test_a_key_that_names_a_place_outside_of_its_channel_fails_the_job(
+    sagemaker: Any, s3: Any, request_of: Any, ended: Any, shared_local_aws: Any
+) -> None:
+    s3.put_object(Bucket="jobs", Key="climbs/../../../../escaped", Body=b"x")
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://jobs/climbs/"}}
+    request = request_of("climbs", "", InputDataConfig=[{"ChannelName": "tokens", "DataSource": source}])
+    sagemaker.create_training_job(**request)
+    job = ended(sagemaker, "climbs")
+    assert job["TrainingJobStatus"] == "Failed"
+    assert job["FailureReason"] == (
+        "ClientError: s3://jobs/climbs/: the key names a place outside of the job's folder;"
+        " got climbs/../../../../escaped"
+    )
+    bucket = shared_local_aws.root / "jobs"
+    assert all(found.is_relative_to(bucket) for found in shared_local_aws.root.parent.rglob("escaped"))
+
+
 def test_an_image_that_nothing_stands_for_fails_the_job_by_name(
     sagemaker: Any, request_of: Any, ended: Any
 ) -> None:

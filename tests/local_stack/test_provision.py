@@ -1,0 +1,102 @@
+"""The account of the local system: made once, mended where half of it is missing, moved with its ports."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import socket
+
+import pytest
+
+from include.settings import loading
+from local_stack import provision
+from local_stack.config import StackConfig, port_is_free
+from local_stack.stack import Stack
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def config(monkeypatch, tmp_path):
+    """An endpoint with an empty account; what the jobs run is not uploaded."""
+    for name in ("NEXUS_AWS_PORT", "NEXUS_AIRFLOW_PORT", "NEXUS_SERVING_PORT"):
+        monkeypatch.setenv(name, str(free_port()))
+    monkeypatch.setattr(provision, "upload_code", lambda *_: None)
+    made = StackConfig.from_environment(tmp_path / "state")
+    made.state.mkdir()
+    stack = Stack(made)
+    stack.start_local_aws()
+    yield made
+    stack.down(lambda _: None)
+
+
+def provisioned(config: StackConfig) -> StackConfig:
+    loading._load.cache_clear()  # every `make up` is a process of its own
+    provision.write_settings(config)
+    provision.provision(config)
+    return config
+
+
+def balancers(config: StackConfig):
+    """The elbv2 client, and the ARN of the one load balancer."""
+    client = provision.client(config, "elbv2")
+    (balancer,) = client.describe_load_balancers()["LoadBalancers"]
+    return client, balancer["LoadBalancerArn"]
+
+
+def listeners(config: StackConfig) -> list[dict]:
+    client, balancer = balancers(config)
+    return client.describe_listeners(LoadBalancerArn=balancer)["Listeners"]
+
+
+def status_of(port: int) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/")
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_a_second_provision_of_the_same_state_changes_nothing(config):
+    first = listeners(provisioned(config))
+    assert [listener["Port"] for listener in first] == [config.serving_port]
+    assert listeners(provisioned(config)) == first
+
+
+def test_another_serving_port_moves_the_listener_of_an_existing_state(config):
+    before = listeners(provisioned(config))
+    moved = dataclasses.replace(config, serving_port=free_port())
+
+    after = listeners(provisioned(moved))
+
+    assert after == [before[0] | {"Port": moved.serving_port}]
+    assert status_of(moved.serving_port) == 503  # the load balancer, with no target yet
+    assert port_is_free(config.serving_port)
+
+
+def test_a_listener_that_was_never_made_is_made_by_the_next_provision(config):
+    # what is left when `make up` is killed after the balancer was made
+    client, balancer = balancers(provisioned(config))
+    client.delete_listener(ListenerArn=listeners(config)[0]["ListenerArn"])
+
+    (made,) = listeners(provisioned(config))
+
+    serving = loading.load_settings(str(config.settings_file)).serving
+    (group,) = client.describe_target_groups(Names=[serving.target_group])["TargetGroups"]
+    assert (made["LoadBalancerArn"], made["Port"]) == (balancer, config.serving_port)
+    assert made["DefaultActions"][0]["TargetGroupArn"] == group["TargetGroupArn"]
+
+
+def test_a_balancer_that_was_never_made_gets_the_group_that_is_there(config):
+    client, balancer = balancers(provisioned(config))
+    groups = client.describe_target_groups()["TargetGroups"]
+    client.delete_load_balancer(LoadBalancerArn=balancer)
+
+    assert len(listeners(provisioned(config))) == 1
+
+    arns = [group["TargetGroupArn"] for group in client.describe_target_groups()["TargetGroups"]]
+    assert arns == [group["TargetGroupArn"] for group in groups]
