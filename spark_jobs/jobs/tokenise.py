@@ -6,12 +6,15 @@ python -m spark_jobs.jobs.tokenise --request build/corpus/request.json
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
 
 from include.contracts.documents import Stage
 from include.contracts.errors import InputError
@@ -38,6 +41,7 @@ from spark_jobs.tasks.tokens import (
     tokenise_file,
     write_shard,
 )
+from spark_jobs.tokens.engine import choose_engine
 from spark_jobs.tokens.megatron import token_dtype
 from spark_jobs.tokens.tokenizer import LoadedTokenizer, check_tokenizer, train_tokenizer, transformers_files
 
@@ -46,6 +50,8 @@ if TYPE_CHECKING:
 
 #: The sample is drawn a little too large and then cut, because texts differ in length.
 _SAMPLE_MARGIN = 1.2
+#: What the engines are compared on.
+_VERIFIED_FILES, _VERIFIED_DOCUMENTS, _VERIFIED_CHARACTERS = 8, 50, 20_000
 
 
 def tokenise(spark: SparkSession, request_uri: str) -> dict[str, Any]:
@@ -85,7 +91,10 @@ def _tokenise(
         for file in output.files
         if not file.path.startswith(place.relative(place.duplicates))
     ]
-    encode_file = partial(tokenise_file, place, tokenizer, recipe.shard_tokens)
+    choice = choose_engine(tokenizer, _verified_texts(uris))
+    if choice.reason:
+        print(f"tokenise: by Hugging Face tokenizers, slower: {choice.reason}", file=sys.stderr, flush=True)
+    encode_file = partial(tokenise_file, place, tokenizer, choice.engine, recipe.shard_tokens)
     by_file = progress.run_tasks(spark, Stage.TOKENISE, "files", encode_file, uris)
     training, held_out = _plans(place, recipe, uris, by_file)
     dtype = token_dtype(tokenizer.vocabulary_size)
@@ -94,6 +103,8 @@ def _tokenise(
     )
     details = {
         "seconds": {"tokenizer": round(trained, 2)},
+        "engine": choice.engine.value,
+        "engine_reason": choice.reason,
         "tokens": _tokens(training),
         "tokens_held_out": _tokens(held_out),
     }
@@ -155,6 +166,16 @@ def _train(spark: SparkSession, recipe: CorpusRecipe, place: Place, outputs: Seq
     return train_tokenizer(
         first_bytes((text for texts in sampled for text in texts), limit), recipe.tokenizer
     )
+
+
+def _verified_texts(uris: Sequence[str]) -> list[str]:
+    """The texts on which the engines must agree: the beginning of a few files of documents."""
+    texts: list[str] = []
+    for uri in uris[:: -(-len(uris) // _VERIFIED_FILES)]:
+        with storage.local_copy(uri) as path, pq.ParquetFile(path) as file:
+            batch = next(file.iter_batches(batch_size=_VERIFIED_DOCUMENTS, columns=["text"]))
+            texts += [text[:_VERIFIED_CHARACTERS] for text in batch.column("text").to_pylist()]
+    return texts
 
 
 def _plans(

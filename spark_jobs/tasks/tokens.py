@@ -18,8 +18,9 @@ from spark_jobs import storage
 from spark_jobs.columns import buffers, parquet_writer
 from spark_jobs.kernels import hashing
 from spark_jobs.place import Place
+from spark_jobs.tokens.engine import Engine, encode
 from spark_jobs.tokens.megatron import index_bytes, token_dtype
-from spark_jobs.tokens.tokenizer import LoadedTokenizer, encode
+from spark_jobs.tokens.tokenizer import LoadedTokenizer
 
 SIDECAR_SCHEMA = pa.schema(
     [("id", pa.string()), ("token_offset", pa.int64()), ("tokens", pa.int32()), ("text_bytes", pa.int64())]
@@ -84,7 +85,9 @@ def first_bytes(sampled: Iterable[tuple[int, str]], limit_bytes: int) -> list[st
     return texts
 
 
-def tokenise_file(place: Place, tokenizer: LoadedTokenizer, shard_tokens: int, uri: str) -> list[Run]:
+def tokenise_file(
+    place: Place, tokenizer: LoadedTokenizer, engine: Engine, shard_tokens: int, uri: str
+) -> list[Run]:
     """Tokenise one file of documents into ``.bin`` and ``.parquet`` of its own, ordered by subset and id."""
     dtype = token_dtype(tokenizer.vocabulary_size)
     tokens: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]]] = defaultdict(list)
@@ -95,7 +98,7 @@ def tokenise_file(place: Place, tokenizer: LoadedTokenizer, shard_tokens: int, u
             texts = batch.column("text")
             subsets = batch.column("subset").to_pylist()
             text_bytes = pc.binary_length(texts).to_pylist()
-            encoded = encode(tokenizer, texts.to_pylist(), dtype)
+            encoded = encode(tokenizer, engine, texts, dtype)
             for identifier, subset, size, sequence in zip(
                 batch.column("id").to_pylist(), subsets, text_bytes, encoded, strict=True
             ):

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
-import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from include.contracts.errors import InputError
 from include.recipes.corpus import TokenizerRecipe
-
-_GROUP_CHARACTERS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -81,41 +76,3 @@ def transformers_files(end_of_text: str) -> dict[str, bytes]:
         "special_tokens_map.json": json.dumps(special, indent=1, sort_keys=True).encode(),
         "tokenizer_config.json": json.dumps(config, indent=1, sort_keys=True).encode(),
     }
-
-
-def encode(tokenizer: LoadedTokenizer, texts: list[str], dtype: str) -> list[npt.NDArray[np.generic]]:
-    """Token ids of each text, ending with the end-of-text token.
-
-    A special token that is spelled out in a text is encoded as the ordinary characters that it is there:
-    a document cannot end another.
-    """
-    engine = _engine(tokenizer.content)
-    end = [tokenizer.end_of_text_id]
-    return [
-        np.array(encoding.ids + end, dtype)
-        for group in text_groups(texts)
-        for encoding in engine.encode_batch_fast(group, add_special_tokens=False)
-    ]
-
-
-def text_groups(texts: list[str]) -> Iterator[list[str]]:
-    """Neighbours of about a million characters together: encodings take a hundred times their text."""
-    group: list[str] = []
-    size = 0
-    for text in texts:
-        if group and size + len(text) > _GROUP_CHARACTERS:
-            yield group
-            group, size = [], 0
-        group.append(text)
-        size += len(text)
-    if group:
-        yield group
-
-
-@lru_cache(maxsize=2)
-def _engine(content: str) -> Tokenizer:
-    tokenizer = Tokenizer.from_str(content)
-    tokenizer.encode_special_tokens = True
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
