@@ -87,6 +87,8 @@ def request_body(headers: Mapping[str, str], source: Source) -> BodyReader:
     if encoding := headers.get("transfer-encoding", "").strip().lower():
         if encoding != "chunked":
             raise ValueError(f"Transfer-Encoding is not chunked: {encoding!r}")
+        if "content-length" in headers:
+            raise ValueError("Content-Length beside Transfer-Encoding: where does the body end?")
         return ChunkedBody(source)
     length = headers.get("content-length", "0")
     if not re.fullmatch("[0-9]{1,15}", length):

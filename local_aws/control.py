@@ -106,6 +106,9 @@ class Control:
             if handler is None:
                 known = ", ".join(f"/_local/{name}" for name in sorted(self._handlers))
                 raise AwsError("NotFound", f"/_local/{name} is unknown; known are {known}", 404)
+            if request.method in ("GET", "HEAD") and name != "status":
+                # an address alone, which any page can make a browser open, must not change anything
+                raise AwsError("MethodNotAllowed", f"/_local/{name} takes POST", 405)
             answer = handler(self._arguments(request))
         except AwsError as error:
             return _json(error.status, {"error": error.code, "message": error.message})
@@ -117,7 +120,7 @@ class Control:
     @staticmethod
     def _arguments(request: Request) -> Mapping[str, Any]:
         if request.method in ("GET", "HEAD"):
-            return {}  # a look has no arguments: an address alone must not make a fault
+            return {}
         raw = request.body.read(_MAX_BODY_BYTES)
         arguments = json.loads(raw) if raw.strip() else {}
         if not isinstance(arguments, dict):

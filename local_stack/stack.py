@@ -44,6 +44,7 @@ class Stack:
         self.down(lambda _: None)
         self.config.require_free_ports()
         self.config.state.mkdir(parents=True, exist_ok=True)
+        self.config.state.chmod(0o700)  # logs, buckets and the database are nobody else's
         write_settings(self.config)
         try:
             self._start(announce)

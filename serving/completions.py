@@ -28,6 +28,7 @@ class Completions:
     async def text(self, body: CompletionBody) -> Answer:
         """``/v1/completions``: prompt after prompt, each with its n choices."""
         self._check_model(body.model)
+        self._check_count(len(body.prompts), body)  # before any is tokenised, which takes its time
         prompts = await asyncio.to_thread(lambda: [self._prompt(prompt) for prompt in body.prompts])
         limit = body.max_tokens or _COMPLETION_MAX_TOKENS
         for prompt in prompts:
@@ -62,14 +63,8 @@ class Completions:
         prefixes: Sequence[str] = ("",),
         extra_stops: Sequence[str] = (),
     ) -> Answer:
+        self._check_count(len(prompts), body)
         number = body.n or 1
-        wanted = len(prompts) * number
-        if wanted > self._engine.slots:
-            raise BadRequest(
-                f"{wanted} completions in one request; this server does at most {self._engine.slots} at once",
-                param="n",
-                code="invalid_value",
-            )
         seed = body.sampling_seed
         jobs = [
             (prompt, _sampling(body, limit, _seed_of(seed, copy)))
@@ -85,6 +80,15 @@ class Completions:
         ]
         total = sum(len(prompt) for prompt in prompts)
         return Answer(shape, self._name, self._fingerprint, total, choices, body.include_usage)
+
+    def _check_count(self, prompts: int, body: CompletionBody | ChatBody) -> None:
+        wanted = prompts * (body.n or 1)
+        if wanted > self._engine.slots:
+            raise BadRequest(
+                f"{wanted} completions in one request; this server does at most {self._engine.slots} at once",
+                param="n",
+                code="invalid_value",
+            )
 
     def _check_model(self, name: str) -> None:
         if name != self._name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,7 +68,7 @@ class S3Call:
         text = self.query.get(name)
         if not text:
             return default
-        if not text.isdigit():
+        if not re.fullmatch("[0-9]{1,18}", text):
             raise AwsError(
                 "InvalidArgument",
                 f"Argument {name} must be an integer between 0 and 2147483647",

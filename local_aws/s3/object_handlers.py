@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
@@ -83,7 +84,7 @@ def _span(call: S3Call, record: ObjectRecord) -> tuple[int, int] | None:
     if part is None:
         return byte_range(call.headers.get("range"), record.size)
     sizes = [size for size, _ in record.parts] or [record.size]
-    if not part.isdigit() or not 1 <= int(part) <= len(sizes):
+    if not re.fullmatch("[0-9]{1,5}", part) or not 1 <= int(part) <= len(sizes):
         raise AwsError("InvalidPartNumber", "The requested partnumber is not satisfiable", 416)
     return sum(sizes[: int(part) - 1]), sizes[int(part) - 1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from typing import Any
@@ -109,7 +110,7 @@ def complete_multipart_upload(call: S3Call) -> Response:
     named = []
     for part in root.iterfind("Part"):
         number = text_of(part, "PartNumber")
-        if not number.isdigit():
+        if not re.fullmatch("[0-9]{1,5}", number):
             raise AwsError("MalformedXML", "A part has no number.", 400)
         sums = {a: v for a in checksums.ALGORITHMS if (v := text_of(part, f"Checksum{a}"))}
         named.append(NamedPart(int(number), text_of(part, "ETag").strip('"'), sums))
@@ -241,7 +242,7 @@ def _upload(call: S3Call) -> Upload:
 
 def _part_number(call: S3Call) -> int:
     number = call.query["partNumber"]
-    if not number.isdigit() or not 1 <= int(number) <= MAX_PARTS:
+    if not re.fullmatch("[0-9]{1,5}", number) or not 1 <= int(number) <= MAX_PARTS:
         raise AwsError(
             "InvalidArgument",
             f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive",

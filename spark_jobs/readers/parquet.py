@@ -19,7 +19,8 @@ from spark_jobs.readers.shards import Shard
 if TYPE_CHECKING:
     from spark_jobs.readers.documents import ReadCounts
 
-_BATCH_ROWS = 1024
+#: A dictionary can make any row of a small file as large as a document may be: few at once.
+_BATCH_ROWS = 64
 _TEXT_TYPES = (
     pa.types.is_string,
     pa.types.is_large_string,
@@ -77,6 +78,10 @@ def _documents(
 
 def _checked_text(column: pa.Array, limit_bytes: int) -> tuple[pa.Array, list[DropReason | None]]:
     """The column as strings, with a reason in place of each value that cannot be one."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    elif pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type):
+        column = column.cast(pa.large_binary())
     kind = column.type
     if not any(fits(kind) for fits in _TEXT_TYPES):
         return pa.nulls(len(column), pa.string()), [DropReason.NO_TEXT] * len(column)

@@ -253,6 +253,11 @@ def test_one_connection_serves_many_requests_of_many_kinds(faulted: LocalAws) ->
     [
         b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: many\r\n\r\n",
         b"PUT /b/k HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -5\r\n\r\n",
+        b"PUT /b/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET /b?list-type=2&max-keys=%C2%B2 HTTP/1.1\r\nHost: localhost\r\nAuthorization: AWS a:b\r\n\r\n",
+        b"GET /b?list-type=2&max-keys="
+        + b"9" * 5000
+        + b" HTTP/1.1\r\nHost: localhost\r\nAuthorization: AWS a:b\r\n\r\n",
         b"nonsense\r\n\r\n",
         b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
     ],

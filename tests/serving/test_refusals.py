@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import openai
 import pytest
 
+from serving.completions import Completions
+from serving.engine import Engine
+from serving.language_model import LanguageModel
+from serving.protocol import BadRequest, CompletionBody, parse_body
 from tests.serving.servers import MODEL, Server, running_server, wait_until
 
 TEXT = {"model": MODEL, "prompt": "x"}
@@ -136,3 +143,14 @@ def test_a_template_that_refuses_is_bad_input(models, tmp_path) -> None:
         answer = httpx.post(f"{server.url}/v1/chat/completions", json=body)
     assert answer.status_code == 400
     assert "only users speak first" in answer.json()["error"]["message"]
+
+
+async def _too_many(prompts: int) -> None:
+    engine = cast(Engine, SimpleNamespace(slots=4))
+    body = parse_body(CompletionBody, json.dumps({**TEXT, "prompt": ["x"] * prompts}).encode())
+    await Completions(cast(LanguageModel, None), engine, MODEL, "").text(body)
+
+
+def test_too_many_prompts_are_refused_before_any_is_tokenised() -> None:
+    with pytest.raises(BadRequest, match="5 completions in one request"):  # there is no model to tokenise
+        asyncio.run(_too_many(5))
