@@ -1,8 +1,9 @@
 """Serve one model: python -m serving
 
 Life: listen → load the model (readyz says no) → ready → SIGTERM: readyz says no at once, work goes on and
-new work is taken for LAME_DUCK_SECONDS → close the port, finish what runs within DRAIN_TIMEOUT_SECONDS →
-exit code 0 (1 if generations had to be cut, or if the model could not be loaded or failed).
+new work is taken for LAME_DUCK_SECONDS → new work gets 503, what runs finishes within
+DRAIN_TIMEOUT_SECONDS → close the port → exit code 0 (1 if generations had to be cut, or if the model could
+not be loaded or failed).
 """
 
 from __future__ import annotations
@@ -86,10 +87,10 @@ class Life:
             await serving
             if self._state.engine:
                 await self._state.engine.close()
-            if not loading.done():
-                # the thread that loads cannot be interrupted, and must not delay the exit
-                self._say("left while loading")
-                os._exit(0)
+        if not loading.done():
+            # the thread that loads cannot be interrupted, and must not delay the exit
+            self._say("left while loading")
+            os._exit(0)
         self._say(f"exit {self._exit_code}")
         return self._exit_code
 

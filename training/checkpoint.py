@@ -20,13 +20,13 @@ from typing import Any
 
 import torch
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
-from torch.distributed.checkpoint.state_dict_loader import load as load_state
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from include.contracts.errors import ContractError, InputError, IntegrityError, NexusError
 from include.contracts.manifests import CheckpointMarker, FileEntry, ParentRef
 from include.contracts.records import canonical_json, content_hash, parse_json
 from training.ranks import ERRORS, Agreement, describe
+from training.state_loading import load_as_data
 from training.storage import Folder, fetch_verified, file_entry
 
 MARKER = "complete.json"
@@ -130,7 +130,13 @@ class CheckpointSaver:
     """Saves in the background, one checkpoint at a time; the step loop waits only for a copy of the state."""
 
     def __init__(
-        self, store: CheckpointStore, identity: Identity, scratch: Path, ranks: Agreement, keep: int
+        self,
+        store: CheckpointStore,
+        identity: Identity,
+        scratch: Path,
+        ranks: Agreement,
+        keep: int,
+        warn: Callable[[str], None],
     ) -> None:
         """``ranks`` must be a group of the saver's own; ``scratch`` is a folder of this host."""
         self._store = store
@@ -138,6 +144,7 @@ class CheckpointSaver:
         self._scratch = scratch
         self._ranks = ranks
         self._keep = keep
+        self._warn = warn
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
 
@@ -211,7 +218,14 @@ class CheckpointSaver:
             files=tuple(sorted(entries, key=lambda entry: entry.path)),
         )
         self._store.folder.write(f"step_{progress.step}/{MARKER}", canonical_json(marker))
-        self._store.prune(self._keep, progress.step)
+        self._prune(progress.step)
+
+    def _prune(self, newest: int) -> None:
+        try:
+            self._store.prune(self._keep, newest)
+        except Exception as error:
+            # the checkpoint is complete all the same, and the next one prunes what is left here
+            self._warn(f"checkpoints before step_{newest} could not be deleted: {describe(error)}")
 
 
 def restore(
@@ -226,7 +240,8 @@ def restore(
     """Load the newest complete and verified checkpoint; None where there is none.
 
     A checkpoint that is torn, short of a file or has wrong bytes is passed over with a warning.
-    CheckpointMismatch when the newest readable one belongs to another recipe or corpus.
+    CheckpointMismatch when the newest readable one belongs to another recipe or corpus, IntegrityError when
+    it holds more than data: somebody made it so, and going on would hide it.
     """
     for step in ranks.from_first(store.complete_steps):
         folder = scratch / f"load_{step}"
@@ -237,6 +252,7 @@ def restore(
             # only now: the ranks of a host read the same files
             shutil.rmtree(folder, ignore_errors=True)
             return progress
+        shutil.rmtree(folder, ignore_errors=True)  # what came before the fault may be most of the disk
         if ranks.place.rank == 0:
             warn(f"checkpoint step_{step} is not whole and is passed over: {found}")
     return None
@@ -262,7 +278,7 @@ def _load(
     warn: Callable[[str], None],
 ) -> Progress:
     parameters, moments = get_state_dict(model, optimiser)
-    load_state({"model": parameters, "optimiser": moments}, checkpoint_id=folder, process_group=ranks.group)
+    load_as_data({"model": parameters, "optimiser": moments}, folder, ranks)
     set_state_dict(model, optimiser, model_state_dict=parameters, optim_state_dict=moments)
     random_state = folder / f"random_rank_{ranks.place.rank}.pt"
     if random_state.exists():  # not there for ranks that the saving run did not have

@@ -1,9 +1,10 @@
 """Mixture, shuffle and packing: which tokens are in which step, as a pure function of (seed, step).
 
 The documents of a subset, in the manifest's order, form one stream; window ``w`` of context length ``C``
-is its tokens ``[w*C, w*C + C]``: ``C + 1`` tokens, of which the last is the first of the next window, so
-every token but the very first is predicted once an epoch. Nothing here depends on the number of ranks:
-a rank takes its share of the global batch.
+is its tokens ``[w*C, w*C + C]``: ``C + 1`` tokens, of which the last is the first of the next window. So
+every token of a subset is predicted once an epoch, but for its very first and for its tail: what is left
+after its last whole window, which is all of a subset shorter than one. Nothing here depends on the number
+of ranks: a rank takes its share of the global batch.
 """
 
 from __future__ import annotations
@@ -150,6 +151,10 @@ class PackedTokens:
     def windows(self) -> dict[str, int]:
         """Number of windows of each subset."""
         return {name: max(0, (bounds[-1] - 1) // self._context) for name, bounds in self._bounds.items()}
+
+    def too_short(self) -> dict[str, int]:
+        """Tokens of each subset that has no window."""
+        return {name: self._bounds[name][-1] for name, windows in self.windows().items() if not windows}
 
     def read(self, window: Window) -> TokenIds:
         """The ``context_length + 1`` token ids of a window, across shard borders."""

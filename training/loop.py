@@ -38,7 +38,7 @@ from training.data import PackedTokens, SampleOrder, rank_positions
 from training.export.safetensors import export_model
 from training.model import build_model, build_optimiser, learning_rate, shard_model
 from training.places import EXIT_INTERRUPTED, Job, MlRoot, read_job
-from training.ranks import ERRORS, Agreement, Place, describe, join
+from training.ranks import ERRORS, Agreement, RankPlace, describe, join
 from training.storage import file_entry
 from training.tokens import open_shard
 
@@ -61,7 +61,7 @@ class Trainer:
 
     job: Job
     root: MlRoot
-    place: Place
+    place: RankPlace
     ranks: Agreement
     saving: Agreement
     interruption: Interruption
@@ -73,6 +73,8 @@ class Trainer:
         recipe, corpus = self.job.recipe, self.job.corpus
         data = open_tokens(self.job, self.root)
         order = SampleOrder(data.windows(), recipe.mixture, recipe.seed)
+        if not recipe.mixture and self.place.rank == 0:  # a mixture names what it wants, and fails without
+            warn_of_short_subsets(data)
         base = self.root.channel("base_model") if self.job.request.base_model_uri else None
         model = build_model(recipe, corpus.vocabulary_size, corpus.end_of_text_id, base)
         shard_model(model, self.place.world_size, self.device)
@@ -80,7 +82,9 @@ class Trainer:
         store = CheckpointStore(self.job.checkpoints)
         identity = Identity(content_hash(canonical_json(recipe)), self.job.request.corpus.sha256)
         progress = self._resume(store, identity, model, optimiser)
-        saver = CheckpointSaver(store, identity, self.root.scratch, self.saving, recipe.keep_checkpoints)
+        saver = CheckpointSaver(
+            store, identity, self.root.scratch, self.saving, recipe.keep_checkpoints, warn
+        )
         # seconds of this process count from its start, those of earlier ones come with the checkpoint
         begun -= progress.trainer.seconds
         while progress.step < recipe.steps:
@@ -189,8 +193,10 @@ def open_tokens(job: Job, root: MlRoot) -> PackedTokens:
     entries = {entry.path: entry for entry in corpus.files}
     folder = root.channel("tokens")
     tokenizer = root.channel("tokenizer") / "tokenizer.json"
-    if not tokenizer.is_file():
-        raise IntegrityError("is missing", where=str(tokenizer))
+    # the export wants the second: told now, and not when the model is trained
+    for path in (tokenizer, tokenizer.with_name("tokenizer_config.json")):
+        if not path.is_file():
+            raise IntegrityError("is missing", where=str(path), remedy="give the channel all of tokenizer/")
     found = file_entry(tokenizer, tokenizer.name).sha256
     if found != corpus.tokenizer_sha256:
         raise IntegrityError(
@@ -200,6 +206,12 @@ def open_tokens(job: Job, root: MlRoot) -> PackedTokens:
         (shard.subset, open_shard(folder, shard, entries, "tokens/", full=False)) for shard in corpus.shards
     ]
     return PackedTokens(shards, job.recipe.model.context_length)
+
+
+def warn_of_short_subsets(data: PackedTokens) -> None:
+    """One line for each subset that has no window, and so is never trained on."""
+    for subset, tokens in data.too_short().items():
+        warn(f"subset '{subset}' is never trained on: its {tokens} tokens are fewer than one window")
 
 
 def warn(text: str) -> None:
@@ -229,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     interruption = Interruption()
     end_with_launcher()
-    place = Place.from_environment()
+    place = RankPlace.from_environment()
     torch.set_num_threads(place.threads)
     torch.use_deterministic_algorithms(True)
     try:

@@ -81,11 +81,6 @@ def learning_rate(recipe: OptimiserRecipe, step: int, steps: int) -> float:
     return recipe.learning_rate * share
 
 
-def count_parameters(model: torch.nn.Module) -> int:
-    """Trainable numbers, tied weights once."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
 def _check_base(base: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         if not (base / name).is_file():

@@ -57,10 +57,6 @@ class MlRoot:
             )
         return path
 
-    def has_channel(self, name: str) -> bool:
-        """Whether the job was started with this channel."""
-        return (self.path / "input" / "data" / name).is_dir()
-
     @property
     def failure(self) -> Path:
         """The text that SageMaker shows as FailureReason (its first 1,024 characters)."""

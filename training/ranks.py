@@ -27,7 +27,7 @@ class RankFailed(NexusError):
 
 
 @dataclass(frozen=True)
-class Place:
+class RankPlace:
     """This rank among all ranks and among those of its host."""
 
     rank: int
@@ -36,7 +36,7 @@ class Place:
     threads: int
 
     @classmethod
-    def from_environment(cls) -> Place:
+    def from_environment(cls) -> RankPlace:
         """As the launcher set it."""
         names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "OMP_NUM_THREADS")
         return cls(*(int(os.environ[name]) for name in names))
@@ -45,7 +45,7 @@ class Place:
 class Agreement:
     """Collective decisions on one gloo group; every rank must make the same calls in the same order."""
 
-    def __init__(self, group: dist.ProcessGroup, place: Place) -> None:
+    def __init__(self, group: dist.ProcessGroup, place: RankPlace) -> None:
         self.group = group
         self.place = place
 
@@ -90,7 +90,7 @@ def describe(error: BaseException) -> str:
     return str(error) if isinstance(error, NexusError) else f"{type(error).__name__}: {error}"
 
 
-def join(place: Place) -> tuple[Agreement, Agreement]:
+def join(place: RankPlace) -> tuple[Agreement, Agreement]:
     """Join the process group: for the step loop, and for the thread that saves."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"

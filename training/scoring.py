@@ -6,6 +6,7 @@ the model's context, so a token is predicted from at most one context of its own
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from include.contracts.errors import InputError
 from include.contracts.evaluation import ModelScores, SubsetScore
 from training.held_out import HeldOut, HeldOutDocument
 from training.tokens import TokenIds
@@ -20,6 +22,7 @@ from training.unigrams import TokenCounts
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
 
 _BATCH_WINDOWS = 32
 _IGNORED = -100
@@ -28,7 +31,8 @@ _IGNORED = -100
 def score_model(name: str, folder: Path, held_out: HeldOut, context_length: int) -> ModelScores:
     """Score the safetensors model in ``folder``.
 
-    A model with another tokenizer than the corpus's reads the same text through its own.
+    A model with another tokenizer than the corpus's reads the same text through its own, and its own
+    end-of-text token where the document has one: both are charged for the text and for its end.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -36,11 +40,10 @@ def score_model(name: str, folder: Path, held_out: HeldOut, context_length: int)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model: Any = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
     model.eval().to(device)
-    own = (folder / "tokenizer.json").read_bytes()
     scores = {}
     done, total = 0, sum(len(documents) for documents in held_out.subsets.values())
     for subset, documents in held_out.subsets.items():
-        sequences, start_id = _sequences(documents, held_out, own)
+        sequences, start_id = _sequences(documents, held_out, folder)
         losses = _document_losses(model, sequences, start_id, context_length)
         scores[subset] = _subset_score(documents, losses)
         done += len(documents)
@@ -58,16 +61,42 @@ def score_unigrams(counts: TokenCounts, held_out: HeldOut) -> ModelScores:
     return ModelScores("unigram", scores)
 
 
-def _sequences(documents: list[HeldOutDocument], held_out: HeldOut, own: bytes) -> tuple[list[TokenIds], int]:
+def _sequences(
+    documents: list[HeldOutDocument], held_out: HeldOut, folder: Path
+) -> tuple[list[TokenIds], int]:
+    """The documents as the model in ``folder`` reads them, and its end-of-text token."""
+    own = (folder / "tokenizer.json").read_bytes()
     if own == held_out.tokenizer:
         return [document.tokens for document in documents], held_out.end_of_text_id
     from tokenizers import Tokenizer
 
-    tokenizer, theirs = Tokenizer.from_buffer(own), Tokenizer.from_buffer(held_out.tokenizer)
-    end = tokenizer.token_to_id(theirs.id_to_token(held_out.end_of_text_id) or "")
-    start_id = 0 if end is None else int(end)
+    tokenizer = Tokenizer.from_buffer(own)
+    # as the corpus was encoded: a special token that is spelled out in a text is ordinary characters
+    tokenizer.encode_special_tokens = True
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    end_id = _end_of_text_id(tokenizer, folder / "tokenizer_config.json")
     encoded = tokenizer.encode_batch([document.text for document in documents], add_special_tokens=False)
-    return [np.asarray(one.ids, dtype=np.int64) for one in encoded], start_id
+    sequences = []
+    for document, encoding in zip(documents, encoded, strict=True):
+        # a document that was cut ends in its text
+        whole = document.tokens[-1:].tolist() == [held_out.end_of_text_id]
+        sequences.append(np.asarray([*encoding.ids, end_id] if whole else encoding.ids, dtype=np.int64))
+    return sequences, end_id
+
+
+def _end_of_text_id(tokenizer: Tokenizer, configuration: Path) -> int:
+    """The token that ends a document in the model's own corpus, which another corpus may not know."""
+    name = json.loads(configuration.read_bytes()).get("eos_token")
+    end_id = tokenizer.token_to_id(name) if isinstance(name, str) else None
+    if end_id is None:
+        raise InputError(
+            "names no token that ends a document",
+            where=str(configuration),
+            expected="eos_token, a token of tokenizer.json",
+            got=repr(name),
+        )
+    return int(end_id)
 
 
 def _document_losses(

@@ -1,13 +1,7 @@
-"""Token shards in Megatron's format (``.bin`` / ``.idx``), memory-mapped and checked.
-
-Layout of an ``.idx`` (little endian): magic ``MMIDIDX\\0\\0``, version 1 (u64), dtype code (u8), number of
-sequences (u64), number of document boundaries (u64), lengths (i32 each), byte pointers (i64 each),
-document boundaries (i64 each). Here a sequence is a whole document.
-"""
+"""Token shards in Megatron's format (``.bin`` / ``.idx``), memory-mapped and checked."""
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +9,10 @@ import numpy.typing as npt
 
 from include.contracts.errors import IntegrityError
 from include.contracts.manifests import FileEntry, TokenShard
+from include.contracts.megatron import HEADER, MAGIC, TYPE_CODES, VERSION
 from training.storage import verify
 
-MAGIC = b"MMIDIDX\x00\x00"
-VERSION = 1
-#: Codes of Megatron's ``DType`` for the widths in which token ids are stored.
-DTYPES: dict[int, type[np.integer]] = {4: np.int32, 8: np.uint16}
-_HEADER = struct.Struct("<9sQBQQ")
+_TYPE_NAMES = {code: name for name, code in TYPE_CODES.items()}
 
 Tokens = npt.NDArray[np.integer]
 TokenIds = npt.NDArray[np.int64]
@@ -38,9 +29,9 @@ class TokenFile:
                 raise IntegrityError("is missing", where=str(path))
         content = index.read_bytes()
         dtype, self.lengths, pointers = _parse_index(content, str(index))
-        self.offsets: TokenIds = pointers // np.dtype(dtype).itemsize
+        self.offsets: TokenIds = pointers // dtype.itemsize
         self.count = int(self.lengths.sum())
-        expected = self.count * np.dtype(dtype).itemsize
+        expected = self.count * dtype.itemsize
         if data.stat().st_size != expected:
             raise IntegrityError(
                 "wrong size for its index",
@@ -98,21 +89,21 @@ def open_shard(
     return tokens
 
 
-def _parse_index(content: bytes, where: str) -> tuple[type[np.integer], TokenIds, TokenIds]:
-    if len(content) < _HEADER.size or not content.startswith(MAGIC):
+def _parse_index(content: bytes, where: str) -> tuple[np.dtype[np.integer], TokenIds, TokenIds]:
+    if len(content) < HEADER.size or not content.startswith(MAGIC):
         raise IntegrityError(
             "is no Megatron index", where=where, expected=f"magic {MAGIC!r}", got=repr(content[:9])
         )
-    _, version, code, sequences, boundaries = _HEADER.unpack_from(content)
+    _, version, code, sequences, boundaries = HEADER.unpack_from(content)
     if version != VERSION:
         raise IntegrityError("unknown version", where=where, expected=str(VERSION), got=str(version))
-    if code not in DTYPES:
+    if code not in _TYPE_NAMES:
         raise IntegrityError(
-            "unknown token type", where=where, expected=f"one of {sorted(DTYPES)}", got=str(code)
+            "unknown token type", where=where, expected=f"one of {sorted(_TYPE_NAMES)}", got=str(code)
         )
-    expected = _HEADER.size + 12 * sequences + 8 * boundaries
+    expected = HEADER.size + 12 * sequences + 8 * boundaries
     if len(content) != expected:
         raise IntegrityError("torn index", where=where, expected=f"{expected} bytes", got=str(len(content)))
-    lengths = np.frombuffer(content, dtype="<i4", count=sequences, offset=_HEADER.size).astype(np.int64)
-    pointers = np.frombuffer(content, dtype="<i8", count=sequences, offset=_HEADER.size + 4 * sequences)
-    return DTYPES[code], lengths, pointers.astype(np.int64)
+    lengths = np.frombuffer(content, dtype="<i4", count=sequences, offset=HEADER.size).astype(np.int64)
+    pointers = np.frombuffer(content, dtype="<i8", count=sequences, offset=HEADER.size + 4 * sequences)
+    return np.dtype(_TYPE_NAMES[code]), lengths, pointers.astype(np.int64)

@@ -39,7 +39,8 @@ class EvaluationReport:
 
     ``document_ids`` and ``document_tokens`` (tokens of the candidate's tokenizer) are per subset, in the
     order of ``SubsetScore.document_losses``. Differences of losses are per candidate token: a document's
-    nats are those of its text, so a baseline with another tokenizer compares all the same.
+    nats are those of its text and, where it was not cut, of its end, so a baseline with another tokenizer
+    compares all the same.
     """
 
     candidate: ModelScores

@@ -76,7 +76,7 @@ def test_not_ready_while_loading_ready_after_and_not_when_leaving(start, held_ba
     assert server.exit_code() == 0
 
 
-def test_leaving_while_loading_is_no_failure(start, held_back) -> None:
+def test_leaving_while_loading_is_no_failure_and_leaves_no_folder(start, held_back, tmp_path: Path) -> None:
     endpoint, _ = held_back
     server = start(
         MODEL_URI="s3://models/m/",
@@ -84,10 +84,13 @@ def test_leaving_while_loading_is_no_failure(start, held_back) -> None:
         AWS_ACCESS_KEY_ID="local",
         AWS_SECRET_ACCESS_KEY="local",
         AWS_DEFAULT_REGION="us-east-1",
+        TMPDIR=str(tmp_path),
     )
     assert status(server, "/healthz") == 200
+    wait_until(lambda: any(tmp_path.glob("nexus-model-*")), "the folder of the download")
     server.process.send_signal(signal.SIGTERM)
     assert server.exit_code() == 0
+    assert list(tmp_path.glob("nexus-model-*")) == []
 
 
 def test_a_drain_loses_no_request_in_flight(start) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,16 @@ NEEDED = {"MODEL_URI": "s3://nexus-llm-models/runs/r/serving_model/", "MODEL_MAN
 def test_defaults_listen_on_this_machine_only() -> None:
     settings = ServingSettings.from_environment(NEEDED)
     assert (settings.host, settings.port) == ("127.0.0.1", 8080)
+
+
+def test_the_guide_names_the_stop_timeout_of_the_task_and_the_defaults_fit_in_it() -> None:
+    root = Path(__file__).parents[2]
+    definition = (root / "include/aws/ecs.py").read_text()
+    stop_timeout = re.search(r'"stopTimeout": (\d+)', definition)
+    assert stop_timeout
+    assert f"stop timeout ({stop_timeout[1]} s" in (root / "docs/guides/serving.md").read_text()
+    settings = ServingSettings.from_environment(NEEDED)
+    assert settings.lame_duck + settings.drain_timeout < timedelta(seconds=int(stop_timeout[1]))
 
 
 def test_every_variable_is_read() -> None:

@@ -85,13 +85,14 @@ def sentences(subset: str, count: int, seed: int) -> list[str]:
     return texts
 
 
-def train_tokenizer(vocabulary_size: int = 300) -> Tokenizer:
+def train_tokenizer(vocabulary_size: int = 300, end_of_text: str = END_OF_TEXT) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary_size,
-        special_tokens=[END_OF_TEXT],
+        # its id differs from one name to another
+        special_tokens=[end_of_text] if end_of_text == END_OF_TEXT else ["<unused>", end_of_text],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -99,13 +100,22 @@ def train_tokenizer(vocabulary_size: int = 300) -> Tokenizer:
     return tokenizer
 
 
-def make_corpus(root: Path, vocabulary_size: int = 300, held_out_per_subset: int = 15) -> Corpus:
+def make_corpus(
+    root: Path,
+    vocabulary_size: int = 300,
+    held_out_per_subset: int = 15,
+    end_of_text: str = END_OF_TEXT,
+) -> Corpus:
     """Two subsets of 120 training documents, in two shards each."""
-    tokenizer = train_tokenizer(vocabulary_size)
+    tokenizer = train_tokenizer(vocabulary_size, end_of_text)
     for name in ("tokens", "held_out_tokens", "tokenizer"):
         (root / name).mkdir(parents=True)
     tokenizer.save(str(root / "tokenizer" / "tokenizer.json"))
-    end = tokenizer.token_to_id(END_OF_TEXT)
+    configuration = {"eos_token": end_of_text, "tokenizer_class": "PreTrainedTokenizerFast"}
+    # as the corpus job writes it, whatever model will be trained
+    configuration |= {"bos_token": end_of_text, "unk_token": end_of_text, "model_max_length": 10**30}
+    (root / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(configuration))
+    end = tokenizer.token_to_id(end_of_text)
     shards: list[TokenShard] = []
     held: list[TokenShard] = []
     subsets: dict[str, SubsetCounts] = {}
@@ -134,7 +144,7 @@ def make_corpus(root: Path, vocabulary_size: int = 300, held_out_per_subset: int
         tokens=sum(s.tokens for s in shards),
         tokens_held_out=sum(s.tokens for s in held),
         subsets=subsets,
-        tokenizer_sha256=file_entry(root / "tokenizer" / "tokenizer.json", "").sha256,
+        tokenizer_sha256=file_entry(root / "tokenizer" / "tokenizer.json", "tokenizer.json").sha256,
         vocabulary_size=tokenizer.get_vocab_size(),
         token_dtype="uint16",
         end_of_text_id=end,

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from include.contracts.errors import ContractError, InputError
-from include.contracts.manifests import ModelManifest
-from include.contracts.records import parse_json
-from tests.training.corpora import RECIPE, Corpus, Run, configure, make_corpus, make_run
+from include.contracts.manifests import ModelManifest, TokenShard
+from include.contracts.records import canonical_json, parse_json
+from tests.training.corpora import RECIPE, Corpus, Run, configure, make_corpus, make_run, write_megatron
 from training.launcher import Plan, Ranks, check_channels, read_plan
 from training.places import EXIT_INTERRUPTED, MlRoot
+from training.storage import file_entry
 
 
 def failure(run: Run) -> str:
@@ -193,6 +196,39 @@ def test_another_tokenizer_than_the_corpus_was_made_with_is_refused(tmp_path: Pa
     assert "is not the corpus' tokenizer" in failure(run)
 
 
+def test_a_tokenizer_without_its_configuration_is_refused_before_training(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    run = make_run(tmp_path / "run", corpus)
+    channel = run.ml_root / "input/data/tokenizer"
+    channel.unlink()
+    channel.mkdir()
+    shutil.copy(corpus.root / "tokenizer/tokenizer.json", channel)
+    code, output = run.finish()
+    assert code == 1
+    assert "tokenizer_config.json: is missing" in failure(run)
+    assert "step=1 " not in output
+
+
+@pytest.mark.parametrize(("mixture", "warned"), [({}, True), ({"code": 0.5, "prose": 0.5}, False)])
+def test_a_subset_that_is_never_trained_on_is_told_unless_a_mixture_leaves_it_out(
+    tmp_path: Path, corpus: Corpus, mixture: dict[str, float], warned: bool
+) -> None:
+    root = Path(shutil.copytree(corpus.root, tmp_path / "corpus"))
+    write_megatron(root / "tokens" / "poetry-0", [[5, 6, 7, 0], [8, 0]])
+    added = [
+        file_entry(root / "tokens" / name, f"tokens/{name}") for name in ("poetry-0.bin", "poetry-0.idx")
+    ]
+    shards = (*corpus.manifest.shards, TokenShard("poetry-0", "poetry", 2, 6))
+    manifest = replace(corpus.manifest, shards=shards, files=(*corpus.manifest.files, *added))
+    (root / "manifest.json").write_bytes(canonical_json(manifest))
+    run = make_run(tmp_path / "run", Corpus(root, manifest), steps=1, mixture=mixture)
+    code, output = run.finish("--ranks", "2")
+    assert code == 0, output
+    warning = "warning: subset 'poetry' is never trained on: its 6 tokens are fewer than one window"
+    assert output.count(warning) == int(warned)
+
+
 def test_the_model_folder_loads_as_its_manifest_says(uninterrupted: tuple[Run, str], corpus: Corpus) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -209,4 +245,5 @@ def test_the_model_folder_loads_as_its_manifest_says(uninterrupted: tuple[Run, s
     assert manifest.corpus == corpus.reference
     tokenizer = AutoTokenizer.from_pretrained(str(run.model))
     assert tokenizer.decode(tokenizer("the quick é fox").input_ids) == "the quick é fox"
+    assert tokenizer.model_max_length == RECIPE.model.context_length
     assert tokenizer.eos_token_id == corpus.manifest.end_of_text_id == model.generation_config.eos_token_id

@@ -177,6 +177,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     assert code == 0, output
     assert re.search(rf"warning: checkpoint step_12 is not whole and is passed over: .*{reason}", output)
     assert "resumed_at_step=8\n" in output
+    assert list((run.ml_root / "scratch").glob("load_*")) == [], "its download takes up the job's volume"
     assert losses(output).items() <= losses(expected).items()
     assert weights(run) == weights(reference)
     marker = parse_json(

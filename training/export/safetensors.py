@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-from include.contracts.errors import InputError
 from include.contracts.manifests import ModelManifest, TrainingReport
 from include.contracts.records import canonical_json
 from training.model_store import publish_model
@@ -34,9 +33,7 @@ def export_model(
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         _write_model(folder, weights, model.config)
-        copy_tokenizer(
-            root.channel("tokenizer"), folder, job.corpus.end_of_text_id, job.recipe.model.context_length
-        )
+        copy_tokenizer(root.channel("tokenizer"), folder, job.recipe.model.context_length)
         report = TrainingReport(
             run=job.request.run,
             steps=progress.step,
@@ -63,22 +60,12 @@ def export_model(
     ranks.from_first(write)
 
 
-def copy_tokenizer(source: Path, target: Path, end_of_text_id: int, context_length: int) -> None:
-    """Copy the tokenizer's files as they are; add what transformers needs beside a ``tokenizer.json``."""
+def copy_tokenizer(source: Path, target: Path, context_length: int) -> None:
+    """Copy the corpus's tokenizer; its configuration, which knows no model, learns the context length."""
     for path in sorted(p for p in source.iterdir() if p.is_file()):
         shutil.copyfile(path, target / path.name)
     configuration = target / "tokenizer_config.json"
-    if configuration.exists():
-        return
-    end_of_text = _token_text(target / "tokenizer.json", end_of_text_id)
-    content = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": end_of_text,
-        "eos_token": end_of_text,
-        "pad_token": end_of_text,
-        "model_max_length": context_length,
-        "clean_up_tokenization_spaces": False,
-    }
+    content = json.loads(configuration.read_bytes()) | {"model_max_length": context_length}
     configuration.write_bytes(canonical_json(content))
 
 
@@ -101,13 +88,3 @@ def _write_model(folder: Path, weights: dict[str, Any], config: Any) -> None:
 def _untied(weights: dict[str, Any], config: Any) -> dict[str, Any]:
     """Without the output matrix where it is the embedding."""
     return {k: v for k, v in weights.items() if not (config.tie_word_embeddings and k == "lm_head.weight")}
-
-
-def _token_text(tokenizer: Path, token_id: int) -> str:
-    content = json.loads(tokenizer.read_text())
-    for token in content.get("added_tokens", []):
-        if token["id"] == token_id:
-            return str(token["content"])
-    raise InputError(
-        "end-of-text token is not among the special tokens", where=str(tokenizer), got=str(token_id)
-    )

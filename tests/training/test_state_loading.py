@@ -1,0 +1,97 @@
+"""A checkpoint that would run code does not, and is told; whoever wrote it also signed its files."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.distributed.checkpoint.metadata import BytesStorageMetadata
+
+from include.contracts.manifests import CheckpointMarker
+from include.contracts.records import canonical_json, parse_json
+from tests.training.corpora import RECIPE, Corpus, Run, make_run
+from training.storage import file_entry
+
+
+class Hostile:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, witness: Path) -> None:
+        self._witness = witness
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return os.mkdir, (str(self._witness),)
+
+
+def in_the_metadata(folder: Path, witness: Path) -> None:
+    metadata = pickle.loads((folder / ".metadata").read_bytes())
+    metadata.planner_data["hostile"] = Hostile(witness)
+    (folder / ".metadata").write_bytes(pickle.dumps(metadata))
+
+
+def by_way_of_an_admitted_module(folder: Path, witness: Path) -> None:
+    """Protocol 4 walks dotted names: ``pathlib`` + ``os.mkdir``."""
+
+    def text(content: str) -> bytes:
+        return b"\x8c" + bytes([len(content)]) + content.encode()
+
+    call = text("pathlib") + text("os.mkdir") + b"\x93" + text(str(witness)) + b"\x85R."
+    (folder / ".metadata").write_bytes(b"\x80\x04" + call)
+
+
+def in_a_setting_of_the_optimiser(folder: Path, witness: Path) -> None:
+    metadata = pickle.loads((folder / ".metadata").read_bytes())
+    settings = {
+        name for name, kind in metadata.state_dict_metadata.items() if isinstance(kind, BytesStorageMetadata)
+    }
+    place = next(place for index, place in metadata.storage_data.items() if index.fqn in settings)
+    content = io.BytesIO()
+    torch.save(Hostile(witness), content)
+    path = folder / place.relative_path
+    place.offset, place.length = path.stat().st_size, len(content.getvalue())
+    path.write_bytes(path.read_bytes() + content.getvalue())
+    (folder / ".metadata").write_bytes(pickle.dumps(metadata))
+
+
+def sign(folder: Path) -> None:
+    """Give the marker the hashes of what is there now."""
+    path = folder / "complete.json"
+    marker = json.loads(canonical_json(parse_json(CheckpointMarker, path.read_bytes(), where="marker")))
+    names = [entry["path"] for entry in marker["files"]]
+    marker["files"] = [file_entry(folder / name, name) for name in names]
+    path.write_bytes(canonical_json(marker))
+
+
+@pytest.mark.parametrize(
+    ("tamper", "named", "ranks"),
+    [
+        (in_the_metadata, ".metadata: holds more than data; got posix.mkdir", 2),
+        (by_way_of_an_admitted_module, ".metadata: holds more than data; got pathlib.os.mkdir", 1),
+        (in_a_setting_of_the_optimiser, "holds more than data; got posix.mkdir", 1),
+    ],
+)
+def test_a_checkpoint_cannot_run_code_in_the_job(
+    tmp_path: Path,
+    uninterrupted: tuple[Run, str],
+    corpus: Corpus,
+    tamper: Callable[[Path, Path], None],
+    named: str,
+    ranks: int,
+) -> None:
+    run = make_run(tmp_path / "run", corpus)
+    shutil.copytree(uninterrupted[0].checkpoints, run.checkpoints)
+    newest = run.checkpoints / f"step_{RECIPE.steps}"
+    tamper(newest, tmp_path / "witness")
+    sign(newest)
+    code, output = run.finish("--ranks", str(ranks))
+    assert code == 1, output
+    assert not (tmp_path / "witness").exists()
+    assert named in (run.ml_root / "output/failure").read_text()

@@ -1,0 +1,99 @@
+"""DCP's files read as data: whoever may write a run's checkpoints cannot thereby run code in its job.
+
+A marker's hashes are no protection, since the same hand can write them. DCP itself unpickles ``.metadata``
+and whatever is no tensor (an optimiser's settings) without restriction.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path, PosixPath
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint import filesystem, metadata
+from torch.distributed.checkpoint._traverse import set_element
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
+from torch.distributed.checkpoint.planner import ReadItem
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.serialization import _get_layout, get_unsafe_globals_in_checkpoint
+
+from include.contracts.errors import IntegrityError
+from training.ranks import Agreement
+
+#: All that the metadata of a checkpoint holds beside numbers, texts and their containers; and dtypes.
+_ADMITTED = {
+    (kind.__module__, kind.__qualname__): kind
+    for kind in (
+        PosixPath,
+        torch.Size,
+        _get_layout,
+        filesystem._StorageInfo,
+        metadata.BytesStorageMetadata,
+        metadata.ChunkStorageMetadata,
+        metadata.Metadata,
+        metadata.MetadataIndex,
+        metadata.StorageMeta,
+        metadata.TensorProperties,
+        metadata.TensorStorageMetadata,
+        metadata._MEM_FORMAT_ENCODING,
+    )
+}
+_REMEDY = "find out who wrote this checkpoint; to resume from an earlier one, delete its complete.json"
+
+
+def load_as_data(state: dict[str, Any], folder: Path, ranks: Agreement) -> None:
+    """Load the checkpoint in ``folder`` into ``state``, in place, on every rank.
+
+    IntegrityError names the class where it holds more than data.
+    """
+    reader = _Reader(folder)
+
+    def check() -> None:
+        reader.read_metadata()
+
+    ranks.together(check)  # before DCP reads it: it would hide the error behind one of its own
+    load(state, storage_reader=reader, planner=_Planner(), process_group=ranks.group)
+
+
+class _Reader(filesystem.FileSystemReader):
+    def read_metadata(self) -> metadata.Metadata:
+        path = Path(self.path) / filesystem._metadata_fn
+        with path.open("rb") as stream:
+            found = _Unpickler(stream, str(path)).load()
+        if not isinstance(found, metadata.Metadata):
+            raise _not_data(str(path), type(found).__qualname__)
+        if found.storage_meta is None:
+            found.storage_meta = metadata.StorageMeta()
+        found.storage_meta.load_id = self.load_id
+        return found
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, stream: Any, where: str) -> None:
+        super().__init__(stream)
+        self._where = where
+
+    def find_class(self, module: str, name: str) -> Any:
+        if admitted := _ADMITTED.get((module, name)):
+            return admitted
+        if module == "torch" and isinstance(dtype := getattr(torch, name, None), torch.dtype):
+            return dtype
+        raise _not_data(self._where, f"{module}.{name}")
+
+
+class _Planner(DefaultLoadPlanner):
+    def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
+        name = read_item.dest_index.fqn
+        try:
+            item = torch.load(value, weights_only=True)
+        except pickle.UnpicklingError as error:
+            value.seek(0)
+            found = get_unsafe_globals_in_checkpoint(value)
+            raise _not_data(name, ", ".join(found) or "an unreadable pickle") from error
+        set_element(self.original_state_dict, self.mappings[name], item)
+
+
+def _not_data(where: str, found: str) -> IntegrityError:
+    return IntegrityError("holds more than data", where=where, got=found, remedy=_REMEDY)
