@@ -74,6 +74,38 @@ MINUTES ?= 30
 soak: setup ## The four DAGs over and over on the running system (`make up` first; MINUTES=30)
 	@exec $(VENVS)/local_aws/bin/python -m demo.soak --minutes $(MINUTES)
 
+# ---- a corpus without Airflow -----------------------------------------------
+INPUT ?=
+OUTPUT ?= build/corpus
+PROFILE ?=
+RECIPE ?= standard
+TOKENIZER ?=
+END_OF_TEXT ?=
+CORPUS := $(VENVS)/spark/bin/python -m spark_jobs.jobs.build_corpus
+.PHONY: need-input
+need-input:
+	@[ -n "$(INPUT)" ] || { echo "give INPUT=<folder of shards or s3://bucket/prefix/>" >&2; exit 2; }
+
+.PHONY: corpus
+corpus: need-input $(VENVS)/spark/.ready ## Raw shards to documents, tokens and manifest (INPUT= OUTPUT= PROFILE= TOKENIZER=)
+	@$(CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --recipe "$(RECIPE)" --profile "$(PROFILE)" \
+	  --tokenizer "$(TOKENIZER)" --end-of-text "$(END_OF_TEXT)"
+
+TOKENS ?=
+.PHONY: trace
+trace: $(VENVS)/spark/.ready ## The document and raw shard of a token (TOKENS=<corpus>/tokens/<shard>:<offset>)
+	@$(VENVS)/spark/bin/python -m spark_jobs.trace "$(TOKENS)"
+
+.PHONY: bench-dedup
+bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup alone, from scratch, against the clock (INPUT= OUTPUT=)
+	@rm -rf "$(OUTPUT)"
+	$(CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --recipe dedup_only --profile "$(PROFILE)" --until near_dedup
+
+.PHONY: bench-tokenize
+bench-tokenize: need-input $(VENVS)/spark/.ready ## Tokens by our engine, encode_batch_fast and tiktoken (INPUT= TOKENIZER= OUTPUT=)
+	@[ -n "$(TOKENIZER)" ] || { echo "give TOKENIZER=<tokenizer.json>" >&2; exit 2; }
+	$(VENVS)/spark/bin/python -m spark_jobs.bench_tokenize --input "$(INPUT)" --tokenizer "$(TOKENIZER)" --output "$(OUTPUT)"
+
 # ---- checks and tests -----------------------------------------------------
 .PHONY: check
 check: setup ## Format, lint, types and import boundaries

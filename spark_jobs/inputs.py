@@ -1,4 +1,4 @@
-"""Sort a folder's files into shards and what is left out, each with its reason.
+"""Sort the files of a folder or S3 prefix into shards and what is left out, each with its reason.
 
     python -m spark_jobs.inputs FOLDER
 
@@ -11,7 +11,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,57 +31,60 @@ from spark_jobs.readers.formats import (
 )
 
 
-def list_shards(paths: Iterable[Path]) -> tuple[list[Path], dict[Path, str]]:
+def list_shards(uris: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     """Shards and left-out files with the reason; quality signals count as shards beside their documents."""
-    accepted: list[Path] = []
-    left_out: dict[Path, str] = {}
-    signals: list[Path] = []
-    for path in sorted(paths):
-        if path.name.startswith("."):
-            left_out[path] = "a hidden file"
-        elif (verdict := _judge(path)) is None:
-            accepted.append(path)
+    accepted: list[str] = []
+    left_out: dict[str, str] = {}
+    signals: list[str] = []
+    for uri in sorted(uris):
+        name = uri.rpartition("/")[2]
+        if name.startswith("."):
+            left_out[uri] = "a hidden file"
+        elif (verdict := _judge(uri, name)) is None:
+            accepted.append(uri)
         elif verdict is Companion.QUALITY_SIGNALS:
-            signals.append(path)
+            signals.append(uri)
         else:
-            left_out[path] = verdict
-    wanted = {signals_name(str(path)) for path in accepted}
-    for path in signals:
-        if str(path) in wanted:
-            accepted.append(path)
+            left_out[uri] = verdict
+    wanted = {signals_name(uri) for uri in accepted}
+    for uri in signals:
+        if uri in wanted:
+            accepted.append(uri)
         else:
-            left_out[path] = "quality signals without their documents"
+            left_out[uri] = "quality signals without their documents"
     return sorted(accepted), left_out
 
 
-def folder_files(folder: Path) -> list[Path]:
-    """All files below a folder; InputError when there is none."""
-    if not folder.is_dir():
-        raise InputError("no such folder", where=str(folder), remedy="give a folder of shards")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+def files_below(folder: str) -> list[str]:
+    """URIs of all files below a folder or an S3 prefix, sorted; InputError when there is none."""
+    if not storage.is_s3(folder) and not storage.local_path(folder).is_dir():
+        raise InputError(
+            "no such folder", where=folder, remedy="give a folder of shards, or s3://bucket/prefix/"
+        )
+    files = storage.list_files(folder)
     if not files:
-        raise InputError("the folder is empty", where=str(folder), remedy="put shards into it")
+        raise InputError("the folder is empty", where=folder, remedy="put shards into it")
     return files
 
 
-def raw_shard(path: Path) -> RawShard:
-    """A local shard as a request names it."""
-    found = storage.stat(str(path))
-    return RawShard(str(path), found.size_bytes, found.etag)
+def raw_shard(uri: str) -> RawShard:
+    """A shard as a request names it."""
+    found = storage.stat(uri)
+    return RawShard(uri, found.size_bytes, found.etag)
 
 
-def _judge(path: Path) -> Companion | str | None:
+def _judge(uri: str, name: str) -> Companion | str | None:
     """None for a shard; the companion, or the reason why the file is left out."""
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+    with storage.open_stream(uri) as stream:
+        head = stream.read(HEAD_BYTES)
     container = container_of(head)
     if container is None:
         return "neither JSON lines nor parquet, plain or compressed"
     if container is Container.EMPTY:
         # an empty .jsonl is an empty shard; any other empty file says nothing
-        return None if ".json" in path.name else "empty"
+        return None if ".json" in name else "empty"
     keys = (
-        _columns(path) if container is Container.PARQUET else first_record_keys(first_lines(head, container))
+        _columns(uri) if container is Container.PARQUET else first_record_keys(first_lines(head, container))
     )
     if keys is None:
         return "no JSON record at its beginning"
@@ -96,9 +98,11 @@ def _judge(path: Path) -> Companion | str | None:
     return None
 
 
-def _columns(path: Path) -> frozenset[str] | None:
+def _columns(uri: str) -> frozenset[str]:
+    if storage.is_s3(uri):
+        return frozenset(TEXT_KEYS)  # its footer is at the other end: the corpus counts what is none
     try:
-        return frozenset(pq.read_schema(path).names)
+        return frozenset(pq.read_schema(storage.local_path(uri)).names)
     except (pa.ArrowException, OSError):
         return frozenset(TEXT_KEYS)  # a damaged shard is a shard: the corpus counts it
 
@@ -106,17 +110,14 @@ def _columns(path: Path) -> frozenset[str] | None:
 def main(argv: Sequence[str] | None = None) -> int:
     """``FOLDER``; 0 when it holds at least one shard, else 2."""
     parser = argparse.ArgumentParser(prog="spark_jobs.inputs", description=__doc__)
-    parser.add_argument("folder", type=Path)
-    folder: Path = parser.parse_args(argv).folder
+    parser.add_argument("folder")
+    folder: str = parser.parse_args(argv).folder
     try:
-        accepted, left_out = list_shards(folder_files(folder))
+        accepted, left_out = list_shards(files_below(folder))
     except NexusError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    answer = {
-        "accepted": [str(path) for path in accepted],
-        "left_out": {str(path): reason for path, reason in left_out.items()},
-    }
+    answer = {"accepted": accepted, "left_out": left_out}
     print(json.dumps(answer, indent=1, ensure_ascii=False))
     if not accepted:
         print(f"error: {folder}: no shard among {len(left_out)} files", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from include.contracts.errors import ContractError, RecipeError
 from include.contracts.manifests import CorpusManifest, CorpusRequest, StageReport
-from include.contracts.records import canonical_json, from_plain, parse_json
+from include.contracts.records import canonical_json, from_plain
 from include.contracts.storage import CorpusPlace, S3Uri
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs import storage
@@ -99,7 +99,7 @@ class Place:
         uri = storage.join(self.of(_KEYS.stages), f"{stage}.json")
         if not storage.exists(uri):
             return None
-        return parse_json(StageReport, storage.read_bytes(uri), where=uri)
+        return storage.read_record(StageReport, uri)
 
     def completed(self, stage: str) -> StageReport:
         """The report of a stage that must have run; ContractError names the job to run."""
@@ -126,12 +126,12 @@ class Place:
         """The manifest, or None while the version is incomplete."""
         if not storage.exists(self.manifest):
             return None
-        return parse_json(CorpusManifest, storage.read_bytes(self.manifest), where=self.manifest)
+        return storage.read_record(CorpusManifest, self.manifest)
 
 
 def load_request(uri: str) -> tuple[CorpusRequest, CorpusRecipe, Place]:
     """The request, its recipe and the place that it fills."""
-    request = parse_json(CorpusRequest, storage.read_bytes(uri), where=uri)
+    request = storage.read_record(CorpusRequest, uri)
     recipe = from_plain(CorpusRecipe, request.recipe, where=f"{uri}: recipe", error=RecipeError)
     return request, recipe, Place(request.root_uri)
 

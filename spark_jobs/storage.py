@@ -16,11 +16,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import unquote, urlparse
 
 from include.contracts.errors import InputError, IntegrityError, NexusError
+from include.contracts.records import parse_json
 from include.contracts.storage import S3Uri
+
+T = TypeVar("T")
 
 _BLOCK = 1 << 20
 _REOPEN_LIMIT = 5
@@ -98,6 +101,11 @@ def read_bytes(uri: str) -> bytes:
     """The whole content; for small files."""
     with open_stream(uri) as stream:
         return stream.read()
+
+
+def read_record(kind: type[T], uri: str) -> T:
+    """A manifest, request or report; ContractError names the field that is not as agreed."""
+    return parse_json(kind, read_bytes(uri), where=uri)
 
 
 def read_range(uri: str, start: int, size: int) -> bytes:

@@ -1,50 +1,94 @@
-"""All jobs in one Spark session: raw shards to a token dataset on this machine.
+"""All jobs in one Spark session: raw shards to documents, tokens and their manifest, without Airflow.
 
-python -m spark_jobs.jobs.build_corpus --request build/corpus/request.json
 python -m spark_jobs.jobs.build_corpus --input shards/ --output build/corpus/ [--recipe standard]
+    [--profile slimpajama] [--tokenizer tokenizer.json] [--until near_dedup]
+python -m spark_jobs.jobs.build_corpus --request build/corpus/request.json
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include.contracts.documents import Stage
 from include.contracts.errors import InputError, NexusError
 from include.contracts.manifests import CorpusRequest
 from include.contracts.records import canonical_json, content_hash, to_plain
-from include.recipes.corpus import CorpusRecipe
+from include.recipes.corpus import CorpusRecipe, with_profile
 from include.recipes.loading import packaged_recipe
 from spark_jobs import storage
 from spark_jobs.entry import run_with_session
-from spark_jobs.inputs import folder_files, list_shards, raw_shard
+from spark_jobs.inputs import files_below, list_shards, raw_shard
 from spark_jobs.jobs.clean import clean
 from spark_jobs.jobs.deduplicate import deduplicate
 from spark_jobs.jobs.tokenise import tokenise
+from spark_jobs.place import Place
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+_LISTERS = 16
 
-def build_corpus(spark: SparkSession, request_uri: str) -> dict[str, Any]:
-    """Run what is not complete yet; the three summaries by job."""
+
+@dataclass(frozen=True)
+class _Job:
+    """A job and the stages that it completes."""
+
+    run: Callable[[SparkSession, str], dict[str, Any]]
+    stages: tuple[Stage, ...]
+
+
+JOBS = (
+    _Job(clean, (Stage.READ, Stage.NORMALISE, Stage.FILTER)),
+    _Job(deduplicate, (Stage.EXACT_DEDUP, Stage.NEAR_DEDUP)),
+    _Job(tokenise, (Stage.TOKENISE,)),
+)
+
+
+def build_corpus(
+    spark: SparkSession, request_uri: str, until: Stage = Stage.TOKENISE, started: float | None = None
+) -> dict[str, Any]:
+    """Run what is not complete yet, up to the job of the stage ``until``; counts and seconds by stage.
+
+    ``seconds`` are those since ``started`` (of ``time.monotonic``): with it they hold the start of Spark.
+    """
+    began = time.monotonic() if started is None else started
+    stages: dict[str, Any] = {}
+    request = storage.read_record(CorpusRequest, request_uri)
+    place = Place(request.root_uri)
+    for job in JOBS:
+        job.run(spark, request_uri)
+        for stage in job.stages:
+            report = place.completed(stage)
+            stages[stage.value] = {"seconds": round(report.seconds, 2), "dropped": report.dropped}
+        if until in job.stages:
+            break
     return {
-        "clean": clean(spark, request_uri),
-        "deduplicate": deduplicate(spark, request_uri),
-        "tokenise": tokenise(spark, request_uri),
+        "documents_in": place.completed(Stage.READ).documents_in,
+        "documents_kept": place.completed(job.stages[-1]).documents_out,
+        "bytes_in": sum(shard.size_bytes for shard in request.inputs),
+        "seconds": round(time.monotonic() - began, 2),
+        "stages": stages,
     }
 
 
-def request_for(folder: Path, output: Path, recipe: CorpusRecipe) -> str:
-    """Write the request for a folder of shards; its URI. What is left out is said on standard error."""
-    accepted, left_out = list_shards(folder_files(folder))
-    for path, reason in left_out.items():
-        print(f"left out: {path}: {reason}", file=sys.stderr)
-    inputs = tuple(raw_shard(path.resolve()) for path in accepted)
+def request_for(source: str, output: str, recipe: CorpusRecipe) -> str:
+    """Write the request for a folder or S3 prefix of shards; its URI. What is left out is said on stderr."""
+    accepted, left_out = list_shards(files_below(source))
+    for uri, reason in left_out.items():
+        print(f"left out: {uri}: {reason}", file=sys.stderr)
+    if not accepted:
+        raise InputError("no shard", where=source, expected="JSON lines or parquet with a text field")
+    with ThreadPoolExecutor(_LISTERS) as pool:
+        inputs = tuple(pool.map(raw_shard, accepted))
     version = content_hash(canonical_json([inputs, recipe]))[:16]
-    request = CorpusRequest(version, inputs, to_plain(recipe), "", str(output.resolve()))
+    request = CorpusRequest(version, inputs, to_plain(recipe), "", output)
     uri = storage.join(request.root_uri, "request.json")
     if storage.exists(uri) and storage.read_bytes(uri) != canonical_json(request):
         raise InputError(
@@ -58,25 +102,51 @@ def request_for(folder: Path, output: Path, recipe: CorpusRecipe) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``--request URI``, or ``--input`` and ``--output`` folders; 0 when the manifest is written."""
-    parser = argparse.ArgumentParser(prog="build_corpus", description=__doc__)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--request", help="URI of a CorpusRequest")
-    what.add_argument("--input", type=Path, help="folder of shards")
-    parser.add_argument("--output", type=Path, help="folder of the corpus (with --input)")
-    parser.add_argument("--recipe", default="standard", help="packaged corpus recipe (with --input)")
-    arguments = parser.parse_args(argv)
+    """``--request URI``, or ``--input`` and ``--output``; 0 when every stage is complete."""
+    started = time.monotonic()
+    arguments = _parser().parse_args(argv)
     uri = arguments.request
     if uri is None:
-        if arguments.output is None:
-            parser.error("--input needs --output")
         try:
-            recipe = packaged_recipe(CorpusRecipe, "corpora", arguments.recipe)
-            uri = request_for(arguments.input, arguments.output, recipe)
+            uri = request_for(_absolute(arguments.input), _absolute(arguments.output), _recipe(arguments))
         except NexusError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
-    return run_with_session("build_corpus", lambda spark: build_corpus(spark, uri))
+    until = Stage(arguments.until)
+    return run_with_session("build_corpus", lambda spark: build_corpus(spark, uri, until, started))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="build_corpus", description=__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--request", help="URI of a CorpusRequest")
+    what.add_argument("--input", help="folder or s3://bucket/prefix/ of shards")
+    parser.add_argument("--output", default="build/corpus", help="folder of the corpus (with --input)")
+    parser.add_argument("--recipe", default="standard", help="packaged corpus recipe (with --input)")
+    parser.add_argument("--profile", default="", help="packaged near dedup profile instead of the recipe's")
+    parser.add_argument(
+        "--tokenizer", default="", help="a tokenizer.json instead of one trained on the corpus"
+    )
+    parser.add_argument("--end-of-text", default="", help="the token that ends a document (with --tokenizer)")
+    stages = [stage.value for stage in Stage]
+    parser.add_argument("--until", default=Stage.TOKENISE.value, choices=stages, help="the last stage")
+    return parser
+
+
+def _recipe(arguments: argparse.Namespace) -> CorpusRecipe:
+    recipe = packaged_recipe(CorpusRecipe, "corpora", arguments.recipe)
+    if arguments.profile:
+        recipe = with_profile(recipe, arguments.profile)
+    tokenizer = recipe.tokenizer
+    if arguments.tokenizer:
+        tokenizer = replace(tokenizer, uri=_absolute(arguments.tokenizer))
+    if arguments.end_of_text:
+        tokenizer = replace(tokenizer, end_of_text=arguments.end_of_text)
+    return replace(recipe, tokenizer=tokenizer)
+
+
+def _absolute(uri: str) -> str:
+    return uri if "://" in uri else str(Path(uri).resolve())
 
 
 if __name__ == "__main__":

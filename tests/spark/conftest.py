@@ -81,7 +81,7 @@ def make_request() -> Callable[..., str]:
     from spark_jobs.inputs import raw_shard
 
     def make(root: Path, shards: Sequence[Path | RawShard], recipe: CorpusRecipe = SMALL_RECIPE) -> str:
-        inputs = tuple(shard if isinstance(shard, RawShard) else raw_shard(shard) for shard in shards)
+        inputs = tuple(shard if isinstance(shard, RawShard) else raw_shard(str(shard)) for shard in shards)
         root.mkdir(parents=True, exist_ok=True)
         request = CorpusRequest("v1", inputs, to_plain(recipe), "sources", str(root))
         path = root / "request.json"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spark_jobs.inputs import folder_files, list_shards, main
+from spark_jobs.inputs import files_below, list_shards, main
 
 Write = Callable[[Path, Any], Path]
 RECORDS = [{"text": "t", "meta": {"pile_set_name": "A"}}]
@@ -43,16 +43,16 @@ def test_a_folder_is_sorted_into_shards_and_what_is_left_out(
     }
     duplicates = tmp_path / "en_head.duplicates.parquet"
     pq.write_table(pa.table({"shard_id": ["a"], "doc_id": ["b"], "digest": ["c"]}), duplicates)
-    accepted, rejected = list_shards(folder_files(tmp_path))
-    assert accepted == sorted(shards)
-    assert rejected.keys() == {*left_out, duplicates}
+    accepted, rejected = list_shards(files_below(str(tmp_path)))
+    assert accepted == sorted(map(str, shards))
+    assert rejected.keys() == {str(path) for path in (*left_out, duplicates)}
     for path, reason in left_out.items():
-        assert reason in rejected[path], path
-    assert "duplicates file" in rejected[duplicates]
+        assert reason in rejected[str(path)], path
+    assert "duplicates file" in rejected[str(duplicates)]
     assert main([str(tmp_path)]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed["accepted"] == [str(path) for path in accepted]
-    assert set(printed["left_out"]) == {str(path) for path in rejected}
+    assert printed["accepted"] == accepted
+    assert set(printed["left_out"]) == set(rejected)
 
 
 @pytest.mark.parametrize("content", [None, b"no shard"])
@@ -71,5 +71,5 @@ def test_real_shards_are_all_accepted() -> None:
     if not data.is_dir():
         pytest.skip("no shared data here")
     for folder, count in (("pile", 3), ("redpajama", 5), ("ccnet", 2)):
-        accepted, left_out = list_shards(folder_files(data / folder))
+        accepted, left_out = list_shards(files_below(str(data / folder)))
         assert (len(accepted), left_out) == (count, {})

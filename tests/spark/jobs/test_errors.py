@@ -114,10 +114,10 @@ def test_another_corpus_in_the_output_folder_is_not_taken_for_this_one(
 ) -> None:
     for name in ("one", "two"):
         write_shard(tmp_path / name / "a.jsonl", [{"text": name}])
-    first = request_for(tmp_path / "one", tmp_path / "out", CorpusRecipe("r"))
-    assert request_for(tmp_path / "one", tmp_path / "out", CorpusRecipe("r")) == first
+    first = request_for(str(tmp_path / "one"), str(tmp_path / "out"), CorpusRecipe("r"))
+    assert request_for(str(tmp_path / "one"), str(tmp_path / "out"), CorpusRecipe("r")) == first
     with pytest.raises(InputError, match="another corpus lies in this folder"):
-        request_for(tmp_path / "two", tmp_path / "out", CorpusRecipe("r"))
+        request_for(str(tmp_path / "two"), str(tmp_path / "out"), CorpusRecipe("r"))
 
 
 def test_jobs_out_of_order_say_what_to_run(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
-from spark_jobs.inputs import folder_files, list_shards
+from spark_jobs.inputs import files_below, list_shards
 from spark_jobs.jobs.build_corpus import build_corpus
 from spark_jobs.place import Place
 
@@ -21,8 +21,8 @@ DATA = Path(__file__).parents[4] / "shared" / "data"
 def test_real_records_of_three_corpora_become_tokens_of_a_real_tokenizer(
     spark: SparkSession, tmp_path: Path, make_request: Callable[..., str]
 ) -> None:
-    files = [path for folder in ("pile", "redpajama", "ccnet") for path in folder_files(DATA / folder)]
-    shards = [path for path in list_shards(files)[0] if path.name != "gutenberg.jsonl.zst"]
+    files = [uri for folder in ("pile", "redpajama", "ccnet") for uri in files_below(str(DATA / folder))]
+    shards = [Path(uri) for uri in list_shards(files)[0] if not uri.endswith("/gutenberg.jsonl.zst")]
     recipe = CorpusRecipe(name="real", tokenizer=TokenizerRecipe(uri=str(DATA / "tokenizers/gpt-neo.json")))
     build_corpus(spark, make_request(tmp_path, shards, recipe))
     manifest = Place(str(tmp_path)).load_manifest()

@@ -24,7 +24,7 @@ LINES = [{"text": f"text {i}", "meta": {"pile_set_name": "A"}} for i in range(10
 
 
 def read(*paths: Path, limit: int = 1 << 20) -> tuple[list[dict[str, Any]], ReadCounts]:
-    (shard,) = ordered_shards([raw_shard(path) for path in paths])
+    (shard,) = ordered_shards([raw_shard(str(path)) for path in paths])
     counts = ReadCounts()
     batches = list(read_documents(shard, ReadRecipe(max_document_bytes=limit), counts))
     rows = [row for batch in batches for row in batch.to_pylist()]
@@ -157,7 +157,7 @@ def test_quality_signals_stand_in_the_metadata_of_their_row(tmp_path: Path, writ
         [RawShard(f"s3://b/{p.relative_to(tmp_path)}", 1, "") for p in (documents, signals)]
     )
     assert shards[0].signals is not None
-    local = type(shards[0])(0, shards[0].name, raw_shard(documents), raw_shard(signals))
+    local = type(shards[0])(0, shards[0].name, raw_shard(str(documents)), raw_shard(str(signals)))
     rows = [row for batch in read_documents(local, ReadRecipe(), ReadCounts()) for row in batch.to_pylist()]
     found = [json.loads(row["metadata"]).get("quality_signals") for row in rows]
     assert found == [
@@ -190,7 +190,7 @@ def test_companions_of_redpajama_v2_hold_no_documents(
 def test_damaged_quality_signals_cost_no_document(tmp_path: Path, write_shard: Write) -> None:
     documents = write_shard(tmp_path / "d/en_head.json.gz", [{"raw_content": f"d{i}"} for i in range(3)])
     signals = write_shard(tmp_path / "s/en_head.signals.json.gz", b"[1]\n")
-    local = Shard(0, "en_head", raw_shard(documents), raw_shard(signals))
+    local = Shard(0, "en_head", raw_shard(str(documents)), raw_shard(str(signals)))
     counts = ReadCounts()
     assert sum(batch.num_rows for batch in read_documents(local, ReadRecipe(), counts)) == 3
     assert "damaged" in counts.note
