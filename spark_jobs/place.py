@@ -40,7 +40,7 @@ class Place:
 
     @property
     def signatures(self) -> str:
-        """Parquet of SIGNED_SCHEMA, a file per clean file under its name: the index of this version."""
+        """Parquet of SIGNED_SCHEMA, a file per clean file under its name; duplicates still in."""
         return storage.join(self.of(_KEYS.work), "signatures")
 
     @property
@@ -73,6 +73,11 @@ class Place:
     @property
     def duplicates(self) -> str:
         return self.of(_KEYS.duplicates)
+
+    @property
+    def index(self) -> str:
+        """Parquet of SIGNED_SCHEMA, the kept documents alone."""
+        return self.of(_KEYS.index)
 
     @property
     def tokens(self) -> str:

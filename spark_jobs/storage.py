@@ -175,6 +175,28 @@ def local_copy(uri: str, etag: str = "") -> Iterator[Path]:
         yield path
 
 
+def copy(source: str, target: str) -> None:
+    """A file as it is, to another place: linked on one disk, copied by S3 within S3."""
+    if is_s3(source) and is_s3(target):
+        place, origin = S3Uri.parse(target), S3Uri.parse(source)
+        with _missing_is_input_error(source):
+            _client().copy({"Bucket": origin.bucket, "Key": origin.key}, place.bucket, place.key)
+        return
+    with local_copy(source) as path:
+        if is_s3(target):
+            with output_file(target) as sink:
+                shutil.copyfile(path, sink)
+            return
+        goal = local_path(target)
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        goal.unlink(missing_ok=True)
+        try:
+            goal.hardlink_to(path)  # files of a version are replaced, never written over
+        except OSError:
+            with output_file(target) as sink:
+                shutil.copyfile(path, sink)
+
+
 def list_files(prefix: str) -> list[str]:
     """URIs of all files below a folder, sorted; empty when there is none."""
     if is_s3(prefix):

@@ -20,6 +20,7 @@ from include.contracts.documents import DOCUMENT_COLUMNS
 from include.contracts.errors import InputError, NexusError
 from include.contracts.manifests import CorpusRequest
 from spark_jobs import storage
+from spark_jobs.base import load_base
 from spark_jobs.place import Place
 from spark_jobs.readers.shards import ordered_shards
 
@@ -105,7 +106,11 @@ def _files(place: Place) -> Iterator[str]:
 
 def _raw_shard(place: Place, name: str) -> str:
     request = storage.read_record(CorpusRequest, storage.join(place.root, "request.json"))
-    return next(shard.raw.uri for shard in ordered_shards(request.inputs) if shard.name == name)
+    base = load_base(request)
+    requests = [*base.requests, request] if base else [request]
+    return next(
+        shard.raw.uri for one in requests for shard in ordered_shards(one.inputs) if shard.name == name
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

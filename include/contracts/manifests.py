@@ -50,7 +50,8 @@ class RawShard:
 class CorpusRequest:
     """What a corpus version is made from; written by the DAG, read by every Spark job.
 
-    ``recipe`` is the plain form of ``include.recipes.corpus.CorpusRecipe``.
+    ``recipe`` is the plain form of ``include.recipes.corpus.CorpusRecipe``. With a ``base``, the manifest
+    of an earlier version, ``inputs`` are the shards that have come since, and the version holds both.
     """
 
     version: str
@@ -58,6 +59,7 @@ class CorpusRequest:
     recipe: dict[str, Any]
     sources_sha256: str
     root_uri: str
+    base: ParentRef | None = None
     schema_version: int = SCHEMA_VERSION
 
 
@@ -106,7 +108,10 @@ class TokenShard:
 
 @dataclass(frozen=True)
 class CorpusManifest:
-    """A corpus version and its token dataset. File paths are relative to ``root_uri``."""
+    """A corpus version and its token dataset, whole: counts and files hold those of the version's base.
+
+    File paths are relative to ``root_uri``.
+    """
 
     version: str
     root_uri: str

@@ -71,6 +71,11 @@ class CorpusPlace:
         return self.root / "duplicates/"
 
     @property
+    def index(self) -> S3Uri:
+        """Signatures of the kept documents: what a later version compares its new documents with."""
+        return self.root / "index/"
+
+    @property
     def tokens(self) -> S3Uri:
         """Megatron ``.bin`` / ``.idx`` pairs and sidecars."""
         return self.root / "tokens/"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from include.recipes.loading import require
+from include.recipes.near_dedup import NearDedupRecipe, profile
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,6 @@ class FilterRecipe:
         _share("filter.max_symbol_share", self.max_symbol_share)
         _share("filter.max_duplicate_line_share", self.max_duplicate_line_share)
         _share("filter.max_top_bigram_share", self.max_top_bigram_share)
-
-
-@dataclass(frozen=True)
-class NearDedupRecipe:
-    """MinHash LSH; the defaults are FineWeb's: word 5-grams, 14 bands of 8 rows."""
-
-    ngram_words: int = 5
-    bands: int = 14
-    rows: int = 8
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        require(1 <= self.ngram_words <= 64, "near_dedup.ngram_words", "1 to 64", self.ngram_words)
-        require(1 <= self.bands <= 256, "near_dedup.bands", "1 to 256", self.bands)
-        require(1 <= self.rows <= 64, "near_dedup.rows", "1 to 64", self.rows)
 
 
 @dataclass(frozen=True)
@@ -130,6 +116,11 @@ class CorpusRecipe:
     def __post_init__(self) -> None:
         require(bool(self.name), "name", "a name", self.name)
         require(self.shard_tokens >= 1, "shard_tokens", "at least 1", self.shard_tokens)
+
+
+def with_profile(recipe: CorpusRecipe, name: str) -> CorpusRecipe:
+    """The recipe with the packaged near dedup profile ``name``, under the recipe's own seed."""
+    return replace(recipe, near_dedup=replace(profile(name), seed=recipe.near_dedup.seed))
 
 
 def _share(name: str, value: float) -> None:

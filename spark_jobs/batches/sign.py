@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from include.recipes.corpus import NearDedupRecipe
+from include.recipes.near_dedup import NearDedupRecipe
 from spark_jobs.columns import buffers
 from spark_jobs.kernels import hashing, minhash, unicode_tables
 from spark_jobs.tables import SIGNED_SCHEMA
@@ -21,9 +21,7 @@ def sign(batch: pa.RecordBatch, part: int, file: int, recipe: NearDedupRecipe) -
     text, identity = np.empty((rows, 2), np.uint64), np.empty((rows, 2), np.uint64)
     hashing.hash128(data, offsets, text)
     hashing.hash128(*buffers(batch.column("id")), identity)
-    minima, ngrams = minhash.signatures(
-        data, offsets, unicode_tables.folds(), _permutations(recipe), recipe.ngram_words
-    )
+    minima, ngrams = minhash.signatures(data, offsets, shingles(recipe), _permutations(recipe))
     columns = {
         "doc": batch.column("doc"),
         "part": np.full(rows, part, np.int32),
@@ -38,6 +36,12 @@ def sign(batch: pa.RecordBatch, part: int, file: int, recipe: NearDedupRecipe) -
         "bands": _rows(minhash.band_keys(minima, recipe.bands, recipe.rows)),
     }
     return pa.RecordBatch.from_pydict(columns, schema=SIGNED_SCHEMA)
+
+
+def shingles(recipe: NearDedupRecipe) -> minhash.Shingles:
+    """What the kernels compare, of what the recipe says."""
+    fold = unicode_tables.folds(recipe.fold)
+    return minhash.Shingles(fold, recipe.ngram, recipe.min_units, recipe.shingle == "character")
 
 
 @lru_cache(maxsize=4)

@@ -17,9 +17,10 @@ from include.contracts.documents import Stage
 from include.contracts.manifests import CorpusRequest, StageReport
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs import progress, storage
+from spark_jobs.base import load_base, numbered_shards
 from spark_jobs.entry import run_job
 from spark_jobs.place import Place, load_request, save_records
-from spark_jobs.readers.shards import grouped, ordered_shards
+from spark_jobs.readers.shards import grouped
 from spark_jobs.tasks.clean import CleanTask, ShardOutcome, clean_part
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _read_and_filter(spark: SparkSession, request: CorpusRequest, recipe: Corpus
     started = time.monotonic()
     for folder in (place.clean, place.signatures):
         storage.delete_prefix(folder)
-    shards = ordered_shards(request.inputs)
+    shards = numbered_shards(request, load_base(request))
     _check_unchanged(request)
     tasks = [CleanTask(part, group, place, recipe) for part, group in enumerate(grouped(shards))]
     results = progress.run_tasks(spark, Stage.READ, "parts", clean_part, tasks)

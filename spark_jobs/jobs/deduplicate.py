@@ -6,21 +6,22 @@ python -m spark_jobs.jobs.deduplicate --request build/corpus/request.json
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.documents import DropReason, Stage
-from include.contracts.manifests import CorpusRequest, StageReport
+from include.contracts.manifests import CorpusRequest, FileEntry, StageReport
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs import progress, storage
+from spark_jobs.base import adopt, first_document, load_base, shard_names
 from spark_jobs.entry import run_job
 from spark_jobs.jobs.clean import summary
 from spark_jobs.place import Place, load_records, load_request, save_records
-from spark_jobs.readers.shards import ordered_shards
 from spark_jobs.session import fit_queries
-from spark_jobs.tables import SIGNED_COLUMNS, read_columns, write_by_file
+from spark_jobs.tables import SIGNED_COLUMNS, parquet_rows, read_columns, write_by_file
 from spark_jobs.tasks.clean import CleanFile
 from spark_jobs.tasks.decide import Decided, decide
 from spark_jobs.tasks.output import write_output
@@ -31,6 +32,8 @@ from spark_jobs.transforms.survivors import all_duplicates, held_out, near_dupli
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+_PART = re.compile(r"part-(\d+)\.parquet$")
 
 #: Bytes of band keys that one task decides on; a corpus with more is decided by Spark (``transforms``).
 ONE_TASK_BYTES = 256 * 2**20
@@ -49,15 +52,17 @@ def deduplicate(spark: SparkSession, request_uri: str) -> dict[str, Any]:
 def _deduplicate(spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, place: Place) -> None:
     started = time.monotonic()
     before = place.completed(Stage.FILTER).documents_out
-    for folder in (place.near_dedup, place.decisions, place.documents, place.held_out, place.duplicates):
+    kept_folders = (place.documents, place.held_out, place.duplicates, place.index)
+    for folder in (place.near_dedup, place.decisions, *kept_folders):
         storage.delete_prefix(folder)
+    base = load_base(request)
+    adopted = adopt(place, base, *kept_folders) if base else []
     files = load_records(CleanFile, place.clean_index)
-    decided = _decide(spark, recipe, place, files)
+    decided = _decide(spark, recipe, place, first_document(base), files)
     clusters_seconds = time.monotonic() - started
-    names = [shard.name for shard in ordered_shards(request.inputs)]
-    outputs = progress.run_tasks(
-        spark, Stage.NEAR_DEDUP, "files", partial(write_output, place, names), list(enumerate(files))
-    )
+    names = shard_names([*base.requests, request] if base else [request])
+    parts = list(enumerate(files, _first_part(adopted)))
+    outputs = progress.run_tasks(spark, Stage.NEAR_DEDUP, "files", partial(write_output, place, names), parts)
     save_records(place.outputs_index, outputs)
     after = sum(output.documents + output.held_out for output in outputs)
     # counted from the duplicates that were written, not from what is missing: a lost document shows
@@ -67,7 +72,7 @@ def _deduplicate(spark: SparkSession, request: CorpusRequest, recipe: CorpusReci
         "documents_held_out": sum(output.held_out for output in outputs),
         "edges": decided.edges,
         "seconds": {"clusters": round(clusters_seconds, 2), "output": round(seconds - clusters_seconds, 2)},
-        "kept_rule": "most characters, then smallest id",
+        "kept_rule": "those of the base, then most characters, then smallest id",
     }
     alone = before - decided.exact
     dropped = _dropped(DropReason.EXACT_DUPLICATE, decided.exact)
@@ -76,33 +81,50 @@ def _deduplicate(spark: SparkSession, request: CorpusRequest, recipe: CorpusReci
     place.save_report(StageReport(Stage.NEAR_DEDUP, alone, after, dropped, seconds, details))
 
 
+def _first_part(adopted: Sequence[FileEntry]) -> int:
+    """The first number of an output file that no file of the base has."""
+    numbers = [int(match[1]) for entry in adopted if (match := _PART.search(entry.path))]
+    return 1 + max(numbers, default=-1)
+
+
 def _dropped(reason: DropReason, count: int) -> dict[str, int]:
     return {reason.value: count} if count else {}
 
 
-def _decide(spark: SparkSession, recipe: CorpusRecipe, place: Place, files: list[CleanFile]) -> Decided:
-    """Write for each clean file what becomes of its documents, save of those that are simply kept."""
+def _decide(
+    spark: SparkSession, recipe: CorpusRecipe, place: Place, first_new: int, files: list[CleanFile]
+) -> Decided:
+    """Write for each clean file what becomes of its documents, save of those that are simply kept.
+
+    The index holds what the base keeps, and nothing yet of this version.
+    """
     documents = sum(file.documents for file in files)
     if not documents:
         return Decided(0, 0, 0)
-    if 8 * documents * recipe.near_dedup.bands <= ONE_TASK_BYTES:
-        function = partial(decide, place, recipe)
-        return progress.run_tasks(spark, "clusters", "tasks", function, [files])[0]
-    fit_queries(spark, documents * recipe.near_dedup.bands)
-    return _decide_on_spark(spark, recipe, place)
+    uris = [*storage.list_files(place.index), *(storage.join(place.signatures, file.name) for file in files)]
+    rows = documents + sum(progress.run_tasks(spark, "index", "files", parquet_rows, uris[: -len(files)]))
+    if 8 * rows * recipe.near_dedup.bands <= ONE_TASK_BYTES:
+        function = partial(decide, place, recipe, first_new)
+        return progress.run_tasks(spark, "clusters", "tasks", function, [uris])[0]
+    fit_queries(spark, rows * recipe.near_dedup.bands)
+    return _decide_on_spark(spark, recipe, place, first_new)
 
 
-def _decide_on_spark(spark: SparkSession, recipe: CorpusRecipe, place: Place) -> Decided:
+def _decide_on_spark(spark: SparkSession, recipe: CorpusRecipe, place: Place, first_new: int = 0) -> Decided:
     signed = read_columns(spark, place.signatures, SIGNED_COLUMNS)
-    exact = exact_duplicates(signed).persist()
-    alone = signed.join(exact.select("doc"), "doc", "left_anti")
+    known = signed
+    if storage.list_files(place.index):
+        known = read_columns(spark, place.index, SIGNED_COLUMNS).unionByName(signed)
+    exact = exact_duplicates(known).persist()
+    alone = known.join(exact.select("doc"), "doc", "left_anti")
     edges_uri = storage.join(place.near_dedup, "edges")
     progress.report("clusters", 0, 3, "steps")
     star_edges(alone.where("ngrams > 0")).write.parquet(edges_uri)
     progress.report("clusters", 1, 3, "steps")
     components = connected_components(spark, edges_uri, place.near_dedup)
     progress.report("clusters", 2, 3, "steps")
-    duplicates = all_duplicates(near_duplicates(components, signed), exact, signed).persist()
+    near = near_duplicates(components, known, first_new)
+    duplicates = all_duplicates(near, exact, signed).persist()
     kept = signed.join(duplicates.select("doc"), "doc", "left_anti")
     copies, dropped = exact.count(), duplicates.count()
     chosen = held_out(kept, signed.count() - dropped, recipe.held_out)

@@ -29,6 +29,7 @@ from include.contracts.manifests import (
 from include.contracts.records import content_hash
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs import progress, storage
+from spark_jobs.base import Base, adopt, extended, load_base
 from spark_jobs.entry import run_job
 from spark_jobs.place import Place, load_records, load_request
 from spark_jobs.tasks.output import OutputPart
@@ -83,20 +84,27 @@ def _tokenise(
     outputs = load_records(OutputPart, place.outputs_index)
     for folder in (place.tokens, place.held_out_tokens, place.tokenizer, place.work_tokens):
         storage.delete_prefix(folder)
-    tokenizer, tokenizer_files = _tokenizer(spark, recipe, place, outputs)
+    base = load_base(request)
+    if base is None:
+        tokenizer, tokenizer_files = _tokenizer(spark, recipe, place, outputs)
+    else:  # tokens of a version are of one tokenizer
+        tokenizer_files = adopt(place, base, place.tokens, place.held_out_tokens, place.tokenizer)
+        content = storage.read_bytes(storage.join(place.tokenizer, "tokenizer.json"))
+        tokenizer = check_tokenizer(content, recipe.tokenizer.end_of_text, "the tokenizer of the base")
     trained = time.monotonic() - started
+    texts = (f"{place.relative(place.documents)}/", f"{place.relative(place.held_out)}/")
     uris = [
         storage.join(place.root, file.path)
         for output in outputs
         for file in output.files
-        if not file.path.startswith(place.relative(place.duplicates))
+        if file.path.startswith(texts)
     ]
     choice = choose_engine(tokenizer, _verified_texts(uris))
     if choice.reason:
         print(f"tokenise: by Hugging Face tokenizers, slower: {choice.reason}", file=sys.stderr, flush=True)
     encode_file = partial(tokenise_file, place, tokenizer, choice.engine, recipe.shard_tokens)
     by_file = progress.run_tasks(spark, Stage.TOKENISE, "files", encode_file, uris)
-    training, held_out = _plans(place, recipe, uris, by_file)
+    training, held_out = _plans(place, recipe, uris, by_file, base)
     dtype = token_dtype(tokenizer.vocabulary_size)
     written = progress.run_tasks(
         spark, "shards", "shards", partial(write_shard, place, dtype), [*training, *held_out]
@@ -129,6 +137,8 @@ def _tokenise(
         held_out_shards=tuple(plan.shard for plan in held_out),
         files=_files(outputs, tokenizer_files, written),
     )
+    if base is not None:
+        manifest = extended(manifest, base.manifest)
     place.save_manifest(manifest)
     return manifest
 
@@ -171,7 +181,7 @@ def _train(spark: SparkSession, recipe: CorpusRecipe, place: Place, outputs: Seq
 def _verified_texts(uris: Sequence[str]) -> list[str]:
     """The texts on which the engines must agree: the beginning of a few files of documents."""
     texts: list[str] = []
-    for uri in uris[:: -(-len(uris) // _VERIFIED_FILES)]:
+    for uri in uris[:: max(1, -(-len(uris) // _VERIFIED_FILES))]:
         with storage.local_copy(uri) as path, pq.ParquetFile(path) as file:
             batch = next(file.iter_batches(batch_size=_VERIFIED_DOCUMENTS, columns=["text"]))
             texts += [text[:_VERIFIED_CHARACTERS] for text in batch.column("text").to_pylist()]
@@ -179,17 +189,24 @@ def _verified_texts(uris: Sequence[str]) -> list[str]:
 
 
 def _plans(
-    place: Place, recipe: CorpusRecipe, uris: Sequence[str], by_file: Sequence[list[Run]]
+    place: Place,
+    recipe: CorpusRecipe,
+    uris: Sequence[str],
+    by_file: Sequence[list[Run]],
+    base: Base | None,
 ) -> tuple[list[ShardPlan], list[ShardPlan]]:
     plans = []
-    for source, target in ((place.documents, place.tokens), (place.held_out, place.held_out_tokens)):
+    for source, target, taken in (
+        (place.documents, place.tokens, base.manifest.shards if base else ()),
+        (place.held_out, place.held_out_tokens, base.manifest.held_out_shards if base else ()),
+    ):
         runs = [
             run
             for uri, file_runs in zip(uris, by_file, strict=True)
             if uri.startswith(source.rstrip("/") + "/")
             for run in file_runs
         ]
-        plans.append(plan_shards(target, runs, recipe.shard_tokens))
+        plans.append(plan_shards(target, runs, recipe.shard_tokens, taken))
     return plans[0], plans[1]
 
 

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from spark_jobs.kernels.compiled import Integer, kernel
 from spark_jobs.kernels.hashing import mix64
 from spark_jobs.kernels.text import decode, longest_document
-from spark_jobs.kernels.unicode_tables import FOLD_ALONE, FOLD_DIGIT, FOLD_SEPARATOR, FOLD_SKIP
+from spark_jobs.kernels.unicode_tables import (
+    FOLD_ALONE,
+    FOLD_DIGIT,
+    FOLD_LETTER,
+    FOLD_SEPARATOR,
+    FOLD_SKIP,
+    FOLD_SPLIT,
+)
 
 _PRIME = np.uint64(0x100000001B3)
 _BASIS = np.uint64(0xCBF29CE484222325)
 _ORDER = np.uint64(0x9E3779B97F4A7C15)
+_BLANK = 0x20
 _POINT = 0x2E
+_SIGN = np.uint64(1 << 63)
 _BLOCK = 2048  # n-gram hashes that stay in the first-level cache while all permutations pass over them
+
+
+class Shingles(NamedTuple):
+    """What of a document is compared: its n-grams of folded words or characters."""
+
+    fold: npt.NDArray[np.uint32]
+    ngram: int
+    #: A document of fewer words or characters has no n-grams.
+    min_units: int
+    by_character: bool
 
 
 def permutations(count: int, seed: int) -> npt.NDArray[np.uint64]:
@@ -28,15 +49,16 @@ def permutations(count: int, seed: int) -> npt.NDArray[np.uint64]:
 
 @kernel
 def _lower(
-    block: npt.NDArray[np.uint32], used: int, permuted: npt.NDArray[np.uint64], minima: npt.NDArray[np.uint32]
+    block: npt.NDArray[np.uint64], used: int, permuted: npt.NDArray[np.uint64], minima: npt.NDArray[np.uint32]
 ) -> None:
+    # The least a x + b has the least upper half. Compared as signed numbers, which more processors have
+    # vector instructions for: with the sign bit flipped, their order is that of unsigned ones.
     for p in range(len(minima)):
-        a, b = permuted[p, 0], permuted[p, 1]
-        smallest = minima[p]
+        a, b = permuted[p, 0], permuted[p, 1] ^ _SIGN
+        smallest = np.int64(0x7FFFFFFFFFFFFFFF)
         for i in range(used):
-            value = np.uint32((a * np.uint64(block[i]) + b) >> np.uint64(32))
-            smallest = min(smallest, value)
-        minima[p] = smallest
+            smallest = min(smallest, np.int64(a * block[i] + b))
+        minima[p] = min(minima[p], np.uint32((np.uint64(smallest) ^ _SIGN) >> np.uint64(32)))
 
 
 @kernel
@@ -46,25 +68,30 @@ def fold_words(
     end: Integer,
     fold: npt.NDArray[np.uint32],
     words: npt.NDArray[np.uint64],
-) -> int:
-    """Hashes of the folded words of ``data[start:end]`` into ``words``; how many there are.
+) -> tuple[int, int]:
+    """Hashes of the folded words of ``data[start:end]`` into ``words``; how many, and how many not empty.
 
-    Words are runs of folded letters; a run of digits with its decimal part counts as the digit 0.
+    Words are runs of folded letters; a run of digits with its decimal part counts as the digit 0. Only
+    FOLD_SPLIT makes empty words. There are at most ``end - start + 1``.
     """
-    count = 0
-    word, letters = _BASIS, False
+    count = empty = 0
+    word, letters, split = _BASIS, False, False
     digits, fraction = False, False
     i = start
     while i < end:
+        if data[i] < 0x80 and fold[data[i]] >= FOLD_LETTER:
+            word, letters = (word ^ np.uint64(fold[data[i]])) * _PRIME, True
+            digits = fraction = False
+            i += 1
+            continue
         point, width = decode(data, i)
+        i += width
         folded = np.int64(fold[point])
         if folded == FOLD_DIGIT:
-            i += width
             if digits:
                 continue
             digits = True
         else:
-            i += width
             if digits and point == _POINT and not fraction and i < end:
                 fraction = fold[decode(data, i)[0]] == FOLD_DIGIT
                 if fraction:
@@ -73,72 +100,112 @@ def fold_words(
         if folded == FOLD_SKIP:
             continue
         alone = folded >= FOLD_ALONE
-        if letters and (alone or folded == FOLD_SEPARATOR):
+        split = folded == FOLD_SPLIT
+        if split or (letters and (alone or folded == FOLD_SEPARATOR)):
             words[count] = mix64(word)
             count += 1
+            empty += not letters
             word, letters = _BASIS, False
-        if folded == FOLD_SEPARATOR:
+        if split or folded == FOLD_SEPARATOR:
             continue
         word, letters = (word ^ np.uint64(folded)) * _PRIME, True
         if alone:
             words[count] = mix64(word)
             count += 1
             word, letters = _BASIS, False
-    if letters:
+    if letters or split:
         words[count] = mix64(word)
+        count += 1
+        empty += not letters
+    return count, count - empty
+
+
+@kernel
+def fold_characters(
+    data: npt.NDArray[np.uint8],
+    start: Integer,
+    end: Integer,
+    fold: npt.NDArray[np.uint32],
+    characters: npt.NDArray[np.uint64],
+) -> int:
+    """Hashes of the folded characters of ``data[start:end]`` into ``characters``; how many there are.
+
+    A run of FOLD_SEPARATOR, with any FOLD_SKIP between, is one blank; there is none at either end.
+    """
+    count = 0
+    blank = False
+    i = start
+    while i < end:
+        point, width = decode(data, i)
+        i += width
+        folded = np.int64(fold[point])
+        if folded == FOLD_SKIP:
+            continue
+        if folded == FOLD_SEPARATOR:
+            blank = count > 0
+            continue
+        if blank:
+            characters[count] = mix64(np.uint64(_BLANK))
+            count += 1
+            blank = False
+        characters[count] = mix64(np.uint64(folded))
         count += 1
     return count
 
 
 @kernel
 def _sign(
-    words: npt.NDArray[np.uint64],
+    units: npt.NDArray[np.uint64],
     ngram: int,
-    block: npt.NDArray[np.uint32],
+    block: npt.NDArray[np.uint64],
     permuted: npt.NDArray[np.uint64],
     minima: npt.NDArray[np.uint32],
 ) -> int:
-    """Lower ``minima`` by every n-gram of ``words``; how many n-grams there are."""
-    length = min(ngram, len(words))
+    """Lower ``minima`` by every n-gram of ``units``; how many n-grams there are."""
+    length = min(ngram, len(units))
     oldest_weight = np.uint64(1)
     rolling = np.uint64(0)
     for k in range(length):
-        rolling = rolling * _ORDER + words[k]
+        rolling = rolling * _ORDER + units[k]
         oldest_weight *= _ORDER
     used = 0
-    for last in range(length - 1, len(words)):
+    for last in range(length - 1, len(units)):
         if last >= length:
-            rolling = rolling * _ORDER + words[last] - words[last - length] * oldest_weight
-        block[used] = np.uint32(mix64(rolling) >> np.uint64(32))
+            rolling = rolling * _ORDER + units[last] - units[last - length] * oldest_weight
+        block[used] = mix64(rolling) >> np.uint64(32)
         used += 1
         if used == len(block):
             _lower(block, used, permuted, minima)
             used = 0
     _lower(block, used, permuted, minima)
-    return len(words) - length + 1
+    return len(units) - length + 1
 
 
 @kernel
 def signatures(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int32],
-    fold: npt.NDArray[np.uint32],
+    shingles: Shingles,
     permuted: npt.NDArray[np.uint64],
-    ngram: int,
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """Minima (documents x permutations) over the word n-grams of each document, and its number of n-grams.
+    """Minima (documents x permutations) over the n-grams of each document, and its number of n-grams.
 
-    A document of fewer than ``ngram`` words has one n-gram, all its words; one without words has none.
+    A document of fewer than ``ngram`` units, but ``min_units``, has one n-gram, all its units.
     """
     documents = len(offsets) - 1
-    words = np.empty(longest_document(offsets), np.uint64)
-    block = np.empty(_BLOCK, np.uint32)
+    units = np.empty(longest_document(offsets) + 1, np.uint64)
+    block = np.empty(_BLOCK, np.uint64)
     minima = np.full((documents, len(permuted)), np.uint32(0xFFFFFFFF), np.uint32)
     ngrams = np.zeros(documents, np.int64)
     for d in range(documents):
-        count = fold_words(data, np.int64(offsets[d]), np.int64(offsets[d + 1]), fold, words)
-        if count > 0:
-            ngrams[d] = _sign(words[:count], ngram, block, permuted, minima[d])
+        start, end = np.int64(offsets[d]), np.int64(offsets[d + 1])
+        if shingles.by_character:
+            count = fold_characters(data, start, end, shingles.fold, units)
+            filled = count
+        else:
+            count, filled = fold_words(data, start, end, shingles.fold, units)
+        if filled >= shingles.min_units:
+            ngrams[d] = _sign(units[:count], shingles.ngram, block, permuted, minima[d])
     return minima, ngrams
 
 

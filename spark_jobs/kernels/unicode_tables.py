@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import unicodedata
 from functools import lru_cache
 from typing import Literal
@@ -20,6 +21,10 @@ VISIBLE, BLANK, BREAK, REMOVED = range(4)
 FOLD_SKIP = 0
 FOLD_SEPARATOR = 1
 FOLD_DIGIT = 2
+#: Ends a string as a separator does, even an empty one.
+FOLD_SPLIT = 3
+#: This and above are letters, by their folded code point.
+FOLD_LETTER = 4
 #: Added to the folded code point of a script written without spaces: the character is a word by itself.
 FOLD_ALONE = 1 << 24
 
@@ -86,12 +91,17 @@ def unstable(form: UnicodeForm) -> npt.NDArray[np.bool_]:
     return table
 
 
-@lru_cache(maxsize=1)
-def folds() -> npt.NDArray[np.uint32]:
-    """What near dedup compares: lower case without diacritics; FOLD_* for the rest.
+@lru_cache(maxsize=3)
+def folds(name: str) -> npt.NDArray[np.uint32]:
+    """What near dedup compares, by the ``fold`` of its recipe: a folded code point, or FOLD_*."""
+    return {"datatrove": _datatrove, "lower_case": _lower_case, "identifiers": _identifiers}[name]()
+
+
+def _datatrove() -> npt.NDArray[np.uint32]:
+    """Lower case without diacritics (the normalisation of FineWeb's MinHash, as datatrove has it).
 
     Digits fold into FOLD_DIGIT, punctuation, symbols, white space and controls into FOLD_SEPARATOR,
-    combining marks into FOLD_SKIP (the normalisation of FineWeb's MinHash, as datatrove has it).
+    combining marks into FOLD_SKIP.
     """
     table = np.arange(_POINTS, dtype=np.uint32)
     for point in _described():
@@ -100,6 +110,31 @@ def folds() -> npt.NDArray[np.uint32]:
         span = table[start:end]
         span[span > FOLD_DIGIT] |= FOLD_ALONE
     table[ord("ς")] = ord("σ")  # lower case of Σ depends on its place in the word
+    return table
+
+
+def _lower_case() -> npt.NDArray[np.uint32]:
+    """Lower case; white space is FOLD_SEPARATOR, ``string.punctuation`` FOLD_SKIP.
+
+    İ, whose lower case is two characters, stays as it is.
+    """
+    table = np.arange(_POINTS, dtype=np.uint32)
+    table[:FOLD_LETTER] += _POINTS
+    for point in _described():
+        lower = chr(point).lower()
+        if len(lower) == 1 and ord(lower) != point:
+            table[point] = ord(lower)
+    table[ord("ς")] = ord("σ")
+    table[(classes() & WHITESPACE) != 0] = FOLD_SEPARATOR
+    table[[ord(mark) for mark in string.punctuation]] = FOLD_SKIP
+    return table
+
+
+def _identifiers() -> npt.NDArray[np.uint32]:
+    """ASCII letters, digits and the underscore; all else is FOLD_SPLIT."""
+    table = np.full(_POINTS, FOLD_SPLIT, np.uint32)
+    kept = [ord(character) for character in f"{string.ascii_letters}{string.digits}_"]
+    table[kept] = kept
     return table
 
 

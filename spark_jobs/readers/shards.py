@@ -30,7 +30,7 @@ class Shard:
     signals: RawShard | None = None
 
 
-def ordered_shards(inputs: Sequence[RawShard]) -> list[Shard]:
+def ordered_shards(inputs: Sequence[RawShard], first_index: int = 0) -> list[Shard]:
     """The shards by name; document ids ascend with (index, row). InputError for one given twice."""
     twice = [uri for uri, count in Counter(raw.uri for raw in inputs).items() if count > 1]
     if twice:
@@ -42,7 +42,7 @@ def ordered_shards(inputs: Sequence[RawShard]) -> list[Shard]:
     ordered = sorted((name for name in names if name not in paired), key=lambda name: f"{name}/".encode())
     return [
         Shard(index, name, by_name[name], by_name.get(signals_name(name) or ""))
-        for index, name in enumerate(ordered)
+        for index, name in enumerate(ordered, first_index)
     ]
 
 

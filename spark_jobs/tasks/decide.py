@@ -21,7 +21,6 @@ from spark_jobs.columns import parquet_writer
 from spark_jobs.kernels.components import join_buckets, settle
 from spark_jobs.place import Place
 from spark_jobs.tables import DECIDED_SCHEMA, file_folder
-from spark_jobs.tasks.clean import CleanFile
 from spark_jobs.transforms.survivors import SUBSET_WITH_HELD_OUT
 
 Integers = npt.NDArray[np.int64]
@@ -51,22 +50,27 @@ class Signed:
         return np.asarray(self.table.column(name), np.int64)
 
 
-def decide(place: Place, recipe: CorpusRecipe, files: Sequence[CleanFile]) -> Decided:
-    """Write the decisions on the documents of each clean file."""
-    signed = read_signed([storage.join(place.signatures, file.name) for file in files])
+def decide(place: Place, recipe: CorpusRecipe, first_new: int, signatures: Sequence[str]) -> Decided:
+    """Write the decisions on the documents of each clean file.
+
+    ``signatures`` are URIs of SIGNED_SCHEMA: the index of the base, then those of this version. Documents
+    below ``first_new`` are the base's: new ones are compared with them, and they stay whatever comes.
+    """
+    signed = read_signed(signatures)
+    docs = signed.column("doc")
+    new = docs >= first_new
     twins = exact_twins(signed.column("text_low"), signed.column("text_high"))
     alone = twins == np.arange(len(twins))
     roots, edges = near_roots(signed.bands, alone & (signed.column("ngrams") > 0))
-    stays = chosen(roots, signed.column("characters"))
+    stays = chosen(roots, signed.column("characters"), new)
     dropped = np.flatnonzero(stays != np.arange(len(stays)))
     similarity = np.ones(len(stays), np.float32)
-    docs = signed.column("doc")
-    similarity[dropped] = similarities(place, files, docs[dropped], docs[stays[dropped]])
+    similarity[dropped] = similarities(signatures, docs[dropped], docs[stays[dropped]])
     final = stays[twins]  # an exact duplicate follows its twin
     kept = final == np.arange(len(final))
-    held = held_out(signed, kept, recipe.held_out)
-    table = _decisions(signed, final, similarity[twins], np.where(alone, Stage.NEAR_DEDUP, Stage.EXACT_DEDUP))
-    _write(place, signed, table, (~kept) | held)
+    held = held_out(signed, kept & new, recipe.held_out)
+    table = _decisions(docs, final, similarity[twins], np.where(alone, Stage.NEAR_DEDUP, Stage.EXACT_DEDUP))
+    _write(place, signed, table, new & (~kept | held), int((~new).sum()))
     return Decided(exact=int((~alone).sum()), near=len(dropped), edges=edges)
 
 
@@ -106,25 +110,27 @@ def near_roots(bands: Integers, eligible: npt.NDArray[np.bool_]) -> tuple[Intege
     return parents, edges
 
 
-def chosen(roots: Integers, characters: Integers) -> Integers:
-    """Per document the one of its cluster that stays: most characters, then the smallest number."""
-    order = np.lexsort((np.arange(len(roots)), -characters, roots))
+def chosen(roots: Integers, characters: Integers, new: npt.NDArray[np.bool_]) -> Integers:
+    """Per document the one of its cluster that stays: most characters, then the smallest number.
+
+    A document that is not ``new`` stays, and goes before every new one.
+    """
+    positions = np.arange(len(roots))
+    order = np.lexsort((positions, -characters, new, roots))
     first = np.ones(len(order), np.bool_)
     first[1:] = roots[order][1:] != roots[order][:-1]
     best = np.empty(len(order), np.int64)
     best[order] = order[first][np.cumsum(first) - 1]
-    return best
+    return np.where(new, best, positions)
 
 
-def similarities(
-    place: Place, files: Sequence[CleanFile], docs: Integers, kept: Integers
-) -> npt.NDArray[np.float32]:
+def similarities(uris: Sequence[str], docs: Integers, kept: Integers) -> npt.NDArray[np.float32]:
     """The share of equal minima of each pair: an unbiased estimate of the Jaccard similarity."""
     if not len(docs):
         return np.empty(0, np.float32)
     needed = np.unique(np.concatenate([docs, kept]))
     minima = None
-    for table in _tables([storage.join(place.signatures, file.name) for file in files], ["doc", "minhash"]):
+    for table in _tables(uris, ["doc", "minhash"]):
         here = np.isin(np.asarray(table.column("doc")), needed)
         column = table.column("minhash").combine_chunks().filter(pa.array(here))
         if not len(column):
@@ -161,10 +167,9 @@ def held_out(signed: Signed, kept: npt.NDArray[np.bool_], recipe: HeldOutRecipe)
 
 
 def _decisions(
-    signed: Signed, final: Integers, similarity: npt.NDArray[np.float32], stages: npt.NDArray[np.str_]
+    docs: Integers, final: Integers, similarity: npt.NDArray[np.float32], stages: npt.NDArray[np.str_]
 ) -> pa.Table:
     """DECIDED_SCHEMA of every document; those that stay have no ``kept``."""
-    docs = signed.column("doc")
     stays = final == np.arange(len(final))
     columns = [
         pa.array(docs),
@@ -175,10 +180,13 @@ def _decisions(
     return pa.table(columns, schema=DECIDED_SCHEMA)
 
 
-def _write(place: Place, signed: Signed, table: pa.Table, told: npt.NDArray[np.bool_]) -> None:
-    """The rows ``told`` of each clean file into its folder."""
+def _write(
+    place: Place, signed: Signed, table: pa.Table, told: npt.NDArray[np.bool_], first_row: int
+) -> None:
+    """The rows ``told`` of each clean file into its folder; rows before ``first_row`` are the base's."""
     keys = (signed.column("part") << 32) | signed.column("file")
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(keys)) + 1, [len(keys)]])
+    changes = first_row + 1 + np.flatnonzero(np.diff(keys[first_row:]))
+    starts = np.concatenate([[first_row], changes, [len(keys)]])
     for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
         rows = table.slice(start, end - start).filter(pa.array(told[start:end]))
         if not rows.num_rows:

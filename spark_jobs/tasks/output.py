@@ -18,7 +18,7 @@ from spark_jobs import storage
 from spark_jobs.columns import parquet_writer
 from spark_jobs.place import Place
 from spark_jobs.readers.shards import ROW_BITS, document_id
-from spark_jobs.tables import read_decided
+from spark_jobs.tables import SIGNED_SCHEMA, read_decided
 from spark_jobs.tasks.clean import CleanFile
 
 DOCUMENTS_SCHEMA = pa.schema([(name, pa.string()) for name in DOCUMENT_COLUMNS])
@@ -43,7 +43,10 @@ class OutputPart:
 
 
 def write_output(place: Place, shard_names: Sequence[str], item: tuple[int, CleanFile]) -> OutputPart:
-    """Write ``part-<position>.parquet`` of each kind that has rows; ids ascend within and across files."""
+    """Write ``part-<position>.parquet`` of each kind that has rows; ids ascend within and across files.
+
+    ``index/`` gets the signatures of all that is kept.
+    """
     position, file = item
     decisions = read_decided(place.decisions, file.part, file.file)
     rows, text_bytes = [0, 0, 0], [0, 0]
@@ -52,10 +55,10 @@ def write_output(place: Place, shard_names: Sequence[str], item: tuple[int, Clea
     with ExitStack() as stack:
         source = stack.enter_context(storage.local_copy(storage.join(place.clean, file.name)))
         clean = stack.enter_context(pq.ParquetFile(source))
-        sinks = [_Sink(place, f"{folder}/part-{position:05d}.parquet", schema) for folder, schema in kinds]
+        sinks = [_Sink(place, folder, position, schema) for folder, schema in kinds]
         for sink in sinks:
             stack.push(sink.leave)
-        duplicates = _Sink(place, f"{place.duplicates}/part-{position:05d}.parquet", DUPLICATES_SCHEMA)
+        duplicates = _Sink(place, place.duplicates, position, DUPLICATES_SCHEMA)
         stack.push(duplicates.leave)
         for batch in clean.iter_batches(batch_size=_ROWS, columns=["doc", *DOCUMENT_COLUMNS]):
             fate = _fates(batch.column("doc"), decisions)
@@ -71,6 +74,7 @@ def write_output(place: Place, shard_names: Sequence[str], item: tuple[int, Clea
                 duplicates.write(chunk)
         for sink in (*sinks, duplicates):
             entries.extend(sink.finish())
+        entries.extend(_index(place, file, decisions, position))
     return OutputPart(
         position,
         tuple(entries),
@@ -81,11 +85,24 @@ def write_output(place: Place, shard_names: Sequence[str], item: tuple[int, Clea
     )
 
 
-class _Sink:
-    """A parquet file that exists only when it has rows."""
+def _index(place: Place, file: CleanFile, decisions: pa.Table, position: int) -> list[FileEntry]:
+    dropped = decisions.filter(pc.is_valid(decisions.column("kept"))).column("doc").combine_chunks()
+    sink = _Sink(place, place.index, position, SIGNED_SCHEMA)
+    with (
+        storage.local_copy(storage.join(place.signatures, file.name)) as source,
+        pq.ParquetFile(source) as signed,
+    ):
+        for batch in signed.iter_batches():
+            sink.write(batch.filter(pc.invert(pc.is_in(batch.column("doc"), value_set=dropped))))
+    return sink.finish()
 
-    def __init__(self, place: Place, uri: str, schema: pa.Schema) -> None:
-        self._place, self._uri, self._schema = place, uri, schema
+
+class _Sink:
+    """``part-<position>.parquet`` of a folder, which exists only when it has rows."""
+
+    def __init__(self, place: Place, folder: str, position: int, schema: pa.Schema) -> None:
+        self._place, self._schema = place, schema
+        self._uri = storage.join(folder, f"part-{position:05d}.parquet")
         self._stack = ExitStack()
         self._writer: pq.ParquetWriter | None = None
         self._path: Path | None = None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -144,9 +145,16 @@ def _cut(lengths: Sequence[int], sizes: Sequence[int], shard_tokens: int) -> lis
     return [*runs, (documents, tokens, text_bytes)]
 
 
-def plan_shards(folder: str, runs: Sequence[Run], shard_tokens: int) -> list[ShardPlan]:
-    """Runs, in the order of ids, to shards ``<subset>-<number>`` of at most ``shard_tokens`` tokens."""
-    slugs = subset_slugs({run.subset for run in runs})
+def plan_shards(
+    folder: str, runs: Sequence[Run], shard_tokens: int, taken: Sequence[TokenShard] = ()
+) -> list[ShardPlan]:
+    """Runs, in the order of ids, to shards ``<subset>-<number>`` of at most ``shard_tokens`` tokens.
+
+    Numbers go on after the shards of the base, which are ``taken``.
+    """
+    known = {shard.subset: shard.name.rpartition("-")[0] for shard in taken}
+    slugs = subset_slugs({run.subset for run in runs}, known)
+    counts = Counter(shard.subset for shard in taken)
     plans: list[ShardPlan] = []
     for subset in sorted(slugs):
         groups: list[list[Run]] = []
@@ -157,7 +165,7 @@ def plan_shards(folder: str, runs: Sequence[Run], shard_tokens: int) -> list[Sha
                 tokens = 0
             groups[-1].append(run)
             tokens += run.tokens
-        for number, group in enumerate(groups):
+        for number, group in enumerate(groups, counts[subset]):
             shard = TokenShard(
                 f"{slugs[subset]}-{number:05d}",
                 subset,
@@ -168,16 +176,21 @@ def plan_shards(folder: str, runs: Sequence[Run], shard_tokens: int) -> list[Sha
     return plans
 
 
-def subset_slugs(subsets: Iterable[str]) -> dict[str, str]:
-    """A name fit for files for each subset, distinct also where only signs or case differ."""
+def subset_slugs(subsets: Collection[str], known: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """A name fit for files for each subset, distinct also where only signs or case differ.
+
+    ``known`` subsets keep the names that they have.
+    """
     slugs = {
-        subset: re.sub(r"[^a-z0-9]+", "-", subset.lower()).strip("-")[:60] or "subset" for subset in subsets
+        subset: re.sub(r"[^a-z0-9]+", "-", subset.lower()).strip("-")[:60] or "subset"
+        for subset in subsets
+        if subset not in known
     }
-    taken = list(slugs.values())
+    taken = Counter([*slugs.values(), *known.values()])
     return {
-        subset: slug if taken.count(slug) == 1 else f"{slug}-{content_hash(subset.encode())[:8]}"
+        subset: slug if taken[slug] == 1 else f"{slug}-{content_hash(subset.encode())[:8]}"
         for subset, slug in slugs.items()
-    }
+    } | {subset: known[subset] for subset in subsets if subset in known}
 
 
 def write_shard(place: Place, dtype: str, plan: ShardPlan) -> list[FileEntry]:

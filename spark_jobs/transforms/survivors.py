@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 SUBSET_WITH_HELD_OUT = 20
 
 
-def near_duplicates(components: DataFrame, signed: DataFrame) -> DataFrame:
+def near_duplicates(components: DataFrame, signed: DataFrame, first_new: int = 0) -> DataFrame:
     """Components (doc, root) to duplicates (doc, kept, similarity); ``signed`` has the columns of every doc.
+
+    Documents below ``first_new`` are the base's: they stay, and go before every new one.
 
     ``similarity`` is the share of equal minima of document and kept document: an unbiased estimate of the
     Jaccard similarity of their n-grams.
@@ -27,13 +29,12 @@ def near_duplicates(components: DataFrame, signed: DataFrame) -> DataFrame:
 
     roots = components.select(sf.col("root").alias("doc"), "root").distinct()
     members = components.unionByName(roots).join(signed.select("doc", "characters"), "doc")
-    best = members.groupBy("root").agg(
-        sf.max(sf.struct("characters", (-sf.col("doc")).alias("negative"))).alias("best")
-    )
+    of_base, negative = (sf.col("doc") < first_new).alias("base"), (-sf.col("doc")).alias("negative")
+    best = members.groupBy("root").agg(sf.max(sf.struct(of_base, "characters", negative)).alias("best"))
     dropped = (
         members.join(best, "root")
         .select("doc", (-sf.col("best.negative")).alias("kept"))
-        .where("doc != kept")
+        .where((sf.col("doc") != sf.col("kept")) & (sf.col("doc") >= first_new))
     )
     own = signed.select("doc", "minhash")
     others = signed.select(sf.col("doc").alias("kept"), sf.col("minhash").alias("kept_minhash"))

@@ -37,7 +37,7 @@ RULES = [
         ("include.aws", "include.contracts", "include.recipes", "include.settings"),
         ("boto3", "botocore"),
     ),
-    Rule("plugins", ("include", "nexus_airflow"), ("airflow", "botocore", "sqlalchemy")),
+    Rule("plugins", ("include", "nexus_airflow"), ("airflow", "botocore", "sqlalchemy", "starlette")),
     Rule("dags", ("include", "nexus_airflow"), ("airflow",)),
     Rule("spark_jobs", ("include.contracts", "include.recipes", "spark_jobs"), None, ("airflow", "torch")),
     Rule(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable
 
@@ -7,11 +8,23 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from include.recipes.corpus import NearDedupRecipe
+from include.recipes.near_dedup import NearDedupRecipe, profile
 from spark_jobs.batches.sign import sign
 
-PAIRS = 400
-WORDS = 300
+PAIRS = 2000
+WORDS = 150
+
+#: The minima and band keys of these texts before there were profiles.
+TEXTS = [
+    "The quick brown fox jumps over the lazy dog; the dog, at 3.14 m, did not mind.\n" * 3,
+    "Ångström naïve café — ΟΔΟΣ οδός, Straße. 1.2.3 and 12,5 cost €7!",
+    "漢字かな交じり文と한국어 текст, и ещё 42 слова",
+    "one two three",
+    "e\u0301tude e\u0323\u0301 x9y _under_score_ 007 ٣٤٥",
+    "...",
+]
+MINIMA_SHA256 = "4a09331e30ed1ac9105504370511a23888de5497af0cc5404a741593a4b29403"
+BANDS_SHA256 = "894fdfc67a7cf56ae011fcf8e0e80b4396a3398fb5625546535040926aad599e"
 
 
 def bands(texts: list[str], recipe: NearDedupRecipe) -> np.ndarray:
@@ -29,35 +42,53 @@ def signed(texts: list[str], recipe: NearDedupRecipe) -> pa.RecordBatch:
     return sign(pa.RecordBatch.from_pydict(columns), 0, 0, recipe)
 
 
+def ngrams(text: str, recipe: NearDedupRecipe) -> set[object]:
+    """Of a text in which words are lower case and one blank apart: every profile takes it as it is."""
+    units = tuple(text.split()) if recipe.shingle == "word" else text
+    return {units[i : i + recipe.ngram] for i in range(len(units) - recipe.ngram + 1)}
+
+
+def jaccard(pair: tuple[str, str], recipe: NearDedupRecipe) -> float:
+    left, right = (ngrams(text, recipe) for text in pair)
+    return len(left & right) / len(left | right)
+
+
 def planted(
-    generator: random.Random, draw: Callable[[random.Random, int], str], share: float
+    generator: random.Random,
+    draw: Callable[[random.Random, int], str],
+    recipe: NearDedupRecipe,
+    target: float,
 ) -> tuple[str, str]:
-    """Two texts of equal length, one beginning with the same words, the rest drawn anew."""
+    """Two texts of equal length that begin with the same words, the rest drawn anew, ``target`` alike."""
     words = draw(generator, WORDS).split()
-    cut = int(WORDS * share)
+    more = recipe.ngram - 1 if recipe.shingle == "word" else 1  # an n-gram is shared with its last word
+    cut = round((WORDS - more) * 2 * target / (1 + target)) + more
     return " ".join(words), " ".join(words[:cut] + draw(generator, WORDS - cut).split())
 
 
-def jaccard(left: str, right: str, ngram: int) -> float:
-    a, b = (
-        {tuple(w[i : i + ngram]) for i in range(len(w) - ngram + 1)} for w in (left.split(), right.split())
-    )
-    return len(a & b) / len(a | b)
-
-
-@pytest.mark.parametrize("recipe", [NearDedupRecipe(), NearDedupRecipe(ngram_words=3, bands=25, rows=4)])
-@pytest.mark.parametrize("share", [0.75, 0.85, 0.9, 0.95])
+@pytest.mark.parametrize("similarity", [0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+@pytest.mark.parametrize("name", ["fineweb", "slimpajama", "redpajama_v2", "bigcode"])
 def test_pairs_are_found_as_often_as_the_s_curve_says(
-    share: float, recipe: NearDedupRecipe, sentence: Callable[[random.Random, int], str]
+    name: str, similarity: float, sentence: Callable[[random.Random, int], str]
 ) -> None:
-    generator = random.Random(11)
-    pairs = [planted(generator, sentence, share) for _ in range(PAIRS)]
+    generator, recipe = random.Random(11), profile(name)
+    pairs = [planted(generator, sentence, recipe, similarity) for _ in range(PAIRS)]
     left, right = (bands([pair[side] for pair in pairs], recipe) for side in (0, 1))
     found = (left == right).any(axis=1).mean()
-    chances = [1 - (1 - jaccard(*pair, recipe.ngram_words) ** recipe.rows) ** recipe.bands for pair in pairs]
-    expected = float(np.mean(chances))
-    standard_error = (expected * (1 - expected) / PAIRS) ** 0.5
-    assert found == pytest.approx(expected, abs=4 * standard_error + 0.005)
+    similarities = np.array([jaccard(pair, recipe) for pair in pairs])
+    assert similarities.mean() == pytest.approx(similarity, abs=0.01)
+    chances = 1 - (1 - similarities**recipe.rows) ** recipe.bands
+    standard_error = np.sqrt((chances * (1 - chances)).sum()) / PAIRS
+    assert found == pytest.approx(chances.mean(), abs=4 * standard_error + 0.01)
+
+
+def test_fineweb_signatures_are_what_they_were_before_profiles() -> None:
+    batch = signed(TEXTS, profile("fineweb"))
+    minima = np.array(batch.column("minhash").to_pylist(), np.int32)
+    keys = np.array(batch.column("bands").to_pylist(), np.int64)
+    assert batch.column("ngrams").to_pylist() == [47, 9, 11, 1, 3, 0]
+    assert hashlib.sha256(minima.tobytes()).hexdigest() == MINIMA_SHA256
+    assert hashlib.sha256(keys.tobytes()).hexdigest() == BANDS_SHA256
 
 
 def test_unrelated_texts_share_no_band(sentence: Callable[[random.Random, int], str]) -> None:

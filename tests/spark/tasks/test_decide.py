@@ -65,7 +65,7 @@ def decisions(place: Place, files: list[CleanFile]) -> list[dict[str, object]]:
 @pytest.mark.parametrize("seed", range(4))
 def test_one_task_decides_as_spark_does(seed: int, spark: SparkSession, tmp_path: Path) -> None:
     place, files = corpus(tmp_path / "one", files=3, documents=60, seed=seed)
-    counts = decide(place, RECIPE, files)
+    counts = decide(place, RECIPE, 0, [f"{place.signatures}/{file.name}" for file in files])
     other, _ = corpus(tmp_path / "spark", files=3, documents=60, seed=seed)
     by_spark = _decide_on_spark(spark, RECIPE, other)
     assert decisions(place, files) == decisions(other, files)
@@ -88,4 +88,7 @@ def test_a_hot_bucket_takes_one_edge_less_than_its_documents() -> None:
 
 def test_the_longest_of_a_cluster_stays_then_the_smallest() -> None:
     roots = np.array([0, 0, 2, 0, 4, 2])
-    assert chosen(roots, np.array([1, 9, 5, 9, 1, 5])).tolist() == [1, 1, 2, 1, 4, 2]
+    characters, new = np.array([1, 9, 5, 9, 1, 5]), np.ones(6, np.bool_)
+    assert chosen(roots, characters, new).tolist() == [1, 1, 2, 1, 4, 2]
+    new[[0, 2]] = False  # those of the base stay, and stand for the new ones of their cluster
+    assert chosen(roots, characters, new).tolist() == [0, 0, 2, 0, 4, 2]

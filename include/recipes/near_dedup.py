@@ -1,0 +1,53 @@
+"""How near duplicates are found: MinHash LSH with the published parameters of known corpora, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from include.recipes.loading import packaged_recipe, require
+
+SHINGLES = ("word", "character")
+#: Tables of ``spark_jobs.kernels.unicode_tables.folds``: what a text is reduced to before it is cut.
+FOLDS = ("datatrove", "lower_case", "identifiers")
+
+
+@dataclass(frozen=True)
+class NearDedupRecipe:
+    """Documents that agree in all ``rows`` minima of one of ``bands`` bands are near duplicates.
+
+    A pair of Jaccard similarity s over its n-grams is found with probability 1 - (1 - s^rows)^bands. The
+    defaults are the profile ``fineweb``.
+    """
+
+    #: Units (words or characters) of one n-gram.
+    ngram: int = 5
+    shingle: str = "word"
+    fold: str = "datatrove"
+    #: A document of fewer words (or characters) is never a near duplicate. One of fewer than ``ngram`` that
+    #: has this many is compared as a whole.
+    min_units: int = 1
+    bands: int = 14
+    rows: int = 8
+    seed: int = 1
+    #: The Jaccard similarity that the source means by a near duplicate; for readers and tests, not used.
+    threshold: float = 0.75
+
+    def __post_init__(self) -> None:
+        require(1 <= self.ngram <= 64, "near_dedup.ngram", "1 to 64", self.ngram)
+        require(self.shingle in SHINGLES, "near_dedup.shingle", " or ".join(SHINGLES), self.shingle)
+        require(self.fold in FOLDS, "near_dedup.fold", f"one of {', '.join(FOLDS)}", self.fold)
+        require(
+            self.shingle == "word" or self.fold == "lower_case",
+            "near_dedup.fold",
+            "lower_case with near_dedup.shingle character",
+            self.fold,
+        )
+        require(self.min_units >= 1, "near_dedup.min_units", "at least 1", self.min_units)
+        require(1 <= self.bands <= 256, "near_dedup.bands", "1 to 256", self.bands)
+        require(1 <= self.rows <= 64, "near_dedup.rows", "1 to 64", self.rows)
+        require(0 < self.threshold <= 1, "near_dedup.threshold", "above 0, at most 1", self.threshold)
+
+
+def profile(name: str) -> NearDedupRecipe:
+    """The packaged profile ``name``; RecipeError lists the known ones."""
+    return packaged_recipe(NearDedupRecipe, "near_dedup_profiles", name)

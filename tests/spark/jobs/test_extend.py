@@ -1,0 +1,144 @@
+"""A version that extends another: new documents against old and new, and nothing that was kept is lost."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from include.contracts.errors import ContractError
+from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef
+from include.contracts.records import canonical_json, content_hash
+from spark_jobs.jobs import deduplicate as deduplicate_module
+from spark_jobs.jobs.build_corpus import build_corpus
+from spark_jobs.storage import read_record
+from spark_jobs.trace import trace
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+Write = Callable[[Path, Any], Path]
+Draw = Callable[[random.Random, int], str]
+
+
+def rows(root: Path, folder: str) -> list[dict[str, Any]]:
+    return [
+        row for path in sorted((root / folder).glob("*.parquet")) for row in pq.read_table(path).to_pylist()
+    ]
+
+
+def manifest_of(root: Path) -> CorpusManifest:
+    return read_record(CorpusManifest, str(root / "manifest.json"))
+
+
+@pytest.fixture(scope="module")
+def extend(make_request: Callable[..., str], spark: SparkSession) -> Callable[..., Path]:
+    """Build a version of new shards on a base."""
+
+    def build(root: Path, base: Path, shards: list[Path], **recipe: Any) -> Path:
+        uri = Path(make_request(root, shards))
+        request = read_record(CorpusRequest, str(uri))
+        content = (base / "manifest.json").read_bytes()
+        parent = ParentRef(str(base / "manifest.json"), content_hash(content))
+        plain = {**request.recipe, **recipe}
+        uri.write_bytes(canonical_json(replace(request, base=parent, recipe=plain)))
+        build_corpus(spark, str(uri))
+        return root
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def news(tmp_path_factory: pytest.TempPathFactory, write_shard: Write, sentence: Draw, built: Path) -> Path:
+    """A shard: a copy and a longer near copy of kept documents, two near copies, and 30 new documents."""
+    old = rows(built, "documents")
+    generator = random.Random(99)
+    new = [sentence(generator, 100) for _ in range(30)]
+    texts = [old[0]["text"], old[1]["text"] + " and some more words", *new, new[0] + " anew"]
+    folder = tmp_path_factory.mktemp("news")
+    return write_shard(
+        folder / "new/c.jsonl", [{"text": t, "meta": {"pile_set_name": "Large"}} for t in texts]
+    )
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory, extend: Any, built: Path, news: Path) -> Path:
+    root: Path = extend(tmp_path_factory.mktemp("extended"), built, [news])
+    return root
+
+
+def test_nothing_that_the_base_keeps_is_dropped_or_changed(built: Path, extended: Path) -> None:
+    whole = {entry.path: entry for entry in manifest_of(extended).files}
+    for entry in manifest_of(built).files:
+        assert whole[entry.path] == entry
+        assert content_hash((extended / entry.path).read_bytes()) == entry.sha256
+    kept = {row["id"] for folder in ("documents", "held_out") for row in rows(extended, folder)}
+    assert {row["id"] for folder in ("documents", "held_out") for row in rows(built, folder)} <= kept
+
+
+def test_new_documents_are_matched_with_old_and_new_ones(built: Path, extended: Path) -> None:
+    old = rows(built, "documents")
+    found = {row["id"]: row for row in rows(extended, "duplicates") if row["id"].startswith("new/c.jsonl/")}
+    assert {key: row["kept_id"] for key, row in found.items()} == {
+        "new/c.jsonl/000000000": old[0]["id"],
+        "new/c.jsonl/000000001": old[1]["id"],  # though the new one is longer
+        "new/c.jsonl/000000002": "new/c.jsonl/000000032",
+    }
+    assert found["new/c.jsonl/000000000"]["similarity"] == 1
+    assert 0.7 < found["new/c.jsonl/000000001"]["similarity"] < 1
+
+
+def test_the_manifest_is_that_of_a_whole_corpus(built: Path, extended: Path) -> None:
+    base, whole = manifest_of(built), manifest_of(extended)
+    assert whole.documents_in == base.documents_in + 33
+    assert whole.documents_kept == base.documents_kept + 30
+    assert whole.dropped["near_dedup"]["near_duplicate"] == base.dropped["near_dedup"]["near_duplicate"] + 2
+    assert whole.tokens == sum(shard.tokens for shard in whole.shards)
+    assert whole.subsets["Large"].tokens > base.subsets["Large"].tokens
+    assert len({shard.name for shard in whole.shards}) == len(whole.shards) > len(base.shards)
+    assert whole.tokenizer_sha256 == base.tokenizer_sha256
+    for entry in whole.files:
+        assert content_hash((extended / entry.path).read_bytes()) == entry.sha256, entry.path
+
+
+def test_tokens_of_old_and_new_documents_lead_to_their_raw_shards(extended: Path, news: Path) -> None:
+    large = [shard for shard in manifest_of(extended).shards if shard.subset == "Large"]
+    assert trace(f"{extended}/tokens/{large[0].name}:0").raw_shard.endswith("a.jsonl.zst")
+    assert trace(f"{extended}/tokens/{large[-1].name}:0").raw_shard == str(news)
+
+
+def test_a_version_that_extends_another_can_be_extended(
+    tmp_path: Path, extend: Any, extended: Path, news: Path, write_shard: Write
+) -> None:
+    again = write_shard(tmp_path / "again/d.jsonl", news.read_bytes())
+    root = extend(tmp_path / "third", extended, [again])
+    assert manifest_of(root).documents_kept == manifest_of(extended).documents_kept
+    assert manifest_of(root).documents_in == manifest_of(extended).documents_in + 33
+
+
+def test_spark_extends_as_one_task_does(
+    tmp_path: Path, extend: Any, built: Path, extended: Path, news: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deduplicate_module, "ONE_TASK_BYTES", 0)
+    root = extend(tmp_path / "by_spark", built, [news])
+    assert manifest_of(root).files == manifest_of(extended).files
+
+
+def test_a_base_of_another_near_dedup_recipe_is_refused(
+    tmp_path: Path, extend: Any, built: Path, news: Path
+) -> None:
+    with pytest.raises(ContractError, match="deduplicated by another recipe"):
+        extend(tmp_path / "other", built, [news], near_dedup={"bands": 5})
+
+
+def test_a_shard_that_the_base_has_is_refused(
+    tmp_path: Path, extend: Any, built: Path, write_shard: Write
+) -> None:
+    same = write_shard(tmp_path / "raw/b.jsonl.gz", [{"text": "x"}])
+    with pytest.raises(ContractError, match="the base holds a shard of this name"):
+        extend(tmp_path / "other", built, [same])
