@@ -22,7 +22,8 @@ DOC = """
 Raw shards (The Pile, RedPajama v1/v2, SlimPajama, plain JSON lines or parquet) are normalised, filtered,
 deduplicated and tokenised by Spark on an EMR cluster that lives for this run. The result is a *corpus
 version*: a hash of inputs, recipe and code. A version that exists is not built again: the cluster and the
-three steps are then skipped.
+three steps are then skipped. With new shards it extends the newest version: only these are read, and no
+document that was kept is dropped.
 
 ### Start it by hand
 *Trigger* with the defaults reads the settings' raw prefix. `dry_run` stops after the plan, whose XCom
@@ -61,6 +62,14 @@ PARAMS = {
         title="Recipe overrides",
         description='Values that replace the recipe\'s, by section: {"filter": {"min_characters": 100}}',
         section="Recipe",
+    ),
+    "extend_newest": Param(
+        True,
+        type="boolean",
+        title="Extend the newest version",
+        description="Where recipe and code are the same, read only shards that have come since, compare them "
+        "with old and new documents, and keep every document that was kept. Off: read all shards",
+        section="What happens",
     ),
     "force": Param(
         False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from include.aws.corpus_version import (
+    InputListing,
     corpus_version,
     latest_corpus,
     new_shards,
@@ -23,19 +24,43 @@ _EXAMPLES = 10
 _LEFT_OUT_LIMIT = 50
 
 
-def inputs_of_latest(settings: Settings) -> tuple[RawShard, ...]:
-    """Shards of the newest published corpus; none before the first, nor while that one is built anew."""
+@dataclass(frozen=True)
+class KnownCorpus:
+    """The newest published corpus: its manifest, the request that made it, and all shards it holds."""
+
+    manifest: ParentRef
+    request: CorpusRequest
+    shards: tuple[RawShard, ...]
+
+
+def newest_corpus(settings: Settings) -> KnownCorpus | None:
+    """None before the first corpus, and while the newest is built anew."""
     store = ObjectStore()
     pointer = latest_corpus(settings.storage.processed_bucket)
     if not store.exists(pointer):
-        return ()
-    newest = store.read_record(ParentRef, pointer)
-    if not store.exists(S3Uri.parse(newest.uri)):  # `force` took it away, and its jobs have not ended yet
-        return ()
-    # not by its hash: a corpus that was built anew is another manifest of the same inputs
-    manifest = store.read_record(CorpusManifest, S3Uri.parse(newest.uri))
-    request = store.read_record(CorpusRequest, S3Uri.parse(manifest.request.uri), manifest.request.sha256)
-    return request.inputs
+        return None
+    uri = S3Uri.parse(store.read_record(ParentRef, pointer).uri)
+    if not store.exists(uri):  # `force` took it away, and its jobs have not ended yet
+        return None
+    # not by the pointer's hash: a corpus that was built anew is another manifest of the same inputs
+    reference = store.reference(uri)
+    request = _request(store, reference)
+    shards, earlier = list(request.inputs), request
+    while earlier.base is not None:
+        earlier = _request(store, earlier.base)
+        shards += earlier.inputs
+    return KnownCorpus(reference, request, tuple(shards))
+
+
+def _request(store: ObjectStore, manifest: ParentRef) -> CorpusRequest:
+    parent = store.read_record(CorpusManifest, S3Uri.parse(manifest.uri), manifest.sha256).request
+    return store.read_record(CorpusRequest, S3Uri.parse(parent.uri), parent.sha256)
+
+
+def inputs_of_latest(settings: Settings) -> tuple[RawShard, ...]:
+    """Shards of the newest published corpus; none where there is no such corpus."""
+    known = newest_corpus(settings)
+    return known.shards if known else ()
 
 
 def find_new_shards(source: S3Uri, settings: Settings) -> tuple[int, list[str]]:
@@ -49,7 +74,8 @@ def find_new_shards(source: S3Uri, settings: Settings) -> tuple[int, list[str]]:
 class CorpusPlan:
     """What one run of corpus_refresh will do, with the code at ``code_uri``.
 
-    ``left_out`` names objects that are no shards.
+    ``shards`` and ``size_bytes`` are those to be read; with ``extends``, the manifest of an earlier
+    version, they are what has come since. ``left_out`` names objects that are no shards.
     """
 
     version: str
@@ -61,13 +87,21 @@ class CorpusPlan:
     shards: int
     size_bytes: int
     left_out: tuple[str, ...]
+    extends: str = ""
 
 
 def plan_corpus(
-    settings: Settings, source: S3Uri, recipe: CorpusRecipe, *, force: bool, dry_run: bool
+    settings: Settings,
+    source: S3Uri,
+    recipe: CorpusRecipe,
+    *,
+    force: bool,
+    dry_run: bool,
+    extend: bool = False,
 ) -> CorpusPlan:
     """Resolve inputs and version, and write the CorpusRequest unless the version exists.
 
+    ``extend`` builds on the newest version where that is possible: new shards alone are then read.
     ``force`` takes the manifest and the stage reports of an existing version away, so that the jobs
     do their work again. InputError when there are no shards, no such tokenizer, or the code was
     never uploaded.
@@ -77,7 +111,9 @@ def plan_corpus(
     artifacts = store.read_record(ArtifactsManifest, settings.storage.artifacts / "artifacts.json")
     tokenizer = recipe.tokenizer.uri
     tokenizer_etag = store.head(S3Uri.parse(tokenizer)).etag if tokenizer else ""
-    version = corpus_version(listing.shards, recipe, artifacts.sources_sha256, tokenizer_etag)
+    known = newest_corpus(settings) if extend and not force else None
+    inputs, base = inputs_and_base(known, listing, recipe, artifacts.sources_sha256)
+    version = corpus_version(inputs, recipe, artifacts.sources_sha256, tokenizer_etag, base)
     place = CorpusPlace.of(settings.storage.processed_bucket, version)
     exists = store.exists(place.manifest)
     if exists and force:
@@ -87,7 +123,7 @@ def plan_corpus(
             store.delete(place.stages)
     if not exists and not dry_run:
         request = CorpusRequest(
-            version, listing.shards, to_plain(recipe), artifacts.sources_sha256, str(place.root)
+            version, inputs, to_plain(recipe), artifacts.sources_sha256, str(place.root), base
         )
         store.write_record(place.request, request)
     return CorpusPlan(
@@ -97,10 +133,33 @@ def plan_corpus(
         request_uri=str(place.request),
         manifest_uri=str(place.manifest),
         code_uri=str(settings.storage.artifacts / artifacts.code_folder),
-        shards=len(listing.shards),
-        size_bytes=sum(shard.size_bytes for shard in listing.shards),
+        shards=len(inputs),
+        size_bytes=sum(shard.size_bytes for shard in inputs),
         left_out=listing.left_out[:_LEFT_OUT_LIMIT],
+        extends=base.uri if base else "",
     )
+
+
+def inputs_and_base(
+    known: KnownCorpus | None, listing: InputListing, recipe: CorpusRecipe, sources_sha256: str
+) -> tuple[tuple[RawShard, ...], ParentRef | None]:
+    """The shards to read, and the version to extend by them.
+
+    A version can be extended by the same recipe and code, while every shard that it holds is still there
+    unchanged. The newest version of exactly these shards is itself the one that is wanted.
+    """
+    if (
+        known is None
+        or known.request.recipe != to_plain(recipe)
+        or known.request.sources_sha256 != sources_sha256
+    ):
+        return listing.shards, None
+    there, held = set(listing.shards), set(known.shards)
+    fresh = new_shards(listing, known.shards)
+    replaced = {shard.uri for shard in fresh} & {shard.uri for shard in held}
+    if not held <= there or replaced:
+        return listing.shards, None
+    return (fresh, known.manifest) if fresh else (known.request.inputs, known.request.base)
 
 
 def note_latest(settings: Settings, manifest: ParentRef) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from include.aws.storage import ListedObject
 from include.contracts.errors import InputError
-from include.contracts.manifests import RawShard
+from include.contracts.manifests import ParentRef, RawShard
 from include.contracts.records import canonical_json
 from include.contracts.storage import S3Uri
 from include.recipes.corpus import CorpusRecipe
@@ -55,11 +55,16 @@ def require_shards(listing: InputListing, source: S3Uri) -> InputListing:
 
 
 def corpus_version(
-    inputs: Sequence[RawShard], recipe: CorpusRecipe, sources_sha256: str, tokenizer_etag: str = ""
+    inputs: Sequence[RawShard],
+    recipe: CorpusRecipe,
+    sources_sha256: str,
+    tokenizer_etag: str = "",
+    base: ParentRef | None = None,
 ) -> str:
     """The same inputs, recipe and code give the same version: ``<recipe>-<16 hexadecimal digits>``.
 
-    ``tokenizer_etag`` stands for the bytes of the tokenizer that the recipe names, if it names one.
+    ``tokenizer_etag`` stands for the bytes of the tokenizer that the recipe names, if it names one;
+    ``base`` is the version that ``inputs`` are added to.
     """
     identity = {
         "inputs": sorted((shard.uri, shard.size_bytes, shard.etag) for shard in inputs),
@@ -67,6 +72,8 @@ def corpus_version(
         "sources": sources_sha256,
         "tokenizer": tokenizer_etag,
     }
+    if base is not None:
+        identity["base"] = base.sha256
     return f"{recipe.name}-{hashlib.sha256(canonical_json(identity)).hexdigest()[:16]}"
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from include.contracts.documents import Stage
-from include.contracts.errors import InputError
+from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import (
     CorpusManifest,
     CorpusRequest,
@@ -90,6 +90,14 @@ def _tokenise(
     else:  # tokens of a version are of one tokenizer
         tokenizer_files = adopt(place, base, place.tokens, place.held_out_tokens, place.tokenizer)
         content = storage.read_bytes(storage.join(place.tokenizer, "tokenizer.json"))
+        wanted = recipe.tokenizer.uri
+        if wanted and storage.read_bytes(wanted) != content:
+            raise ContractError(
+                "not the tokenizer of the base",
+                where=wanted,
+                expected="the bytes that the base was tokenised with",
+                remedy="give that tokenizer, or build the corpus without the base",
+            )
         tokenizer = check_tokenizer(content, recipe.tokenizer.end_of_text, "the tokenizer of the base")
     trained = time.monotonic() - started
     texts = (f"{place.relative(place.documents)}/", f"{place.relative(place.held_out)}/")

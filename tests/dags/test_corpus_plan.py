@@ -1,15 +1,19 @@
-"""What corpus_refresh plans when the newest corpus is being built anew."""
+"""What corpus_refresh plans: which shards are new, and which version they extend."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from include.aws.corpus import find_new_shards, inputs_of_latest, note_latest
+from include.aws.corpus import KnownCorpus, find_new_shards, inputs_and_base, inputs_of_latest, note_latest
+from include.aws.corpus_version import InputListing
 from include.aws.storage import ObjectStore
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
+from include.contracts.records import to_plain
 from include.contracts.storage import CorpusPlace
+from include.recipes.corpus import CorpusRecipe
 
 SHARD = RawShard("s3://nexus-llm-raw/pile/a.jsonl", 3, "e1")
 
@@ -47,3 +51,44 @@ def test_a_corpus_that_was_built_anew_is_known_by_its_address(place: CorpusPlace
     pointer = ParentRef(str(place.manifest), "0" * 64)
     note_latest(settings_file, pointer)
     assert inputs_of_latest(settings_file) == (SHARD,)
+
+
+RECIPE = CorpusRecipe("standard")
+OLD, NEW = SHARD, RawShard("s3://nexus-llm-raw/pile/b.jsonl", 4, "e2")
+CHANGED = replace(OLD, etag="e9")
+PARENT = ParentRef("s3://processed/corpus/v1/manifest.json", "a" * 64)
+
+
+def known(*shards: RawShard, recipe: CorpusRecipe = RECIPE, sources: str = "code") -> KnownCorpus:
+    request = CorpusRequest("v1", shards, to_plain(recipe), sources, "s3://processed/corpus/v1/")
+    return KnownCorpus(PARENT, request, shards)
+
+
+def planned(corpus: KnownCorpus | None, *listing: RawShard) -> tuple[tuple[RawShard, ...], ParentRef | None]:
+    return inputs_and_base(corpus, InputListing(listing, ()), RECIPE, "code")
+
+
+def test_only_shards_that_have_come_since_are_read() -> None:
+    assert planned(known(OLD), OLD, NEW) == ((NEW,), PARENT)
+
+
+def test_a_corpus_of_exactly_these_shards_is_the_one_that_is_wanted() -> None:
+    assert planned(known(OLD, NEW), OLD, NEW) == ((OLD, NEW), None)
+    extended = replace(known(OLD, NEW), request=replace(known(NEW).request, base=PARENT))
+    assert planned(extended, OLD, NEW) == ((NEW,), PARENT)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "listing"),
+    [
+        (None, (OLD, NEW)),
+        (known(OLD), (NEW,)),  # a shard is gone
+        (known(OLD), (CHANGED, NEW)),  # a shard has changed
+        (known(OLD, recipe=CorpusRecipe("standard", shard_tokens=5)), (OLD, NEW)),
+        (known(OLD, sources="other code"), (OLD, NEW)),
+    ],
+)
+def test_whatever_cannot_be_extended_is_read_whole(
+    corpus: KnownCorpus | None, listing: tuple[RawShard, ...]
+) -> None:
+    assert planned(corpus, *listing) == (listing, None)

@@ -30,7 +30,14 @@ def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str
     settings = load_settings()
     recipe = chosen_recipe(CorpusRecipe, "corpora", params["recipe"], params["recipe_overrides"])
     source = S3Uri.parse(params["source_uri"])
-    planned = plan_corpus(settings, source, recipe, force=params["force"], dry_run=params["dry_run"])
+    planned = plan_corpus(
+        settings,
+        source,
+        recipe,
+        force=params["force"],
+        dry_run=params["dry_run"],
+        extend=params["extend_newest"],
+    )
     _log_plan(planned)
     ti.xcom_push(key="plan", value=asdict(planned))
     place = CorpusPlace(S3Uri.parse(planned.root_uri))
@@ -89,5 +96,7 @@ def _log_plan(planned: CorpusPlan) -> None:
         planned.size_bytes / 1e6,
         "exists, the cluster is skipped" if planned.exists else "to be built",
     )
+    if planned.extends:
+        log.info("what %s holds is kept as it is; only these shards are read", planned.extends)
     for name in planned.left_out:
         log.warning("left out, not a shard: %s", name)
