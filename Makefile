@@ -96,6 +96,10 @@ TOKENS ?=
 trace: $(VENVS)/spark/.ready ## The document and raw shard of a token (TOKENS=<corpus>/tokens/<shard>:<offset>)
 	@$(VENVS)/spark/bin/python -m spark_jobs.trace "$(TOKENS)"
 
+.PHONY: report
+report: $(VENVS)/spark/.ready ## Write the report of a corpus version again (OUTPUT=<corpus>)
+	@$(VENVS)/spark/bin/python -m spark_jobs.report --corpus "$(OUTPUT)"
+
 .PHONY: bench-dedup
 bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup alone, from scratch, against the clock (INPUT= OUTPUT=)
 	@rm -rf "$(OUTPUT)"

@@ -30,6 +30,9 @@ document that was kept is dropped.
 `plan` shows version, shards and what was left out. `continue_downstream` announces an existing version, so
 that model_training runs on it.
 
+### What came out
+*Corpus report* on `tokenise`: what each stage dropped and why, with examples, subsets, lengths, duplicates.
+
 ### When it fails
 | red task | what to do |
 |---|---|
@@ -140,6 +143,7 @@ def corpus_refresh() -> None:
             task_id=job,
             request=f"{{{{ ti.xcom_pull(task_ids='plan', key='steps')['{job}'] }}}}",
             marker_uri=f"{{{{ ti.xcom_pull(task_ids='plan', key='markers')['{job}'] }}}}",
+            report_uri=f"{{{{ ti.xcom_pull(task_ids='plan', key='reports')['{job}'] }}}}",
             scope="{{ ti.xcom_pull(task_ids='create_cluster') }}",
             force="{{ params.force }}",
         )

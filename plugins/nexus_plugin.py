@@ -6,7 +6,7 @@ from airflow.plugins_manager import AirflowPlugin
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from include.settings import load_settings
-from nexus_airflow.links.aws import EcsServiceLink, JobLink, JobLogsLink
+from nexus_airflow.links.aws import CorpusReportLink, EcsServiceLink, JobLink, JobLogsLink
 from nexus_airflow.listeners import jobs
 
 
@@ -16,7 +16,7 @@ class NexusPlugin(AirflowPlugin):
     """
 
     name = "nexus"
-    operator_extra_links = [JobLink(), JobLogsLink(), EcsServiceLink()]
+    operator_extra_links = [JobLink(), JobLogsLink(), CorpusReportLink(), EcsServiceLink()]
     listeners = [jobs]
     fastapi_root_middlewares = [
         {

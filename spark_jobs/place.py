@@ -44,6 +44,11 @@ class Place:
         return storage.join(self.of(_KEYS.work), "signatures")
 
     @property
+    def examples(self) -> str:
+        """JSON of the first dropped documents: {stage: {reason: [{"id", "text"}]}}."""
+        return storage.join(self.of(_KEYS.work), "examples.json")
+
+    @property
     def near_dedup(self) -> str:
         """Edges and components."""
         return storage.join(self.of(_KEYS.work), "near_dedup")
@@ -90,6 +95,10 @@ class Place:
     @property
     def tokenizer(self) -> str:
         return self.of(_KEYS.tokenizer)
+
+    @property
+    def report_page(self) -> str:
+        return self.of(_KEYS.report)
 
     @property
     def manifest(self) -> str:

@@ -141,7 +141,9 @@ def output_file(uri: str) -> Iterator[Path]:
             path = Path(folder) / "content"
             yield path
             with _missing_is_input_error(uri):
-                _client().upload_file(str(path), place.bucket, place.key)
+                # a browser shows what it is told is a page, and downloads the rest
+                shown = {"ContentType": "text/html; charset=utf-8"} if uri.endswith(".html") else None
+                _client().upload_file(str(path), place.bucket, place.key, ExtraArgs=shown)
         return
     target = local_path(uri)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,8 @@ class Stage(enum.StrEnum):
     READ = "read"
     NORMALISE = "normalise"
     FILTER = "filter"
+    DECONTAMINATE = "decontaminate"
+    SCRUB = "scrub"
     EXACT_DEDUP = "exact_dedup"
     NEAR_DEDUP = "near_dedup"
     TOKENISE = "tokenise"
@@ -68,5 +70,7 @@ class DropReason(enum.StrEnum):
     FINEWEB_LIST_RATIO = "fineweb_list_ratio"
     #: Counted with the name of the signal, as ``quality_signal:<name>``.
     QUALITY_SIGNAL = "quality_signal"
+    #: Counted with the name of the benchmark, as ``contaminated:<benchmark>``.
+    CONTAMINATED = "contaminated"
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"

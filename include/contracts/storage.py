@@ -89,6 +89,11 @@ class CorpusPlace:
         return self.root / "tokenizer/"
 
     @property
+    def report(self) -> S3Uri:
+        """The page for people; the version is whole without it."""
+        return self.root / "report.html"
+
+    @property
     def manifest(self) -> S3Uri:
         """CorpusManifest, written last: the version exists when this does."""
         return self.root / "manifest.json"

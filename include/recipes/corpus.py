@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from include.recipes.decontamination import DecontaminateRecipe
 from include.recipes.loading import require
 from include.recipes.near_dedup import NearDedupRecipe, profile
+from include.recipes.quality import C4Recipe, FineWebRecipe, GopherRecipe, LanguageRecipe, SignalsRecipe
+from include.recipes.scrubbing import ScrubRecipe
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,14 @@ class CorpusRecipe:
     name: str
     read: ReadRecipe = field(default_factory=ReadRecipe)
     normalise: NormaliseRecipe = field(default_factory=NormaliseRecipe)
+    signals: SignalsRecipe = field(default_factory=SignalsRecipe)
+    language: LanguageRecipe = field(default_factory=LanguageRecipe)
+    gopher: GopherRecipe = field(default_factory=GopherRecipe)
+    c4: C4Recipe = field(default_factory=C4Recipe)
+    fineweb: FineWebRecipe = field(default_factory=FineWebRecipe)
     filter: FilterRecipe = field(default_factory=FilterRecipe)
+    decontaminate: DecontaminateRecipe = field(default_factory=DecontaminateRecipe)
+    scrub: ScrubRecipe = field(default_factory=ScrubRecipe)
     near_dedup: NearDedupRecipe = field(default_factory=NearDedupRecipe)
     held_out: HeldOutRecipe = field(default_factory=HeldOutRecipe)
     tokenizer: TokenizerRecipe = field(default_factory=TokenizerRecipe)

@@ -34,7 +34,7 @@ from include.contracts.records import canonical_json, content_hash
 ROOT = Path(__file__).resolve().parents[2]
 #: Zip knows no time before 1980; every archive here carries this one.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_SUFFIXES = {".py", ".toml", ".txt", ".json", ".yaml", ".sh"}
+_SUFFIXES = {".py", ".toml", ".txt", ".json", ".yaml", ".sh", ".html", ".css"}
 #: Folders that decide the bytes of a corpus, beside its inputs and recipe.
 CORPUS_SOURCES = ("spark_jobs", "include/contracts")
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from include.contracts.documents import DropReason
 from include.recipes.corpus import NormaliseRecipe
+from spark_jobs.batches.rules import drop_broken
 from spark_jobs.columns import buffers, strings
 from spark_jobs.kernels import text as text_kernels
 from spark_jobs.kernels import unicode_tables
@@ -25,14 +26,11 @@ def normalise(batch: pa.RecordBatch, recipe: NormaliseRecipe, dropped: Counter[s
     faults, characters = text_kernels.count_faults(data, offsets, unicode_tables.windows_1252_bytes())
     new_data, new_offsets = text_kernels.normalise(data, offsets, unicode_tables.actions())
     faulty = faults > recipe.max_replacement_share * characters
-    empty = ~faulty & (np.diff(new_offsets) == 0)
-    dropped[DropReason.ENCODING_FAULT.value] += int(faulty.sum())
-    dropped[DropReason.EMPTY.value] += int(empty.sum())
+    broken = {DropReason.ENCODING_FAULT.value: faulty, DropReason.EMPTY.value: np.diff(new_offsets) == 0}
     form = cast(unicode_tables.UnicodeForm, recipe.unicode_form)
     text = _in_form(strings(new_data, new_offsets), form)
     batch = batch.set_column(batch.schema.get_field_index("text"), "text", text)
-    kept = ~(faulty | empty)
-    return batch if kept.all() else batch.filter(pa.array(kept))
+    return drop_broken(batch, broken, dropped)
 
 
 def _in_form(column: pa.StringArray, form: unicode_tables.UnicodeForm) -> pa.StringArray:

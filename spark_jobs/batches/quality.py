@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from include.contracts.documents import DropReason
 from include.recipes.corpus import FilterRecipe
+from spark_jobs.batches.rules import drop_broken
 from spark_jobs.columns import buffers
 from spark_jobs.kernels import quality, unicode_tables
 
@@ -21,14 +22,10 @@ def keep_good(batch: pa.RecordBatch, recipe: FilterRecipe, dropped: Counter[str]
     repeated_lines = measures[:, quality.DUPLICATE_LINE_SHARE] > recipe.max_duplicate_line_share
     repeated_words = measures[:, quality.TOP_BIGRAM_SHARE] > recipe.max_top_bigram_share
     broken = {
-        DropReason.TOO_SHORT: characters < recipe.min_characters,
-        DropReason.TOO_LONG: characters > recipe.max_characters,
-        DropReason.SYMBOLS: measures[:, quality.SYMBOL_SHARE] > recipe.max_symbol_share,
-        DropReason.REPETITION: repeated_lines | repeated_words,
+        DropReason.TOO_SHORT.value: characters < recipe.min_characters,
+        DropReason.TOO_LONG.value: characters > recipe.max_characters,
+        DropReason.SYMBOLS.value: measures[:, quality.SYMBOL_SHARE] > recipe.max_symbol_share,
+        DropReason.REPETITION.value: repeated_lines | repeated_words,
     }
-    kept = np.ones(batch.num_rows, np.bool_)
-    for reason, breaks in broken.items():
-        dropped[reason.value] += int((kept & breaks).sum())
-        kept &= ~breaks
     batch = batch.append_column("characters", pa.array(characters.astype(np.int64)))
-    return batch if kept.all() else batch.filter(pa.array(kept))
+    return drop_broken(batch, broken, dropped)

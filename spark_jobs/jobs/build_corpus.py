@@ -23,6 +23,7 @@ from include.contracts.records import canonical_json, content_hash, to_plain
 from include.recipes.corpus import CorpusRecipe, with_profile
 from include.recipes.loading import packaged_recipe
 from spark_jobs import storage
+from spark_jobs.batches.chain import CHAIN
 from spark_jobs.entry import run_with_session
 from spark_jobs.inputs import files_below, list_shards, raw_shard
 from spark_jobs.jobs.clean import clean
@@ -45,7 +46,7 @@ class _Job:
 
 
 JOBS = (
-    _Job(clean, (Stage.READ, Stage.NORMALISE, Stage.FILTER)),
+    _Job(clean, (Stage.READ, *CHAIN)),
     _Job(deduplicate, (Stage.EXACT_DEDUP, Stage.NEAR_DEDUP)),
     _Job(tokenise, (Stage.TOKENISE,)),
 )

@@ -1,4 +1,4 @@
-"""Raw shards to clean, signed documents: read, normalise, filter.
+"""Raw shards to clean, signed documents: read, normalise, filter, decontaminate, scrub.
 
 spark-submit --py-files spark_jobs.zip clean.py --request s3://…/request.json
 python -m spark_jobs.jobs.clean --request build/corpus/request.json
@@ -9,30 +9,35 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.documents import Stage
 from include.contracts.manifests import CorpusRequest, StageReport
+from include.contracts.records import canonical_json
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs import progress, storage
 from spark_jobs.base import load_base, numbered_shards
+from spark_jobs.batches.chain import CHAIN, ChainCounts, benchmarks
+from spark_jobs.batches.decontaminate import Contamination
 from spark_jobs.entry import run_job
 from spark_jobs.place import Place, load_request, save_records
-from spark_jobs.readers.shards import grouped
+from spark_jobs.readers.shards import document_id, grouped
 from spark_jobs.tasks.clean import CleanTask, ShardOutcome, clean_part
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_STAGES = (Stage.READ, Stage.NORMALISE, Stage.FILTER)
+_STAGES = (Stage.READ, *CHAIN)
+#: Of each reason.
+_EXAMPLES = 3
 
 
 def clean(spark: SparkSession, request_uri: str) -> dict[str, Any]:
-    """Run the three stages, one pass, unless they are complete; a summary of all."""
+    """Run the stages, one pass, unless they are complete; a summary of all."""
     request, recipe, place = load_request(request_uri)
-    if place.report(Stage.FILTER) is None:
+    if place.report(CHAIN[-1]) is None:
         _read_and_filter(spark, request, recipe, place)
     else:
         print("progress: read skipped, complete", flush=True)
@@ -55,6 +60,7 @@ def _read_and_filter(spark: SparkSession, request: CorpusRequest, recipe: Corpus
     for folder in (place.clean, place.signatures):
         storage.delete_prefix(folder)
     shards = numbered_shards(request, load_base(request))
+    benchmarks(recipe.decontaminate)  # one that nothing could match is said before the work
     _check_unchanged(request)
     tasks = [CleanTask(part, group, place, recipe) for part, group in enumerate(grouped(shards))]
     results = progress.run_tasks(spark, Stage.READ, "parts", clean_part, tasks)
@@ -62,6 +68,7 @@ def _read_and_filter(spark: SparkSession, request: CorpusRequest, recipe: Corpus
     files = [file for _, files in results for file in files]
     save_records(place.clean_index, files)
     seconds = time.monotonic() - started
+    storage.write_bytes(place.examples, canonical_json(_examples(outcomes)))
     for report in _reports(outcomes, sum(file.documents for file in files), seconds):
         place.save_report(report)
 
@@ -76,41 +83,75 @@ def _check_unchanged(request: CorpusRequest) -> None:
 
 
 def _reports(outcomes: Sequence[ShardOutcome], written: int, seconds: float) -> list[StageReport]:
-    """One pass did three stages; its time stands with the first.
+    """One pass did all stages; its time stands with the first.
 
     What came out is counted apart from what was dropped, so that a report of the two can be wrong.
     """
-    read, normalised, filtered = Counter[str](), Counter[str](), Counter[str]()
-    for outcome in outcomes:
-        read.update(outcome.read.dropped)
-        normalised.update(outcome.normalise)
-        filtered.update(outcome.filter)
     records = sum(outcome.read.records for outcome in outcomes)
-    read_out = sum(outcome.documents_read for outcome in outcomes)
-    normalised_out = sum(outcome.documents_normalised for outcome in outcomes)
+    documents = sum(outcome.documents_read for outcome in outcomes)
+    read = _counted(outcome.read.dropped for outcome in outcomes)
+    reports = [StageReport(Stage.READ, records, documents, read, seconds, _read_details(outcomes))]
+    for stage in CHAIN:
+        left = sum(outcome.chain.left[stage.value] for outcome in outcomes)
+        after = written if stage is CHAIN[-1] else left
+        dropped = _counted(outcome.chain.dropped[stage.value] for outcome in outcomes)
+        details = _details(stage, [outcome.chain for outcome in outcomes])
+        reports.append(StageReport(stage, documents, after, dropped, 0.0, details))
+        documents = left
+    return reports
+
+
+def _read_details(outcomes: Sequence[ShardOutcome]) -> dict[str, Any]:
     shards = {
         outcome.name: {
             key: value
             for key, value in dataclasses.asdict(outcome.read).items()
             if value or key in ("records", "bytes")
         }
-        | {"kept": outcome.kept}
+        | {"kept": outcome.chain.left[CHAIN[-1].value]}
         for outcome in outcomes
     }
-    details = {"shards": shards, "bytes": sum(outcome.read.bytes for outcome in outcomes)}
-    return [
-        StageReport(Stage.READ, records, read_out, _counted(read), seconds, details),
-        StageReport(Stage.NORMALISE, read_out, normalised_out, _counted(normalised), 0.0),
-        StageReport(Stage.FILTER, normalised_out, written, _counted(filtered), 0.0),
-    ]
+    return {"shards": shards, "bytes": sum(outcome.read.bytes for outcome in outcomes)}
 
 
-def _counted(dropped: Counter[str]) -> dict[str, int]:
-    return {reason: count for reason, count in sorted(dropped.items()) if count}
+def _details(stage: Stage, chains: Sequence[ChainCounts]) -> dict[str, Any]:
+    if stage is Stage.SCRUB:
+        return {"replaced": _counted(chain.replaced for chain in chains)}
+    if stage is not Stage.DECONTAMINATE:
+        return {}
+    found: dict[str, Contamination] = {}
+    for chain in chains:
+        for name, contamination in sorted(chain.contamination.items()):
+            found.setdefault(name, Contamination()).merge(contamination)
+    return {
+        "benchmarks": {
+            name: {"documents": one.documents, "items": sorted(one.items), "example": one.example}
+            for name, one in sorted(found.items())
+        }
+    }
+
+
+def _counted(counters: Iterable[Counter[str]]) -> dict[str, int]:
+    total = Counter[str]()
+    for counter in counters:
+        total.update(counter)
+    return {reason: count for reason, count in sorted(total.items()) if count}
+
+
+def _examples(outcomes: Sequence[ShardOutcome]) -> dict[str, dict[str, list[dict[str, str]]]]:
+    """The first dropped documents of each stage and reason, for the report."""
+    examples: dict[str, dict[str, list[dict[str, str]]]] = {}
+    for outcome in outcomes:
+        for stage, drops in outcome.chain.dropped.items():
+            for reason, found in drops.examples.items():
+                shown = examples.setdefault(stage, {}).setdefault(reason, [])
+                shown += [{"id": document_id(outcome.name, row), "text": text} for row, text in found]
+                del shown[_EXAMPLES:]
+    return examples
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``--request URI``; 0 when the three stages are complete."""
+    """``--request URI``; 0 when the stages are complete."""
     return run_job("clean", clean, argv, __doc__)
 
 

@@ -51,7 +51,7 @@ def deduplicate(spark: SparkSession, request_uri: str) -> dict[str, Any]:
 
 def _deduplicate(spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, place: Place) -> None:
     started = time.monotonic()
-    before = place.completed(Stage.FILTER).documents_out
+    before = place.completed(Stage.SCRUB).documents_out
     kept_folders = (place.documents, place.held_out, place.duplicates, place.index)
     for folder in (place.near_dedup, place.decisions, *kept_folders):
         storage.delete_prefix(folder)

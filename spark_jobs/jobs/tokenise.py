@@ -148,6 +148,7 @@ def _tokenise(
     if base is not None:
         manifest = extended(manifest, base.manifest)
     place.save_manifest(manifest)
+    _report(place)
     return manifest
 
 
@@ -184,6 +185,16 @@ def _train(spark: SparkSession, recipe: CorpusRecipe, place: Place, outputs: Seq
     return train_tokenizer(
         first_bytes((text for texts in sampled for text in texts), limit), recipe.tokenizer
     )
+
+
+def _report(place: Place) -> None:
+    """The page for people; the version is whole without it."""
+    from spark_jobs.report.page import write_report  # matplotlib takes its time
+
+    try:
+        print(f"report: {write_report(place)}", flush=True)
+    except Exception as error:
+        print(f"no report ({type(error).__name__}: {error}); try `make report`", file=sys.stderr, flush=True)
 
 
 def _verified_texts(uris: Sequence[str]) -> list[str]:

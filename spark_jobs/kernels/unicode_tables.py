@@ -36,6 +36,8 @@ _COMPATIBILITY_IDEOGRAPHS = (0x2F800, 0x2FA20)
 _TAGS = (0xE0001, 0xE01F0)
 _ALONE = ((0x0E00, 0x0F00), (0x3040, 0x3100), (0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00))
 _HANGUL = (0xAC00, 0xD7A4)
+#: datatrove's punctuation: that of ASCII, and these.
+_TAKEN_OUT = frozenset(string.punctuation + "—”％〈（、━【「」，】；“《„’∶´．–？！：～«〉》）。…►»")
 
 
 @lru_cache(maxsize=1)
@@ -100,8 +102,9 @@ def folds(name: str) -> npt.NDArray[np.uint32]:
 def _datatrove() -> npt.NDArray[np.uint32]:
     """Lower case without diacritics (the normalisation of FineWeb's MinHash, as datatrove has it).
 
-    Digits fold into FOLD_DIGIT, punctuation, symbols, white space and controls into FOLD_SEPARATOR,
-    combining marks into FOLD_SKIP.
+    Digits fold into FOLD_DIGIT; white space, controls and the punctuation that datatrove takes out into
+    FOLD_SEPARATOR, combining marks into FOLD_SKIP. Any other punctuation or symbol is a word by itself, as
+    spaCy cuts it: pages of one template share theirs.
     """
     table = np.arange(_POINTS, dtype=np.uint32)
     for point in _described():
@@ -144,8 +147,10 @@ def _fold(character: str) -> int:
         return FOLD_DIGIT
     if category == "Mn":
         return FOLD_SKIP
-    if category[0] in "PSZC" or character.isspace():
+    if category[0] in "ZC" or character.isspace() or character in _TAKEN_OUT:
         return FOLD_SEPARATOR
+    if category[0] in "PS":
+        return ord(character) | FOLD_ALONE
     if _HANGUL[0] <= ord(character) < _HANGUL[1]:
         return ord(character)
     for part in unicodedata.normalize("NFD", character.lower()):

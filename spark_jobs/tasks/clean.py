@@ -1,8 +1,7 @@
-"""One task of clean: its shards read, normalised, filtered and signed into parquet files of its own."""
+"""One task of clean: its shards read, cleaned and signed into parquet files of its own."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,8 +12,7 @@ import pyarrow.compute as pc
 from include.contracts.documents import DOCUMENT_COLUMNS
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs import storage
-from spark_jobs.batches.normalise import normalise
-from spark_jobs.batches.quality import keep_good
+from spark_jobs.batches.chain import ChainCounts, apply_chain
 from spark_jobs.batches.sign import sign
 from spark_jobs.columns import parquet_writer
 from spark_jobs.place import Place
@@ -41,15 +39,12 @@ class CleanFile:
 
 @dataclass
 class ShardOutcome:
-    """Counts of one shard through read, normalise and filter: what each passed on, and what it dropped."""
+    """Counts of one shard through reading and the chain: what each passed on, and what it dropped."""
 
     name: str
     read: ReadCounts = field(default_factory=ReadCounts)
     documents_read: int = 0
-    normalise: Counter[str] = field(default_factory=Counter)
-    documents_normalised: int = 0
-    filter: Counter[str] = field(default_factory=Counter)
-    kept: int = 0
+    chain: ChainCounts = field(default_factory=ChainCounts)
 
 
 @dataclass(frozen=True)
@@ -94,13 +89,10 @@ def _task_batches(task: CleanTask, outcomes: list[ShardOutcome]) -> Iterator[pa.
         outcome = ShardOutcome(shard.name)
         outcomes.append(outcome)
         for read in read_documents(shard, task.recipe.read, outcome.read):
-            normal = normalise(read, task.recipe.normalise, outcome.normalise)
-            good = keep_good(normal, task.recipe.filter, outcome.filter)
             outcome.documents_read += read.num_rows
-            outcome.documents_normalised += normal.num_rows
-            outcome.kept += good.num_rows
-            if good.num_rows:
-                yield _identified(good, shard)
+            clean = apply_chain(read, task.recipe, outcome.chain)
+            if clean.num_rows:
+                yield _identified(clean, shard)
 
 
 def _identified(batch: pa.RecordBatch, shard: Shard) -> pa.RecordBatch:

@@ -8,8 +8,11 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.execution_time.xcom import XCom
 
+from include.aws.clients import client
 from include.aws.jobs import JobKind
+from include.contracts.storage import S3Uri
 
+_LINK_SECONDS = 3600
 _LOG_GROUPS = {
     JobKind.TRAINING: "/aws/sagemaker/TrainingJobs",
     JobKind.PROCESSING: "/aws/sagemaker/ProcessingJobs",
@@ -38,6 +41,22 @@ class JobLogsLink(_StoredLink):
 
     name = "Job log"
     stored_key = "job_log_url"
+
+
+class CorpusReportLink(_StoredLink):
+    """The report of the corpus version, by an address that is signed when the link is opened."""
+
+    name = "Corpus report"
+    stored_key = "report_uri"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The page itself; empty where there is none."""
+        uri = super().get_link(operator, ti_key=ti_key)
+        if not uri:
+            return ""
+        place = S3Uri.parse(uri)
+        request = {"Bucket": place.bucket, "Key": place.key}
+        return str(client("s3").generate_presigned_url("get_object", Params=request, ExpiresIn=_LINK_SECONDS))
 
 
 class EcsServiceLink(_StoredLink):

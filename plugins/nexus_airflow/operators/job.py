@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from include.aws.jobs import JobKind, Jobs, JobState, JobView, jobs_of
@@ -42,7 +42,7 @@ class JobOperator(BaseOperator):
     kind: ClassVar[JobKind]
     template_fields: Sequence[str] = ("request", "scope", "force")
     template_fields_renderers: ClassVar[dict[str, str]] = {"request": "json"}
-    operator_extra_links = (JobLink(), JobLogsLink())
+    operator_extra_links: Sequence[BaseOperatorLink] = (JobLink(), JobLogsLink())
     ui_color = "#d5e8f7"
 
     def __init__(

@@ -48,6 +48,8 @@ def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str
     steps = {job: spark_step(job, job, code, place.request) for job in MARKERS}
     ti.xcom_push(key="steps", value=steps)
     ti.xcom_push(key="markers", value={job: str(place.root / marker) for job, marker in MARKERS.items()})
+    reports = {job: str(place.report) if job == "tokenise" else "" for job in MARKERS}
+    ti.xcom_push(key="reports", value=reports)
     if params["dry_run"]:
         return []
     return [REUSE] if planned.exists else [BUILD]
@@ -55,7 +57,7 @@ def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str
 
 #: The Spark jobs in their order, and what each leaves last.
 MARKERS = {
-    "clean": "stages/filter.json",
+    "clean": "stages/scrub.json",
     "deduplicate": "stages/near_dedup.json",
     "tokenise": "manifest.json",
 }

@@ -136,7 +136,7 @@ def test_a_subset_in_several_shards_is_cut_between_documents_in_the_order_of_ids
 
 
 def test_the_manifest_lists_every_file_with_its_hash(manifest: CorpusManifest, built: Path) -> None:
-    folders = ("documents", "held_out", "duplicates", "tokens", "held_out_tokens", "tokenizer")
+    folders = ("documents", "held_out", "duplicates", "tokens", "held_out_tokens", "tokenizer", "index")
     on_disk = {str(p.relative_to(built)) for folder in folders for p in (built / folder).iterdir()}
     assert {file.path for file in manifest.files} == on_disk
     for file in manifest.files:

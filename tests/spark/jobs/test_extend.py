@@ -106,6 +106,11 @@ def test_the_manifest_is_that_of_a_whole_corpus(built: Path, extended: Path) -> 
         assert content_hash((extended / entry.path).read_bytes()) == entry.sha256, entry.path
 
 
+def test_the_report_is_that_of_the_whole(extended: Path) -> None:
+    page = (extended / "report.html").read_text()
+    assert f"{manifest_of(extended).documents_in:,}" in page
+
+
 def test_tokens_of_old_and_new_documents_lead_to_their_raw_shards(extended: Path, news: Path) -> None:
     large = [shard for shard in manifest_of(extended).shards if shard.subset == "Large"]
     assert trace(f"{extended}/tokens/{large[0].name}:0").raw_shard.endswith("a.jsonl.zst")

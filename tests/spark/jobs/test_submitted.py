@@ -29,7 +29,7 @@ def archive(path: Path) -> Path:
     with zipfile.ZipFile(path, "w") as bundle:
         for folder in ("spark_jobs", "include"):
             for source in sorted((ROOT / folder).rglob("*")):
-                if source.suffix in (".py", ".toml"):
+                if source.suffix in (".py", ".toml", ".html", ".css"):
                     bundle.write(source, source.relative_to(ROOT))
     return path
 

@@ -26,11 +26,15 @@ TEXTS = st.lists(PIECES | st.text(max_size=3), max_size=40).map("".join)
 
 
 def datatrove_words(text: str) -> list[str]:
-    """Numbers to 0, punctuation to spaces, lower case, no diacritics; scripts without spaces by character."""
+    """Numbers to 0, datatrove's punctuation to spaces, lower case, no diacritics; other signs are words."""
     text = re.sub(r"\d+(\.\d+)?", "0", text)
-    text = "".join(" " if unicodedata.category(c)[0] in "PSZC" or c.isspace() else c for c in text)
+    taken_out = string.punctuation + "—”％〈（、━【「」，】；“《„’∶´．–？！：～«〉》）。…►»"
+    text = "".join(
+        " " if unicodedata.category(c)[0] in "ZC" or c.isspace() or c in taken_out else c for c in text
+    )
     text = unicodedata.normalize("NFD", text.lower().replace("ς", "σ"))
     text = "".join(c for c in text if unicodedata.category(c) != "Mn")
+    text = "".join(f" {c} " if unicodedata.category(c)[0] in "PS" else c for c in text)
     return re.sub(r"([\u3040-\u30ff\u4e00-\u9fff])", r" \1 ", text).split()
 
 

@@ -1,0 +1,188 @@
+"""The published families of quality rules: each off until a recipe enables it, with its paper's bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from include.recipes.loading import require
+
+
+@dataclass(frozen=True)
+class GopherRecipe:
+    """Quality and repetition rules of arXiv 2112.11446, appendix A.1.1 and table A1.
+
+    Shares are compared as in the paper: a document at its bound is kept.
+    """
+
+    enabled: bool = False
+    min_words: int = 50
+    max_words: int = 100_000
+    min_mean_word_length: float = 3.0
+    max_mean_word_length: float = 10.0
+    #: ``#`` per word, and ellipses per word.
+    max_symbol_word_ratio: float = 0.1
+    max_bullet_line_share: float = 0.9
+    max_ellipsis_line_share: float = 0.3
+    min_alphabetic_word_share: float = 0.8
+    #: How many of the, be, to, of, and, that, have, with; 0 for corpora that are not English.
+    min_stop_words: int = 2
+    max_duplicate_line_share: float = 0.30
+    max_duplicate_paragraph_share: float = 0.30
+    max_duplicate_line_character_share: float = 0.20
+    max_duplicate_paragraph_character_share: float = 0.20
+    #: Of the most frequent n-gram, for n = 2, 3, 4.
+    max_top_ngram_shares: tuple[float, ...] = (0.20, 0.18, 0.16)
+    #: Of repeated n-grams, for n = 5 to 10.
+    max_duplicate_ngram_shares: tuple[float, ...] = (0.15, 0.14, 0.13, 0.12, 0.11, 0.10)
+
+    def __post_init__(self) -> None:
+        _ordered("gopher.min_words", self.min_words, "gopher.max_words", self.max_words)
+        _ordered(
+            "gopher.min_mean_word_length",
+            self.min_mean_word_length,
+            "gopher.max_mean_word_length",
+            self.max_mean_word_length,
+        )
+        require(
+            self.max_symbol_word_ratio >= 0,
+            "gopher.max_symbol_word_ratio",
+            "at least 0",
+            self.max_symbol_word_ratio,
+        )
+        require(0 <= self.min_stop_words <= 8, "gopher.min_stop_words", "0 to 8", self.min_stop_words)
+        for name in (
+            "max_bullet_line_share",
+            "max_ellipsis_line_share",
+            "min_alphabetic_word_share",
+            "max_duplicate_line_share",
+            "max_duplicate_paragraph_share",
+            "max_duplicate_line_character_share",
+            "max_duplicate_paragraph_character_share",
+        ):
+            _share(f"gopher.{name}", getattr(self, name))
+        _shares("gopher.max_top_ngram_shares", self.max_top_ngram_shares, 3)
+        _shares("gopher.max_duplicate_ngram_shares", self.max_duplicate_ngram_shares, 6)
+
+
+@dataclass(frozen=True)
+class C4Recipe:
+    """Line and page rules of arXiv 1910.10683, section 2.2: 3 words a line and 5 sentences a page.
+
+    The names are those of datatrove's ``C4QualityFilter``. FineWeb ran it with ``filter_no_terminal_punct``
+    off.
+    """
+
+    enabled: bool = False
+    min_words_per_line: int = 3
+    min_num_sentences: int = 5
+    #: Lines with a longer word go.
+    max_word_length: int = 1000
+    filter_no_terminal_punct: bool = True
+    #: Drops program code too: off for corpora that are to hold some.
+    filter_curly_bracket: bool = True
+
+    def __post_init__(self) -> None:
+        require(self.min_words_per_line >= 0, "c4.min_words_per_line", "at least 0", self.min_words_per_line)
+        require(self.min_num_sentences >= 1, "c4.min_num_sentences", "at least 1", self.min_num_sentences)
+        require(self.max_word_length >= 1, "c4.max_word_length", "at least 1", self.max_word_length)
+
+
+@dataclass(frozen=True)
+class FineWebRecipe:
+    """FineWeb's own rules: a document at or beyond a bound of arXiv 2406.17557, section 3.3 is dropped.
+
+    ``min_duplicate_character_share`` is the paper's 0.1, which its ablation supports; datatrove's default of
+    0.01 drops a long page for one repeated heading.
+    """
+
+    enabled: bool = False
+    #: Dropped are documents with at most this share of lines that end in ``. ' " ! ?``.
+    min_punctuated_line_share: float = 0.12
+    short_line_length: int = 30
+    min_short_line_share: float = 0.67
+    min_duplicate_character_share: float = 0.1
+    #: Line feeds per word above which a document is a list; 0.3 in datatrove, not in the paper. 0: no bound.
+    max_line_feed_ratio: float = 0.3
+
+    def __post_init__(self) -> None:
+        _share("fineweb.min_punctuated_line_share", self.min_punctuated_line_share)
+        require(
+            self.short_line_length >= 0, "fineweb.short_line_length", "at least 0", self.short_line_length
+        )
+        _share("fineweb.min_short_line_share", self.min_short_line_share)
+        _share("fineweb.min_duplicate_character_share", self.min_duplicate_character_share)
+        require(
+            self.max_line_feed_ratio >= 0,
+            "fineweb.max_line_feed_ratio",
+            "at least 0",
+            self.max_line_feed_ratio,
+        )
+
+
+@dataclass(frozen=True)
+class LanguageRecipe:
+    """Languages to keep (ISO 639 codes, empty for all), by the first ``max_characters`` of a document.
+
+    FineWeb (arXiv 2406.17557, section 3.1) keeps English scored at least 0.65, CCNet (arXiv 1911.00359) any
+    language scored at least 0.5; both score whole documents, with another model (fastText's lid.176).
+    """
+
+    enabled: bool = False
+    languages: tuple[str, ...] = ("en",)
+    min_score: float = 0.65
+    max_characters: int = 2000
+
+    def __post_init__(self) -> None:
+        require(
+            all(code.isascii() and code.islower() and 2 <= len(code) <= 3 for code in self.languages),
+            "language.languages",
+            "ISO 639 codes such as en",
+            self.languages,
+        )
+        _share("language.min_score", self.min_score)
+        require(self.max_characters >= 1, "language.max_characters", "at least 1", self.max_characters)
+
+
+@dataclass(frozen=True)
+class SignalBound:
+    """Bounds, both allowed, on a document-level quality signal such as ``rps_doc_word_count``."""
+
+    name: str
+    minimum: float | None = None
+    maximum: float | None = None
+
+    def __post_init__(self) -> None:
+        require(bool(self.name), "signals.bounds.name", "the name of a quality signal", self.name)
+        low, high = self.minimum, self.maximum
+        require(
+            (low is not None or high is not None) and (low is None or high is None or low <= high),
+            f"signals.bounds {self.name}",
+            "a minimum, a maximum, or both in order",
+            (low, high),
+        )
+
+
+@dataclass(frozen=True)
+class SignalsRecipe:
+    """Bounds on RedPajama v2's quality signals; without any, nothing is dropped."""
+
+    bounds: tuple[SignalBound, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [bound.name for bound in self.bounds]
+        require(len(names) == len(set(names)), "signals.bounds", "each name once", names)
+
+
+def _ordered(low_name: str, low: float, high_name: str, high: float) -> None:
+    require(low >= 0, low_name, "at least 0", low)
+    require(high >= low, high_name, f"at least {low_name} ({low})", high)
+
+
+def _share(name: str, value: float) -> None:
+    require(0 <= value <= 1, name, "0 to 1", value)
+
+
+def _shares(name: str, values: tuple[float, ...], count: int) -> None:
+    require(
+        len(values) == count and all(0 <= value <= 1 for value in values), name, f"{count} shares", values
+    )

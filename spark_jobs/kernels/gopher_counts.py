@@ -1,0 +1,182 @@
+"""What Gopher's rules count in one document, and the hashes of its words, lines and paragraphs.
+
+The rules are those of Rae et al., arXiv 2112.11446, appendix A.1.1; where the paper leaves a count open
+(which lines, which characters), that of datatrove's ``gopher_quality_filter`` and
+``gopher_repetition_filter`` is taken, with which FineWeb was made.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from spark_jobs.kernels.compiled import Integer, kernel
+from spark_jobs.kernels.hashing import mix64
+from spark_jobs.kernels.letters import ALPHABETIC, BLANK, SPOKEN
+from spark_jobs.kernels.lines import character_before, ends_in_ellipsis, hash_line, line_end, trim
+from spark_jobs.kernels.text import decode
+
+_BLANK, _ALPHABETIC, _SPOKEN = np.uint8(BLANK), np.uint8(ALPHABETIC), np.uint8(SPOKEN)
+_PRIME = np.uint64(0x100000001B3)
+_BASIS = np.uint64(0xCBF29CE484222325)
+_HASH, _DOT, _HYPHEN, _BULLET, _ELLIPSIS = 0x23, 0x2E, 0x2D, 0x2022, 0x2026
+
+#: SIGNIFICANT words hold a letter, digit or mark, ALPHABETIC ones a letter; STORED ones are in the arrays.
+(
+    WORDS,
+    STORED_WORDS,
+    SIGNIFICANT_WORDS,
+    SIGNIFICANT_CHARACTERS,
+    ALPHABETIC_WORDS,
+    HASHES,
+    ELLIPSES,
+    STOP_WORDS,
+    CHARACTERS,
+    LINES,
+    BULLET_LINES,
+    ELLIPSIS_LINES,
+    STORED_LINES,
+    STORED_PARAGRAPHS,
+) = range(14)
+COUNTS = 14
+
+
+class Parts(NamedTuple):
+    """Hashes and sizes of one document's parts; the lengths bound how many are stored.
+
+    ``word_ends[w]`` is how many characters the words before ``w`` have, so it is one longer than ``words``.
+    """
+
+    words: npt.NDArray[np.uint64]
+    word_ends: npt.NDArray[np.int64]
+    lines: npt.NDArray[np.uint64]
+    line_sizes: npt.NDArray[np.int32]
+    paragraphs: npt.NDArray[np.uint64]
+    paragraph_sizes: npt.NDArray[np.int32]
+
+
+@kernel
+def _stop_word(
+    data: npt.NDArray[np.uint8], start: Integer, end: Integer, letters: npt.NDArray[np.uint8]
+) -> int:
+    """A bit for each of Gopher's eight stop words, whatever punctuation surrounds it; 0 for other words."""
+    point, width = decode(data, start)
+    while start < end and (letters[point] & _SPOKEN) == 0:
+        start += width
+        point, width = decode(data, start)
+    last = character_before(data, end)
+    while end > start and (letters[decode(data, last)[0]] & _SPOKEN) == 0:
+        end, last = last, character_before(data, last)
+    if end - start < 2 or end - start > 4:
+        return 0
+    # the bytes, in lower case, as one big-endian number
+    code = np.int64(0)
+    for i in range(start, end):
+        code = (code << 8) | (np.int64(data[i]) | 0x20)
+    stop_words = (0x746865, 0x6265, 0x746F, 0x6F66, 0x616E64, 0x74686174, 0x68617665, 0x77697468)
+    for bit in range(8):  # the, be, to, of, and, that, have, with
+        if stop_words[bit] == code:
+            return 1 << bit
+    return 0
+
+
+@kernel
+def _read_word(
+    data: npt.NDArray[np.uint8], i: Integer, end: Integer, letters: npt.NDArray[np.uint8]
+) -> tuple[Integer, np.uint64, int, np.uint8, int, int]:
+    """The word at ``i``: its end, hash, characters, flags of its letters, ``#`` and ellipses in it."""
+    hashed, characters, flags = _BASIS, 0, np.uint8(0)
+    hashes = ellipses = dots = 0
+    while i < end:
+        point, width = decode(data, i)
+        kind = letters[point]
+        if (kind & _BLANK) != 0:
+            break
+        hashed = (hashed ^ np.uint64(point)) * _PRIME
+        characters += 1
+        flags |= kind
+        i += width
+        if (kind & _SPOKEN) != 0:
+            dots = 0
+            continue
+        dots = dots + 1 if point == _DOT else 0
+        ellipses += point == _ELLIPSIS or (dots > 0 and dots % 3 == 0)
+        hashes += point == _HASH
+    return i, mix64(hashed), characters, flags, hashes, ellipses
+
+
+@kernel
+def count_words(
+    data: npt.NDArray[np.uint8],
+    start: Integer,
+    end: Integer,
+    letters: npt.NDArray[np.uint8],
+    parts: Parts,
+    counts: npt.NDArray[np.int64],
+) -> None:
+    """Words are what white space separates."""
+    seen_stop_words, stored, characters_before = 0, 0, np.int64(0)
+    parts.word_ends[0] = 0
+    i = start
+    while i < end:
+        point, width = decode(data, i)
+        if (letters[point] & _BLANK) != 0:
+            i += width
+            continue
+        word_start = i
+        i, hashed, characters, flags, hashes, ellipses = _read_word(data, i, end, letters)
+        counts[WORDS] += 1
+        counts[HASHES] += hashes
+        counts[ELLIPSES] += ellipses
+        counts[ALPHABETIC_WORDS] += (flags & _ALPHABETIC) != 0
+        if (flags & _SPOKEN) != 0:
+            counts[SIGNIFICANT_WORDS] += 1
+            counts[SIGNIFICANT_CHARACTERS] += characters
+            seen_stop_words |= _stop_word(data, word_start, i, letters)
+        if stored < len(parts.words):
+            characters_before += characters
+            parts.words[stored], parts.word_ends[stored + 1] = hashed, characters_before
+            stored += 1
+    counts[STORED_WORDS] = stored
+    for bit in range(8):
+        counts[STOP_WORDS] += (seen_stop_words >> bit) & 1
+
+
+@kernel
+def count_lines(
+    data: npt.NDArray[np.uint8],
+    start: Integer,
+    end: Integer,
+    letters: npt.NDArray[np.uint8],
+    parts: Parts,
+    counts: npt.NDArray[np.int64],
+) -> None:
+    """Lines end in LF, blank ones count; those not empty are stored. Two LF or more separate paragraphs."""
+    lines = paragraphs = 0
+    paragraph, paragraph_size = _BASIS, np.int64(0)
+    i = start
+    while i <= end:
+        stop = line_end(data, i, end)
+        hashed, characters = hash_line(data, i, stop)
+        counts[CHARACTERS] += characters + (stop < end)
+        counts[LINES] += 1
+        first, last = trim(data, i, stop, letters)
+        if last > first:
+            counts[BULLET_LINES] += decode(data, first)[0] in (_BULLET, _HYPHEN)
+            counts[ELLIPSIS_LINES] += ends_in_ellipsis(data, first, last)
+        if characters and lines < len(parts.lines):
+            parts.lines[lines], parts.line_sizes[lines] = hashed, characters
+            lines += 1
+        if characters:
+            # a single line feed is part of the paragraph
+            paragraph_size += characters + (paragraph_size > 0)
+            paragraph = mix64((paragraph ^ hashed) * _PRIME)
+        if paragraph_size and (characters == 0 or stop == end):
+            if paragraphs < len(parts.paragraphs):
+                parts.paragraphs[paragraphs], parts.paragraph_sizes[paragraphs] = paragraph, paragraph_size
+                paragraphs += 1
+            paragraph, paragraph_size = _BASIS, np.int64(0)
+        i = stop + 1
+    counts[STORED_LINES], counts[STORED_PARAGRAPHS] = lines, paragraphs

@@ -1,0 +1,92 @@
+"""Lines of a document: where they end, what they hold between their outer white space, their hash."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from spark_jobs.kernels.compiled import Integer, kernel
+from spark_jobs.kernels.hashing import mix64
+from spark_jobs.kernels.letters import BLANK
+from spark_jobs.kernels.text import decode
+
+LINE_FEED = 0x0A
+
+_BLANK = np.uint8(BLANK)
+_PRIME = np.uint64(0x100000001B3)
+_BASIS = np.uint64(0xCBF29CE484222325)
+
+
+@kernel
+def line_end(data: npt.NDArray[np.uint8], i: Integer, end: Integer) -> Integer:
+    """The position of the first line feed from ``i`` on, or ``end``."""
+    while i < end and data[i] != LINE_FEED:
+        i += 1
+    return i
+
+
+@kernel
+def hash_line(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> tuple[np.uint64, np.int64]:
+    """FNV-1a of the bytes, mixed, and how many characters they are."""
+    hashed, characters = _BASIS, np.int64(0)
+    for i in range(start, end):
+        hashed = (hashed ^ np.uint64(data[i])) * _PRIME
+        characters += (data[i] & 0xC0) != 0x80
+    return mix64(hashed), characters
+
+
+@kernel
+def character_before(data: npt.NDArray[np.uint8], end: Integer) -> Integer:
+    """Where the character begins that ends before ``end``."""
+    i = end - 1
+    while (data[i] & 0xC0) == 0x80:
+        i -= 1
+    return i
+
+
+@kernel
+def trim(
+    data: npt.NDArray[np.uint8], start: Integer, end: Integer, letters: npt.NDArray[np.uint8]
+) -> tuple[Integer, Integer]:
+    """The bounds without the white space at both ends; equal when there is nothing else."""
+    while start < end:
+        point, width = decode(data, start)
+        if (letters[point] & _BLANK) == 0:
+            break
+        start += width
+    while end > start:
+        last = character_before(data, end)
+        point, _ = decode(data, last)
+        if (letters[point] & _BLANK) == 0:
+            break
+        end = last
+    return start, end
+
+
+@kernel
+def ends_in_ellipsis(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> bool:
+    """Do the bytes end in three dots, or in U+2026 (E2 80 A6)?"""
+    if end - start < 3:
+        return False
+    first, second, third = data[end - 3], data[end - 2], data[end - 1]
+    dots = first == 0x2E and second == 0x2E and third == 0x2E
+    return bool(dots or (first == 0xE2 and second == 0x80 and third == 0xA6))
+
+
+@kernel
+def words_of(
+    data: npt.NDArray[np.uint8], start: Integer, end: Integer, letters: npt.NDArray[np.uint8]
+) -> tuple[int, int]:
+    """How many words white space separates, and how many characters the longest has."""
+    words = characters = longest = 0
+    i = start
+    while i < end:
+        point, width = decode(data, i)
+        i += width
+        if (letters[point] & _BLANK) != 0:
+            longest = max(longest, characters)
+            characters = 0
+            continue
+        words += characters == 0
+        characters += 1
+    return words, max(longest, characters)

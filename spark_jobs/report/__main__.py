@@ -1,0 +1,32 @@
+"""Write the report of a corpus version: ``python -m spark_jobs.report --corpus <folder or s3://…>``.
+
+The page is ``<corpus>/report.html``, whole in itself: no network, no script, for screen and paper.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from include.contracts.errors import NexusError
+from spark_jobs.place import Place
+from spark_jobs.report.page import write_report
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 and the page's URI, or 2 with a readable error."""
+    parser = argparse.ArgumentParser(prog="report", description=__doc__)
+    parser.add_argument("--corpus", required=True, help="folder or s3:// prefix of a complete corpus version")
+    corpus = parser.parse_args(argv).corpus
+    try:
+        print(write_report(Place(corpus if "://" in corpus else str(Path(corpus).resolve()))))
+    except NexusError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

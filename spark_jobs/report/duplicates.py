@@ -1,0 +1,109 @@
+"""The largest clusters of duplicates, and how similar near duplicates are, in memory of fixed size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.contracts.documents import Stage
+from spark_jobs import storage
+from spark_jobs.place import Place
+from spark_jobs.report.parquet import column_batches
+
+SIMILARITY_BINS = 50
+
+#: Clusters are first counted by hash in so many buckets (32 MB), then by id in the fullest of these.
+_BUCKETS, _FULLEST = 1 << 22, 4096
+
+
+@dataclass(frozen=True)
+class Member:
+    """A dropped document; ``similarity`` is the share of equal minima with the one kept."""
+
+    id: str
+    similarity: float
+    stage: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Documents dropped for one that is kept: how many, and the most and the least similar of them."""
+
+    kept_id: str
+    dropped: int
+    most_similar: Member
+    least_similar: Member
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """``similarities`` counts near duplicates in SIMILARITY_BINS equal bins from 0 to 1."""
+
+    exact: int
+    near: int
+    clusters: tuple[Cluster, ...]
+    similarities: npt.NDArray[np.int64]
+
+
+def duplicates(place: Place, largest: int = 10) -> Duplicates:
+    """Read ``duplicates/`` three times rather than hold it."""
+    uris = storage.list_files(place.duplicates)
+    stages = Counter[str]()
+    similarities = np.zeros(SIMILARITY_BINS, np.int64)
+    for batch in column_batches(uris, ["similarity", "stage"]):
+        near = pc.equal(batch.column("stage"), Stage.NEAR_DEDUP.value)
+        values = batch.column("similarity").filter(near).to_numpy(zero_copy_only=False)
+        similarities += np.histogram(values, SIMILARITY_BINS, (0.0, 1.0))[0]
+        stages.update({Stage.NEAR_DEDUP: len(values), Stage.EXACT_DEDUP: batch.num_rows - len(values)})
+    sizes = _largest(uris, largest)
+    clusters = _with_members(uris, sizes)
+    return Duplicates(stages[Stage.EXACT_DEDUP], stages[Stage.NEAR_DEDUP], clusters, similarities)
+
+
+def _largest(uris: Sequence[str], largest: int, buckets: int = _BUCKETS) -> dict[str, int]:
+    """Ids of the kept documents of the largest clusters, with their sizes, the largest first.
+
+    A bucket holds at least its largest cluster, so a cluster that is larger than all but the fullest
+    buckets is never missed.
+    """
+    totals = np.zeros(buckets, np.int64)
+    for batch in column_batches(uris, ["kept_id"]):
+        counted = batch.column("kept_id").value_counts()
+        np.add.at(totals, _bucket_of(counted.field("values"), buckets), counted.field("counts").to_numpy())
+    fullest = np.argsort(-totals, kind="stable")[:_FULLEST]
+    is_full = np.zeros(buckets, np.bool_)
+    is_full[fullest] = True
+    sizes = Counter[str]()
+    for batch in column_batches(uris, ["kept_id"]):
+        counted = batch.column("kept_id").value_counts()
+        full = counted.filter(pa.array(is_full[_bucket_of(counted.field("values"), buckets)]))
+        for pair in full.to_pylist():
+            sizes[pair["values"]] += pair["counts"]
+    return dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:largest])
+
+
+def _bucket_of(ids: pa.StringArray, buckets: int) -> npt.NDArray[np.int64]:
+    return np.fromiter((crc32(one.encode()) for one in ids.to_pylist()), np.int64, len(ids)) % buckets
+
+
+def _with_members(uris: Sequence[str], sizes: dict[str, int]) -> tuple[Cluster, ...]:
+    most: dict[str, Member] = {}
+    least: dict[str, Member] = {}
+    wanted = pa.array(list(sizes), pa.string())
+    for batch in column_batches(uris, ["id", "kept_id", "similarity", "stage"]):
+        for row in batch.filter(pc.is_in(batch.column("kept_id"), wanted)).to_pylist():
+            member = Member(row["id"], row["similarity"], row["stage"])
+            kept = row["kept_id"]
+            if kept not in most or member.similarity > most[kept].similarity:
+                most[kept] = member
+            # of equals the last: so that two members are shown where all are as similar
+            if kept not in least or member.similarity <= least[kept].similarity:
+                least[kept] = member
+    return tuple(Cluster(kept, size, most[kept], least[kept]) for kept, size in sizes.items())

@@ -1,0 +1,203 @@
+"""The page itself: facts about a corpus version to HTML, every text of a document escaped."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from include.contracts.documents import Stage
+from include.contracts.errors import InputError
+from include.contracts.manifests import CorpusManifest, CorpusRequest
+from spark_jobs import storage
+from spark_jobs.place import Place
+from spark_jobs.report import wording
+from spark_jobs.report.bars import Scale
+from spark_jobs.report.charts import Panel, length_panels, similarity_histogram
+from spark_jobs.report.duplicates import SIMILARITY_BINS, Duplicates, duplicates
+from spark_jobs.report.funnel import Funnel, funnel, of_the_whole, read_stages
+from spark_jobs.report.lengths import Characters, Lengths, characters, together, tokens
+from spark_jobs.report.parquet import documents_by_id
+from spark_jobs.report.samples import SHOWN_CHARACTERS, contamination, dropped_examples
+
+_PANELS = 6
+
+
+@dataclass(frozen=True)
+class SubsetRow:
+    """A row of the table of subsets; ``characters_per_token`` is None where no text of it was read."""
+
+    name: str
+    documents: int
+    held_out: int
+    tokens: int
+    text_bytes: int
+    characters_per_token: float | None
+
+
+def write_report(place: Place) -> str:
+    """Write ``report.html`` of a complete corpus version; its URI."""
+    manifest = place.load_manifest()
+    if manifest is None:
+        raise InputError(
+            "no complete corpus version",
+            where=place.root,
+            expected="a folder with manifest.json",
+            remedy="run build_corpus to its end",
+        )
+    uri = place.report_page
+    # a lone surrogate out of a JSON example is no character and has no UTF-8
+    storage.write_bytes(uri, _page(place, manifest).encode("utf-8", "replace"))
+    return uri
+
+
+def _page(place: Place, manifest: CorpusManifest) -> str:
+    request = storage.read_record(CorpusRequest, storage.join(place.root, "request.json"))
+    stages = read_stages(place)
+    flow = funnel(of_the_whole(stages, manifest) if request.base else stages, manifest)
+    read = characters(place)
+    lengths = tokens(place, manifest)
+    found = duplicates(place)
+    rows = subset_rows(manifest, read)
+    compared = bool(request.recipe.get("decontaminate", {}).get("benchmarks"))
+    contaminated = next(
+        (r for r in flow.stages if r.stage == "decontaminate" and (compared or r.dropped)), None
+    )
+    benchmarks = contamination(contaminated) if contaminated else {}
+    return _environment().from_string(_packaged("page.html")).render(
+        css=Markup(_packaged("page.css")),
+        root=place.root,
+        manifest=manifest,
+        funnel=flow,
+        bytes_in=_bytes_in(flow, request),
+        text_bytes=sum(subset.text_bytes for subset in manifest.subsets.values()),
+        subsets=rows,
+        all_scale=Scale(0, max(1, manifest.documents_in), logarithmic=False),
+        token_scale=Scale.of([row.tokens for row in rows]),
+        byte_scale=Scale.of([row.text_bytes for row in rows]),
+        charts=_charts(rows, read, lengths, found, request),
+        quantiles=_quantiles(rows, read, lengths),
+        read=read,
+        duplicates=found,
+        even_odds=even_odds(request.recipe),
+        unlike=_below(found, even_odds(request.recipe)),
+        kept=documents_by_id(place, [cluster.kept_id for cluster in found.clusters]),
+        examples=dropped_examples(place),
+        contaminated=contaminated,
+        benchmarks=benchmarks,
+        benchmark_scale=Scale(0, max(benchmarks.values(), default=1), logarithmic=False),
+        recipe=json.dumps(request.recipe, indent=2, sort_keys=True, ensure_ascii=False),
+        trace=_trace_command(place, manifest),
+        shown_characters=SHOWN_CHARACTERS,
+    )  # fmt: skip
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        autoescape=True,  # for every template whatever its name: documents are hostile
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=wording.count,
+        short=wording.short_count,
+        size=wording.size,
+        duration=wording.duration,
+        cut=wording.cut,
+        excerpt=lambda text: wording.excerpt(text, SHOWN_CHARACTERS),
+        json=lambda value: json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False),
+    )
+    environment.globals.update(share=wording.share, plural=wording.plural)
+    return environment
+
+
+def _packaged(name: str) -> str:
+    """A file beside this one; also where the package lies in a zip file."""
+    return files("spark_jobs.report").joinpath(name).read_text("utf-8")
+
+
+def subset_rows(manifest: CorpusManifest, read: Characters) -> list[SubsetRow]:
+    """The subsets, the one of most tokens first."""
+    rows = []
+    for name, counts in manifest.subsets.items():
+        ratio = None
+        if counts.tokens and (sampled := read.text_bytes.get(name)):
+            # exact when all texts were read, else by the bytes, which are known of all
+            ratio = read.lengths[name].total / sampled * counts.text_bytes / counts.tokens
+        row = SubsetRow(
+            name, counts.documents, counts.documents_held_out, counts.tokens, counts.text_bytes, ratio
+        )
+        rows.append(row)
+    return sorted(rows, key=lambda row: (-row.tokens, row.name))
+
+
+def even_odds(recipe: Mapping[str, Any]) -> float | None:
+    """The similarity at which MinHash LSH finds a pair every second time; None without bands and rows."""
+    near = recipe.get("near_dedup", {})
+    if not near.get("bands") or not near.get("rows"):
+        return None
+    return float((1 - 0.5 ** (1 / near["bands"])) ** (1 / near["rows"]))
+
+
+def _below(found: Duplicates, similarity: float | None) -> int:
+    """Near duplicates in the bins that lie wholly below a similarity."""
+    return int(found.similarities[: int((similarity or 0) * SIMILARITY_BINS)].sum())
+
+
+def _bytes_in(flow: Funnel, request: CorpusRequest) -> int:
+    read = next((report for report in flow.stages if report.stage == Stage.READ), None)
+    stored = sum(shard.size_bytes for shard in request.inputs)
+    return int(read.details.get("bytes", stored)) if read else stored
+
+
+def _charts(
+    rows: list[SubsetRow],
+    read: Characters,
+    lengths: dict[str, Lengths],
+    found: Duplicates,
+    request: CorpusRequest,
+) -> dict[str, Markup]:
+    charts = {}
+    kinds = (("characters", read.lengths), ("tokens", lengths))
+    both = [
+        Panel("all subsets", together(of).shares(), together(of).quantile(0.5), u) for u, of in kinds if of
+    ]
+    if both:
+        charts["all"] = length_panels(both, 2, "Lengths of all documents in characters and tokens")
+    for unit, of in kinds:
+        named = [row.name for row in rows if row.name in of][:_PANELS]
+        if len(named) > 1:
+            behind = together(of).shares()
+            panels = [Panel(name, of[name].shares(), of[name].quantile(0.5), unit, behind) for name in named]
+            charts[unit] = length_panels(panels, 3, f"Lengths of documents in {unit} by subset")
+    if found.near:
+        odds = even_odds(request.recipe)
+        charts["similarity"] = similarity_histogram(
+            found.similarities, odds, "Similarities of near duplicates"
+        )
+    return charts
+
+
+def _quantiles(
+    rows: list[SubsetRow], read: Characters, lengths: dict[str, Lengths]
+) -> list[tuple[str, list[Lengths | None]]]:
+    """Characters and tokens of all documents and of the subsets that the pictures show."""
+    table: list[tuple[str, list[Lengths | None]]] = []
+    if read.lengths and lengths:
+        table.append(("all subsets", [together(read.lengths), together(lengths)]))
+    for row in [row for row in rows if row.tokens][:_PANELS]:
+        table.append((row.name, [read.lengths.get(row.name), lengths.get(row.name)]))
+    return table
+
+
+def _trace_command(place: Place, manifest: CorpusManifest) -> str:
+    shard = manifest.shards[0] if manifest.shards else manifest.held_out_shards[0]
+    folder = place.tokens if manifest.shards else place.held_out_tokens
+    return f"make trace TOKENS={shlex.quote(f'{storage.join(folder, shard.name)}:{shard.tokens // 2}')}"

@@ -1,0 +1,59 @@
+"""Numbers and texts as the page shows them."""
+
+from __future__ import annotations
+
+
+def cut(text: str, characters: int) -> str:
+    """The beginning of a text, with an ellipsis where something follows."""
+    return text if len(text) <= characters else text[: characters - 1] + "…"
+
+
+def excerpt(text: str, characters: int) -> str:
+    """The beginning of a text on one line; a sign stands for one or more line ends."""
+    return " ↵ ".join(line.strip() for line in cut(text, characters).splitlines() if line.strip())
+
+
+def count(number: int) -> str:
+    """``1,234,567``."""
+    return f"{number:,}"
+
+
+def short_count(number: float) -> str:
+    """Three digits at most: ``66.1 M``; for axes and headlines."""
+    for factor, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= 0.9995 * factor:
+            return f"{number / factor:.3g}{unit}"
+    return f"{number:.3g}"
+
+
+def size(size_bytes: int) -> str:
+    """``382.6 MB``, in powers of 1,000."""
+    for factor, unit in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:,.1f} {unit}"
+    return f"{size_bytes} B"
+
+
+def share(part: float, whole: float) -> str:
+    """``3.4 %``; a share that is not nothing never reads as nothing."""
+    if not whole:
+        return "–"
+    percent = 100 * part / whole
+    if 0 < percent < 0.05:
+        return "< 0.1 %"
+    return f"{percent:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """``9.2 s``, ``3 min 12 s`` or ``2 h 05 min``."""
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 document``, ``2 documents``."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,199 @@
+"""Lengths, clusters, look-ups, bars and wording against their plain definitions."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include.contracts.documents import DOCUMENT_COLUMNS
+from include.contracts.manifests import CorpusManifest
+from spark_jobs.place import Place
+from spark_jobs.report import duplicates as duplicates_module
+from spark_jobs.report import wording
+from spark_jobs.report.bars import Scale
+from spark_jobs.report.duplicates import _largest, duplicates
+from spark_jobs.report.lengths import SHOWN_EDGES, Characters, Lengths, characters, together, tokens
+from spark_jobs.report.page import even_odds, subset_rows
+from spark_jobs.report.parquet import column_batches, documents_by_id
+from spark_jobs.storage import read_record
+
+
+@given(st.lists(st.integers(1, 10**7), min_size=1), st.floats(0.01, 1))
+def test_a_quantile_is_off_by_less_than_the_width_of_a_bin(values: list[int], share: float) -> None:
+    lengths = Lengths()
+    lengths.add(np.array(values))
+    exact = np.quantile(values, share, method="inverted_cdf")
+    assert abs(lengths.quantile(share) - exact) <= 0.024 * exact
+    assert (lengths.total, lengths.largest, lengths.documents) == (sum(values), max(values), len(values))
+
+
+@given(st.lists(st.integers(1, 10**7), min_size=1))
+def test_the_columns_shown_are_those_of_a_plain_histogram(values: list[int]) -> None:
+    lengths = Lengths()
+    lengths.add(np.array(values))
+    plain = np.histogram(values, [*SHOWN_EDGES, 10**12])[0] / len(values)
+    np.testing.assert_allclose(lengths.shares(), plain)
+
+
+def test_tokens_and_characters_are_those_of_the_documents_to_train_on(built: Path) -> None:
+    place, manifest = Place(str(built)), read_record(CorpusManifest, str(built / "manifest.json"))
+    by_subset = tokens(place, manifest)
+    assert {name: of.total for name, of in by_subset.items()} == {
+        name: counts.tokens for name, counts in manifest.subsets.items()
+    }
+    lengths = [len(text) for text in pq.read_table(built / "documents").column("text").to_pylist()]
+    together_ = together(characters(place).lengths)
+    assert (together_.total, together_.largest) == (sum(lengths), max(lengths))
+    assert together_.documents == len(lengths) == sum(of.documents for of in by_subset.values())
+
+
+def test_of_many_files_some_are_read_and_a_subset_that_was_not_seen_has_no_ratio(tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for number in range(7):
+        rows = {"text": ["é" * (number + 1)] * 3, "subset": [f"s{number % 2}"] * 3}
+        pq.write_table(pa.table(rows), folder / f"part-{number:05d}.parquet")
+    read = characters(Place(str(tmp_path)), most_files=4)
+    assert (read.files_read, read.files) == (4, 7)
+    assert set(read.lengths) == {"s0"}
+    assert read.text_bytes["s0"] == 2 * read.lengths["s0"].total
+
+
+def test_a_ratio_out_of_a_sample_is_scaled_to_all_bytes(built: Path) -> None:
+    manifest = read_record(CorpusManifest, str(built / "manifest.json"))
+    seen = max(manifest.subsets)
+    lengths = Lengths()
+    lengths.add(np.array([100, 300]))
+    rows = {
+        row.name: row.characters_per_token
+        for row in subset_rows(manifest, Characters({seen: lengths}, {seen: 800}, 1, 9))
+    }
+    counts = manifest.subsets[seen]
+    assert rows.pop(seen) == pytest.approx(0.5 * counts.text_bytes / counts.tokens)
+    assert rows
+    assert not any(rows.values())
+
+
+def write_duplicates(root: Path, sizes: dict[str, int], similarity: float | None = None) -> None:
+    rows = [(f"d/{kept}/{i}", kept) for kept, size in sizes.items() for i in range(size)]
+    random.Random(1).shuffle(rows)
+    (root / "duplicates").mkdir()
+    for number in range(3):
+        part = sorted(rows[number::3])
+        columns = {
+            "id": [dropped for dropped, _ in part],
+            "kept_id": [kept for _, kept in part],
+            "similarity": pa.array([similarity or hash_share(dropped) for dropped, _ in part], pa.float32()),
+            "stage": ["near_dedup"] * len(part),
+        }
+        pq.write_table(pa.table(columns), root / f"duplicates/part-{number:05d}.parquet")
+
+
+def hash_share(text: str) -> float:
+    return random.Random(text).random()
+
+
+def test_the_largest_clusters_are_found_though_most_are_never_counted_by_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplicates_module, "_FULLEST", 16)
+    sizes = {f"large{i}": 60 + i for i in range(10)} | {f"small{i}": 1 + i % 3 for i in range(600)}
+    write_duplicates(tmp_path, sizes)
+    uris = [str(path) for path in sorted((tmp_path / "duplicates").iterdir())]
+    expected = dict(Counter(sizes).most_common(10))
+    assert list(_largest(uris, 10, buckets=256).items()) == list(expected.items())
+
+
+def test_a_cluster_shows_its_most_and_least_similar_members(tmp_path: Path) -> None:
+    write_duplicates(tmp_path, {"a": 9, "b": 4, "c": 1})
+    found = duplicates(Place(str(tmp_path)), largest=2)
+    assert [(cluster.kept_id, cluster.dropped) for cluster in found.clusters] == [("a", 9), ("b", 4)]
+    for cluster in found.clusters:
+        members = [f"d/{cluster.kept_id}/{i}" for i in range(cluster.dropped)]
+        assert cluster.most_similar.id == max(members, key=hash_share)
+        assert cluster.least_similar.id == min(members, key=hash_share)
+    assert (found.exact, found.near, int(found.similarities.sum())) == (0, 14, 14)
+
+
+def test_of_members_that_are_all_as_similar_two_are_shown(tmp_path: Path) -> None:
+    write_duplicates(tmp_path, {"a": 2, "b": 1}, similarity=1.0)
+    pair, single = duplicates(Place(str(tmp_path))).clusters
+    assert {pair.most_similar.id, pair.least_similar.id} == {"d/a/0", "d/a/1"}
+    assert single.most_similar.id == single.least_similar.id == "d/b/0"
+
+
+def test_every_document_is_found_by_its_id_and_no_other(tmp_path: Path) -> None:
+    ids = sorted(f"raw/{shard}/{row:09d}" for shard in ("a", "a.b", "c") for row in range(0, 90, 3))
+    held_out = set(ids[::7])
+    for folder, mine in (
+        ("documents", [i for i in ids if i not in held_out]),
+        ("held_out", sorted(held_out)),
+    ):
+        (tmp_path / folder).mkdir()
+        for start in range(0, len(mine), 13):
+            part = mine[start : start + 13]
+            table = pa.table(
+                {name: [f"{name} of {i}" for i in part] for name in DOCUMENT_COLUMNS} | {"id": part}
+            )
+            pq.write_table(table, tmp_path / folder / f"part-{start:05d}.parquet", row_group_size=4)
+    missing = ["", "raw/a/", "raw/a/000000001", "raw/b/000000000", "zzz"]
+    found = documents_by_id(Place(str(tmp_path)), [*ids, *missing])
+    assert {name: row["text"] for name, row in found.items()} == {name: f"text of {name}" for name in ids}
+
+
+def test_texts_come_a_few_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "large.parquet"
+    pq.write_table(pa.table({"text": ["word"] * 5_000, "subset": ["s"] * 5_000}), path)
+    batches = list(column_batches([str(path)], ["text", "subset"]))
+    assert max(batch.num_rows for batch in batches) <= 256
+    assert sum(batch.num_rows for batch in batches) == 5_000
+
+
+@given(st.lists(st.integers(1, 10**12), min_size=2, unique=True))
+def test_bars_keep_the_order_and_are_logarithmic_where_numbers_are_far_apart(values: list[int]) -> None:
+    scale = Scale.of(values)
+    widths = [scale.percent(value) for value in sorted(values)]
+    assert scale.logarithmic == (max(values) > 100 * min(values))
+    assert widths == sorted(widths)
+    assert widths[0] > 0
+    assert widths[-1] == 100
+    assert scale.percent(0) == 0
+
+
+def test_even_odds_are_where_half_of_the_pairs_are_found() -> None:
+    similarity = even_odds({"near_dedup": {"bands": 14, "rows": 8}})
+    assert similarity is not None
+    assert 1 - (1 - similarity**8) ** 14 == pytest.approx(0.5)
+    assert even_odds({}) is None
+
+
+@pytest.mark.parametrize(
+    ("got", "expected"),
+    [
+        (wording.short_count(999), "999"),
+        (wording.short_count(66_105_109), "66.1 M"),
+        (wording.short_count(999_999), "1 M"),
+        (wording.size(382_582_895), "382.6 MB"),
+        (wording.size(12), "12 B"),
+        (wording.share(1, 56_637), "< 0.1 %"),
+        (wording.share(0, 5), "0.0 %"),
+        (wording.share(0, 0), "–"),
+        (wording.duration(59.96), "1 min 00 s"),
+        (wording.duration(192), "3 min 12 s"),
+        (wording.duration(7_500), "2 h 05 min"),
+        (wording.plural(1, "document"), "1 document"),
+        (wording.excerpt("a\n\n b\nc", 100), "a ↵ b ↵ c"),
+        (wording.cut("abcdef", 4), "abc…"),
+        (wording.cut("abcd", 4), "abcd"),
+    ],
+)
+def test_numbers_and_texts_read_well(got: str, expected: str) -> None:
+    assert got == expected
