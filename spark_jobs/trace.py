@@ -9,18 +9,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from include.contracts.documents import DOCUMENT_COLUMNS
 from include.contracts.errors import InputError, NexusError
 from include.contracts.manifests import CorpusRequest
 from spark_jobs import storage
 from spark_jobs.base import load_base
+from spark_jobs.parquet import documents_by_id
 from spark_jobs.place import Place
 from spark_jobs.readers.shards import ordered_shards
 
@@ -53,7 +53,9 @@ def trace(address: str) -> Origin:
     document, first, tokens = _document_of(shard, int(offset))
     place = Place(shard.rpartition("/")[0].rpartition("/")[0])
     name, _, row = document.rpartition("/")
-    fields = _stored_document(place, document)
+    fields = documents_by_id(place, [document]).get(document)
+    if fields is None:
+        raise InputError("the corpus does not hold the document", where=place.root, got=document)
     return Origin(
         token=int(offset),
         token_in_document=int(offset) - first,
@@ -81,27 +83,6 @@ def _document_of(shard: str, offset: int) -> tuple[str, int, int]:
     position = int(np.searchsorted(starts, offset, side="right")) - 1
     row = table.slice(position, 1).to_pylist()[0]
     return row["id"], row["token_offset"], row["tokens"]
-
-
-def _stored_document(place: Place, document: str) -> dict[str, Any]:
-    """The row of a document that is trained on or held out; ids ascend within a file and across files."""
-    for uri in _files(place):
-        with storage.local_copy(uri) as path, pq.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                statistics = file.metadata.row_group(group).column(0).statistics
-                if statistics is not None and not statistics.min <= document <= statistics.max:
-                    continue
-                ids = file.read_row_group(group, columns=["id"]).column("id").to_pylist()
-                if document in ids:
-                    rows = file.read_row_group(group, columns=list(DOCUMENT_COLUMNS))
-                    found: dict[str, Any] = rows.slice(ids.index(document), 1).to_pylist()[0]
-                    return found
-    raise InputError("the corpus does not hold the document", where=place.root, got=document)
-
-
-def _files(place: Place) -> Iterator[str]:
-    for folder in (place.documents, place.held_out):
-        yield from storage.list_files(folder)
 
 
 def _raw_shard(place: Place, name: str) -> str:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from spark_jobs.kernels.compiled import Integer, kernel
 from spark_jobs.kernels.hashing import mix64
+from spark_jobs.kernels.tables import slot_of, table_mask
 from spark_jobs.kernels.text import decode, longest_document
 from spark_jobs.kernels.unicode_tables import ALPHANUMERIC, MARK, WHITESPACE
 
@@ -73,34 +74,14 @@ def _scan(
 
 
 @kernel
-def _table_mask(entries: int) -> int:
-    """A table at most half full, as small as that allows: short documents stay in the cache."""
-    mask = 15
-    while mask + 1 < 2 * entries:
-        mask = 2 * mask + 1
-    return mask
-
-
-@kernel
-def _slot(
-    keys: npt.NDArray[np.uint64], owners: npt.NDArray[np.int32], mask: int, key: np.uint64, owner: int
-) -> Integer:
-    """The slot of ``key``, or the free one where it belongs: slots of other owners are free."""
-    slot = np.int64(key & np.uint64(mask))
-    while owners[slot] == owner and keys[slot] != key:
-        slot = (slot + 1) & mask
-    return slot
-
-
-@kernel
 def _repeats(
     lines: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64], owners: npt.NDArray[np.int32], owner: int
 ) -> int:
     """How many lines equal an earlier one."""
-    mask = _table_mask(len(lines))
+    mask = table_mask(len(lines))
     repeats = 0
     for line in lines:
-        slot = _slot(keys, owners, mask, line, owner)
+        slot = slot_of(keys, owners, mask, line, owner)
         repeats += owners[slot] == owner
         keys[slot], owners[slot] = line, owner
     return repeats
@@ -116,11 +97,11 @@ def _most_covered(
     owner: int,
 ) -> Integer:
     """The most characters that the occurrences of one repeated bigram add up to."""
-    mask = _table_mask(len(words))
+    mask = table_mask(len(words))
     most = np.int64(0)
     for w in range(1, len(words)):
         key = mix64(words[w - 1] * _PRIME + words[w])
-        slot = _slot(keys, owners, mask, key, owner)
+        slot = slot_of(keys, owners, mask, key, owner)
         if owners[slot] != owner:
             keys[slot], owners[slot], counts[slot] = key, owner, 0
         counts[slot] += 1
@@ -145,7 +126,7 @@ def measure(
     limit: int = min(longest_document(offsets) // 2 + 1, REPETITION_LIMIT)
     words, word_sizes = np.empty(limit, np.uint64), np.empty(limit, np.int32)
     lines = np.empty(limit, np.uint64)
-    slots = _table_mask(limit) + 1
+    slots = table_mask(limit) + 1
     keys, owners, counts = np.empty(slots, np.uint64), np.full(slots, -1, np.int32), np.empty(slots, np.int32)
     result = np.zeros((documents, 4), np.float64)
     for d in range(documents):

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from include.contracts.documents import Stage
 from spark_jobs import storage
+from spark_jobs.parquet import column_batches
 from spark_jobs.place import Place
-from spark_jobs.report.parquet import column_batches
 
 SIMILARITY_BINS = 50
 

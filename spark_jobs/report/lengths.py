@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from include.contracts.manifests import CorpusManifest
 from spark_jobs import storage
+from spark_jobs.parquet import column_batches
 from spark_jobs.place import Place
-from spark_jobs.report.parquet import column_batches
 
 #: Texts are read from so many files at most, some 8 GB of them, evenly spread over the corpus.
 TEXT_FILES = 64

@@ -16,6 +16,7 @@ from include.contracts.documents import Stage
 from include.contracts.errors import InputError
 from include.contracts.manifests import CorpusManifest, CorpusRequest
 from spark_jobs import storage
+from spark_jobs.parquet import documents_by_id
 from spark_jobs.place import Place
 from spark_jobs.report import wording
 from spark_jobs.report.bars import Scale
@@ -23,7 +24,6 @@ from spark_jobs.report.charts import Panel, length_panels, similarity_histogram
 from spark_jobs.report.duplicates import SIMILARITY_BINS, Duplicates, duplicates
 from spark_jobs.report.funnel import Funnel, funnel, of_the_whole, read_stages
 from spark_jobs.report.lengths import Characters, Lengths, characters, together, tokens
-from spark_jobs.report.parquet import documents_by_id
 from spark_jobs.report.samples import SHOWN_CHARACTERS, contamination, dropped_examples
 
 _PANELS = 6

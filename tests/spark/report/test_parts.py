@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from include.contracts.documents import DOCUMENT_COLUMNS
 from include.contracts.manifests import CorpusManifest
+from spark_jobs.parquet import column_batches, documents_by_id
 from spark_jobs.place import Place
 from spark_jobs.report import duplicates as duplicates_module
 from spark_jobs.report import wording
@@ -22,7 +23,6 @@ from spark_jobs.report.bars import Scale
 from spark_jobs.report.duplicates import _largest, duplicates
 from spark_jobs.report.lengths import SHOWN_EDGES, Characters, Lengths, characters, together, tokens
 from spark_jobs.report.page import even_odds, subset_rows
-from spark_jobs.report.parquet import column_batches, documents_by_id
 from spark_jobs.storage import read_record
 
 

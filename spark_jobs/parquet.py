@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -66,35 +64,30 @@ def column_batches(uris: Iterable[str], columns: Sequence[str]) -> Iterator[pa.R
 
 
 def documents_by_id(place: Place, ids: Collection[str]) -> dict[str, dict[str, str]]:
-    """The rows of those that the corpus holds; a file is found by halving, as ids ascend across files."""
-    first_id = cache(_first_id)
+    """The rows of those that the corpus holds.
+
+    Ids ascend within a file, and across the files of one version, but not across those of its base.
+    """
     found: dict[str, dict[str, str]] = {}
     for folder in (place.documents, place.held_out):
-        uris = storage.list_files(folder)
-        for document in sorted(set(ids) - found.keys()):
-            position = bisect_right(uris, document, key=first_id) - 1
-            row = _row(uris[position], document) if position >= 0 else None
-            if row is not None:
-                found[document] = row
+        for uri in storage.list_files(folder):
+            if wanted := set(ids) - found.keys():
+                found |= _rows(uri, wanted)
     return found
 
 
-def _first_id(uri: str) -> str:
-    """The smallest id of a file, out of its footer; no file of documents is empty."""
-    with open_parquet(uri) as file:
-        first: str = file.metadata.row_group(0).column(0).statistics.min
-    return first
-
-
-def _row(uri: str, document: str) -> dict[str, str] | None:
+def _rows(uri: str, wanted: Collection[str]) -> dict[str, dict[str, str]]:
+    """Of one file; only row groups whose ids, by the footer, may hold a wanted one are read."""
+    rows: dict[str, dict[str, str]] = {}
     with open_parquet(uri) as file:
         for group in range(file.num_row_groups):
             statistics = file.metadata.row_group(group).column(0).statistics
-            if not statistics.min <= document <= statistics.max:
+            here = {document for document in wanted if statistics.min <= document <= statistics.max}
+            if not here:
                 continue
             ids = file.read_row_group(group, columns=["id"]).column("id").to_pylist()
-            if document in ids:
-                rows = file.read_row_group(group, columns=list(DOCUMENT_COLUMNS))
-                row: dict[str, str] = rows.slice(ids.index(document), 1).to_pylist()[0]
-                return row
-    return None
+            if not here.isdisjoint(ids):
+                table = file.read_row_group(group, columns=list(DOCUMENT_COLUMNS))
+                for document in sorted(here.intersection(ids)):
+                    rows[document] = table.slice(ids.index(document), 1).to_pylist()[0]
+    return rows
