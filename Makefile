@@ -77,6 +77,7 @@ soak: setup ## The four DAGs over and over on the running system (`make up` firs
 # ---- a corpus without Airflow -----------------------------------------------
 INPUT ?=
 OUTPUT ?= build/corpus
+BASE ?=
 PROFILE ?=
 RECIPE ?= standard
 TOKENIZER ?=
@@ -88,7 +89,7 @@ need-input:
 
 .PHONY: corpus
 corpus: need-input $(VENVS)/spark/.ready ## Raw shards to documents, tokens and manifest (INPUT= OUTPUT= PROFILE= TOKENIZER=)
-	@$(CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --recipe "$(RECIPE)" --profile "$(PROFILE)" \
+	@$(CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --base "$(BASE)" --recipe "$(RECIPE)" --profile "$(PROFILE)" \
 	  --tokenizer "$(TOKENIZER)" --end-of-text "$(END_OF_TEXT)"
 
 TOKENS ?=

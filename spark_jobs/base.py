@@ -6,12 +6,19 @@ the store, never read again but for the index of its kept documents (docs/adr/00
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, replace
 
-from include.contracts.errors import ContractError, IntegrityError
-from include.contracts.manifests import CorpusManifest, CorpusRequest, FileEntry, ParentRef, SubsetCounts
+from include.contracts.errors import ContractError, InputError, IntegrityError
+from include.contracts.manifests import (
+    CorpusManifest,
+    CorpusRequest,
+    FileEntry,
+    ParentRef,
+    RawShard,
+    SubsetCounts,
+)
 from include.contracts.records import content_hash, from_plain, parse_json
 from include.recipes.near_dedup import NearDedupRecipe
 from spark_jobs import storage
@@ -30,17 +37,23 @@ class Base:
     requests: tuple[CorpusRequest, ...]
 
 
+def extension_of(corpus: str, inputs: Sequence[RawShard]) -> tuple[ParentRef, tuple[RawShard, ...]]:
+    """The manifest of a complete version, and those of the shards that it does not hold."""
+    uri = storage.join(corpus, "manifest.json")
+    reference = ParentRef(uri, content_hash(storage.read_bytes(uri)))
+    held = {shard for request in _requests(_manifest(reference)) for shard in request.inputs}
+    fresh = tuple(shard for shard in inputs if shard not in held)
+    if not fresh:
+        raise InputError("no new shard", where=corpus, expected="a shard that this corpus does not hold")
+    return reference, fresh
+
+
 def load_base(request: CorpusRequest) -> Base | None:
     """The base of a request, or None. ContractError when its signatures cannot be compared with new ones."""
     if request.base is None:
         return None
     manifest = _manifest(request.base)
-    requests: list[CorpusRequest] = []
-    parent: ParentRef | None = manifest.request
-    while parent is not None:
-        earlier = storage.read_record(CorpusRequest, parent.uri)
-        requests.insert(0, earlier)
-        parent = _manifest(earlier.base).request if earlier.base else None
+    requests = _requests(manifest)
     if _near_dedup(requests[-1]) != _near_dedup(request):
         raise ContractError(
             "the base was deduplicated by another recipe",
@@ -50,6 +63,17 @@ def load_base(request: CorpusRequest) -> Base | None:
             remedy="take the recipe of the base, or build the corpus without it",
         )
     return Base(Place(manifest.root_uri), manifest, tuple(requests))
+
+
+def _requests(manifest: CorpusManifest) -> list[CorpusRequest]:
+    """The requests that a version was made from, the oldest first."""
+    requests: list[CorpusRequest] = []
+    parent: ParentRef | None = manifest.request
+    while parent is not None:
+        request = storage.read_record(CorpusRequest, parent.uri)
+        requests.insert(0, request)
+        parent = _manifest(request.base).request if request.base else None
+    return requests
 
 
 def numbered_shards(request: CorpusRequest, base: Base | None) -> list[Shard]:

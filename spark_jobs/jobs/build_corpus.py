@@ -23,6 +23,7 @@ from include.contracts.records import canonical_json, content_hash, to_plain
 from include.recipes.corpus import CorpusRecipe, with_profile
 from include.recipes.loading import packaged_recipe
 from spark_jobs import storage
+from spark_jobs.base import extension_of
 from spark_jobs.batches.chain import CHAIN
 from spark_jobs.entry import run_with_session
 from spark_jobs.inputs import files_below, list_shards, raw_shard
@@ -79,8 +80,11 @@ def build_corpus(
     }
 
 
-def request_for(source: str, output: str, recipe: CorpusRecipe) -> str:
-    """Write the request for a folder or S3 prefix of shards; its URI. What is left out is said on stderr."""
+def request_for(source: str, output: str, recipe: CorpusRecipe, base: str = "") -> str:
+    """Write the request for a folder or S3 prefix of shards; its URI. What is left out is said on stderr.
+
+    With ``base``, the folder of a complete version, the request is for the shards that it does not hold.
+    """
     accepted, left_out = list_shards(files_below(source))
     for uri, reason in left_out.items():
         print(f"left out: {uri}: {reason}", file=sys.stderr)
@@ -88,8 +92,11 @@ def request_for(source: str, output: str, recipe: CorpusRecipe) -> str:
         raise InputError("no shard", where=source, expected="JSON lines or parquet with a text field")
     with ThreadPoolExecutor(_LISTERS) as pool:
         inputs = tuple(pool.map(raw_shard, accepted))
-    version = content_hash(canonical_json([inputs, recipe]))[:16]
-    request = CorpusRequest(version, inputs, to_plain(recipe), "", output)
+    parent = None
+    if base:
+        parent, inputs = extension_of(base, inputs)
+    version = content_hash(canonical_json([inputs, recipe, parent]))[:16]
+    request = CorpusRequest(version, inputs, to_plain(recipe), "", output, parent)
     uri = storage.join(request.root_uri, "request.json")
     if storage.exists(uri) and storage.read_bytes(uri) != canonical_json(request):
         raise InputError(
@@ -109,7 +116,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     uri = arguments.request
     if uri is None:
         try:
-            uri = request_for(_absolute(arguments.input), _absolute(arguments.output), _recipe(arguments))
+            base = _absolute(arguments.base) if arguments.base else ""
+            source, output = _absolute(arguments.input), _absolute(arguments.output)
+            uri = request_for(source, output, _recipe(arguments), base)
         except NexusError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
@@ -123,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--request", help="URI of a CorpusRequest")
     what.add_argument("--input", help="folder or s3://bucket/prefix/ of shards")
     parser.add_argument("--output", default="build/corpus", help="folder of the corpus (with --input)")
+    parser.add_argument("--base", default="", help="a complete corpus to extend by the shards it lacks")
     parser.add_argument("--recipe", default="standard", help="packaged corpus recipe (with --input)")
     parser.add_argument("--profile", default="", help="packaged near dedup profile instead of the recipe's")
     parser.add_argument(

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 
-from include.contracts.errors import ContractError
+from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef
 from include.contracts.records import canonical_json, content_hash
+from include.recipes.corpus import CorpusRecipe
 from spark_jobs.jobs import deduplicate as deduplicate_module
-from spark_jobs.jobs.build_corpus import build_corpus
+from spark_jobs.jobs.build_corpus import build_corpus, request_for
 from spark_jobs.storage import read_record
 from spark_jobs.trace import trace
 
 if TYPE_CHECKING:
+    from conftest import Known
     from pyspark.sql import SparkSession
 
 Write = Callable[[Path, Any], Path]
@@ -132,6 +134,19 @@ def test_spark_extends_as_one_task_does(
     monkeypatch.setattr(deduplicate_module, "ONE_TASK_BYTES", 0)
     root = extend(tmp_path / "by_spark", built, [news])
     assert manifest_of(root).files == manifest_of(extended).files
+
+
+def test_a_request_on_a_base_is_for_the_shards_that_it_lacks(
+    tmp_path: Path, built: Path, known: Known, news: Path
+) -> None:
+    with pytest.raises(InputError, match="no new shard"):
+        request_for(str(known.shards[0].parent), str(tmp_path / "out"), CorpusRecipe("test"), str(built))
+    uri = request_for(str(news.parent), str(tmp_path / "out"), CorpusRecipe("test"), str(built))
+    request = read_record(CorpusRequest, uri)
+    assert [shard.uri for shard in request.inputs] == [str(news)]
+    assert request.base == ParentRef(
+        str(built / "manifest.json"), content_hash((built / "manifest.json").read_bytes())
+    )
 
 
 def test_a_base_of_another_near_dedup_recipe_is_refused(
