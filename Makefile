@@ -102,8 +102,10 @@ report: $(VENVS)/spark/.ready ## Write the report of a corpus version again (OUT
 	@$(VENVS)/spark/bin/python -m spark_jobs.report --corpus "$(OUTPUT)"
 
 .PHONY: bench-dedup
+bench-dedup: OUTPUT := build/bench_dedup
 bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup alone, from scratch, against the clock (INPUT= OUTPUT=)
-	@rm -rf "$(OUTPUT)"
+	@[ ! -e "$(OUTPUT)" ] || [ -f "$(OUTPUT)/request.json" ] || { echo "$(OUTPUT) is no corpus, and bench-dedup begins with an empty folder: give another OUTPUT" >&2; exit 2; }
+	rm -rf "$(OUTPUT)"
 	$(CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --recipe dedup_only --profile "$(PROFILE)" --until near_dedup
 
 .PHONY: bench-tokenize
