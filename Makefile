@@ -79,17 +79,19 @@ INPUT ?=
 OUTPUT ?= build/corpus
 BASE ?=
 PROFILE ?=
+VERIFY ?=
 RECIPE ?= standard
 TOKENIZER ?=
 END_OF_TEXT ?=
 CORPUS := $(VENVS)/spark/bin/python -m spark_jobs.jobs.build_corpus
+NEAR_DEDUP = --profile "$(PROFILE)" $(if $(VERIFY),--verify)
 .PHONY: need-input
 need-input:
 	@[ -n "$(INPUT)" ] || { echo "give INPUT=<folder of shards or s3://bucket/prefix/>" >&2; exit 2; }
 
 .PHONY: corpus
-corpus: need-input $(VENVS)/spark/.ready ## Raw shards to documents, tokens and manifest (INPUT= OUTPUT= PROFILE= TOKENIZER=)
-	@$(CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --base "$(BASE)" --recipe "$(RECIPE)" --profile "$(PROFILE)" \
+corpus: need-input $(VENVS)/spark/.ready ## Raw shards to documents, tokens and manifest (INPUT= OUTPUT= PROFILE= VERIFY=1 TOKENIZER=)
+	@$(CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --base "$(BASE)" --recipe "$(RECIPE)" $(NEAR_DEDUP) \
 	  --tokenizer "$(TOKENIZER)" --end-of-text "$(END_OF_TEXT)"
 
 TOKENS ?=
@@ -106,7 +108,7 @@ bench-dedup: OUTPUT := build/bench_dedup
 bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup alone, from scratch, against the clock (INPUT= OUTPUT=)
 	@[ ! -e "$(OUTPUT)" ] || [ -f "$(OUTPUT)/request.json" ] || { echo "$(OUTPUT) is no corpus, and bench-dedup begins with an empty folder: give another OUTPUT" >&2; exit 2; }
 	rm -rf "$(OUTPUT)"
-	$(CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --recipe dedup_only --profile "$(PROFILE)" --until near_dedup
+	$(CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --recipe dedup_only $(NEAR_DEDUP) --until near_dedup
 
 .PHONY: bench-tokenize
 bench-tokenize: need-input $(VENVS)/spark/.ready ## Tokens by our engine, encode_batch_fast and tiktoken (INPUT= TOKENIZER= OUTPUT=)

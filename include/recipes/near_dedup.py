@@ -29,8 +29,11 @@ class NearDedupRecipe:
     bands: int = 14
     rows: int = 8
     seed: int = 1
-    #: The Jaccard similarity that the source means by a near duplicate; for readers and tests, not used.
+    #: The Jaccard similarity that the source means by a near duplicate; nothing is dropped by it alone.
     threshold: float = 0.75
+    #: Compare the n-grams of both documents, and drop only what is at least ``threshold`` similar to the one
+    #: that is kept. Without it a chain of neighbours is one cluster, however far its ends are apart.
+    verify: bool = False
 
     def __post_init__(self) -> None:
         require(1 <= self.ngram <= 64, "near_dedup.ngram", "1 to 64", self.ngram)

@@ -135,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--base", default="", help="a complete corpus to extend by the shards it lacks")
     parser.add_argument("--recipe", default="standard", help="packaged corpus recipe (with --input)")
     parser.add_argument("--profile", default="", help="packaged near dedup profile instead of the recipe's")
+    parser.add_argument("--verify", action="store_true", help="drop near duplicates only by exact similarity")
     parser.add_argument(
         "--tokenizer", default="", help="a tokenizer.json instead of one trained on the corpus"
     )
@@ -148,6 +149,8 @@ def _recipe(arguments: argparse.Namespace) -> CorpusRecipe:
     recipe = packaged_recipe(CorpusRecipe, "corpora", arguments.recipe)
     if arguments.profile:
         recipe = with_profile(recipe, arguments.profile)
+    if arguments.verify:
+        recipe = replace(recipe, near_dedup=replace(recipe.near_dedup, verify=True))
     tokenizer = recipe.tokenizer
     if arguments.tokenizer:
         tokenizer = replace(tokenizer, uri=_absolute(arguments.tokenizer))

@@ -17,26 +17,17 @@ from include.contracts.manifests import CorpusRequest, FileEntry, StageReport
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs import progress, storage
 from spark_jobs.base import adopt, first_document, load_base, shard_names
+from spark_jobs.clusters import Corpus, decide_clusters
 from spark_jobs.entry import run_job
 from spark_jobs.jobs.clean import summary
 from spark_jobs.place import Place, load_records, load_request, save_records
-from spark_jobs.session import fit_queries
-from spark_jobs.tables import SIGNED_COLUMNS, parquet_rows, read_columns, write_by_file
 from spark_jobs.tasks.clean import CleanFile
-from spark_jobs.tasks.decide import Decided, decide
 from spark_jobs.tasks.output import write_output
-from spark_jobs.transforms.candidate_pairs import star_edges
-from spark_jobs.transforms.components import connected_components
-from spark_jobs.transforms.exact_duplicates import exact_duplicates
-from spark_jobs.transforms.survivors import all_duplicates, held_out, near_duplicates
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _PART = re.compile(r"part-(\d+)\.parquet$")
-
-#: Bytes of band keys that one task decides on; a corpus with more is decided by Spark (``transforms``).
-ONE_TASK_BYTES = 256 * 2**20
 
 
 def deduplicate(spark: SparkSession, request_uri: str) -> dict[str, Any]:
@@ -58,9 +49,9 @@ def _deduplicate(spark: SparkSession, request: CorpusRequest, recipe: CorpusReci
     base = load_base(request)
     adopted = adopt(place, base, *kept_folders) if base else []
     files = load_records(CleanFile, place.clean_index)
-    decided = _decide(spark, recipe, place, first_document(base), files)
-    clusters_seconds = time.monotonic() - started
     names = shard_names([*base.requests, request] if base else [request])
+    decided = decide_clusters(spark, Corpus(place, recipe, files, first_document(base), names))
+    clusters_seconds = time.monotonic() - started
     parts = list(enumerate(files, _first_part(adopted)))
     outputs = progress.run_tasks(spark, Stage.NEAR_DEDUP, "files", partial(write_output, place, names), parts)
     save_records(place.outputs_index, outputs)
@@ -71,6 +62,7 @@ def _deduplicate(spark: SparkSession, request: CorpusRequest, recipe: CorpusReci
     details = {
         "documents_held_out": sum(output.held_out for output in outputs),
         "edges": decided.edges,
+        "verification_rounds": decided.rounds,
         "seconds": {"clusters": round(clusters_seconds, 2), "output": round(seconds - clusters_seconds, 2)},
         "kept_rule": "those of the base, then most characters, then smallest id",
     }
@@ -89,51 +81,6 @@ def _first_part(adopted: Sequence[FileEntry]) -> int:
 
 def _dropped(reason: DropReason, count: int) -> dict[str, int]:
     return {reason.value: count} if count else {}
-
-
-def _decide(
-    spark: SparkSession, recipe: CorpusRecipe, place: Place, first_new: int, files: list[CleanFile]
-) -> Decided:
-    """Write for each clean file what becomes of its documents, save of those that are simply kept.
-
-    The index holds what the base keeps, and nothing yet of this version.
-    """
-    documents = sum(file.documents for file in files)
-    if not documents:
-        return Decided(0, 0, 0)
-    uris = [*storage.list_files(place.index), *(storage.join(place.signatures, file.name) for file in files)]
-    rows = documents + sum(progress.run_tasks(spark, "index", "files", parquet_rows, uris[: -len(files)]))
-    if 8 * rows * recipe.near_dedup.bands <= ONE_TASK_BYTES:
-        function = partial(decide, place, recipe, first_new)
-        return progress.run_tasks(spark, "clusters", "tasks", function, [uris])[0]
-    fit_queries(spark, rows * recipe.near_dedup.bands)
-    return _decide_on_spark(spark, recipe, place, first_new)
-
-
-def _decide_on_spark(spark: SparkSession, recipe: CorpusRecipe, place: Place, first_new: int = 0) -> Decided:
-    signed = read_columns(spark, place.signatures, SIGNED_COLUMNS)
-    known = signed
-    if storage.list_files(place.index):
-        known = read_columns(spark, place.index, SIGNED_COLUMNS).unionByName(signed)
-    exact = exact_duplicates(known).persist()
-    alone = known.join(exact.select("doc"), "doc", "left_anti")
-    edges_uri = storage.join(place.near_dedup, "edges")
-    progress.report("clusters", 0, 3, "steps")
-    star_edges(alone.where("ngrams > 0")).write.parquet(edges_uri)
-    progress.report("clusters", 1, 3, "steps")
-    components = connected_components(spark, edges_uri, place.near_dedup)
-    progress.report("clusters", 2, 3, "steps")
-    near = near_duplicates(components, known, first_new)
-    duplicates = all_duplicates(near, exact, signed).persist()
-    kept = signed.join(duplicates.select("doc"), "doc", "left_anti")
-    copies, dropped = exact.count(), duplicates.count()
-    chosen = held_out(kept, signed.count() - dropped, recipe.held_out)
-    write_by_file(duplicates.unionByName(chosen, allowMissingColumns=True), place.decisions)
-    edges = read_columns(spark, edges_uri, "doc bigint, root bigint").count()
-    for frame in (exact, duplicates):
-        frame.unpersist()
-    progress.report("clusters", 3, 3, "steps")
-    return Decided(copies, dropped - copies, edges)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

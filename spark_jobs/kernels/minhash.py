@@ -154,6 +154,23 @@ def fold_characters(
 
 
 @kernel
+def document_units(
+    data: npt.NDArray[np.uint8],
+    start: Integer,
+    end: Integer,
+    shingles: Shingles,
+    units: npt.NDArray[np.uint64],
+) -> int:
+    """Hashes of the folded units of ``data[start:end]`` into ``units``; how many, 0 for too few."""
+    if shingles.by_character:
+        count = fold_characters(data, start, end, shingles.fold, units)
+        filled = count
+    else:
+        count, filled = fold_words(data, start, end, shingles.fold, units)
+    return count if filled >= shingles.min_units else 0
+
+
+@kernel
 def _sign(
     units: npt.NDArray[np.uint64],
     ngram: int,
@@ -198,13 +215,8 @@ def signatures(
     minima = np.full((documents, len(permuted)), np.uint32(0xFFFFFFFF), np.uint32)
     ngrams = np.zeros(documents, np.int64)
     for d in range(documents):
-        start, end = np.int64(offsets[d]), np.int64(offsets[d + 1])
-        if shingles.by_character:
-            count = fold_characters(data, start, end, shingles.fold, units)
-            filled = count
-        else:
-            count, filled = fold_words(data, start, end, shingles.fold, units)
-        if filled >= shingles.min_units:
+        count = document_units(data, np.int64(offsets[d]), np.int64(offsets[d + 1]), shingles, units)
+        if count:
             ngrams[d] = _sign(units[:count], shingles.ngram, block, permuted, minima[d])
     return minima, ngrams
 

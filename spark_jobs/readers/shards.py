@@ -69,6 +69,12 @@ def document_id(name: str, row: int) -> str:
     return f"{name}/{row:09d}"
 
 
+def document_ids(shard_names: Sequence[str], docs: Sequence[int]) -> list[str]:
+    """The ids of documents by their numbers; ``shard_names`` are by the shards' index."""
+    row_mask = (1 << ROW_BITS) - 1
+    return [document_id(shard_names[doc >> ROW_BITS], doc & row_mask) for doc in docs]
+
+
 def _unique_names(uris: Sequence[str]) -> list[str]:
     """An S3 key is the name; of a local path folder and file, with a hash where two would be the same."""
     names = [_name(uri) for uri in uris]

@@ -130,7 +130,7 @@ def similarity_histogram(counts: npt.NDArray[np.int64], even_odds: float | None,
         axes.set_xticks(np.linspace(0, 1, 11))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
-        axes.set_xlabel("estimated Jaccard similarity to the document that is kept")
+        axes.set_xlabel("Jaccard similarity to the document that is kept")
         return _svg(figure, label)
 
 

@@ -25,7 +25,7 @@ _BUCKETS, _FULLEST = 1 << 22, 4096
 
 @dataclass(frozen=True)
 class Member:
-    """A dropped document; ``similarity`` is the share of equal minima with the one kept."""
+    """A dropped document; ``similarity`` is exact when verified, else the share of equal minima."""
 
     id: str
     similarity: float

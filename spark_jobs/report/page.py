@@ -86,6 +86,7 @@ def _page(place: Place, manifest: CorpusManifest) -> str:
         read=read,
         duplicates=found,
         even_odds=even_odds(request.recipe),
+        verified=verified(request.recipe),
         unlike=_below(found, even_odds(request.recipe)),
         kept=documents_by_id(place, [cluster.kept_id for cluster in found.clusters]),
         examples=dropped_examples(place),
@@ -144,6 +145,12 @@ def even_odds(recipe: Mapping[str, Any]) -> float | None:
     if not near.get("bands") or not near.get("rows"):
         return None
     return float((1 - 0.5 ** (1 / near["bands"])) ** (1 / near["rows"]))
+
+
+def verified(recipe: Mapping[str, Any]) -> float | None:
+    """The least similarity of a near duplicate; None when none was compared exactly."""
+    near = recipe.get("near_dedup", {})
+    return float(near["threshold"]) if near.get("verify") else None
 
 
 def _below(found: Duplicates, similarity: float | None) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +21,12 @@ from spark_jobs import storage
 from spark_jobs.columns import parquet_writer
 from spark_jobs.kernels.components import join_buckets, settle
 from spark_jobs.place import Place
+from spark_jobs.rounds import Proposed, Rounds
 from spark_jobs.tables import DECIDED_SCHEMA, file_folder
 from spark_jobs.transforms.survivors import SUBSET_WITH_HELD_OUT
 
 Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 _SMALL_COLUMNS = ["doc", "part", "file", "characters", "text_low", "text_high", "id_hash", "subset"]
 _ROWS_AT_ONCE = 1 << 16
@@ -31,11 +34,12 @@ _ROWS_AT_ONCE = 1 << 16
 
 @dataclass(frozen=True)
 class Decided:
-    """How many documents are dropped as what, and how many edges the buckets took."""
+    """How many documents are dropped as what, the edges the buckets took, and rounds of verification."""
 
     exact: int
     near: int
     edges: int
+    rounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,41 @@ class Signed:
 
     table: pa.Table
     bands: Integers
+    first_new: int = 0
 
     def column(self, name: str) -> Integers:
         """A column of numbers."""
         return np.asarray(self.table.column(name), np.int64)
+
+    @cached_property
+    def docs(self) -> Integers:
+        """Their numbers."""
+        return self.column("doc")
+
+    @cached_property
+    def new(self) -> Flags:
+        """Those of this version; the others are the base's."""
+        return np.asarray(self.docs >= self.first_new)
+
+    @cached_property
+    def twins(self) -> Integers:
+        """See ``exact_twins``."""
+        return exact_twins(self.column("text_low"), self.column("text_high"))
+
+    @cached_property
+    def alone(self) -> Flags:
+        """Those that are no exact duplicate of another."""
+        return np.asarray(self.twins == np.arange(len(self.twins)))
+
+    @cached_property
+    def comparable(self) -> Flags:
+        """Those that may meet in buckets: of equal texts the first alone, and with words."""
+        return self.alone & (self.column("ngrams") > 0)
+
+    def clustered(self, active: Flags) -> tuple[Integers, int]:
+        """Per document the one that stays of its cluster of ``active`` ones, and the edges that took."""
+        roots, edges = near_roots(self.bands, active)
+        return chosen(roots, self.column("characters"), self.new), edges
 
 
 def decide(place: Place, recipe: CorpusRecipe, first_new: int, signatures: Sequence[str]) -> Decided:
@@ -56,32 +91,67 @@ def decide(place: Place, recipe: CorpusRecipe, first_new: int, signatures: Seque
     ``signatures`` are URIs of SIGNED_SCHEMA: the index of the base, then those of this version. Documents
     below ``first_new`` are the base's: new ones are compared with them, and they stay whatever comes.
     """
-    signed = read_signed(signatures)
-    docs = signed.column("doc")
-    new = docs >= first_new
-    twins = exact_twins(signed.column("text_low"), signed.column("text_high"))
-    alone = twins == np.arange(len(twins))
-    roots, edges = near_roots(signed.bands, alone & (signed.column("ngrams") > 0))
-    stays = chosen(roots, signed.column("characters"), new)
+    signed = read_signed(signatures, first_new)
+    stays, edges = signed.clustered(signed.comparable)
     dropped = np.flatnonzero(stays != np.arange(len(stays)))
     similarity = np.ones(len(stays), np.float32)
-    similarity[dropped] = similarities(signatures, docs[dropped], docs[stays[dropped]])
-    final = stays[twins]  # an exact duplicate follows its twin
+    similarity[dropped] = similarities(signatures, signed.docs[dropped], signed.docs[stays[dropped]])
+    return _settle(place, recipe, signed, stays, similarity, edges)
+
+
+def propose(rounds: Rounds, number: int, first_new: int, signatures: Sequence[str]) -> Proposed:
+    """Write the pairs of a round of verification: of each cluster all documents, with the one to keep."""
+    signed = read_signed(signatures, first_new)
+    active = signed.comparable
+    if number:
+        refused = np.isin(signed.docs, rounds.refused(number - 1))
+        active = active & (refused | (~signed.new & ~np.isin(signed.docs, rounds.leaders(number))))
+    stays, edges = signed.clustered(active)
+    proposed = np.flatnonzero(stays != np.arange(len(stays)))
+    rounds.save_pairs(number, signed.docs[proposed], signed.docs[stays[proposed]])
+    return Proposed(len(proposed), edges)
+
+
+def decide_verified(
+    place: Place, recipe: CorpusRecipe, rounds: Rounds, first_new: int, signatures: Sequence[str]
+) -> Decided:
+    """As ``decide``, by what the rounds of verification accepted."""
+    signed = read_signed(signatures, first_new)
+    accepted = rounds.accepted()
+    dropped = np.searchsorted(signed.docs, np.asarray(accepted.column("doc")))
+    stays, similarity = np.arange(len(signed.docs)), np.ones(len(signed.docs), np.float32)
+    stays[dropped] = np.searchsorted(signed.docs, np.asarray(accepted.column("kept")))
+    similarity[dropped] = np.asarray(accepted.column("similarity"))
+    return _settle(place, recipe, signed, stays, similarity, edges=0)
+
+
+def _settle(
+    place: Place,
+    recipe: CorpusRecipe,
+    signed: Signed,
+    stays: Integers,
+    similarity: npt.NDArray[np.float32],
+    edges: int,
+) -> Decided:
+    """Choose the held-out documents and write all decisions; arrays have an item a document."""
+    near = int((stays != np.arange(len(stays))).sum())
+    final = stays[signed.twins]  # an exact duplicate follows its twin
     kept = final == np.arange(len(final))
-    held = held_out(signed, kept & new, recipe.held_out)
-    table = _decisions(docs, final, similarity[twins], np.where(alone, Stage.NEAR_DEDUP, Stage.EXACT_DEDUP))
-    _write(place, signed, table, new & (~kept | held), int((~new).sum()))
-    return Decided(exact=int((~alone).sum()), near=len(dropped), edges=edges)
+    held = held_out(signed, kept & signed.new, recipe.held_out)
+    stages = np.where(signed.alone, Stage.NEAR_DEDUP, Stage.EXACT_DEDUP)
+    table = _decisions(signed.docs, final, similarity[signed.twins], stages)
+    _write(place, signed, table, signed.new & (~kept | held))
+    return Decided(exact=int((~signed.alone).sum()), near=near, edges=edges)
 
 
-def read_signed(uris: Sequence[str]) -> Signed:
+def read_signed(uris: Sequence[str], first_new: int = 0) -> Signed:
     """Everything but the minima, which are many bytes and needed for few documents."""
     tables, bands = [], []
     for table in _tables(uris, [*_SMALL_COLUMNS, "ngrams", "bands"]):
         column = table.column("bands").combine_chunks()
         bands.append(np.asarray(column.flatten()).reshape(len(column), -1))
         tables.append(table.drop_columns(["bands"]))
-    return Signed(pa.concat_tables(tables), np.concatenate([rows for rows in bands if len(rows)]))
+    return Signed(pa.concat_tables(tables), np.concatenate([rows for rows in bands if len(rows)]), first_new)
 
 
 def exact_twins(text_low: Integers, text_high: Integers) -> Integers:
@@ -95,13 +165,10 @@ def exact_twins(text_low: Integers, text_high: Integers) -> Integers:
     return twins
 
 
-def near_roots(bands: Integers, eligible: npt.NDArray[np.bool_]) -> tuple[Integers, int]:
-    """Per document the smallest of its cluster, and the edges that joined the clusters.
-
-    Only ``eligible`` documents meet in buckets: those with words, and of equal texts the first alone.
-    """
+def near_roots(bands: Integers, active: Flags) -> tuple[Integers, int]:
+    """Per document the smallest of its cluster, and the edges that joined them; only ``active`` ones meet."""
     parents = np.arange(len(bands), dtype=np.int64)
-    nodes = np.flatnonzero(eligible)
+    nodes = np.flatnonzero(active)
     edges = 0
     for band in range(bands.shape[1]):
         keys = np.ascontiguousarray(bands[:, band])
@@ -110,7 +177,7 @@ def near_roots(bands: Integers, eligible: npt.NDArray[np.bool_]) -> tuple[Intege
     return parents, edges
 
 
-def chosen(roots: Integers, characters: Integers, new: npt.NDArray[np.bool_]) -> Integers:
+def chosen(roots: Integers, characters: Integers, new: Flags) -> Integers:
     """Per document the one of its cluster that stays: most characters, then the smallest number.
 
     A document that is not ``new`` stays, and goes before every new one.
@@ -148,7 +215,7 @@ def similarities(uris: Sequence[str], docs: Integers, kept: Integers) -> npt.NDA
     return np.concatenate(shares).astype(np.float32)
 
 
-def held_out(signed: Signed, kept: npt.NDArray[np.bool_], recipe: HeldOutRecipe) -> npt.NDArray[np.bool_]:
+def held_out(signed: Signed, kept: Flags, recipe: HeldOutRecipe) -> Flags:
     """Which kept documents are held out, by the rule of ``spark_jobs.transforms.survivors.held_out``."""
     hashes, subsets = signed.column("id_hash"), signed.table.column("subset").combine_chunks()
     codes = np.asarray(subsets.dictionary_encode().indices)
@@ -180,10 +247,9 @@ def _decisions(
     return pa.table(columns, schema=DECIDED_SCHEMA)
 
 
-def _write(
-    place: Place, signed: Signed, table: pa.Table, told: npt.NDArray[np.bool_], first_row: int
-) -> None:
-    """The rows ``told`` of each clean file into its folder; rows before ``first_row`` are the base's."""
+def _write(place: Place, signed: Signed, table: pa.Table, told: Flags) -> None:
+    """The rows ``told`` of each clean file into its folder; the base's come first and have none."""
+    first_row = int((~signed.new).sum())
     keys = (signed.column("part") << 32) | signed.column("file")
     changes = first_row + 1 + np.flatnonzero(np.diff(keys[first_row:]))
     starts = np.concatenate([[first_row], changes, [len(keys)]])

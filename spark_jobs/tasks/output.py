@@ -17,7 +17,7 @@ from include.contracts.manifests import FileEntry
 from spark_jobs import storage
 from spark_jobs.columns import parquet_writer
 from spark_jobs.place import Place
-from spark_jobs.readers.shards import ROW_BITS, document_id
+from spark_jobs.readers.shards import document_ids
 from spark_jobs.tables import SIGNED_SCHEMA, read_decided
 from spark_jobs.tasks.clean import CleanFile
 
@@ -145,11 +145,7 @@ def _duplicates(decisions: pa.Table, shard_names: Sequence[str]) -> pa.Table:
     dropped = decisions.filter(pc.is_valid(decisions.column("kept")))
 
     def ids(column: str) -> pa.Array:
-        docs = dropped.column(column).to_pylist()
-        row_mask = (1 << ROW_BITS) - 1
-        return pa.array(
-            [document_id(shard_names[doc >> ROW_BITS], doc & row_mask) for doc in docs], pa.string()
-        )
+        return pa.array(document_ids(shard_names, dropped.column(column).to_pylist()), pa.string())
 
     columns = [ids("doc"), ids("kept"), dropped.column("similarity"), dropped.column("stage")]
     return pa.table(columns, names=DUPLICATES_SCHEMA.names).cast(DUPLICATES_SCHEMA)

@@ -18,12 +18,9 @@ SUBSET_WITH_HELD_OUT = 20
 
 
 def near_duplicates(components: DataFrame, signed: DataFrame, first_new: int = 0) -> DataFrame:
-    """Components (doc, root) to duplicates (doc, kept, similarity); ``signed`` has the columns of every doc.
+    """Components (doc, root) to duplicates (doc, kept); ``signed`` has the ``characters`` of every document.
 
     Documents below ``first_new`` are the base's: they stay, and go before every new one.
-
-    ``similarity`` is the share of equal minima of document and kept document: an unbiased estimate of the
-    Jaccard similarity of their n-grams.
     """
     from pyspark.sql import functions as sf
 
@@ -31,17 +28,26 @@ def near_duplicates(components: DataFrame, signed: DataFrame, first_new: int = 0
     members = components.unionByName(roots).join(signed.select("doc", "characters"), "doc")
     of_base, negative = (sf.col("doc") < first_new).alias("base"), (-sf.col("doc")).alias("negative")
     best = members.groupBy("root").agg(sf.max(sf.struct(of_base, "characters", negative)).alias("best"))
-    dropped = (
+    return (
         members.join(best, "root")
         .select("doc", (-sf.col("best.negative")).alias("kept"))
         .where((sf.col("doc") != sf.col("kept")) & (sf.col("doc") >= first_new))
     )
+
+
+def estimated(pairs: DataFrame, signed: DataFrame) -> DataFrame:
+    """Pairs (doc, kept) with ``similarity``, the share of equal minima of the two.
+
+    That is an unbiased estimate of the Jaccard similarity of their n-grams.
+    """
+    from pyspark.sql import functions as sf
+
     own = signed.select("doc", "minhash")
     others = signed.select(sf.col("doc").alias("kept"), sf.col("minhash").alias("kept_minhash"))
     equal = sf.zip_with("minhash", "kept_minhash", lambda a, b: (a == b).cast("int"))
     similarity = sf.aggregate(equal, sf.lit(0), lambda total, one: total + one) / sf.size("minhash")
     return (
-        dropped.join(own, "doc")
+        pairs.join(own, "doc")
         .join(others, "kept")
         .select("doc", "kept", similarity.cast("float").alias("similarity"))
     )

@@ -13,9 +13,10 @@ import pytest
 
 from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef
-from include.contracts.records import canonical_json, content_hash
-from include.recipes.corpus import CorpusRecipe
-from spark_jobs.jobs import deduplicate as deduplicate_module
+from include.contracts.records import canonical_json, content_hash, to_plain
+from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
+from include.recipes.near_dedup import NearDedupRecipe
+from spark_jobs import clusters
 from spark_jobs.jobs.build_corpus import build_corpus, request_for
 from spark_jobs.storage import read_record
 from spark_jobs.trace import trace
@@ -131,9 +132,42 @@ def test_a_version_that_extends_another_can_be_extended(
 def test_spark_extends_as_one_task_does(
     tmp_path: Path, extend: Any, built: Path, extended: Path, news: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deduplicate_module, "ONE_TASK_BYTES", 0)
+    monkeypatch.setattr(clusters, "ONE_TASK_BYTES", 0)
     root = extend(tmp_path / "by_spark", built, [news])
     assert manifest_of(root).files == manifest_of(extended).files
+
+
+@pytest.mark.parametrize("one_task_bytes", [1 << 30, 0])
+def test_verification_reads_the_texts_of_the_base(
+    one_task_bytes: int,
+    tmp_path: Path,
+    spark: SparkSession,
+    make_request: Any,
+    extend: Any,
+    write_shard: Write,
+    sentence: Draw,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clusters, "ONE_TASK_BYTES", one_task_bytes)
+    near_dedup = NearDedupRecipe(ngram=2, bands=40, rows=1, threshold=0.8, verify=True)
+    recipe = CorpusRecipe("test", near_dedup=near_dedup, tokenizer=TokenizerRecipe(vocabulary_size=300))
+    generator = random.Random(3)
+    texts = [sentence(generator, 80) for _ in range(30)]
+    half = f"{texts[4].rsplit(' ', 50)[0]} {sentence(generator, 50)}"
+    base = make_request(
+        tmp_path / "base", [write_shard(tmp_path / "a.jsonl", [{"text": t} for t in texts])], recipe
+    )
+    build_corpus(spark, base)
+    news = [texts[3] + " anew", half, half + " more"]
+    shard = write_shard(tmp_path / "b.jsonl", [{"text": text} for text in news])
+    root = extend(tmp_path / "extended", tmp_path / "base", [shard], near_dedup=to_plain(near_dedup))
+    found = {row["id"]: row for row in rows(root, "duplicates")}
+    name = tmp_path.name
+    assert {key: row["kept_id"] for key, row in found.items()} == {
+        f"{name}/b.jsonl/000000000": f"{name}/a.jsonl/000000003",
+        f"{name}/b.jsonl/000000001": f"{name}/b.jsonl/000000002",
+    }
+    assert found[f"{name}/b.jsonl/000000000"]["similarity"] == pytest.approx(79 / 80)
 
 
 def test_a_request_on_a_base_is_for_the_shards_that_it_lacks(

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.recipes.corpus import CorpusRecipe, HeldOutRecipe, NearDedupRecipe
-from spark_jobs.jobs.deduplicate import _decide_on_spark
+from spark_jobs.clusters import Corpus, decide_in_one_task, decide_on_spark
 from spark_jobs.place import Place
 from spark_jobs.tables import SIGNED_SCHEMA, read_decided
 from spark_jobs.tasks.clean import CleanFile
-from spark_jobs.tasks.decide import chosen, decide, exact_twins, near_roots
+from spark_jobs.tasks.decide import chosen, exact_twins, near_roots
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -65,9 +65,9 @@ def decisions(place: Place, files: list[CleanFile]) -> list[dict[str, object]]:
 @pytest.mark.parametrize("seed", range(4))
 def test_one_task_decides_as_spark_does(seed: int, spark: SparkSession, tmp_path: Path) -> None:
     place, files = corpus(tmp_path / "one", files=3, documents=60, seed=seed)
-    counts = decide(place, RECIPE, 0, [f"{place.signatures}/{file.name}" for file in files])
+    counts = decide_in_one_task(spark, Corpus(place, RECIPE, files))
     other, _ = corpus(tmp_path / "spark", files=3, documents=60, seed=seed)
-    by_spark = _decide_on_spark(spark, RECIPE, other)
+    by_spark = decide_on_spark(spark, Corpus(other, RECIPE, files))
     assert decisions(place, files) == decisions(other, files)
     assert (counts.exact, counts.near) == (by_spark.exact, by_spark.near)
     assert counts.exact > 5 and counts.near > 5

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.recipes.corpus import HeldOutRecipe
-from spark_jobs.transforms.survivors import all_duplicates, held_out, near_duplicates
+from spark_jobs.transforms.survivors import all_duplicates, estimated, held_out, near_duplicates
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -22,7 +22,7 @@ def test_the_longest_stays_then_the_smallest_and_twins_follow_what_their_twin_be
         [(d, 0, 0, n, "s", 0, minima[d]) for d, n in lengths.items()], f"{DOCUMENTS}, minhash array<int>"
     )
     components = spark.createDataFrame([(2, 1), (3, 1), (5, 4)], "doc long, root long")
-    near = near_duplicates(components, documents).persist()
+    near = estimated(near_duplicates(components, documents), documents).persist()
     assert sorted(tuple(row) for row in near.collect()) == [(1, 2, 0.75), (3, 2, 0.25), (5, 4, 1.0)]
     exact = spark.createDataFrame([(11, 0, 0, 1), (16, 0, 0, 6)], "doc long, part int, file int, kept long")
     rows = all_duplicates(near, exact, documents).select("doc", "kept", "similarity", "stage").collect()

@@ -1,0 +1,189 @@
+"""What becomes of every document: in one task while the band keys fit its memory, else by Spark's queries.
+
+Both decide the same; a property test holds them against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from include.recipes.corpus import CorpusRecipe
+from spark_jobs import progress, storage
+from spark_jobs.batches.sign import shingles
+from spark_jobs.place import Place
+from spark_jobs.rounds import LIMIT, Proposed, Rounds
+from spark_jobs.session import fit_queries
+from spark_jobs.tables import SIGNED_COLUMNS, parquet_rows, read_columns, write_by_file
+from spark_jobs.tasks.clean import CleanFile
+from spark_jobs.tasks.decide import Decided, decide, decide_verified, propose
+from spark_jobs.transforms.candidate_pairs import star_edges
+from spark_jobs.transforms.components import connected_components
+from spark_jobs.transforms.exact_duplicates import exact_duplicates
+from spark_jobs.transforms.survivors import all_duplicates, estimated, held_out, near_duplicates
+from spark_jobs.transforms.verification import (
+    SIMILARITY_COLUMNS,
+    base_texts,
+    clean_texts,
+    exact_similarities,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+#: Bytes of band keys that one task decides on; a corpus with more is decided by Spark (``transforms``).
+ONE_TASK_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The documents to decide on: those of ``files``; below ``first_new`` are those of the base."""
+
+    place: Place
+    recipe: CorpusRecipe
+    files: Sequence[CleanFile]
+    first_new: int = 0
+    #: Of the base and of this version, by the index of the shard.
+    shard_names: Sequence[str] = ()
+
+    @property
+    def rounds(self) -> Rounds:
+        """Where pairs are verified."""
+        return Rounds(storage.join(self.place.near_dedup, "rounds"), self.recipe.near_dedup.threshold)
+
+    @property
+    def signatures(self) -> list[str]:
+        """Files of SIGNED_SCHEMA, ascending: the index holds what the base keeps, and nothing yet of this."""
+        own = (storage.join(self.place.signatures, file.name) for file in self.files)
+        return [*storage.list_files(self.place.index), *own]
+
+
+def decide_clusters(spark: SparkSession, corpus: Corpus) -> Decided:
+    """Write for each clean file what becomes of its documents, save of those that are simply kept."""
+    if not corpus.files:
+        return Decided(0, 0, 0)
+    uris = corpus.signatures
+    before = uris[: len(uris) - len(corpus.files)]
+    rows = sum(file.documents for file in corpus.files)
+    rows += sum(progress.run_tasks(spark, "index", "files", parquet_rows, before))
+    bands = corpus.recipe.near_dedup.bands
+    if 8 * rows * bands > ONE_TASK_BYTES:
+        fit_queries(spark, rows * bands)
+        return decide_on_spark(spark, corpus)
+    if corpus.recipe.near_dedup.verify:
+        fit_queries(spark, rows)
+    return decide_in_one_task(spark, corpus)
+
+
+def decide_in_one_task(spark: SparkSession, corpus: Corpus) -> Decided:
+    """Decide by ``spark_jobs.tasks.decide``."""
+    uris, first_new, rounds = corpus.signatures, corpus.first_new, corpus.rounds
+    if not corpus.recipe.near_dedup.verify:
+        function = partial(decide, corpus.place, corpus.recipe, first_new)
+        return progress.run_tasks(spark, "clusters", "tasks", function, [uris])[0]
+
+    def proposed(number: int) -> Proposed:
+        return progress.run_tasks(
+            spark, "clusters", "tasks", partial(propose, rounds, number, first_new), [uris]
+        )[0]
+
+    edges, number = _verify(spark, corpus, proposed)
+    function = partial(decide_verified, corpus.place, corpus.recipe, rounds, first_new)
+    decided = progress.run_tasks(spark, "clusters", "tasks", function, [uris])[0]
+    return replace(decided, edges=edges, rounds=number)
+
+
+def decide_on_spark(spark: SparkSession, corpus: Corpus) -> Decided:
+    """Decide by ``spark_jobs.transforms``."""
+    place, first_new = corpus.place, corpus.first_new
+    signed = read_columns(spark, place.signatures, SIGNED_COLUMNS)
+    known = signed
+    if storage.list_files(place.index):
+        known = read_columns(spark, place.index, SIGNED_COLUMNS).unionByName(signed)
+    exact = exact_duplicates(known).persist()
+    comparable = known.join(exact.select("doc"), "doc", "left_anti").where("ngrams > 0")
+    number = 0
+    if corpus.recipe.near_dedup.verify:
+        edges, number = _verify(spark, corpus, partial(_proposed, spark, corpus, comparable))
+        near = _accepted(spark, corpus.rounds, number)
+    else:
+        pairs, edges = _clustered(spark, comparable, first_new, place.near_dedup)
+        near = estimated(pairs, comparable)
+    duplicates = all_duplicates(near, exact, signed).persist()
+    kept = signed.join(duplicates.select("doc"), "doc", "left_anti")
+    copies, dropped = exact.count(), duplicates.count()
+    chosen = held_out(kept, signed.count() - dropped, corpus.recipe.held_out)
+    write_by_file(duplicates.unionByName(chosen, allowMissingColumns=True), place.decisions)
+    for frame in (exact, duplicates):
+        frame.unpersist()
+    return Decided(copies, dropped - copies, edges, number)
+
+
+def _clustered(spark: SparkSession, active: DataFrame, first_new: int, work: str) -> tuple[DataFrame, int]:
+    """The pairs (doc, kept) of the clusters of ``active`` documents, and the edges that joined these."""
+    edges_uri = storage.join(work, "edges")
+    progress.report("clusters", 0, 2, "steps")
+    star_edges(active).write.parquet(edges_uri)
+    progress.report("clusters", 1, 2, "steps")
+    components = connected_components(spark, edges_uri, work)
+    progress.report("clusters", 2, 2, "steps")
+    edges = read_columns(spark, edges_uri, "doc bigint, root bigint").count()
+    return near_duplicates(components, active, first_new), edges
+
+
+def _proposed(spark: SparkSession, corpus: Corpus, comparable: DataFrame, number: int) -> Proposed:
+    rounds, active = corpus.rounds, comparable
+    if number:
+        refused = (
+            _compared(spark, rounds, [number - 1]).where(f"similarity < {rounds.threshold}").select("doc")
+        )
+        leaders = _compared(spark, rounds, range(number)).select("kept")
+        of_base = comparable.where(f"doc < {corpus.first_new}").select("doc")
+        active = comparable.join(
+            refused.union(of_base.join(leaders, of_base.doc == leaders.kept, "left_anti")), "doc", "left_semi"
+        )
+    pairs, edges = _clustered(spark, active, corpus.first_new, rounds.folder(number))
+    pairs.write.parquet(rounds.pairs(number))
+    return Proposed(_pairs(spark, rounds, number).count(), edges)
+
+
+def _accepted(spark: SparkSession, rounds: Rounds, number: int) -> DataFrame:
+    accepted = _compared(spark, rounds, range(number)).where(f"similarity >= {rounds.threshold}")
+    return accepted.selectExpr("doc", "kept", "cast(similarity as float) similarity")
+
+
+def _compared(spark: SparkSession, rounds: Rounds, numbers: Sequence[int]) -> DataFrame:
+    if not numbers:
+        return spark.createDataFrame([], SIMILARITY_COLUMNS)
+    return spark.read.schema(SIMILARITY_COLUMNS).parquet(*(rounds.compared(number) for number in numbers))
+
+
+def _verify(spark: SparkSession, corpus: Corpus, proposed: Callable[[int], Proposed]) -> tuple[int, int]:
+    """Run rounds until nothing is proposed; the edges of the first, and how many rounds compared."""
+    edges = 0
+    for number in range(LIMIT):
+        proposal = proposed(number)
+        edges = edges or proposal.edges
+        if not proposal.pairs:
+            return edges, number
+        progress.report("verify", number, number + 1, "rounds")
+        _compare(spark, corpus, corpus.rounds, number)
+    return edges, LIMIT
+
+
+def _compare(spark: SparkSession, corpus: Corpus, rounds: Rounds, number: int) -> None:
+    pairs = _pairs(spark, rounds, number)
+    texts = clean_texts(spark, corpus.place.clean)
+    if corpus.first_new:
+        folders = [f for f in (corpus.place.documents, corpus.place.held_out) if storage.list_files(f)]
+        wanted = pairs.where(f"kept < {corpus.first_new}").selectExpr("kept as doc").distinct()
+        texts = texts.union(base_texts(spark, wanted, folders, corpus.shard_names))
+    text_bytes = sum(file.text_bytes for file in corpus.files)
+    compared = exact_similarities(pairs, texts, shingles(corpus.recipe.near_dedup), text_bytes)
+    compared.write.parquet(rounds.compared(number))
+
+
+def _pairs(spark: SparkSession, rounds: Rounds, number: int) -> DataFrame:
+    return read_columns(spark, rounds.pairs(number), "doc bigint, kept bigint")

@@ -1,0 +1,136 @@
+"""Decisions in one task and by Spark's queries, with and without verification of what they drop."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from include.recipes.corpus import CorpusRecipe, FilterRecipe, HeldOutRecipe
+from include.recipes.near_dedup import NearDedupRecipe
+from spark_jobs import rounds
+from spark_jobs.clusters import Corpus, decide_in_one_task, decide_on_spark
+from spark_jobs.jobs.clean import clean
+from spark_jobs.place import Place, load_records
+from spark_jobs.tables import read_decided
+from spark_jobs.tasks.clean import CleanFile
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: Buckets that neighbours of a chain share, and a threshold that its ends do not reach.
+NEAR = NearDedupRecipe(ngram=2, bands=20, rows=2, threshold=0.7, verify=True)
+RECIPE = CorpusRecipe(
+    "test", filter=FilterRecipe(min_characters=1), near_dedup=NEAR, held_out=HeldOutRecipe(min_documents=0)
+)
+Draw = Callable[[random.Random, int], str]
+
+
+def chain(generator: random.Random, draw: Draw, length: int) -> list[str]:
+    """Texts of which each has three words other than the one before, and the last has little of the first."""
+    words = draw(generator, 60).split()
+    texts = [" ".join(words)]
+    for _ in range(length - 1):
+        for position in generator.sample(range(60), 3):
+            words[position] = draw(generator, 1)
+        texts.append(" ".join([*words, *["end"] * generator.randint(0, 2)]))
+    generator.shuffle(texts)
+    return texts
+
+
+@pytest.fixture(scope="module")
+def chains(
+    spark: SparkSession,
+    sentence: Draw,
+    tmp_path_factory: pytest.TempPathFactory,
+    write_shard: Any,
+    make_request: Any,
+) -> Corpus:
+    """Six chains, forty texts on their own and some exact copies, read and signed."""
+    generator, folder = random.Random(5), tmp_path_factory.mktemp("chains")
+    texts = [text for _ in range(6) for text in chain(generator, sentence, 12)]
+    texts += [sentence(generator, 60) for _ in range(40)] + texts[:10]
+    generator.shuffle(texts)
+    shards = [
+        write_shard(folder / f"{name}.jsonl", [{"text": text} for text in texts[start::2]])
+        for start, name in enumerate("ab")
+    ]
+    clean(spark, make_request(folder / "corpus", shards, RECIPE))
+    place = Place(str(folder / "corpus"))
+    return Corpus(place, RECIPE, load_records(CleanFile, place.clean_index))
+
+
+def texts_of(corpus: Corpus) -> dict[int, str]:
+    uris = [f"{corpus.place.clean}/{file.name}" for file in corpus.files]
+    tables = [pq.read_table(uri, columns=["doc", "text"]) for uri in uris]
+    return {row["doc"]: row["text"] for table in tables for row in table.to_pylist()}
+
+
+def decisions(corpus: Corpus) -> list[dict[str, Any]]:
+    rows = [read_decided(corpus.place.decisions, f.part, f.file).to_pylist() for f in corpus.files]
+    return [row for found in rows for row in found if row["kept"] is not None]
+
+
+def bigrams(text: str) -> set[tuple[str, str]]:
+    words = text.split()
+    return set(pairwise(words))
+
+
+def similar(left: str, right: str) -> float:
+    one, other = bigrams(left), bigrams(right)
+    return len(one & other) / len(one | other)
+
+
+def cleared(corpus: Corpus, **near_dedup: Any) -> Corpus:
+    """The corpus with nothing decided."""
+    from spark_jobs import storage
+
+    for folder in (corpus.place.near_dedup, corpus.place.decisions):
+        storage.delete_prefix(folder)
+    return replace(corpus, recipe=replace(RECIPE, near_dedup=replace(NEAR, **near_dedup)))
+
+
+def test_verified_nothing_is_dropped_for_a_document_that_it_is_not_like(
+    spark: SparkSession, chains: Corpus
+) -> None:
+    decided = decide_in_one_task(spark, cleared(chains))
+    texts, rows = texts_of(chains), decisions(chains)
+    near = [row for row in rows if row["stage"] == "near_dedup"]
+    assert len(near) == decided.near > 25 and decided.exact == 10
+    for row in near:
+        true = similar(texts[row["doc"]], texts[row["kept"]])
+        assert true >= 0.7 and row["similarity"] == pytest.approx(true)
+    # and of what stays nothing is like another, as far as buckets brought them together: here all did
+    stays = sorted(set(texts) - {row["doc"] for row in rows})
+    alike = [(a, b) for a in stays for b in stays if a < b and similar(texts[a], texts[b]) >= 0.7]
+    assert not alike
+
+
+def test_unverified_a_chain_drops_documents_that_are_like_nothing_kept(
+    spark: SparkSession, chains: Corpus
+) -> None:
+    decide_in_one_task(spark, cleared(chains, verify=False))
+    texts, rows = texts_of(chains), decisions(chains)
+    assert min(similar(texts[row["doc"]], texts[row["kept"]]) for row in rows) < 0.3
+
+
+def test_spark_verifies_as_one_task_does(spark: SparkSession, chains: Corpus) -> None:
+    one = decide_in_one_task(spark, cleared(chains))
+    rows = decisions(chains)
+    by_spark = decide_on_spark(spark, cleared(chains))
+    assert decisions(chains) == rows
+    assert (by_spark.exact, by_spark.near) == (one.exact, one.near)
+
+
+def test_what_the_last_round_refuses_is_kept(
+    spark: SparkSession, chains: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = decide_in_one_task(spark, cleared(chains)).near
+    monkeypatch.setattr("spark_jobs.clusters.LIMIT", 1)
+    assert 0 < decide_in_one_task(spark, cleared(chains)).near < every
+    assert rounds.LIMIT > 1
