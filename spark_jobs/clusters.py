@@ -19,7 +19,7 @@ from spark_jobs.session import fit_queries
 from spark_jobs.tables import SIGNED_COLUMNS, parquet_rows, read_columns, write_by_file
 from spark_jobs.tasks.clean import CleanFile
 from spark_jobs.tasks.decide import Decided, decide, decide_verified, propose
-from spark_jobs.transforms.candidate_pairs import star_edges
+from spark_jobs.transforms.candidate_pairs import meetings, star_edges, turns, waiting
 from spark_jobs.transforms.components import connected_components
 from spark_jobs.transforms.exact_duplicates import exact_duplicates
 from spark_jobs.transforms.survivors import all_duplicates, estimated, held_out, near_duplicates
@@ -85,9 +85,8 @@ def decide_in_one_task(spark: SparkSession, corpus: Corpus) -> Decided:
         return progress.run_tasks(spark, "clusters", "tasks", function, [uris])[0]
 
     def proposed(number: int) -> Proposed:
-        return progress.run_tasks(
-            spark, "clusters", "tasks", partial(propose, rounds, number, first_new), [uris]
-        )[0]
+        function = partial(propose, rounds, number, first_new)
+        return progress.run_tasks(spark, "clusters", "tasks", function, [uris])[0]
 
     edges, number = _verify(spark, corpus, proposed)
     function = partial(decide_verified, corpus.place, corpus.recipe, rounds, first_new)
@@ -97,7 +96,7 @@ def decide_in_one_task(spark: SparkSession, corpus: Corpus) -> Decided:
 
 def decide_on_spark(spark: SparkSession, corpus: Corpus) -> Decided:
     """Decide by ``spark_jobs.transforms``."""
-    place, first_new = corpus.place, corpus.first_new
+    place = corpus.place
     signed = read_columns(spark, place.signatures, SIGNED_COLUMNS)
     known = signed
     if storage.list_files(place.index):
@@ -109,7 +108,7 @@ def decide_on_spark(spark: SparkSession, corpus: Corpus) -> Decided:
         edges, number = _verify(spark, corpus, partial(_proposed, spark, corpus, comparable))
         near = _accepted(spark, corpus.rounds, number)
     else:
-        pairs, edges = _clustered(spark, comparable, first_new, place.near_dedup)
+        pairs, edges = _clustered(spark, comparable, corpus)
         near = estimated(pairs, comparable)
     duplicates = all_duplicates(near, exact, signed).persist()
     kept = signed.join(duplicates.select("doc"), "doc", "left_anti")
@@ -121,68 +120,91 @@ def decide_on_spark(spark: SparkSession, corpus: Corpus) -> Decided:
     return Decided(copies, dropped - copies, edges, number)
 
 
-def _clustered(spark: SparkSession, active: DataFrame, first_new: int, work: str) -> tuple[DataFrame, int]:
-    """The pairs (doc, kept) of the clusters of ``active`` documents, and the edges that joined these."""
+def _clustered(spark: SparkSession, comparable: DataFrame, corpus: Corpus) -> tuple[DataFrame, int]:
+    """The pairs (doc, kept) of the clusters, and the edges that joined these."""
+    work = corpus.place.near_dedup
     edges_uri = storage.join(work, "edges")
     progress.report("clusters", 0, 2, "steps")
-    star_edges(active).write.parquet(edges_uri)
+    star_edges(comparable).write.parquet(edges_uri)
     progress.report("clusters", 1, 2, "steps")
     components = connected_components(spark, edges_uri, work)
     progress.report("clusters", 2, 2, "steps")
     edges = read_columns(spark, edges_uri, "doc bigint, root bigint").count()
-    return near_duplicates(components, active, first_new), edges
+    return near_duplicates(components, comparable, corpus.first_new), edges
 
 
 def _proposed(spark: SparkSession, corpus: Corpus, comparable: DataFrame, number: int) -> Proposed:
-    rounds, active = corpus.rounds, comparable
-    if number:
-        refused = (
-            _compared(spark, rounds, [number - 1]).where(f"similarity < {rounds.threshold}").select("doc")
-        )
-        leaders = _compared(spark, rounds, range(number)).select("kept")
-        of_base = comparable.where(f"doc < {corpus.first_new}").select("doc")
-        active = comparable.join(
-            refused.union(of_base.join(leaders, of_base.doc == leaders.kept, "left_anti")), "doc", "left_semi"
-        )
-    pairs, edges = _clustered(spark, active, corpus.first_new, rounds.folder(number))
-    pairs.write.parquet(rounds.pairs(number))
-    return Proposed(_pairs(spark, rounds, number).count(), edges)
+    from pyspark.sql import functions as sf
+
+    rounds = corpus.rounds
+    compared = _compared(spark, rounds, number)
+    settled = compared.select(sf.col("kept").alias("doc"))
+    settled = settled.union(compared.where(f"similarity >= {rounds.threshold}").select("doc"))
+    met = meetings(comparable.join(settled, "doc", "left_anti"), corpus.first_new).persist()
+    turns(met, corpus.first_new).write.parquet(rounds.pairs(number))
+    waiting(met).write.parquet(rounds.waiting(number))
+    met.unpersist()
+    return Proposed(_pairs(spark, rounds, number).count(), _waiting(spark, rounds, number).count())
 
 
 def _accepted(spark: SparkSession, rounds: Rounds, number: int) -> DataFrame:
-    accepted = _compared(spark, rounds, range(number)).where(f"similarity >= {rounds.threshold}")
-    return accepted.selectExpr("doc", "kept", "cast(similarity as float) similarity")
+    """Dropped documents (doc, kept, similarity): for the most similar one, the first of equals."""
+    from pyspark.sql import functions as sf
+
+    alike = _compared(spark, rounds, number).where(f"similarity >= {rounds.threshold}")
+    best = alike.groupBy("doc").agg(sf.max(sf.struct("similarity", -sf.col("kept"))).alias("best"))
+    return best.selectExpr("doc", "-best.col2 kept", "cast(best.similarity as float) similarity")
 
 
-def _compared(spark: SparkSession, rounds: Rounds, numbers: Sequence[int]) -> DataFrame:
-    if not numbers:
+def _compared(spark: SparkSession, rounds: Rounds, number: int) -> DataFrame:
+    """What became of the pairs of so many rounds."""
+    if not number:
         return spark.createDataFrame([], SIMILARITY_COLUMNS)
-    return spark.read.schema(SIMILARITY_COLUMNS).parquet(*(rounds.compared(number) for number in numbers))
+    return spark.read.schema(SIMILARITY_COLUMNS).parquet(*(rounds.compared(n) for n in range(number)))
 
 
 def _verify(spark: SparkSession, corpus: Corpus, proposed: Callable[[int], Proposed]) -> tuple[int, int]:
-    """Run rounds until nothing is proposed; the edges of the first, and how many rounds compared."""
-    edges = 0
+    """Run rounds until nothing is proposed; how many pairs were compared, in how many rounds."""
+    rounds, edges = corpus.rounds, 0
+    # read again in each round, so gathered anew whenever half of them are no longer needed
+    gathered, texts = -1, 0
     for number in range(LIMIT):
         proposal = proposed(number)
-        edges = edges or proposal.edges
+        edges += proposal.pairs
+        progress.report("verify", number, number + (proposal.pairs > 0), "rounds")
         if not proposal.pairs:
             return edges, number
-        progress.report("verify", number, number + 1, "rounds")
-        _compare(spark, corpus, corpus.rounds, number)
+        if gathered < 0 or 2 * proposal.waiting < texts:
+            source = _texts(spark, corpus) if gathered < 0 else _gathered(spark, rounds, gathered)
+            needed = source.join(_waiting(spark, rounds, number), "doc", "left_semi")
+            needed.write.parquet(rounds.texts(number))
+            gathered, texts = number, proposal.waiting
+        similarities = exact_similarities(
+            _pairs(spark, rounds, number),
+            _gathered(spark, rounds, gathered),
+            shingles(corpus.recipe.near_dedup),
+            sum(file.text_bytes for file in corpus.files),
+        )
+        similarities.write.parquet(rounds.compared(number))
     return edges, LIMIT
 
 
-def _compare(spark: SparkSession, corpus: Corpus, rounds: Rounds, number: int) -> None:
-    pairs = _pairs(spark, rounds, number)
-    texts = clean_texts(spark, corpus.place.clean)
-    if corpus.first_new:
-        folders = [f for f in (corpus.place.documents, corpus.place.held_out) if storage.list_files(f)]
-        wanted = pairs.where(f"kept < {corpus.first_new}").selectExpr("kept as doc").distinct()
-        texts = texts.union(base_texts(spark, wanted, folders, corpus.shard_names))
-    text_bytes = sum(file.text_bytes for file in corpus.files)
-    compared = exact_similarities(pairs, texts, shingles(corpus.recipe.near_dedup), text_bytes)
-    compared.write.parquet(rounds.compared(number))
+def _texts(spark: SparkSession, corpus: Corpus) -> DataFrame:
+    """Texts (doc, text) of this version and of its base, as far as the first round may need them."""
+    own = clean_texts(spark, corpus.place.clean)
+    if not corpus.first_new:
+        return own
+    folders = [f for f in (corpus.place.documents, corpus.place.held_out) if storage.list_files(f)]
+    wanted = _waiting(spark, corpus.rounds, 0).where(f"doc < {corpus.first_new}")
+    return own.union(base_texts(spark, wanted, folders, corpus.shard_names))
+
+
+def _gathered(spark: SparkSession, rounds: Rounds, number: int) -> DataFrame:
+    return read_columns(spark, rounds.texts(number), "doc bigint, text string")
+
+
+def _waiting(spark: SparkSession, rounds: Rounds, number: int) -> DataFrame:
+    return read_columns(spark, rounds.waiting(number), "doc bigint")
 
 
 def _pairs(spark: SparkSession, rounds: Rounds, number: int) -> DataFrame:

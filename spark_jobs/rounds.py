@@ -1,14 +1,15 @@
-"""Rounds of verification: buckets propose pairs, their texts are compared, and what is refused goes on.
+"""Rounds of verification: buckets propose pairs, their texts are compared, what is not alike goes on.
 
-In a round each cluster proposes the document that it would keep, and all others against it. Those that are
-similar enough are dropped for it; the rest form the clusters of the next round, without it. So every dropped
-document is as similar to its kept one as the recipe asks, and a document stays only after it was compared
-with each kept document that a chain of buckets led to.
+The rule is a greedy one: in the order of who goes first (those of the base, then most characters, then
+smallest number) a document stays unless it is as similar as the recipe asks to one that stays before it in
+one of its buckets. A round settles all whose turn has come: a document that is first in each of its buckets
+stays, and all others of these buckets are compared with it. As in greedy independent sets a few rounds
+settle most (Blelloch et al., "Greedy Sequential Maximal Independent Set and Matching are Parallel on
+Average", SPAA 2012), and the result is that of going one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,10 +33,10 @@ LIMIT = 64
 
 @dataclass(frozen=True)
 class Proposed:
-    """How many pairs a round compares, and how many edges its clusters took."""
+    """How many pairs a round compares, and how many documents may be in this round or a later one."""
 
     pairs: int
-    edges: int
+    waiting: int
 
 
 @dataclass(frozen=True)
@@ -53,34 +54,55 @@ class Rounds:
         """Parquet of PAIR_SCHEMA: what a round proposes."""
         return storage.join(self.folder(number), "pairs")
 
+    def waiting(self, number: int) -> str:
+        """Parquet of the documents (doc) that a round or a later one may compare."""
+        return storage.join(self.folder(number), "waiting")
+
+    def texts(self, number: int) -> str:
+        """Parquet of (doc, text) of those, where a round gathered them."""
+        return storage.join(self.folder(number), "texts")
+
     def compared(self, number: int) -> str:
         """Parquet of SIMILARITY_SCHEMA: what became of the pairs."""
         return storage.join(self.folder(number), "compared")
 
     def save_pairs(self, number: int, docs: Integers, kept: Integers) -> None:
         """Write what a round proposes."""
-        uri = storage.join(self.pairs(number), "pairs.parquet")
-        with storage.output_file(uri) as path, parquet_writer(path, PAIR_SCHEMA) as writer:
-            writer.write_table(pa.table([docs, kept], schema=PAIR_SCHEMA))
+        _save(self.pairs(number), pa.table([docs, kept], schema=PAIR_SCHEMA))
 
-    def refused(self, number: int) -> pa.ChunkedArray:
-        """Documents that a round left."""
-        table = self._results([self.compared(number)])
-        return table.filter(pc.less(table.column("similarity"), self.threshold)).column("doc")
+    def save_waiting(self, number: int, docs: Integers) -> None:
+        """Write who may be compared from this round on."""
+        _save(self.waiting(number), pa.table([docs], schema=pa.schema([PAIR_SCHEMA.field("doc")])))
 
-    def leaders(self, before: int) -> pa.ChunkedArray:
-        """Documents that the rounds before this one compared others with."""
-        return self._results([self.compared(number) for number in range(before)]).column("kept")
+    def settled(self) -> pa.ChunkedArray:
+        """Documents whose turn is over: those that others were compared with, and those that were dropped."""
+        results = self._results()
+        return pa.chunked_array([*results.column("kept").chunks, *self.accepted().column("doc").chunks])
 
     def accepted(self) -> pa.Table:
-        """SIMILARITY_SCHEMA of all that was dropped."""
-        table = self._results([self.uri])
-        return table.filter(pc.greater_equal(table.column("similarity"), self.threshold))
+        """SIMILARITY_SCHEMA of what was dropped, a row a document.
 
-    def _results(self, folders: Sequence[str]) -> pa.Table:
+        A document is dropped in one round, for the most similar of those that it met there, or the first of
+        equals.
+        """
+        table = self._results()
+        alike = table.filter(pc.greater_equal(table.column("similarity"), self.threshold))
+        order = [("doc", "ascending"), ("similarity", "descending"), ("kept", "ascending")]
+        alike = alike.sort_by(order).combine_chunks()
+        docs = np.asarray(alike.column("doc"))
+        first = np.concatenate([np.ones(min(len(docs), 1), np.bool_), docs[1:] != docs[:-1]])
+        return alike.filter(pa.array(first))
+
+    def _results(self) -> pa.Table:
         tables = [SIMILARITY_SCHEMA.empty_table()]
-        for uri in (uri for folder in folders for uri in storage.list_files(folder)):
+        for uri in storage.list_files(self.uri):
             if uri.endswith(".parquet") and "/compared/" in uri:
                 with storage.local_copy(uri) as path:
                     tables.append(pq.read_table(path, schema=SIMILARITY_SCHEMA))
         return pa.concat_tables(tables)
+
+
+def _save(folder: str, table: pa.Table) -> None:
+    uri = storage.join(folder, "part-0.parquet")
+    with storage.output_file(uri) as path, parquet_writer(path, table.schema) as writer:
+        writer.write_table(table)

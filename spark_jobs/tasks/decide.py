@@ -79,10 +79,13 @@ class Signed:
         """Those that may meet in buckets: of equal texts the first alone, and with words."""
         return self.alone & (self.column("ngrams") > 0)
 
-    def clustered(self, active: Flags) -> tuple[Integers, int]:
-        """Per document the one that stays of its cluster of ``active`` ones, and the edges that took."""
-        roots, edges = near_roots(self.bands, active)
-        return chosen(roots, self.column("characters"), self.new), edges
+    @cached_property
+    def precedence(self) -> Integers:
+        """Per document its place in the order: the base's, then most characters, then smallest number."""
+        order = np.lexsort((self.docs, -self.column("characters"), self.new))
+        precedence = np.empty(len(order), np.int64)
+        precedence[order] = np.arange(len(order))
+        return precedence
 
 
 def decide(place: Place, recipe: CorpusRecipe, first_new: int, signatures: Sequence[str]) -> Decided:
@@ -92,7 +95,8 @@ def decide(place: Place, recipe: CorpusRecipe, first_new: int, signatures: Seque
     below ``first_new`` are the base's: new ones are compared with them, and they stay whatever comes.
     """
     signed = read_signed(signatures, first_new)
-    stays, edges = signed.clustered(signed.comparable)
+    roots, edges = near_roots(signed.bands, signed.comparable)
+    stays = chosen(roots, signed.precedence, signed.new)
     dropped = np.flatnonzero(stays != np.arange(len(stays)))
     similarity = np.ones(len(stays), np.float32)
     similarity[dropped] = similarities(signatures, signed.docs[dropped], signed.docs[stays[dropped]])
@@ -100,16 +104,15 @@ def decide(place: Place, recipe: CorpusRecipe, first_new: int, signatures: Seque
 
 
 def propose(rounds: Rounds, number: int, first_new: int, signatures: Sequence[str]) -> Proposed:
-    """Write the pairs of a round of verification: of each cluster all documents, with the one to keep."""
+    """Write the pairs of a round of verification, and the documents that may be in this or a later one."""
     signed = read_signed(signatures, first_new)
-    active = signed.comparable
-    if number:
-        refused = np.isin(signed.docs, rounds.refused(number - 1))
-        active = active & (refused | (~signed.new & ~np.isin(signed.docs, rounds.leaders(number))))
-    stays, edges = signed.clustered(active)
-    proposed = np.flatnonzero(stays != np.arange(len(stays)))
-    rounds.save_pairs(number, signed.docs[proposed], signed.docs[stays[proposed]])
-    return Proposed(len(proposed), edges)
+    active = signed.comparable & ~np.isin(signed.docs, rounds.settled())
+    firsts = meetings(signed.bands, active, signed.precedence, signed.new)
+    docs, kept = turns(firsts, signed.new)
+    rounds.save_pairs(number, signed.docs[docs], signed.docs[kept])
+    waiting = np.unique(np.concatenate([column for first in firsts for column in first]))
+    rounds.save_waiting(number, signed.docs[waiting])
+    return Proposed(len(docs), len(waiting))
 
 
 def decide_verified(
@@ -177,18 +180,46 @@ def near_roots(bands: Integers, active: Flags) -> tuple[Integers, int]:
     return parents, edges
 
 
-def chosen(roots: Integers, characters: Integers, new: Flags) -> Integers:
-    """Per document the one of its cluster that stays: most characters, then the smallest number.
+def meetings(
+    bands: Integers, active: Flags, precedence: Integers, new: Flags
+) -> list[tuple[Integers, Integers]]:
+    """For each band the ``active`` documents that are not the first of their bucket, and that first one.
 
-    A document that is not ``new`` stays, and goes before every new one.
+    Buckets without a ``new`` document do not count: there is nothing to compare or to wait for.
     """
+    nodes, met = np.flatnonzero(active), []
+    for band in range(bands.shape[1]):
+        keys = bands[nodes, band]
+        first = _first_of_bucket(keys, nodes, precedence)
+        here = np.flatnonzero((first != nodes) & np.isin(keys, keys[new[nodes]]))
+        met.append((nodes[here], first[here]))
+    return met
+
+
+def turns(met: Sequence[tuple[Integers, Integers]], new: Flags) -> tuple[Integers, Integers]:
+    """Of what meets, the pairs of a ``new`` document and one that is the first of each of its buckets."""
+    stays = np.ones(len(new), np.bool_)
+    for docs, _ in met:
+        stays[docs] = False
+    pairs = [np.stack([docs, first])[:, new[docs] & stays[first]] for docs, first in met]
+    docs, kept = np.unique(np.concatenate(pairs, axis=1), axis=1)
+    return docs, kept
+
+
+def _first_of_bucket(keys: Integers, nodes: Integers, precedence: Integers) -> Integers:
+    """Per node the one of its key that goes before all others."""
+    order = np.lexsort((precedence[nodes], keys))
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = keys[order][1:] != keys[order][:-1]
+    first = np.empty(len(order), np.int64)
+    first[order] = nodes[order][begins][np.cumsum(begins) - 1]
+    return first
+
+
+def chosen(roots: Integers, precedence: Integers, new: Flags) -> Integers:
+    """Per document the one of its cluster that goes first; a document that is not ``new`` stays."""
     positions = np.arange(len(roots))
-    order = np.lexsort((positions, -characters, new, roots))
-    first = np.ones(len(order), np.bool_)
-    first[1:] = roots[order][1:] != roots[order][:-1]
-    best = np.empty(len(order), np.int64)
-    best[order] = order[first][np.cumsum(first) - 1]
-    return np.where(new, best, positions)
+    return np.where(new, _first_of_bucket(roots, positions, precedence), positions)
 
 
 def similarities(uris: Sequence[str], docs: Integers, kept: Integers) -> npt.NDArray[np.float32]:

@@ -24,3 +24,32 @@ def star_edges(signatures: DataFrame) -> DataFrame:
         .drop("documents")
     )
     return entries.join(buckets, "band").where("doc != root").select("doc", "root").distinct()
+
+
+def meetings(active: DataFrame, first_new: int) -> DataFrame:
+    """Active documents (doc, characters, bands) to (doc, first): all but the first of each bucket, and it.
+
+    Buckets without a new document (from ``first_new``) do not count: nothing is compared there.
+    """
+    from pyspark.sql import functions as sf
+
+    of_base, negative = (sf.col("doc") < first_new).alias("base"), (-sf.col("doc")).alias("negative")
+    entries = active.select("doc", "characters", sf.explode("bands").alias("band"))
+    firsts = (
+        entries.groupBy("band")
+        .agg(sf.max(sf.struct(of_base, "characters", negative)).alias("best"), sf.max("doc").alias("newest"))
+        .where(sf.col("newest") >= first_new)
+        .select("band", (-sf.col("best.negative")).alias("first"))
+    )
+    return entries.join(firsts, "band").where("doc != first").select("doc", "first").distinct()
+
+
+def turns(met: DataFrame, first_new: int) -> DataFrame:
+    """Of what meets (doc, first), the pairs (doc, kept) of a new document and a first of all its buckets."""
+    pairs = met.where(f"doc >= {first_new}").withColumnRenamed("first", "kept")
+    return pairs.join(met.selectExpr("doc as kept"), "kept", "left_anti").select("doc", "kept")
+
+
+def waiting(met: DataFrame) -> DataFrame:
+    """Of what meets (doc, first), every document (doc)."""
+    return met.select("doc").union(met.selectExpr("first as doc")).distinct()

@@ -17,7 +17,7 @@ from spark_jobs.clusters import Corpus, decide_in_one_task, decide_on_spark
 from spark_jobs.place import Place
 from spark_jobs.tables import SIGNED_SCHEMA, read_decided
 from spark_jobs.tasks.clean import CleanFile
-from spark_jobs.tasks.decide import chosen, exact_twins, near_roots
+from spark_jobs.tasks.decide import chosen, exact_twins, meetings, near_roots, turns
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -86,9 +86,40 @@ def test_a_hot_bucket_takes_one_edge_less_than_its_documents() -> None:
     assert edges == 2999 and not roots.any()
 
 
+def precedence(characters: list[int], new: np.ndarray) -> np.ndarray:
+    order = np.lexsort((np.arange(len(new)), -np.array(characters), new))
+    return np.argsort(order)
+
+
 def test_the_longest_of_a_cluster_stays_then_the_smallest() -> None:
     roots = np.array([0, 0, 2, 0, 4, 2])
-    characters, new = np.array([1, 9, 5, 9, 1, 5]), np.ones(6, np.bool_)
-    assert chosen(roots, characters, new).tolist() == [1, 1, 2, 1, 4, 2]
+    characters, new = [1, 9, 5, 9, 1, 5], np.ones(6, np.bool_)
+    assert chosen(roots, precedence(characters, new), new).tolist() == [1, 1, 2, 1, 4, 2]
     new[[0, 2]] = False  # those of the base stay, and stand for the new ones of their cluster
-    assert chosen(roots, characters, new).tolist() == [0, 0, 2, 0, 4, 2]
+    assert chosen(roots, precedence(characters, new), new).tolist() == [0, 0, 2, 0, 4, 2]
+
+
+@given(st.integers(0, 10_000), st.integers(2, 5), st.integers(1, 40), st.sampled_from([0.0, 0.3, 0.8]))
+def test_rounds_decide_as_going_one_by_one_does(seed: int, bands: int, documents: int, base: float) -> None:
+    source = np.random.default_rng(seed)
+    keys = source.integers(0, documents, (documents, bands))
+    new = np.arange(documents) >= base * documents
+    place = precedence(source.integers(0, 9, documents).tolist(), new)
+    alike = source.random((documents, documents)) < 0.4
+    met = (keys[:, None, :] == keys[None, :, :]).any(axis=2)
+
+    stays: list[int] = []
+    for doc in np.argsort(place).tolist():
+        if not new[doc] or not any(met[doc, other] and alike[doc, other] for other in stays):
+            stays.append(doc)
+
+    active = np.ones(documents, np.bool_)
+    dropped: set[int] = set()
+    for _ in range(documents + 1):
+        docs, kept = turns(meetings(keys, active, place, new), new)
+        if not len(docs):
+            break
+        found = docs[alike[docs, kept]]
+        dropped.update(found.tolist())
+        active[kept] = active[found] = False
+    assert set(range(documents)) - dropped == set(stays)
