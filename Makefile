@@ -110,6 +110,11 @@ bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup alone, fro
 	rm -rf "$(OUTPUT)"
 	$(CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --recipe dedup_only $(NEAR_DEDUP) --until near_dedup
 
+KILLS ?= 20
+.PHONY: kill-corpus
+kill-corpus: $(VENVS)/spark/.ready ## kill -9 of driver, JVM or Python worker at random moments of a corpus (KILLS=20)
+	@NEXUS_KILLS=$(KILLS) $(VENVS)/spark/bin/python $(PYTEST) -s tests/spark/jobs/test_killed.py
+
 .PHONY: bench-tokenize
 bench-tokenize: need-input $(VENVS)/spark/.ready ## Tokens by our engine, encode_batch_fast and tiktoken (INPUT= TOKENIZER= OUTPUT=)
 	@[ -n "$(TOKENIZER)" ] || { echo "give TOKENIZER=<tokenizer.json>" >&2; exit 2; }

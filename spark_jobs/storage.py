@@ -271,7 +271,7 @@ class _S3Stream(io.RawIOBase):
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if status == 412:
-                raise changed_shard(self._uri, self._etag, "another version") from error
+                raise changed_input(self._uri, self._etag, "another version") from error
             if status == 416:  # the connection dropped after the last byte
                 return None
             raise
@@ -309,10 +309,10 @@ class HashedStream:
         return self._digest.hexdigest()
 
 
-def changed_shard(uri: str, expected: str, got: str) -> IntegrityError:
+def changed_input(uri: str, expected: str, got: str) -> IntegrityError:
     """The error for bytes that are not those the request names."""
     return IntegrityError(
-        "the shard is not the one that the request names",
+        "the file is not the one that the request names",
         where=uri,
         expected=f"etag {expected}",
         got=got,

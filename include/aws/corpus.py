@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from include.aws.corpus_version import (
@@ -103,17 +104,16 @@ def plan_corpus(
 
     ``extend`` builds on the newest version where that is possible: new shards alone are then read.
     ``force`` takes the manifest and the stage reports of an existing version away, so that the jobs
-    do their work again. InputError when there are no shards, no such tokenizer, or the code was
-    never uploaded.
+    do their work again. InputError when there are no shards, a file that the recipe names is
+    missing, or the code was never uploaded.
     """
     store = ObjectStore()
     listing = require_shards(split_inputs(store.list(source)), source)
     artifacts = store.read_record(ArtifactsManifest, settings.storage.artifacts / "artifacts.json")
-    tokenizer = recipe.tokenizer.uri
-    tokenizer_etag = store.head(S3Uri.parse(tokenizer)).etag if tokenizer else ""
+    references = {uri: store.head(S3Uri.parse(uri)).etag for uri in recipe.references}
     known = newest_corpus(settings) if extend and not force else None
-    inputs, base = inputs_and_base(known, listing, recipe, artifacts.sources_sha256)
-    version = corpus_version(inputs, recipe, artifacts.sources_sha256, tokenizer_etag, base)
+    inputs, base = inputs_and_base(known, listing, recipe, artifacts.sources_sha256, references)
+    version = corpus_version(inputs, recipe, artifacts.sources_sha256, references, base)
     place = CorpusPlace.of(settings.storage.processed_bucket, version)
     exists = store.exists(place.manifest)
     if exists and force:
@@ -123,7 +123,7 @@ def plan_corpus(
             store.delete(place.stages)
     if not exists and not dry_run:
         request = CorpusRequest(
-            version, inputs, to_plain(recipe), artifacts.sources_sha256, str(place.root), base
+            version, inputs, to_plain(recipe), artifacts.sources_sha256, str(place.root), base, references
         )
         store.write_record(place.request, request)
     return CorpusPlan(
@@ -141,17 +141,23 @@ def plan_corpus(
 
 
 def inputs_and_base(
-    known: KnownCorpus | None, listing: InputListing, recipe: CorpusRecipe, sources_sha256: str
+    known: KnownCorpus | None,
+    listing: InputListing,
+    recipe: CorpusRecipe,
+    sources_sha256: str,
+    references: Mapping[str, str],
 ) -> tuple[tuple[RawShard, ...], ParentRef | None]:
     """The shards to read, and the version to extend by them.
 
-    A version can be extended by the same recipe and code, while every shard that it holds is still there
-    unchanged. The newest version of exactly these shards is itself the one that is wanted.
+    A version can be extended by the same recipe, the same files that it names, and the same code, while every
+    shard that it holds is still there unchanged. The newest version of exactly these shards is itself the one
+    that is wanted.
     """
     if (
         known is None
         or known.request.recipe != to_plain(recipe)
         or known.request.sources_sha256 != sources_sha256
+        or known.request.references != dict(references)
     ):
         return listing.shards, None
     there, held = set(listing.shards), set(known.shards)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from include.aws.storage import ListedObject
@@ -58,19 +58,19 @@ def corpus_version(
     inputs: Sequence[RawShard],
     recipe: CorpusRecipe,
     sources_sha256: str,
-    tokenizer_etag: str = "",
+    references: Mapping[str, str] | None = None,
     base: ParentRef | None = None,
 ) -> str:
     """The same inputs, recipe and code give the same version: ``<recipe>-<16 hexadecimal digits>``.
 
-    ``tokenizer_etag`` stands for the bytes of the tokenizer that the recipe names, if it names one;
-    ``base`` is the version that ``inputs`` are added to.
+    ``references`` has the ETag of each file that the recipe names; ``base`` is the version that ``inputs``
+    are added to.
     """
     identity = {
         "inputs": sorted((shard.uri, shard.size_bytes, shard.etag) for shard in inputs),
         "recipe": recipe,
         "sources": sources_sha256,
-        "tokenizer": tokenizer_etag,
+        "references": dict(references or {}),
     }
     if base is not None:
         identity["base"] = base.sha256

@@ -52,6 +52,7 @@ class CorpusRequest:
 
     ``recipe`` is the plain form of ``include.recipes.corpus.CorpusRecipe``. With a ``base``, the manifest
     of an earlier version, ``inputs`` are the shards that have come since, and the version holds both.
+    ``references`` has the tag (ETag, or SHA-256 of a local file) of each file that the recipe names.
     """
 
     version: str
@@ -60,6 +61,7 @@ class CorpusRequest:
     sources_sha256: str
     root_uri: str
     base: ParentRef | None = None
+    references: dict[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
 

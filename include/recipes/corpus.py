@@ -127,6 +127,12 @@ class CorpusRecipe:
         require(bool(self.name), "name", "a name", self.name)
         require(self.shard_tokens >= 1, "shard_tokens", "at least 1", self.shard_tokens)
 
+    @property
+    def references(self) -> tuple[str, ...]:
+        """URIs of the files that the recipe names: their bytes decide the corpus, as the shards do."""
+        named = [self.tokenizer.uri, *(benchmark.uri for benchmark in self.decontaminate.benchmarks)]
+        return tuple(sorted({uri for uri in named if uri}))
+
 
 def with_profile(recipe: CorpusRecipe, name: str) -> CorpusRecipe:
     """The recipe with the packaged near dedup profile ``name``, under the recipe's own seed."""

@@ -95,8 +95,9 @@ def request_for(source: str, output: str, recipe: CorpusRecipe, base: str = "") 
     parent = None
     if base:
         parent, inputs = extension_of(base, inputs)
-    version = content_hash(canonical_json([inputs, recipe, parent]))[:16]
-    request = CorpusRequest(version, inputs, to_plain(recipe), "", output, parent)
+    references = {uri: storage.stat(uri).etag for uri in recipe.references}
+    version = content_hash(canonical_json([inputs, recipe, references, parent]))[:16]
+    request = CorpusRequest(version, inputs, to_plain(recipe), "", output, parent, references)
     uri = storage.join(request.root_uri, "request.json")
     if storage.exists(uri) and storage.read_bytes(uri) != canonical_json(request):
         raise InputError(

@@ -74,12 +74,12 @@ def _read_and_filter(spark: SparkSession, request: CorpusRequest, recipe: Corpus
 
 
 def _check_unchanged(request: CorpusRequest) -> None:
-    """Before any work: every shard is there and is the one that the request names."""
-    remote = [raw for raw in request.inputs if storage.is_s3(raw.uri)]
+    """Before any work: every shard in S3 and every file of the recipe is there as the request names it."""
+    expected = {raw.uri: raw.etag for raw in request.inputs if storage.is_s3(raw.uri)} | request.references
     with ThreadPoolExecutor(16) as pool:
-        for raw, now in zip(remote, pool.map(lambda raw: storage.stat(raw.uri), remote), strict=True):
-            if now.etag != raw.etag:
-                raise storage.changed_shard(raw.uri, raw.etag, f"etag {now.etag}")
+        for uri, now in zip(expected, pool.map(storage.stat, expected), strict=True):
+            if now.etag != expected[uri]:
+                raise storage.changed_input(uri, expected[uri], f"etag {now.etag}")
 
 
 def _reports(outcomes: Sequence[ShardOutcome], written: int, seconds: float) -> list[StageReport]:

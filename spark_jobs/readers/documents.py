@@ -221,4 +221,4 @@ def _checked_stream(shard: Shard, counts: ReadCounts) -> Iterator[Any]:
         while checked.read(1 << 20):  # the hash is to cover all of it
             pass
         if checked.sha256 != shard.raw.etag:
-            raise storage.changed_shard(shard.raw.uri, shard.raw.etag, checked.sha256)
+            raise storage.changed_input(shard.raw.uri, shard.raw.etag, checked.sha256)

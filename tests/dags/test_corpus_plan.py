@@ -59,13 +59,19 @@ CHANGED = replace(OLD, etag="e9")
 PARENT = ParentRef("s3://processed/corpus/v1/manifest.json", "a" * 64)
 
 
-def known(*shards: RawShard, recipe: CorpusRecipe = RECIPE, sources: str = "code") -> KnownCorpus:
-    request = CorpusRequest("v1", shards, to_plain(recipe), sources, "s3://processed/corpus/v1/")
+def known(
+    *shards: RawShard,
+    recipe: CorpusRecipe = RECIPE,
+    sources: str = "code",
+    references: dict[str, str] | None = None,
+) -> KnownCorpus:
+    root = "s3://processed/corpus/v1/"
+    request = CorpusRequest("v1", shards, to_plain(recipe), sources, root, references=references or {})
     return KnownCorpus(PARENT, request, shards)
 
 
 def planned(corpus: KnownCorpus | None, *listing: RawShard) -> tuple[tuple[RawShard, ...], ParentRef | None]:
-    return inputs_and_base(corpus, InputListing(listing, ()), RECIPE, "code")
+    return inputs_and_base(corpus, InputListing(listing, ()), RECIPE, "code", {})
 
 
 def test_only_shards_that_have_come_since_are_read() -> None:
@@ -86,6 +92,7 @@ def test_a_corpus_of_exactly_these_shards_is_the_one_that_is_wanted() -> None:
         (known(OLD), (CHANGED, NEW)),  # a shard has changed
         (known(OLD, recipe=CorpusRecipe("standard", shard_tokens=5)), (OLD, NEW)),
         (known(OLD, sources="other code"), (OLD, NEW)),
+        (known(OLD, references={"s3://b/gsm8k.jsonl": "changed since"}), (OLD, NEW)),
     ],
 )
 def test_whatever_cannot_be_extended_is_read_whole(

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.contracts.errors import InputError, IntegrityError, RecipeError
-from include.contracts.manifests import RawShard
-from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
+from include.contracts.manifests import CorpusRequest, RawShard
+from include.contracts.records import canonical_json
+from include.recipes.corpus import CorpusRecipe, DecontaminateRecipe, TokenizerRecipe
+from include.recipes.decontamination import BenchmarkSource
 from spark_jobs import storage
 from spark_jobs.entry import readable, run_with_session
 from spark_jobs.jobs import clean, tokenise
@@ -45,7 +47,7 @@ def test_a_shard_that_is_not_the_one_of_the_request_ends_the_job_with_a_clear_er
     request = make_request(tmp_path / "out", [shard])
     shard.write_bytes(shard.read_bytes() + b'{"text": "appended"}\n')
     assert clean.main(["--request", request]) == 2
-    assert "a.jsonl: the shard is not the one that the request names" in capsys.readouterr().err
+    assert "a.jsonl: the file is not the one that the request names" in capsys.readouterr().err
     assert not (tmp_path / "out/stages").exists()
 
 
@@ -56,6 +58,21 @@ def test_a_changed_shard_on_s3_is_refused_before_any_work(
     raw = RawShard("s3://nexus-llm-raw/a.jsonl", shard.stat().st_size, "0123456789abcdef0123456789abcdef")
     with pytest.raises(IntegrityError, match="expected etag 0123"):
         clean.clean(spark, make_request(tmp_path / "out", [raw]))
+
+
+def test_a_benchmark_that_changed_since_the_request_is_refused(
+    shard: Path, tmp_path: Path, make_request: Request, spark: SparkSession
+) -> None:
+    benchmark = tmp_path / "items.jsonl"
+    benchmark.write_text('{"question": "what is asked here in more than eight words of text"}')
+    sources = (BenchmarkSource("asked", str(benchmark), ("question",)),)
+    recipe = CorpusRecipe("test", decontaminate=DecontaminateRecipe(sources))
+    assert recipe.references == (str(benchmark),)
+    uri = Path(make_request(tmp_path / "out", [shard], recipe))
+    request = storage.read_record(CorpusRequest, str(uri))
+    uri.write_bytes(canonical_json(dataclasses.replace(request, references={str(benchmark): "as it was"})))
+    with pytest.raises(IntegrityError, match=r"items\.jsonl: the file is not the one"):
+        clean.clean(spark, str(uri))
 
 
 def test_a_shard_that_changes_between_check_and_read_is_refused(shard: Path, s3: S3) -> None:

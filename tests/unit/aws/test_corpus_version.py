@@ -36,9 +36,9 @@ def test_version_is_readable_by_its_recipe() -> None:
         corpus_version([A, replace(B, etag="e3")], RECIPE, "s"),
         corpus_version([A, B], CorpusRecipe("standard", filter=FilterRecipe(min_characters=1)), "s"),
         corpus_version([A, B], RECIPE, "other code"),
-        corpus_version([A, B], RECIPE, "s", "etag of a tokenizer"),
+        corpus_version([A, B], RECIPE, "s", {"s3://b/tokenizer.json": "etag"}),
     ],
-    ids=["inputs", "bytes of an input", "recipe", "code", "bytes of the tokenizer"],
+    ids=["inputs", "bytes of an input", "recipe", "code", "bytes of a file that the recipe names"],
 )
 def test_version_changes_with_everything_that_decides_the_corpus(other: str) -> None:
     assert corpus_version([A, B], RECIPE, "s") != other
