@@ -11,6 +11,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from include.contracts.errors import InputError
 from include.recipes.corpus import TokenizerRecipe
 
+#: Bytes; longer words are cut for training, and for training alone.
+_LONGEST_TRAINED_WORD = 256
+
 
 @dataclass(frozen=True)
 class LoadedTokenizer:
@@ -50,7 +53,11 @@ def check_tokenizer(content: bytes, end_of_text: str, where: str) -> LoadedToken
 def train_tokenizer(texts: Iterable[str], recipe: TokenizerRecipe) -> bytes:
     """``tokenizer.json`` of a byte-level BPE; the same texts in the same order give the same bytes."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytes_of_words = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    # the trainer takes a square of the longest word's length: a megabyte of one letter is hours
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [bytes_of_words, pre_tokenizers.FixedLength(_LONGEST_TRAINED_WORD)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=recipe.vocabulary_size,
@@ -59,6 +66,7 @@ def train_tokenizer(texts: Iterable[str], recipe: TokenizerRecipe) -> bytes:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.pre_tokenizer = bytes_of_words
     content: str = tokenizer.to_str(pretty=False)
     return content.encode()
 

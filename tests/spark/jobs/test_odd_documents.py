@@ -1,0 +1,107 @@
+"""Documents that are each well-formed, and that hang or blow up a careless pipeline."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from include.contracts.documents import Stage
+from include.contracts.manifests import StageReport
+from include.recipes.corpus import CorpusRecipe, FilterRecipe, TokenizerRecipe
+from include.recipes.near_dedup import profile
+from spark_jobs import clusters
+from spark_jobs.jobs.build_corpus import build_corpus
+from spark_jobs.storage import read_record
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+Write = Callable[[Path, Any], Path]
+Draw = Callable[[random.Random, int], str]
+
+OPEN = CorpusRecipe(
+    "open",
+    filter=FilterRecipe(
+        min_characters=1, max_symbol_share=1, max_duplicate_line_share=1, max_top_bigram_share=1
+    ),
+    tokenizer=TokenizerRecipe(vocabulary_size=300),
+)
+
+
+def rows(root: Path, folder: str) -> list[dict[str, Any]]:
+    return [
+        row for path in sorted((root / folder).glob("*.parquet")) for row in pq.read_table(path).to_pylist()
+    ]
+
+
+@pytest.mark.parametrize("name", ["fineweb", "slimpajama", "redpajama_v2", "bigcode"])
+def test_a_document_of_one_repeated_character_costs_no_more_than_its_length(
+    name: str, tmp_path: Path, spark: SparkSession, write_shard: Write, make_request: Any, sentence: Draw
+) -> None:
+    generator = random.Random(2)
+    odd = [piece * 300_000 for piece in ("a", "é", "漢", "ab", "a ", "=\n", "0")]
+    texts = [*odd, *(sentence(generator, 80) for _ in range(30))]
+    request = make_request(
+        tmp_path / "out",
+        [write_shard(tmp_path / "odd.jsonl", [{"text": text} for text in texts])],
+        replace(OPEN, near_dedup=profile(name)),
+    )
+    summary = build_corpus(spark, request)
+    assert summary["documents_in"] == summary["documents_kept"] == len(texts)
+
+
+@pytest.mark.parametrize("one_task_bytes", [1 << 30, 0], ids=["one task", "Spark"])
+def test_a_million_identical_documents_leave_one(
+    one_task_bytes: int,
+    tmp_path: Path,
+    spark: SparkSession,
+    write_shard: Write,
+    make_request: Any,
+    sentence: Draw,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clusters, "ONE_TASK_BYTES", one_task_bytes)
+    generator = random.Random(2)
+    line = json.dumps({"text": sentence(generator, 10)}).encode() + b"\n"
+    others = b"".join(json.dumps({"text": sentence(generator, 40)}).encode() + b"\n" for _ in range(30))
+    shards = [
+        write_shard(tmp_path / f"{name}.jsonl", line * 500_000 + others[: len(others) * last])
+        for last, name in enumerate("ab")
+    ]
+    build_corpus(spark, make_request(tmp_path / "out", shards, OPEN), until=Stage.NEAR_DEDUP)
+    exact = read_record(StageReport, str(tmp_path / "out/stages/exact_dedup.json"))
+    assert (exact.documents_in, exact.dropped) == (1_000_030, {"exact_duplicate": 999_999})
+    near = read_record(StageReport, str(tmp_path / "out/stages/near_dedup.json"))
+    assert near.documents_out == 31 and near.details["edges"] == 0
+
+
+def test_records_with_the_same_id_are_told_apart(
+    tmp_path: Path, spark: SparkSession, write_shard: Write, make_request: Any, sentence: Draw
+) -> None:
+    generator = random.Random(2)
+    records = [{"id": "same", "text": sentence(generator, 40)} for _ in range(40)]
+    shard = write_shard(tmp_path / "ids.jsonl", records)
+    summary = build_corpus(spark, make_request(tmp_path / "out", [shard], OPEN), until=Stage.NEAR_DEDUP)
+    kept = rows(tmp_path / "out", "documents") + rows(tmp_path / "out", "held_out")
+    assert summary["documents_kept"] == len({row["id"] for row in kept}) == 40
+    assert all(json.loads(row["metadata"])["id"] == "same" for row in kept)
+
+
+def test_a_document_of_many_neighbours_takes_few_edges(
+    tmp_path: Path, spark: SparkSession, write_shard: Write, make_request: Any, sentence: Draw
+) -> None:
+    generator = random.Random(2)
+    text = sentence(generator, 200)
+    hot = [{"text": f"{text} {number}{sentence(generator, 1)}"} for number in range(2000)]
+    shard = write_shard(tmp_path / "hot.jsonl", hot)
+    build_corpus(spark, make_request(tmp_path / "out", [shard], OPEN), until=Stage.NEAR_DEDUP)
+    near = read_record(StageReport, str(tmp_path / "out/stages/near_dedup.json"))
+    assert near.documents_out == 1
+    assert near.details["edges"] <= 2000 * OPEN.near_dedup.bands
