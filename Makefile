@@ -110,6 +110,13 @@ bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup alone, fro
 	rm -rf "$(OUTPUT)"
 	$(CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --recipe dedup_only $(NEAR_DEDUP) --until near_dedup
 
+MEGABYTES ?= 1000
+HOT ?= 0
+FIRST_PASS ?= 0
+.PHONY: bench-data
+bench-data: need-input $(VENVS)/spark/.ready ## A corpus of any size out of real documents (INPUT= OUTPUT= MEGABYTES= HOT=)
+	@$(VENVS)/spark/bin/python -m spark_jobs.bench_data --input "$(INPUT)" --output "$(OUTPUT)" --megabytes $(MEGABYTES) --hot $(HOT) --first-pass $(FIRST_PASS)
+
 KILLS ?= 20
 .PHONY: kill-corpus
 kill-corpus: $(VENVS)/spark/.ready ## kill -9 of driver, JVM or Python worker at random moments of a corpus (KILLS=20)

@@ -57,8 +57,11 @@ def test_a_document_of_one_repeated_character_costs_no_more_than_its_length(
     assert summary["documents_in"] == summary["documents_kept"] == len(texts)
 
 
-@pytest.mark.parametrize("one_task_bytes", [1 << 30, 0], ids=["one task", "Spark"])
+@pytest.mark.parametrize(
+    ("copies", "one_task_bytes"), [(1_000_000, 1 << 30), (100_000, 0)], ids=["one task", "Spark"]
+)
 def test_a_million_identical_documents_leave_one(
+    copies: int,
     one_task_bytes: int,
     tmp_path: Path,
     spark: SparkSession,
@@ -71,13 +74,11 @@ def test_a_million_identical_documents_leave_one(
     generator = random.Random(2)
     line = json.dumps({"text": sentence(generator, 10)}).encode() + b"\n"
     others = b"".join(json.dumps({"text": sentence(generator, 40)}).encode() + b"\n" for _ in range(30))
-    shards = [
-        write_shard(tmp_path / f"{name}.jsonl", line * 500_000 + others[: len(others) * last])
-        for last, name in enumerate("ab")
-    ]
+    contents = {"a.jsonl": line * (copies // 2), "b.jsonl": line * (copies // 2) + others}
+    shards = [write_shard(tmp_path / name, content) for name, content in contents.items()]
     build_corpus(spark, make_request(tmp_path / "out", shards, OPEN), until=Stage.NEAR_DEDUP)
     exact = read_record(StageReport, str(tmp_path / "out/stages/exact_dedup.json"))
-    assert (exact.documents_in, exact.dropped) == (1_000_030, {"exact_duplicate": 999_999})
+    assert (exact.documents_in, exact.dropped) == (copies + 30, {"exact_duplicate": copies - 1})
     near = read_record(StageReport, str(tmp_path / "out/stages/near_dedup.json"))
     assert near.documents_out == 31 and near.details["edges"] == 0
 
