@@ -66,7 +66,8 @@ def open_shard(root: str, files: ShardFiles, dtype: str) -> Iterator[Sequences]:
     ):
         table = pq.read_table(documents_path, columns=["id", "tokens"])
         lengths = table.column("tokens").to_numpy()
-        tokens = np.memmap(tokens_path, dtype, "r")
+        # as a plain array: a slice of a memmap costs more than what most documents take to write
+        tokens = np.memmap(tokens_path, dtype, "r").view(np.ndarray)
         if len(lengths) == 0 or lengths.min() < 1 or lengths.sum(dtype=np.int64) != len(tokens):
             raise IntegrityError(
                 "the lengths of its documents do not fit its tokens",
