@@ -20,7 +20,7 @@ from spark_jobs.tasks.exports import Format, Split
 #: Words a document: the lengths of its tokens take one, two and four bytes in MDS.
 WORDS = (*range(1, 40), *range(100, 600, 5), 60_000)
 SUBSETS = ("Wiki", "漢字 & code")
-FILE_BYTES = 30_000
+FILE_BYTES = 60_000
 HIGH_ID = 70_000
 
 
@@ -53,7 +53,7 @@ def main(folder: Path) -> None:
             name="peers",
             filter=FilterRecipe(min_characters=1, max_symbol_share=1.0, max_top_bigram_share=1.0),
             tokenizer=TokenizerRecipe(vocabulary_size=400, uri=given),
-            shard_tokens=40_000,
+            shard_tokens=120_000,
         )
         corpus = folder / dtype / "corpus"
         build_corpus(spark, request_for(str(folder / "raw"), str(corpus), recipe))
