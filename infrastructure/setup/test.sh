@@ -6,11 +6,11 @@ cd "$(dirname "$0")/../.."
 venvs=$1
 shift
 declare -A environment=(
-  [unit]=airflow [spark]=spark [training]=training [serving]=serving [local_aws]=local_aws
+  [unit]=airflow [spark]=spark [peers]=peers [training]=training [serving]=serving [local_aws]=local_aws
   [dags]=airflow [local_stack]=local_aws [demo]=local_aws [end_to_end]=local_aws
 )
 suites=("$@")
-((${#suites[@]})) || suites=(unit spark training serving local_aws dags local_stack demo end_to_end)
+((${#suites[@]})) || suites=(unit spark peers training serving local_aws dags local_stack demo end_to_end)
 # Settings of the caller's machine must not leak into tests.
 unset "${!AWS_@}" "${!AIRFLOW_@}" "${!SPARK_@}" 2>/dev/null || true
 export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1 AWS_REGION=us-east-1
