@@ -1,0 +1,186 @@
+"""The shards of a source: those of its file, and those that its published lists name."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urljoin
+
+from include.contracts.errors import ContractError, InputError
+from include.contracts.ingestion import Checksum, ChecksumKind, Shard
+from include.ingest.backoff import Sleep, persist
+from include.ingest.errors import SourceRefused
+from include.ingest.origin import Origin
+from include.recipes.source import Component, Listing, ListingKind, Source
+
+_SHA256_LINE = re.compile(r"([0-9A-Fa-f]{64}) [ *](?:\./)?(\S+)")
+_NEXT_PAGE = re.compile(r'<([^>]+)>\s*;\s*rel="next"')
+_MAX_PAGES = 2000
+
+
+class Lists:
+    """Reads the lists of one source. What all of them hold together is bounded in bytes."""
+
+    def __init__(self, source: Source, origin: Origin, sleep: Sleep = time.sleep) -> None:
+        self._source = source
+        self._origin = origin
+        self._sleep = sleep
+        self._bytes_left = source.max_listing_bytes
+
+    def shards(self, values: Mapping[str, tuple[str, ...]]) -> list[Shard]:
+        """All shards of the chosen ``values``, by name; InputError for a list that cannot be used."""
+        found = [listed.shard() for listed in self._source.shards]
+        for listing in self._source.listings:
+            sums = self._checksums(listing)
+            for values_of_one in _combinations(listing, values):
+                for path, size, sha256 in self._entries(listing, values_of_one):
+                    if fnmatch.fnmatchcase(path, listing.include):
+                        checksum = sha256 or sums.get(path, "")
+                        found += self._of_entry(listing, path, values_of_one, values, size, checksum)
+        return _without_repetition(found)
+
+    def _of_entry(
+        self,
+        listing: Listing,
+        path: str,
+        of_one: Mapping[str, str],
+        values: Mapping[str, tuple[str, ...]],
+        size: int | None,
+        sha256: str,
+    ) -> Iterator[Shard]:
+        checksum = Checksum(ChecksumKind.SHA256, sha256) if sha256 else None
+        for component in listing.components:
+            if _is_wanted(component, of_one, values):
+                name = component.target.format(path=path, **of_one)
+                try:
+                    yield Shard(name, component.url.format(path=path, **of_one), size, checksum)
+                except ContractError as error:
+                    raise InputError(
+                        f"the list names what may not be fetched ({error})",
+                        where=listing.url,
+                        remedy="tell the publisher; leave the list out of a copy in ingestion.sources_folder",
+                    ) from error
+
+    def _entries(self, listing: Listing, values: Mapping[str, str]) -> Iterator[tuple[str, int | None, str]]:
+        """(path, size, SHA-256) of each entry; None and '' where the list does not say."""
+        url = listing.url.format(**values)
+        if listing.kind is ListingKind.HUGGING_FACE:
+            yield from self._tree(url)
+            return
+        text, _ = self._read(url)
+        for number, line in enumerate(text.splitlines(), 1):
+            entry = line.strip()
+            if not entry:
+                continue
+            if not entry.startswith(listing.line_prefix):
+                raise InputError(
+                    "a line of another form",
+                    where=f"{url}, line {number}",
+                    expected=f"a line that begins with {listing.line_prefix}",
+                    got=repr(entry[:200]),
+                    remedy="compare the list with line_prefix of the source",
+                )
+            yield entry.removeprefix(listing.line_prefix), None, ""
+
+    def _tree(self, url: str) -> Iterator[tuple[str, int | None, str]]:
+        """A Hugging Face file tree: ``oid`` under ``lfs`` is the SHA-256 of the file itself."""
+        page: str | None = url
+        for _ in range(_MAX_PAGES):
+            if page is None:
+                return
+            text, link = self._read(page)
+            for entry in _parsed_tree(text, page):
+                lfs = entry.get("lfs") or {}
+                oid = str(lfs.get("oid", ""))
+                if entry.get("type") == "file":
+                    size = lfs.get("size", entry.get("size"))
+                    is_sha256 = bool(re.fullmatch("[0-9a-f]{64}", oid))
+                    is_size = isinstance(size, int) and size >= 0
+                    yield str(entry.get("path", "")), size if is_size else None, oid if is_sha256 else ""
+            following = _NEXT_PAGE.search(link)
+            page = urljoin(page, following[1]) if following else None
+        raise InputError("a list without end", where=url, expected=f"at most {_MAX_PAGES} pages")
+
+    def _checksums(self, listing: Listing) -> dict[str, str]:
+        """SHA-256 by path, from SHA256SUMS files whose names are relative to their folder or to the root."""
+        sums: dict[str, str] = {}
+        for published in listing.checksum_lists:
+            text, _ = self._read(published.url)
+            for number, line in enumerate(text.splitlines(), 1):
+                if not line.strip():
+                    continue
+                match = _SHA256_LINE.fullmatch(line.strip())
+                if not match:
+                    where = f"{published.url}, line {number}"
+                    raise InputError("not a line of sha256sum", where=where, got=repr(line[:200]))
+                folder = f"{published.folder}/" if published.folder else ""
+                sums[f"{folder}{match[2].removeprefix(folder)}"] = match[1].lower()
+        return sums
+
+    def _read(self, url: str) -> tuple[str, str]:
+        """The text at ``url`` and its Link header."""
+        return persist(lambda: self._read_once(url), self._source.politeness, self._sleep)
+
+    def _read_once(self, url: str) -> tuple[str, str]:
+        content = bytearray()
+        with self._origin.open(url) as answer:
+            for chunk in answer.chunks():
+                content += chunk
+                if len(content) > self._bytes_left:
+                    raise SourceRefused(
+                        "the lists are too long",
+                        where=url,
+                        expected=f"at most {self._source.max_listing_bytes} bytes together",
+                        remedy="select less; or raise max_listing_bytes of the source",
+                    )
+            link = answer.link
+        self._bytes_left -= len(content)
+        try:
+            return content.decode(), link
+        except UnicodeDecodeError as error:
+            raise InputError(f"the list is no text ({error})", where=url) from error
+
+
+def _parsed_tree(text: str, url: str) -> list[dict[str, Any]]:
+    try:
+        entries = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"the list is not valid JSON ({error})", where=url) from error
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError("the list is no file tree", where=url, expected="a list of objects", got=text[:100])
+    return entries
+
+
+def _combinations(listing: Listing, values: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, str]]:
+    names = sorted(listing.fields())
+    for combination in itertools.product(*(values[name] for name in names)):
+        yield dict(zip(names, combination, strict=True))
+
+
+def _is_wanted(
+    component: Component, of_one: Mapping[str, str], values: Mapping[str, tuple[str, ...]]
+) -> bool:
+    """Whether the choices let a component in; one that the list's URL fixes counts as its one value."""
+    return all(
+        set(allowed) & ({of_one[name]} if name in of_one else set(values[name]))
+        for name, allowed in component.only.items()
+    )
+
+
+def _without_repetition(found: list[Shard]) -> list[Shard]:
+    by_name: dict[str, Shard] = {}
+    for shard in found:
+        other = by_name.setdefault(shard.name, shard)
+        if other != shard:
+            raise InputError(
+                "two shards of one name",
+                where=shard.name,
+                got=f"{other.url} and {shard.url}",
+                remedy="give the components targets that differ",
+            )
+    return [by_name[name] for name in sorted(by_name)]
