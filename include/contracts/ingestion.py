@@ -93,8 +93,9 @@ def url_problem(url: str) -> str:
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """The shards of one mapped task: written by ``plan``, read by ``fetch``."""
+    """The shards of one mapped task of ``run``: written by ``plan``, read by ``fetch``."""
 
+    run: str
     index: int
     source: str
     licence: str
@@ -105,7 +106,7 @@ class BatchRequest:
 
 
 class ShardState(enum.Enum):
-    """What became of a shard. Only the first two are good."""
+    """What became of a shard. Only the first two are good: fetched by this run, or there before it."""
 
     FETCHED = "fetched"
     PRESENT = "present"

@@ -40,11 +40,9 @@ class Fetcher:
         target = S3Uri.parse(self.batch.target_uri) / shard.name
         tally = Tally()
         try:
-            present = self._present(shard, target)
-            if present is not None:
-                return self._outcome(
-                    shard, ShardState.PRESENT, tally, size_bytes=present[0], sha256=present[1]
-                )
+            if (there := self._there(shard, target)) is not None:
+                state, size_bytes, sha256 = there
+                return self._outcome(shard, state, tally, size_bytes=size_bytes, sha256=sha256)
             return self._fetch(shard, target, tally)
         except ShardMismatch as error:
             return self._outcome(shard, ShardState.QUARANTINED, tally, reason=str(error))
@@ -72,7 +70,7 @@ class Fetcher:
             stage.discard()
             log.error("%s is quarantined, see %s: %s", shard.name, note, mismatch)
             raise
-        metadata = shard_metadata(shard, self.batch.source, self.batch.licence, digests)
+        metadata = shard_metadata(shard, self.batch, digests)
         publish(self.s3, stage.uri, target, digests, metadata)
         stage.discard()
         log.info("%s: %.1f MB, sha256 %s", shard.name, digests.size_bytes / 1e6, digests.sha256)
@@ -83,8 +81,11 @@ class Fetcher:
     def _pace(self, shard: Shard) -> Callable[[], Pace]:
         return partial(Pace, shard.name, shard.url, self.politeness)
 
-    def _present(self, shard: Shard, target: S3Uri) -> tuple[int, str] | None:
-        """Size and SHA-256 of the shard if it is there already, as promised; else it is fetched (again)."""
+    def _there(self, shard: Shard, target: S3Uri) -> tuple[ShardState, int, str] | None:
+        """State, size and SHA-256 of the shard if it is there as promised; None: it is to be fetched.
+
+        What an earlier try of this run fetched counts as fetched: the run announces it.
+        """
         found = metadata_of(self.s3, target)
         if found is None:
             return None
@@ -113,7 +114,8 @@ class Fetcher:
             log.warning("%s: its source has another version now, fetched again", shard.name)
             return None
         log.info("%s: there already, %.1f MB, skipped", shard.name, size / 1e6)
-        return size, metadata["sha256"]
+        state = ShardState.FETCHED if metadata.get("run") == self.batch.run else ShardState.PRESENT
+        return state, size, metadata["sha256"]
 
     def _outcome(
         self,

@@ -31,6 +31,9 @@ class Lists:
         self._origin = origin
         self._sleep = sleep
         self._bytes_left = source.max_listing_bytes
+        self._missing: dict[str, frozenset[str]] = {}
+        #: Shards that the lists name and a published list calls missing.
+        self.left_out = 0
 
     def shards(self, values: Mapping[str, tuple[str, ...]]) -> list[Shard]:
         """All shards of the chosen ``values``, by name; InputError for a list that cannot be used."""
@@ -57,14 +60,25 @@ class Lists:
         for component in listing.components:
             if _is_wanted(component, of_one, values):
                 name = component.target.format(path=path, **of_one)
+                url = component.url.format(path=path, **of_one)
+                if url in self._missing_of(component):
+                    self.left_out += 1
+                    continue
                 try:
-                    yield Shard(name, component.url.format(path=path, **of_one), size, checksum)
+                    yield Shard(name, url, size, checksum)
                 except ContractError as error:
                     raise InputError(
                         f"the list names what may not be fetched ({error})",
                         where=listing.url,
                         remedy="tell the publisher; leave the list out of a copy in ingestion.sources_folder",
                     ) from error
+
+    def _missing_of(self, component: Component) -> frozenset[str]:
+        url = component.missing_list
+        if url not in self._missing:
+            lines = self._read(url)[0].splitlines() if url else []
+            self._missing[url] = frozenset(line.strip() for line in lines)
+        return self._missing[url]
 
     def _entries(self, listing: Listing, values: Mapping[str, str]) -> Iterator[tuple[str, int | None, str]]:
         """(path, size, SHA-256) of each entry; None and '' where the list does not say."""

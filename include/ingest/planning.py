@@ -57,6 +57,7 @@ class IngestionPlan:
     """What a run will do, for its XCom. ``present`` are there by name, and by size where it is published.
 
     ``to_fetch_bytes`` counts shards of published size that are not there; ``of_unknown_size`` are the rest.
+    ``known_missing`` shards are named by the lists, and by their publisher as missing: they are left out.
     """
 
     source: str
@@ -69,6 +70,7 @@ class IngestionPlan:
     to_fetch_bytes: int
     of_unknown_size: int
     without_checksum: int
+    known_missing: int
     batches: int
     stale_uploads: int
     examples: tuple[str, ...]

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from include.aws.storage import ObjectStore
-from include.contracts.ingestion import QuarantineNote, Shard
+from include.contracts.ingestion import BatchRequest, QuarantineNote, Shard
 from include.contracts.storage import IngestionPlace, S3Uri
 from include.ingest.errors import ShardMismatch
 from include.ingest.verification import Digests, published
@@ -29,15 +29,16 @@ def metadata_of(s3: Any, uri: S3Uri) -> tuple[int, dict[str, str]] | None:
     return found["ContentLength"], found["Metadata"]
 
 
-def shard_metadata(shard: Shard, source: str, licence: str, digests: Digests) -> dict[str, str]:
+def shard_metadata(shard: Shard, batch: BatchRequest, digests: Digests) -> dict[str, str]:
     """What travels with a shard; the presence of ``sha256`` says that ingestion verified it."""
     return {
         "sha256": digests.sha256,
         "published-checksum": published(shard),
-        "source": source,
+        "source": batch.source,
         "source-url": shard.url,
-        "licence": licence,
+        "licence": batch.licence,
         "retrieved-at": now(),
+        "run": batch.run,
     }
 
 

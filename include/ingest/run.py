@@ -6,7 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from include.aws.clients import client
@@ -65,7 +65,8 @@ def plan_run(
     target = S3Uri(place.bucket, wish.target_prefix or source.raw_prefix)
     store = ObjectStore()
     with Origin(source.politeness) as origin:
-        listed = Lists(source, origin, sleep).shards(chosen(source, wish.select))
+        lists = Lists(source, origin, sleep)
+        listed = lists.shards(chosen(source, wish.select))
         shards = selected(listed, wish.include, wish.max_shards)
         sizes = {entry.uri.key.removeprefix(target.key): entry.size_bytes for entry in store.list(target)}
         missing = absent(shards, sizes)
@@ -74,16 +75,21 @@ def plan_run(
     uris = []
     for index, part in enumerate(parts if not wish.dry_run else ()):
         request = BatchRequest(
-            index, source.name, source.licence, str(target), wish.verify_existing, tuple(part)
+            run, index, source.name, source.licence, str(target), wish.verify_existing, tuple(part)
         )
         store.write_record(place.batch(run, index), request)
         uris.append(str(place.batch(run, index)))
-    return _plan(source, target, shards, missing, len(parts), stale), uris
+    planned = replace(
+        _plan(source, target, shards, missing),
+        batches=len(parts),
+        stale_uploads=stale,
+        known_missing=lists.left_out,
+    )
+    return planned, uris
 
 
-def _plan(
-    source: Source, target: S3Uri, shards: list[Shard], missing: list[Shard], parts: int, stale: int
-) -> IngestionPlan:
+def _plan(source: Source, target: S3Uri, shards: list[Shard], missing: list[Shard]) -> IngestionPlan:
+    """The plan, but for what only the run knows."""
     return IngestionPlan(
         source=source.name,
         title=source.title,
@@ -95,8 +101,9 @@ def _plan(
         to_fetch_bytes=sum(shard.size_bytes or 0 for shard in missing),
         of_unknown_size=sum(shard.size_bytes is None for shard in missing),
         without_checksum=sum(shard.checksum is None for shard in shards),
-        batches=parts,
-        stale_uploads=stale,
+        known_missing=0,
+        batches=0,
+        stale_uploads=0,
         examples=tuple(shard.name for shard in shards[:_EXAMPLES]),
     )
 

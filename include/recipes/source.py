@@ -106,12 +106,18 @@ class Component:
     """What one entry of a list stands for: ``{path}`` in ``url`` and ``target`` is the entry.
 
     ``only`` limits a component to values of choices: quality signals exist for some partitions alone.
+    ``missing_list`` is a published list of URLs that the server does not have, though the lists name them.
     """
 
     name: str
     url: str
     target: str = "{path}"
     only: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    missing_list: str = ""
+
+    def __post_init__(self) -> None:
+        if self.missing_list:
+            _require_url("components.missing_list", self.missing_list)
 
 
 @dataclass(frozen=True)

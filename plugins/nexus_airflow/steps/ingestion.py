@@ -105,6 +105,8 @@ def _log_plan(planned: IngestionPlan) -> None:
         planned.of_unknown_size,
     )
     log.info("licence: %s", planned.licence)
+    if planned.known_missing:
+        log.warning("%s shards are left out: their publisher lists them as missing", planned.known_missing)
     if planned.without_checksum:
         log.warning(
             "%s shards have no published checksum: what comes is recorded, not compared",

@@ -75,17 +75,17 @@ class Ingestion:
         return Shard(name, self.server.url(name), **more)
 
     def write_batch(self, *shards: Shard, run: str = "run", verify: bool = False) -> str:
-        request = BatchRequest(0, "mirror", "CC0-1.0", f"s3://{self.bucket}/mirror/", verify, shards)
+        request = BatchRequest(run, 0, "mirror", "CC0-1.0", f"s3://{self.bucket}/mirror/", verify, shards)
         uri = self.place.batch(run, 0)
         ObjectStore(self.s3).write_record(uri, request)
         return str(uri)
 
-    def fetch(self, *shards: Shard, verify: bool = False) -> BatchReport:
-        uri = self.write_batch(*shards, verify=verify)
-        return fetch_batch(self.settings, "run", uri, sleep=self._wait, s3=self.s3)
+    def fetch(self, *shards: Shard, run: str = "run", verify: bool = False) -> BatchReport:
+        uri = self.write_batch(*shards, run=run, verify=verify)
+        return fetch_batch(self.settings, run, uri, sleep=self._wait, s3=self.s3)
 
-    def fetch_one(self, shard: Shard, verify: bool = False) -> ShardOutcome:
-        return self.fetch(shard, verify=verify).outcomes[0]
+    def fetch_one(self, shard: Shard, run: str = "run", verify: bool = False) -> ShardOutcome:
+        return self.fetch(shard, run=run, verify=verify).outcomes[0]
 
     def _wait(self, seconds: float) -> None:
         self.waited.append(seconds)

@@ -253,8 +253,10 @@ def test_a_shard_that_is_there_is_skipped_and_not_asked_for(ingestion: Ingestion
     ingestion.server.host(NAME, body)
     shard = ingestion.shard(NAME, **pinned(body))
     ingestion.fetch_one(shard)
-    outcome = ingestion.fetch_one(shard)
+    outcome = ingestion.fetch_one(shard, run="the next")
     assert (outcome.state, outcome.sha256) == (ShardState.PRESENT, sha256(body))
+    again = ingestion.fetch_one(shard)  # another try of the run that fetched it: it is this run's to announce
+    assert (again.state, again.received_bytes) == (ShardState.FETCHED, 0)
     assert len(ingestion.server.requests(NAME)) == 1
 
 
@@ -276,11 +278,12 @@ def test_a_shard_that_was_damaged_where_it_lies_is_moved_away_and_fetched_again(
     ingestion.fetch_one(shard)
     metadata = ingestion.metadata(KEY)
     ingestion.s3.put_object(Bucket=ingestion.bucket, Key=KEY, Body=b"x" * len(body), Metadata=metadata)
-    assert ingestion.fetch_one(shard).state is ShardState.PRESENT  # not looked into without being asked to
-    assert ingestion.fetch_one(shard, verify=True).state is ShardState.FETCHED
+    # not looked into without being asked to
+    assert ingestion.fetch_one(shard, run="the next").state is ShardState.PRESENT
+    assert ingestion.fetch_one(shard, run="the next", verify=True).state is ShardState.FETCHED
     assert ingestion.body(KEY) == body
     assert ingestion.body(f"quarantine/mirror/{NAME}") == b"x" * len(body)
-    assert ingestion.fetch_one(shard, verify=True).state is ShardState.PRESENT
+    assert ingestion.fetch_one(shard, run="the last", verify=True).state is ShardState.PRESENT
 
 
 def test_an_object_that_ingestion_did_not_write_is_not_written_over(ingestion: Ingestion) -> None:

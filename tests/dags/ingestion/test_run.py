@@ -203,7 +203,8 @@ def test_choices_fill_the_lists_and_components_stand_beside_their_documents(list
     for tag in ("en-2023-14", "de-2023-14"):
         language = tag[:2]
         lists.server.host(f"lists/{tag}.txt", f"2023-14/0000/{language}_head\n".encode())
-    lists.server.host("SHA256SUMS", b"")
+    lists.server.host("missing.txt", f"{lists.server.url('s/2023-14/0001/en_head.gz')}\n".encode())
+    lists.server.files["lists/en-2023-14.txt"].body += b"2023-14/0001/en_head\n"
     _source(
         lists,
         '[choices.snapshot]\nvalues = ["2023-14"]\ndefault = ["2023-14"]\n'
@@ -214,16 +215,19 @@ def test_choices_fill_the_lists_and_components_stand_beside_their_documents(list
         'target = "documents/{path}.json.gz"\nonly = { component = ["documents"] }\n'
         '[[listings.components]]\nname = "signals"\nurl = "BASE/s/{path}.gz"\n'
         'target = "quality_signals/{path}.signals.json.gz"\n'
-        'only = { component = ["signals"], language = ["en"] }\n',
+        'only = { component = ["signals"], language = ["en"] }\nmissing_list = "BASE/missing.txt"\n',
     )
 
     def names(**select: list[str]) -> list[str]:
         uris = plan_run(lists.settings, "run", replace(WISH, select=select))[1]
         return sorted(shard.name for request in batches(lists, uris) for shard in request.shards)
 
-    assert names() == ["documents/2023-14/0000/en_head.json.gz"]
+    assert names() == [f"documents/2023-14/000{n}/en_head.json.gz" for n in (0, 1)]
     assert names(language=["en", "de"], component=["documents", "signals"]) == [
         "documents/2023-14/0000/de_head.json.gz",
         "documents/2023-14/0000/en_head.json.gz",
+        "documents/2023-14/0001/en_head.json.gz",
         "quality_signals/2023-14/0000/en_head.signals.json.gz",
     ]
+    wish = replace(WISH, select={"component": ["signals"]})
+    assert plan_run(lists.settings, "run", wish)[0].known_missing == 1
