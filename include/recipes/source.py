@@ -242,7 +242,9 @@ def chosen(source: Source, select: Mapping[str, Collection[str]] | None) -> dict
     values = {}
     for name, choice in source.choices.items():
         given = wanted.get(name, choice.default)
-        given = (given,) if isinstance(given, str) else tuple(given)
+        given = (
+            (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else ()
+        )
         unknown = [value for value in given if value not in choice.values]
         require(bool(given) and not unknown, f"select.{name}", f"some of {', '.join(choice.values)}", given)
         values[name] = given

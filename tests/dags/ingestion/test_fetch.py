@@ -6,10 +6,12 @@ import hashlib
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from include.contracts.ingestion import Checksum, ChecksumKind, QuarantineNote, ShardState
 from include.contracts.records import parse_json
 from include.ingest import publishing
+from include.ingest.verification import digests_of
 from tests.dags.ingestion.conftest import MEBI, Ingestion, random_bytes, sha256
 from tests.dags.ingestion.hostile_server import Trick
 
@@ -304,3 +306,13 @@ def test_a_large_shard_is_copied_in_parts(ingestion: Ingestion, monkeypatch: pyt
     assert ingestion.metadata(KEY)["sha256"] == sha256(body)
     assert ingestion.s3.head_object(Bucket=ingestion.bucket, Key=KEY)["ETag"].endswith('-3"')
     ingestion.leaves_nothing_behind()
+
+
+def test_other_bytes_than_were_verified_are_not_published(ingestion: Ingestion) -> None:
+    staged, target = ingestion.place.staged(ingestion.target(NAME)), ingestion.target(NAME)
+    ingestion.s3.put_object(Bucket=ingestion.bucket, Key=staged.key, Body=b"verified")
+    digests = digests_of(ingestion.s3, staged, with_md5=False)
+    ingestion.s3.put_object(Bucket=ingestion.bucket, Key=staged.key, Body=b"replaced")
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        publishing.publish(ingestion.s3, staged, target, digests, {})
+    assert ingestion.keys("mirror/") == []

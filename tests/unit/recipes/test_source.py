@@ -91,6 +91,9 @@ def test_choices_are_the_defaults_or_the_selected_ones() -> None:
     assert chosen(source, {"language": ["de", "fr"]})["language"] == ("de", "fr")
     with pytest.raises(RecipeError, match=r"select\.language"):
         chosen(source, {"language": ["xx"]})
+    for nothing in (5, [], [5], {"en": "de"}):
+        with pytest.raises(RecipeError, match=r"select\.language"):
+            chosen(source, {"language": nothing})  # type: ignore[dict-item]
     with pytest.raises(RecipeError, match="snapshots"):
         chosen(source, {"snapshots": ["2023-14"]})
 
@@ -104,3 +107,10 @@ def test_a_folder_of_ones_own_adds_and_replaces(tmp_path: Path) -> None:
         load_source("the_pile", str(tmp_path))
     with pytest.raises(RecipeError, match="no such folder"):
         source_names(str(tmp_path / "absent"))
+
+
+def test_the_example_of_the_guide_is_a_valid_source() -> None:
+    guide = Path(__file__).resolve().parents[3] / "docs/guides/sources.md"
+    example = guide.read_text().partition("```toml\n")[2].partition("```")[0]
+    source = recipe_from_toml(Source, example, where="docs/guides/sources.md")
+    assert source.shards[0].shard().checksum and source.listings[0].checksum_lists
