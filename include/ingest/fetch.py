@@ -40,8 +40,8 @@ class Fetcher:
         target = S3Uri.parse(self.batch.target_uri) / shard.name
         tally = Tally()
         try:
-            if (there := self._there(shard, target)) is not None:
-                state, size_bytes, sha256 = there
+            if (existing := self._existing(shard, target)) is not None:
+                state, size_bytes, sha256 = existing
                 return self._outcome(shard, state, tally, size_bytes=size_bytes, sha256=sha256)
             return self._fetch(shard, target, tally)
         except ShardMismatch as error:
@@ -81,7 +81,7 @@ class Fetcher:
     def _pace(self, shard: Shard) -> Callable[[], Pace]:
         return partial(Pace, shard.name, shard.url, self.politeness)
 
-    def _there(self, shard: Shard, target: S3Uri) -> tuple[ShardState, int, str] | None:
+    def _existing(self, shard: Shard, target: S3Uri) -> tuple[ShardState, int, str] | None:
         """State, size and SHA-256 of the shard if it is there as promised; None: it is to be fetched.
 
         What an earlier try of this run fetched counts as fetched: the run announces it.

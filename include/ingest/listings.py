@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urljoin
 
@@ -21,6 +22,15 @@ from include.recipes.source import Component, Listing, ListingKind, Source
 _SHA256_LINE = re.compile(r"([0-9A-Fa-f]{64}) [ *](?:\./)?(\S+)")
 _NEXT_PAGE = re.compile(r'<([^>]+)>\s*;\s*rel="next"')
 _MAX_PAGES = 2000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a list; None and '' where it does not say."""
+
+    path: str
+    size_bytes: int | None = None
+    sha256: str = ""
 
 
 class Lists:
@@ -40,32 +50,31 @@ class Lists:
         found = [listed.shard() for listed in self._source.shards]
         for listing in self._source.listings:
             sums = self._checksums(listing)
-            for values_of_one in _combinations(listing, values):
-                for path, size, sha256 in self._entries(listing, values_of_one):
-                    if fnmatch.fnmatchcase(path, listing.include):
-                        checksum = sha256 or sums.get(path, "")
-                        found += self._of_entry(listing, path, values_of_one, values, size, checksum)
+            for of_one in _combinations(listing, values):
+                for entry in self._entries(listing, of_one):
+                    if fnmatch.fnmatchcase(entry.path, listing.include):
+                        summed = replace(entry, sha256=entry.sha256 or sums.get(entry.path, ""))
+                        found += self._of_entry(listing, summed, of_one, values)
         return _without_repetition(found)
 
     def _of_entry(
         self,
         listing: Listing,
-        path: str,
+        entry: Entry,
         of_one: Mapping[str, str],
         values: Mapping[str, tuple[str, ...]],
-        size: int | None,
-        sha256: str,
     ) -> Iterator[Shard]:
-        checksum = Checksum(ChecksumKind.SHA256, sha256) if sha256 else None
+        """The components that the entry stands for; ``of_one`` fills this list's URL, ``values`` are all."""
+        checksum = Checksum(ChecksumKind.SHA256, entry.sha256) if entry.sha256 else None
         for component in listing.components:
             if _is_wanted(component, of_one, values):
-                name = component.target.format(path=path, **of_one)
-                url = component.url.format(path=path, **of_one)
+                name = component.target.format(path=entry.path, **of_one)
+                url = component.url.format(path=entry.path, **of_one)
                 if url in self._missing_of(component):
                     self.left_out += 1
                     continue
                 try:
-                    yield Shard(name, url, size, checksum)
+                    yield Shard(name, url, entry.size_bytes, checksum)
                 except ContractError as error:
                     raise InputError(
                         f"the list names what may not be fetched ({error})",
@@ -80,42 +89,34 @@ class Lists:
             self._missing[url] = frozenset(line.strip() for line in lines)
         return self._missing[url]
 
-    def _entries(self, listing: Listing, values: Mapping[str, str]) -> Iterator[tuple[str, int | None, str]]:
-        """(path, size, SHA-256) of each entry; None and '' where the list does not say."""
+    def _entries(self, listing: Listing, values: Mapping[str, str]) -> Iterator[Entry]:
         url = listing.url.format(**values)
         if listing.kind is ListingKind.HUGGING_FACE:
             yield from self._tree(url)
             return
         text, _ = self._read(url)
         for number, line in enumerate(text.splitlines(), 1):
-            entry = line.strip()
-            if not entry:
+            path = line.strip()
+            if not path:
                 continue
-            if not entry.startswith(listing.line_prefix):
+            if not path.startswith(listing.line_prefix):
                 raise InputError(
                     "a line of another form",
                     where=f"{url}, line {number}",
                     expected=f"a line that begins with {listing.line_prefix}",
-                    got=repr(entry[:200]),
+                    got=repr(path[:200]),
                     remedy="compare the list with line_prefix of the source",
                 )
-            yield entry.removeprefix(listing.line_prefix), None, ""
+            yield Entry(path.removeprefix(listing.line_prefix))
 
-    def _tree(self, url: str) -> Iterator[tuple[str, int | None, str]]:
+    def _tree(self, url: str) -> Iterator[Entry]:
         """A Hugging Face file tree: ``oid`` under ``lfs`` is the SHA-256 of the file itself."""
         page: str | None = url
         for _ in range(_MAX_PAGES):
             if page is None:
                 return
             text, link = self._read(page)
-            for entry in _parsed_tree(text, page):
-                lfs = entry.get("lfs") or {}
-                oid = str(lfs.get("oid", ""))
-                if entry.get("type") == "file":
-                    size = lfs.get("size", entry.get("size"))
-                    is_sha256 = bool(re.fullmatch("[0-9a-f]{64}", oid))
-                    is_size = isinstance(size, int) and size >= 0
-                    yield str(entry.get("path", "")), size if is_size else None, oid if is_sha256 else ""
+            yield from (_of_tree(node) for node in _nodes(text, page) if node.get("type") == "file")
             following = _NEXT_PAGE.search(link)
             page = urljoin(page, following[1]) if following else None
         raise InputError("a list without end", where=url, expected=f"at most {_MAX_PAGES} pages")
@@ -160,14 +161,23 @@ class Lists:
             raise InputError(f"the list is no text ({error})", where=url) from error
 
 
-def _parsed_tree(text: str, url: str) -> list[dict[str, Any]]:
+def _of_tree(node: Mapping[str, Any]) -> Entry:
+    lfs = node.get("lfs")
+    lfs = lfs if isinstance(lfs, dict) else {}
+    size, oid = lfs.get("size", node.get("size")), str(lfs.get("oid", ""))
+    is_sha256 = bool(re.fullmatch("[0-9a-f]{64}", oid))
+    is_size = isinstance(size, int) and size >= 0
+    return Entry(str(node.get("path", "")), size if is_size else None, oid if is_sha256 else "")
+
+
+def _nodes(text: str, url: str) -> list[dict[str, Any]]:
     try:
-        entries = json.loads(text)
+        nodes = json.loads(text)
     except ValueError as error:
         raise InputError(f"the list is not valid JSON ({error})", where=url) from error
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
         raise InputError("the list is no file tree", where=url, expected="a list of objects", got=text[:100])
-    return entries
+    return nodes
 
 
 def _combinations(listing: Listing, values: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, str]]:

@@ -13,8 +13,8 @@ from include.contracts.storage import IngestionPlace, S3Uri
 from include.ingest.errors import ShardMismatch
 from include.ingest.verification import Digests, published
 
-#: S3 copies at most 5 GiB in one call; The Pile's shards have 15 GB.
-LARGEST_COPY_BYTES = 5 << 30
+#: S3 copies at most 5 GiB in one call; 1 GiB is copied well within the client's read timeout.
+LARGEST_COPY_BYTES = 1 << 30
 _COPY_PART_BYTES = 1 << 30
 
 

@@ -6,7 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from include.aws.clients import client
@@ -40,7 +40,7 @@ _GIVE_UP_AFTER = 3
 
 
 @dataclass(frozen=True)
-class Wish:
+class IngestionRequest:
     """What the user asks for; empty ``target_prefix``: the source's own. 0 ``max_shards``: all."""
 
     source: str
@@ -52,44 +52,53 @@ class Wish:
     dry_run: bool
 
 
+@dataclass(frozen=True)
+class _Resolved:
+    """What the lists gave: the selected shards, those of them that are not there, and what was left out."""
+
+    shards: list[Shard]
+    missing: list[Shard]
+    known_missing: int
+    stale_uploads: int
+
+
 def plan_run(
-    settings: Settings, run: str, wish: Wish, *, sleep: Sleep = time.sleep
+    settings: Settings, run: str, request: IngestionRequest, *, sleep: Sleep = time.sleep
 ) -> tuple[IngestionPlan, list[str]]:
     """Resolve the lists and write a BatchRequest for each batch; returns the plan and their URIs.
 
     A dry run writes nothing and returns no URIs. Unfinished uploads of a version that the source no
     longer has are aborted.
     """
-    source = load_source(wish.source, settings.ingestion.sources_folder)
+    source = load_source(request.source, settings.ingestion.sources_folder)
     place = IngestionPlace(settings.storage.raw_bucket)
-    target = S3Uri(place.bucket, wish.target_prefix or source.raw_prefix)
-    store = ObjectStore()
+    target = S3Uri(place.bucket, request.target_prefix or source.raw_prefix)
+    resolved = _resolve(source, request, target, sleep)
+    parts = batches(resolved.shards, settings.ingestion.max_batches)
+    uris = []
+    for index, shards in enumerate(parts if not request.dry_run else ()):
+        batch = BatchRequest(
+            run, index, source.name, source.licence, str(target), request.verify_existing, tuple(shards)
+        )
+        ObjectStore().write_record(place.batch(run, index), batch)
+        uris.append(str(place.batch(run, index)))
+    return _plan(source, target, resolved, len(parts)), uris
+
+
+def _resolve(source: Source, request: IngestionRequest, target: S3Uri, sleep: Sleep) -> _Resolved:
     with Origin(source.politeness) as origin:
         lists = Lists(source, origin, sleep)
-        listed = lists.shards(chosen(source, wish.select))
-        shards = selected(listed, wish.include, wish.max_shards)
-        sizes = {entry.uri.key.removeprefix(target.key): entry.size_bytes for entry in store.list(target)}
+        listed = lists.shards(chosen(source, request.select))
+        shards = selected(listed, request.include, request.max_shards)
+        there = ObjectStore().list(target)
+        sizes = {entry.uri.key.removeprefix(target.key): entry.size_bytes for entry in there}
         missing = absent(shards, sizes)
-        stale = 0 if wish.dry_run else abort_stale(origin, target, missing)
-    parts = batches(shards, settings.ingestion.max_batches)
-    uris = []
-    for index, part in enumerate(parts if not wish.dry_run else ()):
-        request = BatchRequest(
-            run, index, source.name, source.licence, str(target), wish.verify_existing, tuple(part)
-        )
-        store.write_record(place.batch(run, index), request)
-        uris.append(str(place.batch(run, index)))
-    planned = replace(
-        _plan(source, target, shards, missing),
-        batches=len(parts),
-        stale_uploads=stale,
-        known_missing=lists.left_out,
-    )
-    return planned, uris
+        stale = 0 if request.dry_run else abort_stale(origin, target, missing)
+    return _Resolved(shards, missing, lists.left_out, stale)
 
 
-def _plan(source: Source, target: S3Uri, shards: list[Shard], missing: list[Shard]) -> IngestionPlan:
-    """The plan, but for what only the run knows."""
+def _plan(source: Source, target: S3Uri, resolved: _Resolved, parts: int) -> IngestionPlan:
+    shards, missing = resolved.shards, resolved.missing
     return IngestionPlan(
         source=source.name,
         title=source.title,
@@ -101,9 +110,9 @@ def _plan(source: Source, target: S3Uri, shards: list[Shard], missing: list[Shar
         to_fetch_bytes=sum(shard.size_bytes or 0 for shard in missing),
         of_unknown_size=sum(shard.size_bytes is None for shard in missing),
         without_checksum=sum(shard.checksum is None for shard in shards),
-        known_missing=0,
-        batches=0,
-        stale_uploads=0,
+        known_missing=resolved.known_missing,
+        batches=parts,
+        stale_uploads=resolved.stale_uploads,
         examples=tuple(shard.name for shard in shards[:_EXAMPLES]),
     )
 
@@ -114,10 +123,9 @@ def abort_stale(origin: Origin, target: S3Uri, shards: list[Shard]) -> int:
     Their parts cost storage, and no fetch will use them. A server that does not answer keeps its upload.
     """
     store, place = ObjectStore(), IngestionPlace(target.bucket)
-    prefix = place.progress(target / "x").key.removesuffix("x.json")
+    prefix = S3Uri(target.bucket, place.progress(target).key.removesuffix(".json"))
     unfinished = {
-        entry.uri.key.removeprefix(prefix).removesuffix(".json")
-        for entry in store.list(S3Uri(target.bucket, prefix))
+        entry.uri.key.removeprefix(prefix.key).removesuffix(".json") for entry in store.list(prefix)
     }
     aborted = 0
     for shard in shards:

@@ -15,13 +15,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from include.aws.storage import ObjectStore
-from include.contracts.errors import ContractError, InputError
+from include.contracts.errors import ContractError
 from include.contracts.storage import IngestionPlace, S3Uri
+from include.ingest.errors import SourceRefused
 from include.ingest.ranges import Validator
 
 _MOST_PARTS = 10_000
-#: S3 refuses a smaller part, other than the last one.
-SMALLEST_PART_BYTES = 5 << 20
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ class StagedUpload:
             self._begin()
         number = len(self._parts) + 1
         if number > _MOST_PARTS:
-            raise InputError(
+            raise SourceRefused(
                 "the file needs more parts than S3 takes",
                 where=self._url,
                 expected=f"at most {_MOST_PARTS} parts of {self._part_bytes} bytes",

@@ -16,7 +16,7 @@ from include.contracts.job_names import run_name
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import S3Uri
 from include.ingest.planning import IngestionPlan
-from include.ingest.run import Wish, fetch_batch, plan_run, require_good, summarise
+from include.ingest.run import IngestionRequest, fetch_batch, plan_run, require_good, summarise
 from include.recipes.source import check_prefix
 from include.settings import load_settings
 from nexus_airflow.assets import extra_of, raw_shards
@@ -30,7 +30,7 @@ def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str
     prefix = str(params["target_prefix"] or "")
     if prefix:
         check_prefix("target_prefix", prefix)
-    wish = Wish(
+    request = IngestionRequest(
         source=params["source"],
         select=params["select"] or {},
         include=str(params["include"] or "*"),
@@ -39,7 +39,7 @@ def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str
         verify_existing=bool(params["verify_existing"]),
         dry_run=bool(params["dry_run"]),
     )
-    planned, uris = plan_run(settings, run_name(dag_run.dag_id, dag_run.run_id), wish)
+    planned, uris = plan_run(settings, run_name(dag_run.dag_id, dag_run.run_id), request)
     _log_plan(planned)
     ti.xcom_push(key="plan", value=asdict(planned))
     return uris

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from include.contracts.ingestion import Checksum, ChecksumKind, ShardState
 from include.ingest.ranges import Validator
 from include.ingest.staging import StagedUpload, whole_parts
@@ -35,8 +37,9 @@ def kept_bytes(ingestion: Ingestion) -> int:
     return total
 
 
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_worker_loses_at_most_a_part_and_the_next_one_fetches_only_the_rest(
-    ingestion: Ingestion,
+    ingestion: Ingestion, how: signal.Signals
 ) -> None:
     body = random_bytes(32)
     hosted = ingestion.server.host(NAME, body, Trick(seconds_per_block=0.02))
@@ -49,7 +52,7 @@ def test_a_killed_worker_loses_at_most_a_part_and_the_next_one_fetches_only_the_
     while kept_bytes(ingestion) < 2 * PART:
         assert worker.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    worker.send_signal(signal.SIGKILL)
+    worker.send_signal(how)
     worker.wait(30)
     while ingestion.server.open_now:
         time.sleep(0.02)

@@ -16,12 +16,12 @@ from include.contracts.ingestion import BatchRequest, ShardState
 from include.contracts.storage import S3Uri
 from include.ingest.errors import SourceRefused, SourceUnavailable
 from include.ingest.ranges import Validator
-from include.ingest.run import Wish, fetch_batch, plan_run, require_good, summarise
+from include.ingest.run import IngestionRequest, fetch_batch, plan_run, require_good, summarise
 from include.ingest.staging import StagedUpload
 from tests.dags.ingestion.conftest import MEBI, Ingestion, random_bytes, sha256
 from tests.dags.ingestion.hostile_server import Trick
 
-WISH = Wish("mirror", {}, "*", 0, "", False, False)
+REQUEST = IngestionRequest("mirror", {}, "*", 0, "", False, False)
 BODIES = {f"train/{n:02d}.jsonl.zst": random_bytes(0.01 * (n + 1)) for n in range(5)}
 
 
@@ -41,7 +41,7 @@ def batches(ingestion: Ingestion, uris: list[str]) -> list[BatchRequest]:
 
 
 def test_a_plan_resolves_the_lists_into_batches(lists: Ingestion) -> None:
-    planned, uris = plan_run(lists.settings, "run", WISH)
+    planned, uris = plan_run(lists.settings, "run", REQUEST)
     assert (planned.shards, planned.present, planned.batches, planned.without_checksum) == (5, 0, 3, 1)
     assert planned.of_unknown_size == 5
     requests = batches(lists, uris)
@@ -53,12 +53,12 @@ def test_a_plan_resolves_the_lists_into_batches(lists: Ingestion) -> None:
 
 
 def test_a_dry_run_writes_nothing(lists: Ingestion) -> None:
-    planned, uris = plan_run(lists.settings, "run", replace(WISH, dry_run=True, max_shards=2))
+    planned, uris = plan_run(lists.settings, "run", replace(REQUEST, dry_run=True, max_shards=2))
     assert (planned.shards, uris, lists.keys()) == (2, [], [])
 
 
 def test_a_run_from_plan_to_manifest_and_again(lists: Ingestion) -> None:
-    planned, uris = plan_run(lists.settings, "run", WISH)
+    planned, uris = plan_run(lists.settings, "run", REQUEST)
     for uri in uris:
         require_good(fetch_batch(lists.settings, "run", uri).outcomes, uri)
     manifest, reference = summarise(lists.settings, "run", vars(planned))
@@ -69,7 +69,7 @@ def test_a_run_from_plan_to_manifest_and_again(lists: Ingestion) -> None:
     assert ObjectStore(lists.s3).reference(S3Uri.parse(reference.uri)) == reference
     assert lists.keys("mirror/") == [f"mirror/{name}" for name in BODIES]
 
-    again, uris = plan_run(lists.settings, "again", replace(WISH, include="train/0[12]*"))
+    again, uris = plan_run(lists.settings, "again", replace(REQUEST, include="train/0[12]*"))
     assert (again.shards, again.present) == (2, 2)
     for uri in uris:
         fetch_batch(lists.settings, "again", uri)
@@ -79,7 +79,7 @@ def test_a_run_from_plan_to_manifest_and_again(lists: Ingestion) -> None:
 
 def test_a_corpus_never_reads_what_ingestion_keeps_for_itself(lists: Ingestion) -> None:
     lists.server.files["train/00.jsonl.zst"].body = b"not what was promised"
-    planned, uris = plan_run(lists.settings, "run", WISH)
+    planned, uris = plan_run(lists.settings, "run", REQUEST)
     for uri in uris:
         fetch_batch(lists.settings, "run", uri)
     summarise(lists.settings, "run", vars(planned))
@@ -91,7 +91,7 @@ def test_a_corpus_never_reads_what_ingestion_keeps_for_itself(lists: Ingestion) 
 
 
 def test_a_batch_that_never_reported_is_in_the_manifest_as_unavailable(lists: Ingestion) -> None:
-    planned, uris = plan_run(lists.settings, "run", WISH)
+    planned, uris = plan_run(lists.settings, "run", REQUEST)
     fetch_batch(lists.settings, "run", uris[0])
     manifest, _ = summarise(lists.settings, "run", vars(planned))
     assert 0 < manifest.counts["unavailable"] < 5
@@ -118,19 +118,19 @@ def test_an_unfinished_upload_of_another_version_is_aborted_by_the_plan(lists: I
         stage = StagedUpload(lists.s3, lists.target(name), lists.server.url(name), 5 * MEBI)
         stage.adopt(Validator(etag))
         stage.write(random_bytes(6))
-    assert plan_run(lists.settings, "dry", replace(WISH, dry_run=True))[0].stale_uploads == 0
-    assert plan_run(lists.settings, "run", WISH)[0].stale_uploads == 1
+    assert plan_run(lists.settings, "dry", replace(REQUEST, dry_run=True))[0].stale_uploads == 0
+    assert plan_run(lists.settings, "run", REQUEST)[0].stale_uploads == 1
     staged = lists.place.staged(lists.target("train/01.jsonl.zst"))
     assert [upload["Key"] for upload in lists.uploads()] == [staged.key]
 
 
 def test_a_list_is_tried_again_and_bounded(lists: Ingestion) -> None:
     lists.server.files["list.txt"].tricks = [Trick(status=503), Trick(cut_after=3)]
-    assert plan_run(lists.settings, "run", WISH, sleep=lambda _: None)[0].shards == 5
+    assert plan_run(lists.settings, "run", REQUEST, sleep=lambda _: None)[0].shards == 5
     source = next(Path(lists.settings.ingestion.sources_folder).glob("*.toml"))
     source.write_text("max_listing_bytes = 20\n" + source.read_text())
     with pytest.raises(SourceRefused, match="20 bytes"):
-        plan_run(lists.settings, "run", WISH)
+        plan_run(lists.settings, "run", REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -145,28 +145,28 @@ def test_a_list_is_tried_again_and_bounded(lists: Ingestion) -> None:
 def test_a_list_cannot_name_what_lies_outside(lists: Ingestion, line: str, says: str) -> None:
     lists.server.host("list.txt", line.encode())
     with pytest.raises(InputError, match=says):
-        plan_run(lists.settings, "run", WISH)
+        plan_run(lists.settings, "run", REQUEST)
 
 
 @pytest.mark.parametrize(
-    ("wish", "error", "says"),
+    ("wanted", "error", "says"),
     [
-        (replace(WISH, source="other"), RecipeError, "mirror|the_pile"),
-        (replace(WISH, include="none*"), InputError, "no shard is selected"),
-        (replace(WISH, select={"snapshot": ["2023-14"]}), RecipeError, "no choices"),
+        (replace(REQUEST, source="other"), RecipeError, "mirror|the_pile"),
+        (replace(REQUEST, include="none*"), InputError, "no shard is selected"),
+        (replace(REQUEST, select={"snapshot": ["2023-14"]}), RecipeError, "no choices"),
     ],
 )
-def test_a_wish_that_cannot_be_met_is_refused(
-    lists: Ingestion, wish: Wish, error: type[Exception], says: str
+def test_a_request_that_cannot_be_met_is_refused(
+    lists: Ingestion, wanted: IngestionRequest, error: type[Exception], says: str
 ) -> None:
     with pytest.raises(error, match=says):
-        plan_run(lists.settings, "run", wish)
+        plan_run(lists.settings, "run", wanted)
 
 
 def test_sums_that_are_none_are_refused_with_the_line(lists: Ingestion) -> None:
     lists.server.host("SHA256SUMS", b"<html>not found</html>")
     with pytest.raises(InputError, match="line 1"):
-        plan_run(lists.settings, "run", WISH)
+        plan_run(lists.settings, "run", REQUEST)
 
 
 def _source(lists: Ingestion, text: str) -> None:
@@ -192,7 +192,7 @@ def test_a_hugging_face_tree_gives_sizes_and_checksums_over_its_pages(lists: Ing
         '[[listings]]\nkind = "hugging_face"\nurl = "BASE/tree"\ninclude = "*.jsonl.zst"\n'
         '[[listings.components]]\nname = "shards"\nurl = "BASE/{path}"\n',
     )
-    planned, uris = plan_run(lists.settings, "run", WISH)
+    planned, uris = plan_run(lists.settings, "run", REQUEST)
     assert (planned.shards, planned.without_checksum, planned.of_unknown_size) == (5, 0, 0)
     assert planned.to_fetch_bytes == sum(map(len, BODIES.values()))
     states = {o.state for uri in uris for o in fetch_batch(lists.settings, "run", uri).outcomes}
@@ -219,7 +219,7 @@ def test_choices_fill_the_lists_and_components_stand_beside_their_documents(list
     )
 
     def names(**select: list[str]) -> list[str]:
-        uris = plan_run(lists.settings, "run", replace(WISH, select=select))[1]
+        uris = plan_run(lists.settings, "run", replace(REQUEST, select=select))[1]
         return sorted(shard.name for request in batches(lists, uris) for shard in request.shards)
 
     assert names() == [f"documents/2023-14/000{n}/en_head.json.gz" for n in (0, 1)]
@@ -229,5 +229,5 @@ def test_choices_fill_the_lists_and_components_stand_beside_their_documents(list
         "documents/2023-14/0001/en_head.json.gz",
         "quality_signals/2023-14/0000/en_head.signals.json.gz",
     ]
-    wish = replace(WISH, select={"component": ["signals"]})
-    assert plan_run(lists.settings, "run", wish)[0].known_missing == 1
+    wanted = replace(REQUEST, select={"component": ["signals"]})
+    assert plan_run(lists.settings, "run", wanted)[0].known_missing == 1
