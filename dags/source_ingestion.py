@@ -124,7 +124,11 @@ PARAMS = {
 def source_ingestion() -> None:
     """Wire the tasks."""
     batches = step(
-        "plan", ingestion.plan, doc_md="XCom `plan`: shards, bytes, what is there, what has no checksum."
+        "plan",
+        ingestion.plan,
+        # all lists of a large source, from a server that asks for patience now and then
+        execution_timeout=timedelta(hours=1),
+        doc_md="XCom `plan`: shards, bytes, what is there, what has no checksum.",
     )
     fetched = step_for_each(
         "fetch",

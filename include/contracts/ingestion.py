@@ -73,7 +73,7 @@ def name_problem(name: str) -> str:
     return "the name is too long" if len(name) > _LONGEST_NAME else ""
 
 
-def url_problem(url: str) -> str:
+def url_problem(url: str, longest: int = _LONGEST_URL) -> str:
     """Why ``url`` may not be fetched; '' when it may. Where it leads is checked when it is opened."""
     try:
         parts = urlsplit(url)
@@ -88,7 +88,7 @@ def url_problem(url: str) -> str:
         return "a URL with credentials would be written into metadata and logs"
     if not url.isascii() or not url.isprintable() or " " in url:
         return "the URL has characters that must be percent-encoded"
-    return "the URL is too long" if len(url) > _LONGEST_URL else ""
+    return "the URL is too long" if len(url) > longest else ""
 
 
 @dataclass(frozen=True)

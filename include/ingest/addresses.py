@@ -14,6 +14,8 @@ from include.ingest.errors import SourceRefused
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str], list[str]]
 
+#: Signed URLs of content networks have well over 1000 characters.
+_LONGEST_REDIRECT = 8192
 #: The instance metadata service over IPv6 (the IPv4 one is link-local).
 _METADATA = {ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("fd00:ec2::23")}
 
@@ -29,8 +31,13 @@ def resolve(host: str) -> list[str]:
 
 def check_url(url: str) -> None:
     """SourceRefused for a URL that is not fetched."""
-    if problem := url_problem(url):
-        raise SourceRefused(problem, where=url[:200], expected="http(s)://host/path")
+    if problem := url_problem(url, _LONGEST_REDIRECT):
+        raise SourceRefused(problem, where=shown(url), expected="http(s)://host/path")
+
+
+def shown(url: str) -> str:
+    """The URL without its query: redirects lead to signed URLs, and a signature is nothing for a log."""
+    return url.partition("?")[0][:200]
 
 
 def check_host(url: str, *, may_be_private: bool, look_up: Resolve = resolve) -> bool:
@@ -46,7 +53,9 @@ def check_host(url: str, *, may_be_private: bool, look_up: Resolve = resolve) ->
     is_private = any(not address.is_global for address in addresses)
     if is_private and not may_be_private:
         raise SourceRefused(
-            "a public server redirects into a private network", where=url, remedy="correct the source's URL"
+            "a public server redirects into a private network",
+            where=shown(url),
+            remedy="correct the source's URL",
         )
     return is_private
 
@@ -61,7 +70,7 @@ def check_peer(peer: object, url: str, *, may_be_private: bool) -> None:
         return
     check_address(address, url)
     if not address.is_global and not may_be_private and not getproxies():
-        raise SourceRefused("a public name leads into a private network", where=url, got=str(address))
+        raise SourceRefused("a public name leads into a private network", where=shown(url), got=str(address))
 
 
 def check_address(address: Address, url: str) -> None:
@@ -69,7 +78,7 @@ def check_address(address: Address, url: str) -> None:
     if address.is_link_local or address.is_multicast or address.is_unspecified or address in _METADATA:
         raise SourceRefused(
             "the address is not one of a file server",
-            where=url,
+            where=shown(url),
             got=str(address),
             remedy="correct the source, or tell its publisher that a redirect leads here",
         )

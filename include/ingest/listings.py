@@ -17,6 +17,7 @@ from include.contracts.ingestion import Checksum, ChecksumKind, Shard
 from include.ingest.backoff import Sleep, persist
 from include.ingest.errors import SourceRefused
 from include.ingest.origin import Origin
+from include.ingest.ranges import OK
 from include.recipes.source import Component, Listing, ListingKind, Source
 
 _SHA256_LINE = re.compile(r"([0-9A-Fa-f]{64}) [ *](?:\./)?(\S+)")
@@ -144,6 +145,8 @@ class Lists:
     def _read_once(self, url: str) -> tuple[str, str]:
         content = bytearray()
         with self._origin.open(url) as answer:
+            if answer.answered.status != OK:
+                raise SourceRefused("a part of the list only", where=url, got=str(answer.answered.status))
             for chunk in answer.chunks():
                 content += chunk
                 if len(content) > self._bytes_left:

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from include.ingest.addresses import check_host, check_peer, check_url
+from include.ingest.addresses import check_host, check_peer, check_url, shown
 from include.ingest.backoff import retry_after_seconds
 from include.ingest.errors import SourceRefused, SourceUnavailable
 from include.ingest.ranges import OK, PARTIAL, UNSATISFIABLE, Answered, Validator, content_range
@@ -94,15 +94,15 @@ class Origin:
                 response.close()
                 raise
             response.close()
-        raise SourceRefused(f"more than {_MAX_REDIRECTS} redirects", where=url, got=target[:200])
+        raise SourceRefused(f"more than {_MAX_REDIRECTS} redirects", where=url, got=shown(target))
 
     def _send(self, url: str, headers: dict[str, str]) -> httpx.Response:
         try:
             return self._client.send(self._client.build_request("GET", url, headers=headers), stream=True)
         except httpx.TransportError as error:
-            raise SourceUnavailable(f"no answer ({_said(error)})", where=url) from error
+            raise SourceUnavailable(f"no answer ({_said(error)})", where=shown(url)) from error
         except httpx.InvalidURL as error:
-            raise SourceRefused(f"not a URL ({error})", where=url[:200]) from error
+            raise SourceRefused(f"not a URL ({error})", where=shown(url)) from error
 
 
 class _HttpAnswer:
@@ -149,7 +149,7 @@ def _location(response: httpx.Response, url: str) -> str:
         raise SourceRefused("a redirect without a place", where=url, got=str(response.status_code))
     target = urljoin(url, location).partition("#")[0]
     if urlsplit(url).scheme == "https" and urlsplit(target).scheme == "http":
-        raise SourceRefused("a redirect from https to http", where=url, got=target[:200])
+        raise SourceRefused("a redirect from https to http", where=url, got=shown(target))
     return target
 
 

@@ -1,6 +1,6 @@
 """Where a shard is put together: a multipart upload in S3, which is itself the state of the fetch.
 
-A worker needs memory for one part and no disk; a lost worker loses at most the part that it was filling.
+A worker needs memory for two parts and no disk; a lost worker loses at most the part that it was filling.
 S3 shows neither the metadata of an unfinished upload nor the bytes of its parts. Of which version of the
 source they are stands therefore in a small object beside, and checksums are taken from the object that
 the parts become (``include.ingest.verification``), not on the way: a hash cannot be taken up again by
@@ -75,7 +75,9 @@ class StagedUpload:
         self._buffer += chunk
         self.offset += len(chunk)
         while len(self._buffer) >= self._part_bytes:
-            self._send(bytes(self._buffer[: self._part_bytes]))
+            with memoryview(self._buffer) as view:
+                part = bytes(view[: self._part_bytes])
+            self._send(part)
             del self._buffer[: self._part_bytes]
 
     def clear(self) -> None:

@@ -216,7 +216,7 @@ class IngestionSettings:
     """How source_ingestion fetches.
 
     ``sources_folder`` holds sources of your own, a TOML file each as in include/recipes/sources, such as a
-    mirror; one of the same name replaces the packaged one. A running fetch holds ``part_mib`` in memory.
+    mirror; one of the same name replaces the packaged one. A running fetch holds about two parts in memory.
     """
 
     sources_folder: str = ""

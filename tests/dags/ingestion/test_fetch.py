@@ -223,11 +223,19 @@ def test_the_other_shards_go_on(ingestion: Ingestion) -> None:
     assert ingestion.keys("mirror/") == ["mirror/good"]
 
 
-def test_redirects_are_followed(ingestion: Ingestion) -> None:
+def test_redirects_are_followed_also_to_signed_urls(ingestion: Ingestion) -> None:
     body = random_bytes(0.1)
-    ingestion.server.host("target", body)
-    ingestion.server.host(NAME, b"", always=Trick(status=302, headers={"Location": "/target"}))
+    signed = f"target?signature={'x' * 3000}"
+    ingestion.server.host(signed, body)
+    ingestion.server.host(NAME, b"", always=Trick(status=302, headers={"Location": f"/{signed}"}))
     assert ingestion.fetch_one(ingestion.shard(NAME, **pinned(body))).state is ShardState.FETCHED
+    assert ingestion.metadata(KEY)["source-url"] == ingestion.server.url(NAME)
+
+
+def test_a_signature_does_not_get_into_the_report(ingestion: Ingestion) -> None:
+    signed = "http://169.254.169.254/x?signature=secret"
+    ingestion.server.host(NAME, b"", always=Trick(status=302, headers={"Location": signed}))
+    assert "secret" not in ingestion.fetch_one(ingestion.shard(NAME)).reason
 
 
 @pytest.mark.parametrize(

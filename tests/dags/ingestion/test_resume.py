@@ -151,3 +151,18 @@ def test_parts_count_up_to_the_first_gap_or_short_one() -> None:
     assert [p["PartNumber"] for p in whole_parts([part(2), part(1), part(4)], PART)] == [1, 2]
     assert [p["PartNumber"] for p in whole_parts([part(1), part(2, 7)], PART)] == [1]
     assert whole_parts([part(2)], PART) == []
+
+
+def test_a_shard_is_never_held_as_a_whole(ingestion: Ingestion) -> None:
+    body = bytes(200 * MEBI)
+    ingestion.server.host(NAME, body)
+    measured = f"{FETCH}\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    idle = "import include.ingest.run, resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    uri = ingestion.write_batch(ingestion.shard(NAME, size_bytes=len(body)))
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
+    peaks = [
+        int(subprocess.check_output([sys.executable, "-c", code, uri], env=environment, cwd=ROOT, text=True))
+        for code in (idle, measured)
+    ]
+    assert ingestion.s3.head_object(Bucket=ingestion.bucket, Key=KEY)["ContentLength"] == len(body)
+    assert (peaks[1] - peaks[0]) * 1024 < 100 * MEBI, peaks

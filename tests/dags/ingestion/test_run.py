@@ -133,6 +133,12 @@ def test_a_list_is_tried_again_and_bounded(lists: Ingestion) -> None:
         plan_run(lists.settings, "run", REQUEST)
 
 
+def test_a_part_of_a_list_is_not_taken_for_the_list(lists: Ingestion) -> None:
+    lists.server.files["list.txt"].always = Trick(headers={"Content-Range": "bytes 0-9/100"}, status=206)
+    with pytest.raises(SourceRefused, match="a part of the list"):
+        plan_run(lists.settings, "run", REQUEST)
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [

@@ -19,7 +19,7 @@ from include.ingest.errors import SourceRefused
         "http://host/a b",
         "http://host/ü",
         "http://[::1",
-        f"http://host/{'x' * 2000}",
+        f"http://host/{'x' * 9000}",
     ],
 )
 def test_a_url_that_is_not_fetched_is_refused(url: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.ingest.backoff import Patience, delay_seconds, persist, retry_after_seconds
@@ -33,6 +33,7 @@ def test_retry_after_is_seconds_or_a_date(header: str, seconds: float) -> None:
     assert retry_after_seconds(header, NOW) == seconds
 
 
+@settings(deadline=None)
 @given(st.integers(1, 1000), st.floats(0, 100), st.floats(0, 1, exclude_max=True))
 def test_a_wait_is_never_shorter_than_asked_for_nor_longer_than_allowed(
     attempt: int, asked: float, chance: float

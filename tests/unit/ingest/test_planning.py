@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.contracts.errors import InputError
@@ -15,6 +15,7 @@ def shards(*sizes: int | None) -> list[Shard]:
     return [Shard(f"{i:05d}.jsonl", f"http://h/{i}", size) for i, size in enumerate(sizes)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.integers(0, 10**11)), max_size=80), st.integers(1, 20))
 def test_batches_hold_every_shard_once_and_are_balanced(sizes: list[int | None], most: int) -> None:
     given_shards = shards(*sizes)
