@@ -46,7 +46,7 @@ def bodies(server: HostileServer) -> dict[str, bytes]:
     sizes = dict.fromkeys(names, MEBI) | {SLOW: 30 * MEBI + 7}
     bodies = {name: os.urandom(sizes[name]) for name in names}
     for name, body in bodies.items():
-        server.host(name, body, always=Trick(seconds_per_block=0.02))
+        server.host(name, body, always=Trick(seconds_per_block=0.5))  # slow enough to be fetched at once
     server.host(SLOW, bodies[SLOW], Trick(seconds_per_block=0.1))
     server.host(BAD, os.urandom(MEBI))
     return bodies
