@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from include.contracts.errors import InputError, NexusError
 from include.contracts.manifests import RawShard
+from include.contracts.storage import CONTROL_PREFIXES, S3Uri
 from spark_jobs import storage
 from spark_jobs.readers.formats import (
     HEAD_BYTES,
@@ -38,7 +39,9 @@ def list_shards(uris: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     signals: list[str] = []
     for uri in sorted(uris):
         name = uri.rpartition("/")[2]
-        if name.startswith("."):
+        if storage.is_s3(uri) and S3Uri.parse(uri).key.startswith(CONTROL_PREFIXES):
+            left_out[uri] = "kept by source_ingestion"
+        elif name.startswith("."):
             left_out[uri] = "a hidden file"
         elif (verdict := _judge(uri, name)) is None:
             accepted.append(uri)

@@ -10,7 +10,7 @@ from include.aws.storage import ListedObject
 from include.contracts.errors import InputError
 from include.contracts.manifests import ParentRef, RawShard
 from include.contracts.records import canonical_json
-from include.contracts.storage import S3Uri
+from include.contracts.storage import CONTROL_PREFIXES, S3Uri
 from include.recipes.corpus import CorpusRecipe
 
 #: Endings of shards that the readers know: plain, gzip and zstandard JSON lines, and parquet.
@@ -29,9 +29,14 @@ class InputListing:
 
 
 def split_inputs(objects: Iterable[ListedObject]) -> InputListing:
-    """Tell shards from other objects by their endings; an empty object is left out."""
+    """Tell shards from other objects by their endings; an empty object is left out.
+
+    What source_ingestion keeps for itself, and what it quarantined, is no input even of a whole bucket.
+    """
     shards, left_out = [], []
     for entry in objects:
+        if entry.uri.key.startswith(CONTROL_PREFIXES):
+            continue
         is_shard = entry.uri.key.lower().endswith(SHARD_SUFFIXES) and entry.size_bytes > 0
         if is_shard:
             shards.append(RawShard(str(entry.uri), entry.size_bytes, entry.etag))

@@ -33,6 +33,45 @@ class S3Uri:
         return f"s3://{self.bucket}/{self.key}"
 
 
+#: Prefixes of the raw bucket that hold what is no corpus input, whatever a key below them looks like.
+CONTROL_PREFIXES = ("_ingestion/", "quarantine/")
+
+
+@dataclass(frozen=True)
+class IngestionPlace:
+    """The keys of source_ingestion in the raw bucket, all of them outside of the prefixes of raw shards."""
+
+    bucket: str
+
+    def batch(self, run: str, index: int) -> S3Uri:
+        """BatchRequest, written by the plan."""
+        return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}runs/{run}/batches/{index:04d}.json")
+
+    def report(self, run: str, index: int) -> S3Uri:
+        """BatchReport of the newest try."""
+        return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}runs/{run}/reports/{index:04d}.json")
+
+    def manifest(self, run: str) -> S3Uri:
+        """IngestionManifest."""
+        return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}runs/{run}/manifest.json")
+
+    def staged(self, target: S3Uri) -> S3Uri:
+        """Where a shard is put together; it is copied to ``target`` once it is verified."""
+        return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}staging/{target.key}")
+
+    def progress(self, target: S3Uri) -> S3Uri:
+        """Of which version of the source the parts of an unfinished upload are."""
+        return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}progress/{target.key}.json")
+
+    def quarantine(self, source: str, name: str) -> S3Uri:
+        """A shard that is not what was promised; the note stands beside it."""
+        return S3Uri(self.bucket, f"{CONTROL_PREFIXES[1]}{source}/{name}")
+
+    def note(self, source: str, name: str) -> S3Uri:
+        """QuarantineNote."""
+        return S3Uri(self.bucket, f"{CONTROL_PREFIXES[1]}{source}/{name}.why.json")
+
+
 @dataclass(frozen=True)
 class CorpusPlace:
     """The keys of one corpus version, under ``s3://<processed>/corpus/<version>/``."""

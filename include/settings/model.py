@@ -212,6 +212,28 @@ class AirflowSettings:
 
 
 @dataclass(frozen=True)
+class IngestionSettings:
+    """How source_ingestion fetches.
+
+    ``sources_folder`` holds sources of your own, a TOML file each as in include/recipes/sources, such as a
+    mirror; one of the same name replaces the packaged one. A running fetch holds about two parts in memory.
+    """
+
+    sources_folder: str = ""
+    part_mib: int = 16
+    max_batches: int = 256
+    fetch_timeout_seconds: int = 43_200
+
+    def __post_init__(self) -> None:
+        # S3: a part is 5 MiB to 5 GiB; more than 512 MiB does not fit beside the other tasks of a worker
+        _require(5 <= self.part_mib <= 512, "ingestion.part_mib", "5 to 512", self.part_mib)
+        # Airflow maps at most core.max_map_length (1024) tasks
+        is_mappable = 1 <= self.max_batches <= 1024
+        _require(is_mappable, "ingestion.max_batches", "1 to 1024", self.max_batches)
+        _at_least("ingestion.fetch_timeout_seconds", self.fetch_timeout_seconds, 60)
+
+
+@dataclass(frozen=True)
 class Settings:
     """One account that the pipeline runs in."""
 
@@ -227,6 +249,7 @@ class Settings:
     serving: ServingSettings
     registry: RegistrySettings
     airflow: AirflowSettings
+    ingestion: IngestionSettings = field(default_factory=IngestionSettings)
 
     def __post_init__(self) -> None:
         _require(bool(re.fullmatch(r"\d{12}", self.account)), "account", "12 digits", self.account)

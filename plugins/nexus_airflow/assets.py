@@ -15,6 +15,7 @@ from include.settings import load_settings
 log = logging.getLogger(__name__)
 _storage = load_settings().storage
 
+raw_shards = Asset("raw_shards", uri=f"s3://{_storage.raw_bucket}/")
 token_dataset = Asset("token_dataset", uri=f"s3://{_storage.processed_bucket}/corpus/")
 candidate_model = Asset("candidate_model", uri=f"s3://{_storage.models_bucket}/runs/")
 approved_model = Asset("approved_model", uri=f"s3://{_storage.models_bucket}/approved/")

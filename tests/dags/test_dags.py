@@ -1,4 +1,4 @@
-"""The four DAGs as Airflow reads them: no import errors, no network, structure, limits, help texts."""
+"""The DAGs as Airflow reads them: no import errors, no network, structure, limits, help texts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,23 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import Param
+from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.triggers.base import BaseTrigger
 
 import nexus_airflow.triggers
+from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable
+from include.recipes.source import load_source, source_names
 
 ROOT = Path(__file__).resolve().parents[2]
 
 #: task: what follows it
 STRUCTURE = {
+    "source_ingestion": {
+        "plan": {"fetch"},
+        "fetch": {"summary"},
+        "summary": {"publish"},
+        "publish": set(),
+    },
     "corpus_refresh": {
         "wait_for_shards": {"plan"},
         "plan": {"create_cluster", "verify_manifest"},
@@ -64,7 +73,7 @@ def dags() -> dict[str, Any]:
     return dict(bag.dags)
 
 
-def test_there_are_exactly_the_four_dags(dags: dict[str, Any]) -> None:
+def test_there_are_exactly_these_dags(dags: dict[str, Any]) -> None:
     assert set(dags) == set(STRUCTURE)
 
 
@@ -109,6 +118,24 @@ def test_cluster_is_ended_whatever_happens_and_cannot_make_a_red_run_green(dags:
     assert terminate.on_failure_fail_dagrun is False
 
 
+def test_no_server_sees_more_connections_than_the_strictest_source_allows(dags: dict[str, Any]) -> None:
+    fetch = dags["source_ingestion"].get_task("fetch")
+    allowed = [load_source(name).politeness.max_connections for name in source_names()]
+    assert fetch.is_mapped
+    assert fetch.max_active_tis_per_dag == min(allowed)
+
+
+def test_what_is_refused_or_quarantined_is_not_fetched_again_by_a_retry(dags: dict[str, Any]) -> None:
+    policy = dags["source_ingestion"].get_task("fetch").retry_policy
+
+    def action(error: Exception) -> RetryAction:
+        return policy.evaluate(error, 1, 3).action
+
+    mismatch = ShardMismatch("wrong", where="x", expected="a", got="b")
+    assert action(mismatch) is action(SourceRefused("no such file")) is RetryAction.FAIL
+    assert action(SourceUnavailable("down")) is not RetryAction.FAIL
+
+
 def test_assets_join_the_dags(dags: dict[str, Any]) -> None:
     outlets = {
         (dag_id, task.task_id): [asset.name for asset in task.outlets]
@@ -117,6 +144,7 @@ def test_assets_join_the_dags(dags: dict[str, Any]) -> None:
         if task.outlets
     }
     assert outlets == {
+        ("source_ingestion", "publish"): ["raw_shards"],
         ("corpus_refresh", "publish"): ["token_dataset"],
         ("model_training", "register"): ["candidate_model"],
         ("model_evaluation", "approve"): ["approved_model"],
@@ -124,7 +152,7 @@ def test_assets_join_the_dags(dags: dict[str, Any]) -> None:
     inlets = {
         dag_id: [asset.name for asset in dag.schedule]
         for dag_id, dag in dags.items()
-        if not isinstance(dag.schedule, str)
+        if dag.schedule is not None and not isinstance(dag.schedule, str)
     }
     assert inlets == {
         "model_training": ["token_dataset"],

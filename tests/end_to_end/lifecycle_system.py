@@ -17,6 +17,7 @@ import boto3
 import httpx
 
 from include.contracts.job_names import job_name
+from local_stack import provision
 from local_stack import stack as stack_module
 from local_stack.airflow import airflow_environment, component_command
 from local_stack.config import StackConfig
@@ -30,7 +31,6 @@ T = TypeVar("T")
 _LIMIT_SECONDS = 90.0
 #: Losses are noticed in seconds here, not in minutes.
 _OPTIONS = {
-    "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "8",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
@@ -52,8 +52,13 @@ def eventually(look: Callable[[], T | None], what: str, limit_seconds: float = _
 class LifecycleStack(Stack):
     """The local system with the tests' DAGs and short heartbeats; no load balancer, no code upload."""
 
+    def __init__(self, config: StackConfig, dags: Path) -> None:
+        super().__init__(config)
+        self.dags = dags
+
     def start_airflow(self, component: str) -> ProcessRecord:
         environment = airflow_environment(self.config) | _OPTIONS
+        environment["AIRFLOW__CORE__DAGS_FOLDER"] = str(self.dags)
         return self._run(component, component_command(self.config, component), environment)
 
     def end(self, component: str) -> None:
@@ -61,11 +66,18 @@ class LifecycleStack(Stack):
 
 
 @contextmanager
-def running_system(state: Path) -> Iterator[System]:
+def running_system(state: Path, dags: Path = DAGS, more_settings: str = "") -> Iterator[System]:
     ports = [_free_port() for _ in range(3)]
     config = StackConfig(REPOSITORY, state, *ports)
-    stack = LifecycleStack(config)
-    with mock.patch.object(stack_module, "provision", _buckets):
+    stack = LifecycleStack(config, dags)
+
+    def write_settings(config: StackConfig) -> None:
+        provision.write_settings(config)
+        with config.settings_file.open("a") as settings:
+            settings.write(more_settings)
+
+    patches = {"provision": _buckets, "write_settings": write_settings}
+    with mock.patch.multiple(stack_module, **patches):
         stack.up(lambda _: None)
     try:
         yield System(stack)
@@ -93,6 +105,13 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def kill_worker(task: int) -> None:
+    """kill -9 to a task's process and to the worker that supervises it."""
+    worker = int(Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[1])
+    for pid in (worker, task):
+        os.kill(pid, signal.SIGKILL)
 
 
 @dataclass
@@ -131,11 +150,7 @@ class Run:
         self.system.s3.put_object(Bucket="nexus-llm-models", Key=key, Body=b"now")
 
     def lose_worker(self) -> None:
-        """kill -9 to the task's process and to the worker that supervises it."""
-        task = int(self.task()["pid"])
-        worker = int(Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[1])
-        for pid in (worker, task):
-            os.kill(pid, signal.SIGKILL)
+        kill_worker(int(self.task()["pid"]))
 
     def job(self, generation: int) -> dict[str, Any] | None:
         name = job_name(self.dag_id, self.run_id, "train", generation)
@@ -194,11 +209,15 @@ class System:
 
     def start(self, dag_id: str, **conf: Any) -> Run:
         """Start a run and wait until its first job is in progress."""
+        run = Run(self, dag_id, self.trigger(dag_id, **conf))
+        run.job_reaches(1, "InProgress")
+        return run
+
+    def trigger(self, dag_id: str, **conf: Any) -> str:
+        """Start a run, once the DAG is known; returns its id."""
         dags = f"{dag_id} is parsed"
         eventually(lambda: any(d["dag_id"] == dag_id for d in self.get("dags")["dags"]), dags)
         self._runs += 1
         body = {"dag_run_id": f"run{self._runs}", "logical_date": None, "conf": conf}
         self.send("POST", f"dags/{dag_id}/dagRuns", body)
-        run = Run(self, dag_id, f"run{self._runs}")
-        run.job_reaches(1, "InProgress")
-        return run
+        return f"run{self._runs}"

@@ -73,3 +73,8 @@ def test_real_shards_are_all_accepted() -> None:
     for folder, count in (("pile", 3), ("redpajama", 5), ("ccnet", 2)):
         accepted, left_out = list_shards(files_below(str(data / folder)))
         assert (len(accepted), left_out) == (count, {})
+
+
+def test_what_ingestion_keeps_and_quarantined_is_left_out_unread() -> None:
+    kept = ["s3://raw/_ingestion/runs/r/manifest.json", "s3://raw/quarantine/the_pile/00.jsonl.zst"]
+    assert list_shards(kept) == ([], dict.fromkeys(kept, "kept by source_ingestion"))

@@ -37,6 +37,11 @@ RULES = [
         ("include.aws", "include.contracts", "include.recipes", "include.settings"),
         ("boto3", "botocore"),
     ),
+    Rule(
+        "include/ingest",
+        ("include.aws", "include.contracts", "include.ingest", "include.recipes", "include.settings"),
+        ("botocore", "httpx"),
+    ),
     Rule("plugins", ("include", "nexus_airflow"), ("airflow", "botocore", "sqlalchemy", "starlette")),
     Rule("dags", ("include", "nexus_airflow"), ("airflow",)),
     Rule("spark_jobs", ("include.contracts", "include.recipes", "spark_jobs"), None, ("airflow", "torch")),

@@ -1,0 +1,191 @@
+"""What source_ingestion hands from task to task, and leaves in S3: shards, batches, outcomes, manifest."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from include.contracts.errors import ContractError
+from include.contracts.manifests import SCHEMA_VERSION
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_.=+@,-]+")
+_HEX_DIGITS = {"sha256": 64, "md5": 32}
+#: S3 keys take 1024 bytes; prefix, staging folder and suffixes need their share.
+_LONGEST_NAME = 700
+#: Object metadata takes 2 KB in all, and the URL is part of it.
+_LONGEST_URL = 1024
+
+
+class ChecksumKind(enum.Enum):
+    """``etag`` pins the version that the server names, and proves nothing about the bytes."""
+
+    SHA256 = "sha256"
+    MD5 = "md5"
+    ETAG = "etag"
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """A checksum as its source publishes it; hexadecimal digits in lower case."""
+
+    kind: ChecksumKind
+    value: str
+
+    def __post_init__(self) -> None:
+        digits = _HEX_DIGITS.get(self.kind.value)
+        valid = (
+            bool(self.value) if digits is None else bool(re.fullmatch(f"[0-9a-f]{{{digits}}}", self.value))
+        )
+        if not valid:
+            expected = f"{digits} hexadecimal digits in lower case" if digits else "a value"
+            raise ContractError(
+                f"not a checksum of kind {self.kind.value}", expected=expected, got=repr(self.value)
+            )
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file to fetch. ``name`` is its key below the target prefix; None: not published."""
+
+    name: str
+    url: str
+    size_bytes: int | None = None
+    checksum: Checksum | None = None
+
+    def __post_init__(self) -> None:
+        if problem := name_problem(self.name):
+            raise ContractError(problem, where=repr(self.name[:200]), expected="a relative path")
+        if problem := url_problem(self.url):
+            raise ContractError(problem, where=repr(self.url[:200]), expected="http(s)://host/path")
+        if self.size_bytes is not None and self.size_bytes < 0:
+            raise ContractError("a negative size", where=self.name, got=str(self.size_bytes))
+
+
+def name_problem(name: str) -> str:
+    """Why ``name`` may not be a key below the target prefix; '' when it may."""
+    segments = name.split("/")
+    if any(segment in ("", ".", "..") for segment in segments):
+        return "the name leaves its folder or has an empty segment"
+    if not all(_SEGMENT.fullmatch(segment) for segment in segments):
+        return "the name has characters other than letters, digits and _ . = + @ , -"
+    return "the name is too long" if len(name) > _LONGEST_NAME else ""
+
+
+def url_problem(url: str, longest: int = _LONGEST_URL) -> str:
+    """Why ``url`` may not be fetched; '' when it may. Where it leads is checked when it is opened."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "not a URL"
+    if parts.scheme not in ("http", "https"):
+        return f"the scheme {parts.scheme!r} is not fetched"
+    if not host:
+        return "the URL has no host"
+    if parts.username is not None or parts.password is not None:
+        return "a URL with credentials would be written into metadata and logs"
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return "the URL has characters that must be percent-encoded"
+    return "the URL is too long" if len(url) > longest else ""
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """The shards of one mapped task of ``run``: written by ``plan``, read by ``fetch``."""
+
+    run: str
+    index: int
+    source: str
+    licence: str
+    target_uri: str
+    verify_existing: bool
+    shards: tuple[Shard, ...]
+    schema_version: int = SCHEMA_VERSION
+
+
+class ShardState(enum.Enum):
+    """What became of a shard. Only the first two are good: fetched by this run, or there before it."""
+
+    FETCHED = "fetched"
+    PRESENT = "present"
+    QUARANTINED = "quarantined"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the shard lies at its place, verified."""
+        return self in (ShardState.FETCHED, ShardState.PRESENT)
+
+
+@dataclass(frozen=True)
+class ShardOutcome:
+    """``received_bytes`` came over the network in this try; ``published`` names the checksum compared with.
+
+    ``published`` is ``none`` where the source publishes neither SHA-256 nor MD5: ``sha256`` is then only
+    what was received. ``reason`` says why a shard is not good.
+    """
+
+    name: str
+    url: str
+    state: ShardState
+    size_bytes: int = 0
+    sha256: str = ""
+    published: str = "none"
+    received_bytes: int = 0
+    discarded_bytes: int = 0
+    resumes: int = 0
+    restarts: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """The newest try of a batch, written before the task ends, whatever its end."""
+
+    index: int
+    outcomes: tuple[ShardOutcome, ...]
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class QuarantineNote:
+    """Beside a quarantined shard: what was promised, what came."""
+
+    source: str
+    name: str
+    url: str
+    what: str
+    expected: str
+    got: str
+    size_bytes: int
+    sha256: str
+    retrieved_at: str
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class IngestionManifest:
+    """What one run brought in. ``counts`` are shards by state; a run is whole when all are good."""
+
+    run: str
+    source: str
+    licence: str
+    homepage: str
+    target_uri: str
+    counts: dict[str, int]
+    size_bytes: int
+    received_bytes: int
+    shards: tuple[ShardOutcome, ...]
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if sum(self.counts.values()) != len(self.shards):
+            raise ContractError(
+                "shards do not add up",
+                where=f"ingestion {self.run}",
+                expected=f"{len(self.shards)} shards",
+                got=f"{sum(self.counts.values())} counted",
+            )

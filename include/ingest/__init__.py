@@ -1,0 +1,1 @@
+"""Public shards from their servers into S3: resumable, verified, polite."""

@@ -1,0 +1,93 @@
+"""Which addresses may be fetched: a list or a redirect must not lead into the network of the workers."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from include.contracts.ingestion import url_problem
+from include.ingest.errors import SourceRefused
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[[str], list[str]]
+
+#: Signed URLs of content networks have well over 1000 characters.
+_LONGEST_REDIRECT = 8192
+#: The instance metadata service over IPv6 (the IPv4 one is link-local).
+_METADATA = {ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("fd00:ec2::23")}
+
+
+def resolve(host: str) -> list[str]:
+    """The addresses of a host; none where this machine cannot say, as behind a proxy that resolves."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [str(entry[4][0]) for entry in found]
+
+
+def check_url(url: str) -> None:
+    """SourceRefused for a URL that is not fetched."""
+    if problem := url_problem(url, _LONGEST_REDIRECT):
+        raise SourceRefused(problem, where=shown(url), expected="http(s)://host/path")
+
+
+def shown(url: str) -> str:
+    """The URL without its query: redirects lead to signed URLs, and a signature is nothing for a log."""
+    return url.partition("?")[0][:200]
+
+
+def check_host(url: str, *, may_be_private: bool, look_up: Resolve = resolve) -> bool:
+    """Refuse a host with a forbidden address; returns whether any of its addresses is private.
+
+    A redirect from a public host to a private one is refused (``may_be_private``); a mirror inside of
+    one's own network, named in the catalogue, is not.
+    """
+    host = urlsplit(url).hostname or ""
+    addresses = [parsed for text in [host, *look_up(host)] if (parsed := _parse(text)) is not None]
+    for address in addresses:
+        check_address(address, url)
+    is_private = any(not address.is_global for address in addresses)
+    if is_private and not may_be_private:
+        raise SourceRefused(
+            "a public server redirects into a private network",
+            where=shown(url),
+            remedy="correct the source's URL",
+        )
+    return is_private
+
+
+def check_peer(peer: object, url: str, *, may_be_private: bool) -> None:
+    """The same for the address that was connected to: a name may have changed since it was looked up.
+
+    Behind a proxy the peer is the proxy, which may be private but never link-local.
+    """
+    address = _parse(str(peer[0])) if isinstance(peer, tuple) and peer else None
+    if address is None:
+        return
+    check_address(address, url)
+    if not address.is_global and not may_be_private and not getproxies():
+        raise SourceRefused("a public name leads into a private network", where=shown(url), got=str(address))
+
+
+def check_address(address: Address, url: str) -> None:
+    """Refuse what no file is served from: link-local addresses (169.254.169.254 gives out credentials)."""
+    if address.is_link_local or address.is_multicast or address.is_unspecified or address in _METADATA:
+        raise SourceRefused(
+            "the address is not one of a file server",
+            where=shown(url),
+            got=str(address),
+            remedy="correct the source, or tell its publisher that a redirect leads here",
+        )
+
+
+def _parse(text: str) -> Address | None:
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

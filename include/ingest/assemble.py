@@ -1,0 +1,176 @@
+"""Bytes of one version of a file, put together from however many answers it takes.
+
+Nothing here knows S3 or HTTP: an ``Opener`` gives answers, a ``Stage`` keeps bytes. Whatever the sequence
+of cuts, what the stage holds at the end is what a single whole answer would have brought.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from include.contracts.ingestion import ChecksumKind, Shard
+from include.ingest.backoff import Patience
+from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable
+from include.ingest.origin import Answer
+from include.ingest.pace import Pace
+from include.ingest.ranges import OK, Course, Validator, course
+
+log = logging.getLogger(__name__)
+
+#: ``opener(url, offset, if_range)``
+Opener = Callable[[str, int, str], AbstractContextManager[Answer]]
+
+_MAX_RESTARTS = 3
+
+
+class Stage(Protocol):
+    """Where the bytes are kept until they are whole."""
+
+    #: Bytes kept so far, and of which version they are.
+    offset: int
+    validator: Validator
+    #: Of ``offset``, the bytes that would survive the loss of this process.
+    safe: int
+
+    def adopt(self, validator: Validator) -> None:
+        """Say which version the bytes to come are of; nothing may be kept yet."""
+
+    def write(self, chunk: bytes) -> None:
+        """Keep more bytes."""
+
+    def clear(self) -> None:
+        """Throw away what is kept."""
+
+
+@dataclass
+class Tally:
+    """What it took. ``discarded_bytes`` came twice because the server does not serve ranges."""
+
+    received_bytes: int = 0
+    discarded_bytes: int = 0
+    resumes: int = 0
+    restarts: int = 0
+
+
+class Assembly:
+    """Brings one shard into its stage."""
+
+    def __init__(
+        self,
+        shard: Shard,
+        stage: Stage,
+        opener: Opener,
+        patience: Patience,
+        pace: Callable[[], Pace],
+        tally: Tally,
+    ) -> None:
+        self._shard = shard
+        self._stage = stage
+        self._open = opener
+        self._patience = patience
+        self._pace = pace
+        self._by_range = True
+        self.tally = tally
+
+    def run(self) -> None:
+        """Until the stage holds the whole. SourceUnavailable when patience ends, ShardMismatch for a lie."""
+        if self._stage.offset:
+            self.tally.resumes += 1
+            log.info("%s: goes on at byte %s", self._shard.name, self._stage.offset)
+        while not self._is_whole():
+            before = self._stage.safe
+            try:
+                if self._once():
+                    return
+                error = SourceUnavailable(
+                    "the body ended early", where=self._shard.url, got=f"{self._stage.offset} bytes"
+                )
+            except SourceUnavailable as failure:
+                error = failure
+            if self._stage.safe > before:
+                self._patience.progressed()
+            waited = self._patience.endure(error)
+            log.warning("%s; tried again after %.1f s", error, waited)
+            if self._stage.offset:
+                self.tally.resumes += 1
+
+    def _is_whole(self) -> bool:
+        return 0 < self._stage.offset == self._total()
+
+    def _total(self) -> int | None:
+        announced = self._stage.validator.size_bytes
+        return announced if announced is not None else self._shard.size_bytes
+
+    def _once(self) -> bool:
+        """One answer; whether the stage holds the whole after it."""
+        stage, by_range = self._stage, self._by_range
+        with self._open(self._shard.url, stage.offset if by_range else 0, stage.validator.if_range) as answer:
+            what = course(answer.answered, stage.offset, stage.validator, verifiable=self._verifiable)
+            if what is Course.COMPLETE:
+                return True
+            if what is Course.ASK_FOR_WHOLE:
+                self._by_range = False
+                raise SourceUnavailable("the server gets ranges wrong", where=self._shard.url)
+            if what is Course.RESTART:
+                self._restart()
+                if answer.answered.status != OK:  # this body is no beginning
+                    raise SourceUnavailable("the file changed while it was fetched", where=self._shard.url)
+            if stage.offset == 0:
+                self._check_announced(answer.answered.validator)
+                stage.adopt(answer.answered.validator)
+            return self._take(answer, stage.offset if what is Course.DISCARD else 0)
+
+    def _restart(self) -> None:
+        """A server whose versions alternate would otherwise be fetched for ever."""
+        self.tally.restarts += 1
+        if self.tally.restarts > _MAX_RESTARTS:
+            raise SourceRefused(
+                f"the file changed {_MAX_RESTARTS} times while it was fetched",
+                where=self._shard.url,
+                remedy="fetch it when its publisher has finished, or from a mirror that names versions",
+            )
+        log.warning("%s: changed at its source, or cannot be resumed: from the start", self._shard.name)
+        self._stage.clear()
+        self._by_range = True
+
+    def _take(self, answer: Answer, discard: int) -> bool:
+        stage, tally, pace = self._stage, self.tally, self._pace()
+        limit = self._total()
+        for chunk in answer.chunks():
+            tally.received_bytes += len(chunk)
+            dropped = min(discard, len(chunk))
+            discard -= dropped
+            tally.discarded_bytes += dropped
+            if dropped < len(chunk):
+                stage.write(chunk[dropped:])
+            if limit is not None and stage.offset > limit:
+                raise self._mismatch("more bytes than announced", f"{limit} bytes", "more")
+            pace.came(len(chunk), stage.offset, limit)
+        # a server that announces no length says by closing that this was all
+        return stage.offset == limit if limit is not None else discard == 0
+
+    @property
+    def _verifiable(self) -> bool:
+        checksum = self._shard.checksum
+        return checksum is not None and checksum.kind is not ChecksumKind.ETAG
+
+    def _check_announced(self, validator: Validator) -> None:
+        """Compare what is known before a byte is fetched for nothing."""
+        size, checksum = self._shard.size_bytes, self._shard.checksum
+        if size is not None and validator.size_bytes not in (None, size):
+            raise self._mismatch(
+                "the server announces another size", f"{size} bytes", f"{validator.size_bytes} bytes"
+            )
+        if checksum and checksum.kind is ChecksumKind.ETAG:
+            etag = validator.etag.removeprefix("W/").strip('"')
+            if etag != checksum.value.strip('"'):
+                raise self._mismatch(
+                    "the server has another version", f"ETag {checksum.value}", f"ETag {etag}"
+                )
+
+    def _mismatch(self, what: str, expected: str, got: str) -> ShardMismatch:
+        return ShardMismatch(what, where=self._shard.url, expected=expected, got=got)

@@ -1,0 +1,75 @@
+"""How long to wait before the next try."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+from include.ingest.errors import SourceUnavailable
+from include.recipes.source import Politeness
+
+T = TypeVar("T")
+Sleep = Callable[[float], None]
+
+
+def retry_after_seconds(header: str, now: datetime | None = None) -> float:
+    """Seconds of a Retry-After header, given as a number or a date; 0 for none, nonsense or the past."""
+    header = header.strip()
+    if header.isascii() and header.isdigit():
+        return float(header[:9])
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+
+
+def delay_seconds(attempt: int, politeness: Politeness, asked: float, chance: float) -> float:
+    """The wait after failed try number ``attempt`` (from 1): doubled each time, never less than asked for.
+
+    ``chance`` in [0, 1) spreads tasks that failed together over the upper half of the interval.
+    """
+    ceiling = min(politeness.max_wait_seconds, politeness.backoff_seconds * 2.0 ** min(attempt - 1, 30))
+    return max(asked, ceiling * (0.5 + 0.5 * chance))
+
+
+class Patience:
+    """Tries without progress, counted; the waits between them."""
+
+    def __init__(self, politeness: Politeness, sleep: Sleep = time.sleep) -> None:
+        self._politeness = politeness
+        self._sleep = sleep
+        self._failed = 0
+
+    def progressed(self) -> None:
+        """Something was gained: the count begins anew."""
+        self._failed = 0
+
+    def endure(self, error: SourceUnavailable) -> float:
+        """Wait before the next try, and say how long; raises ``error`` when it was the last one.
+
+        A server that asks for more than ``max_wait_seconds`` is left alone: a worker does not sleep for it.
+        """
+        self._failed += 1
+        asked = error.retry_after_seconds
+        if self._failed >= self._politeness.max_attempts or asked > self._politeness.max_wait_seconds:
+            raise error
+        seconds = delay_seconds(self._failed, self._politeness, asked, random.random())
+        self._sleep(seconds)
+        return seconds
+
+
+def persist(action: Callable[[], T], politeness: Politeness, sleep: Sleep = time.sleep) -> T:
+    """The result of ``action``, tried again while the source is unavailable."""
+    patience = Patience(politeness, sleep)
+    while True:
+        try:
+            return action()
+        except SourceUnavailable as error:
+            patience.endure(error)

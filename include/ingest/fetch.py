@@ -1,0 +1,142 @@
+"""One shard, from its server to its place: assembled in staging, verified as S3 keeps it, then published."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from include.contracts.ingestion import BatchRequest, Shard, ShardOutcome, ShardState
+from include.contracts.storage import S3Uri
+from include.ingest.assemble import Assembly, Tally
+from include.ingest.backoff import Patience, Sleep
+from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable
+from include.ingest.origin import Origin
+from include.ingest.pace import Pace
+from include.ingest.publishing import metadata_of, publish, quarantine, shard_metadata
+from include.ingest.staging import StagedUpload
+from include.ingest.verification import Digests, check, digests_of, published, wants_md5
+from include.recipes.source import Politeness
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """Fetches the shards of one batch over one connection."""
+
+    s3: Any
+    origin: Origin
+    politeness: Politeness
+    batch: BatchRequest
+    part_bytes: int
+    sleep: Sleep = time.sleep
+
+    def fetch(self, shard: Shard) -> ShardOutcome:
+        """What became of the shard; errors of S3 and of this program pass through."""
+        target = S3Uri.parse(self.batch.target_uri) / shard.name
+        tally = Tally()
+        try:
+            if (existing := self._existing(shard, target)) is not None:
+                state, size_bytes, sha256 = existing
+                return self._outcome(shard, state, tally, size_bytes=size_bytes, sha256=sha256)
+            return self._fetch(shard, target, tally)
+        except ShardMismatch as error:
+            return self._outcome(shard, ShardState.QUARANTINED, tally, reason=str(error))
+        except SourceUnavailable as error:
+            return self._outcome(shard, ShardState.UNAVAILABLE, tally, reason=str(error))
+        except SourceRefused as error:
+            return self._outcome(shard, ShardState.REFUSED, tally, reason=str(error))
+
+    def _fetch(self, shard: Shard, target: S3Uri, tally: Tally) -> ShardOutcome:
+        stage = StagedUpload(self.s3, target, shard.url, self.part_bytes)
+        was_finished = stage.is_finished
+        digests: Digests | None = None
+        try:
+            if not stage.is_finished:
+                patience = Patience(self.politeness, self.sleep)
+                Assembly(shard, stage, self.origin.open, patience, self._pace(shard), tally).run()
+                stage.finish()
+            digests = digests_of(self.s3, stage.uri, with_md5=wants_md5(shard))
+            check(shard, digests)
+        except ShardMismatch as mismatch:
+            if was_finished:  # by an earlier try, which may have fetched an earlier version
+                stage.discard()
+                return self._fetch(shard, target, tally)
+            note = quarantine(self.s3, stage.uri, shard, self.batch.source, mismatch, digests)
+            stage.discard()
+            log.error("%s is quarantined, see %s: %s", shard.name, note, mismatch)
+            raise
+        metadata = shard_metadata(shard, self.batch, digests)
+        publish(self.s3, stage.uri, target, digests, metadata)
+        stage.discard()
+        log.info("%s: %.1f MB, sha256 %s", shard.name, digests.size_bytes / 1e6, digests.sha256)
+        return self._outcome(
+            shard, ShardState.FETCHED, tally, size_bytes=digests.size_bytes, sha256=digests.sha256
+        )
+
+    def _pace(self, shard: Shard) -> Callable[[], Pace]:
+        return partial(Pace, shard.name, shard.url, self.politeness)
+
+    def _existing(self, shard: Shard, target: S3Uri) -> tuple[ShardState, int, str] | None:
+        """State, size and SHA-256 of the shard if it is there as promised; None: it is to be fetched.
+
+        What an earlier try of this run fetched counts as fetched: the run announces it.
+        """
+        found = metadata_of(self.s3, target)
+        if found is None:
+            return None
+        size, metadata = found
+        if "sha256" not in metadata or metadata.get("source") != self.batch.source:
+            raise SourceRefused(
+                "an object is there that ingestion did not write",
+                where=str(target),
+                expected=f"a shard of {self.batch.source}, or nothing",
+                remedy="move it away, or give another target_prefix",
+            )
+        if self.batch.verify_existing:
+            digests = digests_of(self.s3, target, with_md5=wants_md5(shard))
+            if digests.sha256 != metadata["sha256"]:
+                damage = ShardMismatch(
+                    "the shard was changed where it lies",
+                    where=str(target),
+                    expected=f"sha256 {metadata['sha256']}",
+                    got=f"sha256 {digests.sha256}",
+                )
+                note = quarantine(self.s3, target, shard, self.batch.source, damage, digests)
+                log.error("%s; moved away, see %s; fetched again", damage, note)
+                return None
+        promised = shard.checksum.value if shard.checksum and published(shard) == "sha256" else ""
+        if shard.size_bytes not in (None, size) or promised not in ("", metadata["sha256"]):
+            log.warning("%s: its source has another version now, fetched again", shard.name)
+            return None
+        log.info("%s: there already, %.1f MB, skipped", shard.name, size / 1e6)
+        state = ShardState.FETCHED if metadata.get("run") == self.batch.run else ShardState.PRESENT
+        return state, size, metadata["sha256"]
+
+    def _outcome(
+        self,
+        shard: Shard,
+        state: ShardState,
+        tally: Tally,
+        *,
+        size_bytes: int = 0,
+        sha256: str = "",
+        reason: str = "",
+    ) -> ShardOutcome:
+        return ShardOutcome(
+            name=shard.name,
+            url=shard.url,
+            state=state,
+            size_bytes=size_bytes,
+            sha256=sha256,
+            published=published(shard),
+            received_bytes=tally.received_bytes,
+            discarded_bytes=tally.discarded_bytes,
+            resumes=tally.resumes,
+            restarts=tally.restarts,
+            reason=reason,
+        )

@@ -1,0 +1,213 @@
+"""The shards of a source: those of its file, and those that its published lists name."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urljoin
+
+from include.contracts.errors import ContractError, InputError
+from include.contracts.ingestion import Checksum, ChecksumKind, Shard
+from include.ingest.backoff import Sleep, persist
+from include.ingest.errors import SourceRefused
+from include.ingest.origin import Origin
+from include.ingest.ranges import OK
+from include.recipes.source import Component, Listing, ListingKind, Source
+
+_SHA256_LINE = re.compile(r"([0-9A-Fa-f]{64}) [ *](?:\./)?(\S+)")
+_NEXT_PAGE = re.compile(r'<([^>]+)>\s*;\s*rel="next"')
+_MAX_PAGES = 2000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a list; None and '' where it does not say."""
+
+    path: str
+    size_bytes: int | None = None
+    sha256: str = ""
+
+
+class Lists:
+    """Reads the lists of one source. What all of them hold together is bounded in bytes."""
+
+    def __init__(self, source: Source, origin: Origin, sleep: Sleep = time.sleep) -> None:
+        self._source = source
+        self._origin = origin
+        self._sleep = sleep
+        self._bytes_left = source.max_listing_bytes
+        self._missing: dict[str, frozenset[str]] = {}
+        #: Shards that the lists name and a published list calls missing.
+        self.left_out = 0
+
+    def shards(self, values: Mapping[str, tuple[str, ...]]) -> list[Shard]:
+        """All shards of the chosen ``values``, by name; InputError for a list that cannot be used."""
+        found = [listed.shard() for listed in self._source.shards]
+        for listing in self._source.listings:
+            sums = self._checksums(listing)
+            for of_one in _combinations(listing, values):
+                for entry in self._entries(listing, of_one):
+                    if fnmatch.fnmatchcase(entry.path, listing.include):
+                        summed = replace(entry, sha256=entry.sha256 or sums.get(entry.path, ""))
+                        found += self._of_entry(listing, summed, of_one, values)
+        return _without_repetition(found)
+
+    def _of_entry(
+        self,
+        listing: Listing,
+        entry: Entry,
+        of_one: Mapping[str, str],
+        values: Mapping[str, tuple[str, ...]],
+    ) -> Iterator[Shard]:
+        """The components that the entry stands for; ``of_one`` fills this list's URL, ``values`` are all."""
+        checksum = Checksum(ChecksumKind.SHA256, entry.sha256) if entry.sha256 else None
+        for component in listing.components:
+            if _is_wanted(component, of_one, values):
+                name = component.target.format(path=entry.path, **of_one)
+                url = component.url.format(path=entry.path, **of_one)
+                if url in self._missing_of(component):
+                    self.left_out += 1
+                    continue
+                try:
+                    yield Shard(name, url, entry.size_bytes, checksum)
+                except ContractError as error:
+                    raise InputError(
+                        f"the list names what may not be fetched ({error})",
+                        where=listing.url,
+                        remedy="tell the publisher; leave the list out of a copy in ingestion.sources_folder",
+                    ) from error
+
+    def _missing_of(self, component: Component) -> frozenset[str]:
+        url = component.missing_list
+        if url not in self._missing:
+            lines = self._read(url)[0].splitlines() if url else []
+            self._missing[url] = frozenset(line.strip() for line in lines)
+        return self._missing[url]
+
+    def _entries(self, listing: Listing, values: Mapping[str, str]) -> Iterator[Entry]:
+        url = listing.url.format(**values)
+        if listing.kind is ListingKind.HUGGING_FACE:
+            yield from self._tree(url)
+            return
+        text, _ = self._read(url)
+        for number, line in enumerate(text.splitlines(), 1):
+            path = line.strip()
+            if not path:
+                continue
+            if not path.startswith(listing.line_prefix):
+                raise InputError(
+                    "a line of another form",
+                    where=f"{url}, line {number}",
+                    expected=f"a line that begins with {listing.line_prefix}",
+                    got=repr(path[:200]),
+                    remedy="compare the list with line_prefix of the source",
+                )
+            yield Entry(path.removeprefix(listing.line_prefix))
+
+    def _tree(self, url: str) -> Iterator[Entry]:
+        """A Hugging Face file tree: ``oid`` under ``lfs`` is the SHA-256 of the file itself."""
+        page: str | None = url
+        for _ in range(_MAX_PAGES):
+            if page is None:
+                return
+            text, link = self._read(page)
+            yield from (_of_tree(node) for node in _nodes(text, page) if node.get("type") == "file")
+            following = _NEXT_PAGE.search(link)
+            page = urljoin(page, following[1]) if following else None
+        raise InputError("a list without end", where=url, expected=f"at most {_MAX_PAGES} pages")
+
+    def _checksums(self, listing: Listing) -> dict[str, str]:
+        """SHA-256 by path, from SHA256SUMS files whose names are relative to their folder or to the root."""
+        sums: dict[str, str] = {}
+        for published in listing.checksum_lists:
+            text, _ = self._read(published.url)
+            for number, line in enumerate(text.splitlines(), 1):
+                if not line.strip():
+                    continue
+                match = _SHA256_LINE.fullmatch(line.strip())
+                if not match:
+                    where = f"{published.url}, line {number}"
+                    raise InputError("not a line of sha256sum", where=where, got=repr(line[:200]))
+                folder = f"{published.folder}/" if published.folder else ""
+                sums[f"{folder}{match[2].removeprefix(folder)}"] = match[1].lower()
+        return sums
+
+    def _read(self, url: str) -> tuple[str, str]:
+        """The text at ``url`` and its Link header."""
+        return persist(lambda: self._read_once(url), self._source.politeness, self._sleep)
+
+    def _read_once(self, url: str) -> tuple[str, str]:
+        content = bytearray()
+        with self._origin.open(url) as answer:
+            if answer.answered.status != OK:
+                raise SourceRefused("a part of the list only", where=url, got=str(answer.answered.status))
+            for chunk in answer.chunks():
+                content += chunk
+                if len(content) > self._bytes_left:
+                    raise SourceRefused(
+                        "the lists are too long",
+                        where=url,
+                        expected=f"at most {self._source.max_listing_bytes} bytes together",
+                        remedy="select less; or raise max_listing_bytes of the source",
+                    )
+            link = answer.link
+        self._bytes_left -= len(content)
+        try:
+            return content.decode(), link
+        except UnicodeDecodeError as error:
+            raise InputError(f"the list is no text ({error})", where=url) from error
+
+
+def _of_tree(node: Mapping[str, Any]) -> Entry:
+    lfs = node.get("lfs")
+    lfs = lfs if isinstance(lfs, dict) else {}
+    size, oid = lfs.get("size", node.get("size")), str(lfs.get("oid", ""))
+    is_sha256 = bool(re.fullmatch("[0-9a-f]{64}", oid))
+    is_size = isinstance(size, int) and size >= 0
+    return Entry(str(node.get("path", "")), size if is_size else None, oid if is_sha256 else "")
+
+
+def _nodes(text: str, url: str) -> list[dict[str, Any]]:
+    try:
+        nodes = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"the list is not valid JSON ({error})", where=url) from error
+    if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
+        raise InputError("the list is no file tree", where=url, expected="a list of objects", got=text[:100])
+    return nodes
+
+
+def _combinations(listing: Listing, values: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, str]]:
+    names = sorted(listing.fields())
+    for combination in itertools.product(*(values[name] for name in names)):
+        yield dict(zip(names, combination, strict=True))
+
+
+def _is_wanted(
+    component: Component, of_one: Mapping[str, str], values: Mapping[str, tuple[str, ...]]
+) -> bool:
+    """Whether the choices let a component in; one that the list's URL fixes counts as its one value."""
+    return all(
+        set(allowed) & ({of_one[name]} if name in of_one else set(values[name]))
+        for name, allowed in component.only.items()
+    )
+
+
+def _without_repetition(found: list[Shard]) -> list[Shard]:
+    by_name: dict[str, Shard] = {}
+    for shard in found:
+        other = by_name.setdefault(shard.name, shard)
+        if other != shard:
+            raise InputError(
+                "two shards of one name",
+                where=shard.name,
+                got=f"{other.url} and {shard.url}",
+                remedy="give the components targets that differ",
+            )
+    return [by_name[name] for name in sorted(by_name)]

@@ -1,0 +1,157 @@
+"""A file on an HTTP server, from a given byte on: redirects followed by hand, failures told apart.
+
+httpx is a requirement of Airflow's task SDK, so it is wherever a task runs. It hands out the body as it
+came (``iter_raw``): a server that stores ``.json.gz`` with Content-Encoding gzip would otherwise have it
+unpacked on the way, and neither size nor checksum would be those of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from include.ingest.addresses import check_host, check_peer, check_url, shown
+from include.ingest.backoff import retry_after_seconds
+from include.ingest.errors import SourceRefused, SourceUnavailable
+from include.ingest.ranges import OK, PARTIAL, UNSATISFIABLE, Answered, Validator, content_range
+from include.recipes.source import Politeness
+
+USER_AGENT = "nexus-llm source_ingestion (resumable, bounded connections)"
+_MAX_REDIRECTS = 5
+_REDIRECTS = {301, 302, 303, 307, 308}
+#: Statuses after which the same request may succeed.
+_PASSING = {408, 425, 429, 500, 502, 503, 504}
+
+
+class Answer(Protocol):
+    """An open answer: what decides the course, and the body as it comes."""
+
+    answered: Answered
+    #: The Link header: where a list goes on.
+    link: str
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body, raw; SourceUnavailable when it breaks off."""
+
+
+class Origin:
+    """Opens URLs, one connection at a time. Use it as a context manager."""
+
+    def __init__(self, politeness: Politeness) -> None:
+        self._politeness = politeness
+        timeout = httpx.Timeout(politeness.read_timeout_seconds, connect=politeness.connect_timeout_seconds)
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+        self._client = httpx.Client(
+            timeout=timeout,
+            limits=limits,
+            follow_redirects=False,
+            headers={"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"},
+        )
+
+    def __enter__(self) -> Origin:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    @contextmanager
+    def open(self, url: str, offset: int = 0, if_range: str = "") -> Iterator[Answer]:
+        """The answer to a request for ``url`` from byte ``offset`` on.
+
+        SourceUnavailable for what may pass, SourceRefused for what will not: other statuses, redirects to
+        forbidden places, more than five redirects.
+        """
+        headers = {}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+            if if_range:
+                headers["If-Range"] = if_range
+        response = self._follow(url, headers)
+        try:
+            _check_status(response, url)
+            yield _HttpAnswer(response, url)
+        finally:
+            response.close()
+
+    def _follow(self, url: str, headers: dict[str, str]) -> httpx.Response:
+        target, may_be_private = url, True
+        for _ in range(_MAX_REDIRECTS + 1):
+            check_url(target)
+            may_be_private = check_host(target, may_be_private=may_be_private)
+            response = self._send(target, headers)
+            try:
+                stream = response.extensions.get("network_stream")
+                peer = stream.get_extra_info("server_addr") if stream else None
+                check_peer(peer, target, may_be_private=may_be_private)
+                if response.status_code not in _REDIRECTS:
+                    return response
+                target = _location(response, target)
+            except BaseException:
+                response.close()
+                raise
+            response.close()
+        raise SourceRefused(f"more than {_MAX_REDIRECTS} redirects", where=url, got=shown(target))
+
+    def _send(self, url: str, headers: dict[str, str]) -> httpx.Response:
+        try:
+            return self._client.send(self._client.build_request("GET", url, headers=headers), stream=True)
+        except httpx.TransportError as error:
+            raise SourceUnavailable(f"no answer ({_said(error)})", where=shown(url)) from error
+        except httpx.InvalidURL as error:
+            raise SourceRefused(f"not a URL ({error})", where=shown(url)) from error
+
+
+class _HttpAnswer:
+    def __init__(self, response: httpx.Response, url: str) -> None:
+        self._response = response
+        self._url = url
+        headers = response.headers
+        span = content_range(headers.get("content-range", ""))
+        length = headers.get("content-length", "")
+        size = int(length) if length.isascii() and length.isdigit() else None
+        total = size if response.status_code == OK else span.total if span else None
+        validator = Validator(headers.get("etag", ""), headers.get("last-modified", ""), total)
+        self.link = headers.get("link", "")
+        self.answered = Answered(response.status_code, span, validator)
+
+    def chunks(self) -> Iterator[bytes]:
+        try:
+            yield from self._response.iter_raw()
+        except httpx.TransportError as error:
+            raise SourceUnavailable(f"the body broke off ({_said(error)})", where=self._url) from error
+
+
+def _check_status(response: httpx.Response, url: str) -> None:
+    status = response.status_code
+    if status in (OK, PARTIAL, UNSATISFIABLE):
+        return
+    got = f"{status} {response.reason_phrase}"
+    if status in _PASSING:
+        wait = retry_after_seconds(response.headers.get("retry-after", ""))
+        raise SourceUnavailable(
+            "the server is not able to answer", where=url, got=got, retry_after_seconds=wait
+        )
+    raise SourceRefused(
+        "the server does not give this file",
+        where=url,
+        got=got,
+        remedy="open the URL by hand; correct the source, or leave the shard out with include",
+    )
+
+
+def _location(response: httpx.Response, url: str) -> str:
+    location = str(response.headers.get("location", ""))
+    if not location:
+        raise SourceRefused("a redirect without a place", where=url, got=str(response.status_code))
+    target = urljoin(url, location).partition("#")[0]
+    if urlsplit(url).scheme == "https" and urlsplit(target).scheme == "http":
+        raise SourceRefused("a redirect from https to http", where=url, got=shown(target))
+    return target
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,227 @@
+"""A run of source_ingestion, from the catalogue to the manifest: what its tasks call."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from include.aws.clients import client
+from include.aws.storage import ObjectStore
+from include.contracts.errors import InputError
+from include.contracts.ingestion import (
+    BatchReport,
+    BatchRequest,
+    IngestionManifest,
+    Shard,
+    ShardOutcome,
+    ShardState,
+)
+from include.contracts.manifests import ParentRef
+from include.contracts.storage import IngestionPlace, S3Uri
+from include.ingest.backoff import Sleep
+from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable
+from include.ingest.fetch import Fetcher
+from include.ingest.listings import Lists
+from include.ingest.origin import Origin
+from include.ingest.planning import IngestionPlan, absent, batches, selected
+from include.ingest.staging import StagedUpload, load_progress
+from include.recipes.source import Source, chosen, load_source
+from include.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_EXAMPLES = 5
+#: After so many shards in a row that could not be had, a server is left alone until the task's retry.
+_GIVE_UP_AFTER = 3
+
+
+@dataclass(frozen=True)
+class IngestionRequest:
+    """What the user asks for; empty ``target_prefix``: the source's own. 0 ``max_shards``: all."""
+
+    source: str
+    select: Mapping[str, Collection[str]]
+    include: str
+    max_shards: int
+    target_prefix: str
+    verify_existing: bool
+    dry_run: bool
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    """What the lists gave: the selected shards, those of them that are not there, and what was left out."""
+
+    shards: list[Shard]
+    missing: list[Shard]
+    known_missing: int
+    stale_uploads: int
+
+
+def plan_run(
+    settings: Settings, run: str, request: IngestionRequest, *, sleep: Sleep = time.sleep
+) -> tuple[IngestionPlan, list[str]]:
+    """Resolve the lists and write a BatchRequest for each batch; returns the plan and their URIs.
+
+    A dry run writes nothing and returns no URIs. Unfinished uploads of a version that the source no
+    longer has are aborted.
+    """
+    source = load_source(request.source, settings.ingestion.sources_folder)
+    place = IngestionPlace(settings.storage.raw_bucket)
+    target = S3Uri(place.bucket, request.target_prefix or source.raw_prefix)
+    resolved = _resolve(source, request, target, sleep)
+    parts = batches(resolved.shards, settings.ingestion.max_batches)
+    uris = []
+    for index, shards in enumerate(parts if not request.dry_run else ()):
+        batch = BatchRequest(
+            run, index, source.name, source.licence, str(target), request.verify_existing, tuple(shards)
+        )
+        ObjectStore().write_record(place.batch(run, index), batch)
+        uris.append(str(place.batch(run, index)))
+    return _plan(source, target, resolved, len(parts)), uris
+
+
+def _resolve(source: Source, request: IngestionRequest, target: S3Uri, sleep: Sleep) -> _Resolved:
+    with Origin(source.politeness) as origin:
+        lists = Lists(source, origin, sleep)
+        listed = lists.shards(chosen(source, request.select))
+        shards = selected(listed, request.include, request.max_shards)
+        there = ObjectStore().list(target)
+        sizes = {entry.uri.key.removeprefix(target.key): entry.size_bytes for entry in there}
+        missing = absent(shards, sizes)
+        stale = 0 if request.dry_run else abort_stale(origin, target, missing)
+    return _Resolved(shards, missing, lists.left_out, stale)
+
+
+def _plan(source: Source, target: S3Uri, resolved: _Resolved, parts: int) -> IngestionPlan:
+    shards, missing = resolved.shards, resolved.missing
+    return IngestionPlan(
+        source=source.name,
+        title=source.title,
+        licence=source.licence,
+        homepage=source.homepage,
+        target_uri=str(target),
+        shards=len(shards),
+        present=len(shards) - len(missing),
+        to_fetch_bytes=sum(shard.size_bytes or 0 for shard in missing),
+        of_unknown_size=sum(shard.size_bytes is None for shard in missing),
+        without_checksum=sum(shard.checksum is None for shard in shards),
+        known_missing=resolved.known_missing,
+        batches=parts,
+        stale_uploads=resolved.stale_uploads,
+        examples=tuple(shard.name for shard in shards[:_EXAMPLES]),
+    )
+
+
+def abort_stale(origin: Origin, target: S3Uri, shards: list[Shard]) -> int:
+    """Abort unfinished uploads of another version than the server has now; returns how many.
+
+    Their parts cost storage, and no fetch will use them. A server that does not answer keeps its upload.
+    """
+    store, place = ObjectStore(), IngestionPlace(target.bucket)
+    prefix = S3Uri(target.bucket, place.progress(target).key.removesuffix(".json"))
+    unfinished = {
+        entry.uri.key.removeprefix(prefix.key).removesuffix(".json") for entry in store.list(prefix)
+    }
+    aborted = 0
+    for shard in shards:
+        if shard.name not in unfinished:
+            continue
+        progress = load_progress(store, target / shard.name)
+        if progress is None:
+            continue
+        try:
+            with origin.open(shard.url) as answer:
+                same = progress.url == shard.url and progress.validator.agrees(answer.answered.validator)
+        except (SourceUnavailable, SourceRefused):
+            continue
+        if not same:
+            stage = StagedUpload(client("s3"), target / shard.name, progress.url, progress.part_bytes)
+            stage.discard()
+            log.warning("%s: its source changed, the unfinished upload is aborted", shard.name)
+            aborted += 1
+    return aborted
+
+
+def fetch_batch(
+    settings: Settings, run: str, uri: str, *, sleep: Sleep = time.sleep, s3: Any = None
+) -> BatchReport:
+    """Fetch the shards of a batch, one after the other over one connection, and report on all of them.
+
+    What an earlier try fetched is found at its place, what it began is continued.
+    """
+    s3 = s3 or client("s3")
+    store = ObjectStore(s3)
+    batch = store.read_record(BatchRequest, S3Uri.parse(uri))
+    source = load_source(batch.source, settings.ingestion.sources_folder)
+    outcomes: list[ShardOutcome] = []
+    unavailable = 0
+    with Origin(source.politeness) as origin:
+        fetcher = Fetcher(s3, origin, source.politeness, batch, settings.ingestion.part_mib << 20, sleep)
+        for shard in batch.shards:
+            if unavailable >= _GIVE_UP_AFTER:
+                reason = f"not tried after {unavailable} shards in a row that could not be had"
+                outcomes.append(ShardOutcome(shard.name, shard.url, ShardState.UNAVAILABLE, reason=reason))
+                continue
+            outcome = fetcher.fetch(shard)
+            outcomes.append(outcome)
+            unavailable = unavailable + 1 if outcome.state is ShardState.UNAVAILABLE else 0
+    report = BatchReport(batch.index, tuple(outcomes))
+    store.write_record(IngestionPlace(settings.storage.raw_bucket).report(run, batch.index), report)
+    return report
+
+
+def require_good(outcomes: tuple[ShardOutcome, ...], where: str) -> None:
+    """SourceUnavailable while a later try may help, else an error that no retry mends."""
+    bad = [outcome for outcome in outcomes if not outcome.state.is_good]
+    if not bad:
+        return
+    counts = Counter(outcome.state.value for outcome in bad)
+    what = f"{len(bad)} of {len(outcomes)} shards are not there: " + ", ".join(
+        f"{count} {state}" for state, count in sorted(counts.items())
+    )
+    first = next((o for o in bad if o.state is not ShardState.UNAVAILABLE), bad[0])
+    if counts[ShardState.UNAVAILABLE.value]:
+        remedy = "a retry or clear goes on where this try ended"
+        raise SourceUnavailable(what, where=where, got=first.reason, remedy=remedy)
+    if counts[ShardState.QUARANTINED.value]:
+        remedy = "read the notes below quarantine/; correct the source, or clear to fetch these shards again"
+        raise ShardMismatch(
+            what, where=where, expected="every shard as published", got=first.reason, remedy=remedy
+        )
+    remedy = "correct the source, or leave these shards out with include; then clear"
+    raise SourceRefused(what, where=where, got=first.reason, remedy=remedy)
+
+
+def summarise(
+    settings: Settings, run: str, planned: Mapping[str, Any]
+) -> tuple[IngestionManifest, ParentRef]:
+    """The manifest of a run, from the newest reports of its batches; written, and returned with its hash."""
+    store, place = ObjectStore(), IngestionPlace(settings.storage.raw_bucket)
+    outcomes: list[ShardOutcome] = []
+    for index in range(int(planned["batches"])):
+        if store.exists(place.report(run, index)):
+            outcomes += store.read_record(BatchReport, place.report(run, index)).outcomes
+            continue
+        batch = store.read_record(BatchRequest, place.batch(run, index))
+        reason = "its batch ended before it could report"
+        outcomes += [ShardOutcome(s.name, s.url, ShardState.UNAVAILABLE, reason=reason) for s in batch.shards]
+    if not outcomes:
+        raise InputError("the run has no batches", where=run, remedy="see the task plan")
+    outcomes.sort(key=lambda outcome: outcome.name)
+    manifest = IngestionManifest(
+        run=run,
+        source=planned["source"],
+        licence=planned["licence"],
+        homepage=planned["homepage"],
+        target_uri=planned["target_uri"],
+        counts={state.value: sum(o.state is state for o in outcomes) for state in ShardState},
+        size_bytes=sum(outcome.size_bytes for outcome in outcomes),
+        received_bytes=sum(outcome.received_bytes for outcome in outcomes),
+        shards=tuple(outcomes),
+    )
+    return manifest, store.write_record(place.manifest(run), manifest)

@@ -1,0 +1,251 @@
+"""Where a shard is put together: a multipart upload in S3, which is itself the state of the fetch.
+
+A worker needs memory for two parts and no disk; a lost worker loses at most the part that it was filling.
+S3 shows neither the metadata of an unfinished upload nor the bytes of its parts. Of which version of the
+source they are stands therefore in a small object beside, and checksums are taken from the object that
+the parts become (``include.ingest.verification``), not on the way: a hash cannot be taken up again by
+another process, and this one covers what S3 really keeps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from include.aws.storage import ObjectStore
+from include.contracts.errors import ContractError
+from include.contracts.storage import IngestionPlace, S3Uri
+from include.ingest.errors import SourceRefused
+from include.ingest.ranges import Validator
+
+_MOST_PARTS = 10_000
+
+
+@dataclass(frozen=True)
+class Progress:
+    """An unfinished upload: of which URL and version, and in parts of which size."""
+
+    url: str
+    upload_id: str
+    part_bytes: int
+    etag: str
+    last_modified: str
+    size_bytes: int | None
+
+    @property
+    def validator(self) -> Validator:
+        """The version that the parts are of."""
+        return Validator(self.etag, self.last_modified, self.size_bytes)
+
+
+class StagedUpload:
+    """The stage of one shard. Part n always holds the same bytes, so two writers cannot spoil it."""
+
+    offset: int
+    safe: int
+    validator: Validator
+    is_finished: bool
+    _upload_id: str
+    _part_bytes: int
+    _parts: list[dict[str, Any]]
+    _buffer: bytearray
+
+    def __init__(self, s3: Any, target: S3Uri, url: str, part_bytes: int) -> None:
+        """Take up what an earlier try left, if it is of this URL; ``part_bytes`` is for a new upload."""
+        self._s3 = s3
+        self._store = ObjectStore(s3)
+        self._place = IngestionPlace(target.bucket)
+        self.target = target
+        self.uri = self._place.staged(target)
+        self._url = url
+        self._wanted_part_bytes = part_bytes
+        self._reset()
+        self._take_up()
+
+    def adopt(self, validator: Validator) -> None:
+        """The version of the bytes to come. Its size decides how large the parts are."""
+        self.validator = validator
+        needed = -(-(validator.size_bytes or 0) // _MOST_PARTS)
+        self._part_bytes = max(self._wanted_part_bytes, needed)
+
+    def write(self, chunk: bytes) -> None:
+        """Keep bytes; every full part goes to S3."""
+        self._buffer += chunk
+        self.offset += len(chunk)
+        while len(self._buffer) >= self._part_bytes:
+            with memoryview(self._buffer) as view:
+                part = bytes(view[: self._part_bytes])
+            self._send(part)
+            del self._buffer[: self._part_bytes]
+
+    def clear(self) -> None:
+        """Abort the upload and forget its version."""
+        if self._upload_id:
+            if not self.is_finished:
+                self._abort(self._upload_id)
+            self._forget()
+        self._reset()
+
+    def finish(self) -> None:
+        """Make the parts an object, at the staging key alone."""
+        if self.is_finished:
+            return
+        if not self._upload_id:
+            body = bytes(self._buffer)
+            self._s3.put_object(
+                Bucket=self.uri.bucket, Key=self.uri.key, Body=body, Metadata=self._metadata()
+            )
+        else:
+            if self._buffer:
+                self._send(bytes(self._buffer))
+            self._s3.complete_multipart_upload(
+                Bucket=self.uri.bucket,
+                Key=self.uri.key,
+                UploadId=self._upload_id,
+                MultipartUpload={"Parts": self._parts},
+            )
+        self._buffer.clear()
+        self.is_finished = True
+
+    def discard(self) -> None:
+        """Take away everything that is staged for this shard."""
+        self.clear()
+        self._s3.delete_object(Bucket=self.uri.bucket, Key=self.uri.key)
+
+    # ---- state ------------------------------------------------------------
+    def _reset(self) -> None:
+        self.offset = 0
+        self.safe = 0
+        self.validator = Validator()
+        self.is_finished = False
+        self._upload_id = ""
+        self._part_bytes = self._wanted_part_bytes
+        self._parts = []
+        self._buffer = bytearray()
+
+    def _take_up(self) -> None:
+        progress = load_progress(self._store, self.target)
+        if self._take_up_object():
+            self._upload_id = progress.upload_id if progress else ""
+            return
+        if progress is None or progress.url != self._url:
+            self._abort_all()  # those of another URL, or of a try that died before it wrote its progress
+            self._forget()
+            return
+        try:
+            parts = self._listed(progress.upload_id)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchUpload":
+                raise
+            self._forget()  # a lifecycle rule aborted it
+            return
+        self.validator = progress.validator
+        self._part_bytes = progress.part_bytes
+        self._upload_id = progress.upload_id
+        self._parts = whole_parts(parts, progress.part_bytes)
+        self.offset = self.safe = len(self._parts) * progress.part_bytes
+
+    def _take_up_object(self) -> bool:
+        """A try that died between its last part and the verification left the whole object."""
+        try:
+            found = self._s3.head_object(Bucket=self.uri.bucket, Key=self.uri.key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("404", "NoSuchKey"):
+                raise
+            return False
+        metadata = found["Metadata"]
+        if metadata.get("source-url") != self._url:
+            self._s3.delete_object(Bucket=self.uri.bucket, Key=self.uri.key)
+            return False
+        size = found["ContentLength"]
+        self.validator = Validator(metadata.get("source-etag", ""), metadata.get("source-modified", ""), size)
+        self.offset = self.safe = size
+        self.is_finished = True
+        return True
+
+    def _send(self, body: bytes) -> None:
+        if not self._upload_id:
+            self._begin()
+        number = len(self._parts) + 1
+        if number > _MOST_PARTS:
+            raise SourceRefused(
+                "the file needs more parts than S3 takes",
+                where=self._url,
+                expected=f"at most {_MOST_PARTS} parts of {self._part_bytes} bytes",
+                remedy="raise ingestion.part_mib in the settings",
+            )
+        sent = self._s3.upload_part(
+            Bucket=self.uri.bucket, Key=self.uri.key, UploadId=self._upload_id, PartNumber=number, Body=body
+        )
+        self._parts.append({"PartNumber": number, "ETag": sent["ETag"]})
+        self.safe += len(body)
+
+    def _begin(self) -> None:
+        created = self._s3.create_multipart_upload(
+            Bucket=self.uri.bucket, Key=self.uri.key, Metadata=self._metadata()
+        )
+        self._upload_id = created["UploadId"]
+        version = self.validator
+        progress = Progress(
+            self._url,
+            self._upload_id,
+            self._part_bytes,
+            version.etag,
+            version.last_modified,
+            version.size_bytes,
+        )
+        self._store.write_record(self._place.progress(self.target), progress)
+
+    def _metadata(self) -> dict[str, str]:
+        version = {"source-etag": self.validator.etag, "source-modified": self.validator.last_modified}
+        return {"source-url": self._url, **{k: v for k, v in version.items() if v and v.isascii()}}
+
+    def _listed(self, upload_id: str) -> list[dict[str, Any]]:
+        pages = self._s3.get_paginator("list_parts").paginate(
+            Bucket=self.uri.bucket, Key=self.uri.key, UploadId=upload_id
+        )
+        return [part for page in pages for part in page.get("Parts", ())]
+
+    def _abort_all(self) -> None:
+        pages = self._s3.get_paginator("list_multipart_uploads").paginate(
+            Bucket=self.uri.bucket, Prefix=self.uri.key
+        )
+        for upload in [u for page in pages for u in page.get("Uploads", ()) if u["Key"] == self.uri.key]:
+            self._abort(upload["UploadId"])
+
+    def _abort(self, upload_id: str) -> None:
+        try:
+            self._s3.abort_multipart_upload(Bucket=self.uri.bucket, Key=self.uri.key, UploadId=upload_id)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchUpload":  # gone already is as good
+                raise
+
+    def _forget(self) -> None:
+        progress = self._place.progress(self.target)
+        self._s3.delete_object(Bucket=progress.bucket, Key=progress.key)
+
+
+def load_progress(store: ObjectStore, target: S3Uri) -> Progress | None:
+    """The unfinished upload for ``target``; None when there is none, or its record cannot be read."""
+    uri = IngestionPlace(target.bucket).progress(target)
+    if not store.exists(uri):
+        return None
+    try:
+        return store.read_record(Progress, uri)
+    except ContractError:  # of another release: its upload is aborted, and the shard fetched anew
+        return None
+
+
+def whole_parts(listed: list[dict[str, Any]], part_bytes: int) -> list[dict[str, Any]]:
+    """The parts from the first on without a gap, each whole; a short last one is fetched again.
+
+    Only a finished file may end in a short part, and whether it is finished is not known here.
+    """
+    kept: list[dict[str, Any]] = []
+    for part in sorted(listed, key=lambda part: int(part["PartNumber"])):
+        if part["PartNumber"] != len(kept) + 1 or part["Size"] != part_bytes:
+            break
+        kept.append({"PartNumber": part["PartNumber"], "ETag": part["ETag"]})
+    return kept

@@ -1,0 +1,69 @@
+"""Digests of an object as S3 keeps it, and how they compare with what was promised."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from include.contracts.ingestion import ChecksumKind, Shard
+from include.contracts.storage import S3Uri
+from include.ingest.errors import ShardMismatch
+
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Digests:
+    """``etag`` is S3's name of exactly these bytes: a copy that demands it cannot copy others."""
+
+    size_bytes: int
+    sha256: str
+    md5: str
+    etag: str
+
+
+def digests_of(s3: Any, uri: S3Uri, *, with_md5: bool) -> Digests:
+    """Read the object back, a block at a time. ``md5`` is '' unless asked for."""
+    found = s3.get_object(Bucket=uri.bucket, Key=uri.key)
+    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    for block in found["Body"].iter_chunks(_BLOCK_BYTES):
+        sha256.update(block)
+        if with_md5:
+            md5.update(block)
+        size += len(block)
+    return Digests(size, sha256.hexdigest(), md5.hexdigest() if with_md5 else "", found["ETag"])
+
+
+def wants_md5(shard: Shard) -> bool:
+    """Whether the source publishes an MD5 of this shard."""
+    return shard.checksum is not None and shard.checksum.kind is ChecksumKind.MD5
+
+
+def published(shard: Shard) -> str:
+    """The kind of the published checksum of its bytes, or ``none``."""
+    checksum = shard.checksum
+    return checksum.kind.value if checksum and checksum.kind is not ChecksumKind.ETAG else "none"
+
+
+def check(shard: Shard, found: Digests) -> None:
+    """ShardMismatch when the object is not what the source promises."""
+    if found.size_bytes == 0:
+        raise ShardMismatch("an empty file", where=shard.url, expected="a shard", got="0 bytes")
+    if shard.size_bytes is not None and found.size_bytes != shard.size_bytes:
+        raise ShardMismatch(
+            "another size than published",
+            where=shard.url,
+            expected=f"{shard.size_bytes} bytes",
+            got=f"{found.size_bytes} bytes",
+        )
+    kind = published(shard)
+    if kind != "none" and shard.checksum is not None:
+        got = found.md5 if kind == "md5" else found.sha256
+        if got != shard.checksum.value:
+            raise ShardMismatch(
+                "another checksum than published",
+                where=shard.url,
+                expected=f"{kind} {shard.checksum.value}",
+                got=f"{kind} {got}",
+            )

@@ -1,0 +1,270 @@
+"""Where public shards come from: one TOML file a source, with its shards or the lists that name them.
+
+A list is a text file of one path or URL a line, or the file tree of a Hugging Face repository, which also
+publishes sizes and SHA-256. ``{…}`` in its URL is filled with the chosen values of ``choices``.
+"""
+
+from __future__ import annotations
+
+import enum
+import string
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from include.contracts.errors import RecipeError
+from include.contracts.ingestion import Checksum, ChecksumKind, Shard, name_problem, url_problem
+from include.contracts.storage import CONTROL_PREFIXES
+from include.recipes.loading import packaged_recipe, recipe_from_toml, recipe_names, require
+
+_FAMILY = "sources"
+
+
+@dataclass(frozen=True)
+class Politeness:
+    """How a server is treated.
+
+    ``max_connections`` bounds the tasks that fetch at once. ``max_attempts`` counts tries that brought no
+    part further. A server that asks for more patience than ``max_wait_seconds`` is left alone until the
+    task's retry. Fewer than ``min_bytes_per_second`` over ``read_timeout_seconds`` is a stall.
+    """
+
+    max_connections: int = 4
+    max_attempts: int = 6
+    backoff_seconds: float = 2.0
+    max_wait_seconds: float = 600.0
+    connect_timeout_seconds: float = 15.0
+    read_timeout_seconds: float = 60.0
+    min_bytes_per_second: int = 1024
+
+    def __post_init__(self) -> None:
+        require(
+            1 <= self.max_connections <= 16, "politeness.max_connections", "1 to 16", self.max_connections
+        )
+        require(1 <= self.max_attempts <= 20, "politeness.max_attempts", "1 to 20", self.max_attempts)
+        for name in (
+            "backoff_seconds",
+            "max_wait_seconds",
+            "connect_timeout_seconds",
+            "read_timeout_seconds",
+        ):
+            value = getattr(self, name)
+            require(0 < value <= 3600, f"politeness.{name}", "above 0, at most 3600", value)
+        slowest = self.min_bytes_per_second
+        require(0 <= slowest <= 10**9, "politeness.min_bytes_per_second", "0 to 1000000000", slowest)
+
+
+@dataclass(frozen=True)
+class ListedShard:
+    """A shard by its URL. At most one checksum; none: none is published, or it is not known here."""
+
+    name: str
+    url: str
+    size_bytes: int | None = None
+    sha256: str = ""
+    md5: str = ""
+    etag: str = ""
+
+    def __post_init__(self) -> None:
+        _require_name("shards.name", self.name)
+        _require_url("shards.url", self.url)
+        size = self.size_bytes
+        require(size is None or size > 0, "shards.size_bytes", "more than 0", size)
+        given = [kind for kind in ChecksumKind if getattr(self, kind.value)]
+        require(len(given) < 2, f"shards.{self.name}", "one of sha256, md5, etag", [k.value for k in given])
+
+    def shard(self) -> Shard:
+        """What is to be fetched."""
+        kinds = (kind for kind in ChecksumKind if getattr(self, kind.value))
+        checksum = next((Checksum(kind, getattr(self, kind.value)) for kind in kinds), None)
+        return Shard(self.name, self.url, self.size_bytes, checksum)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A part of a list's URL that the user may choose, and what is taken when nothing is chosen."""
+
+    values: tuple[str, ...]
+    default: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        require(bool(self.values), "choices.values", "at least one value", self.values)
+        require(bool(self.default), "choices.default", "at least one value", self.default)
+        unknown = sorted(set(self.default) - set(self.values))
+        require(not unknown, "choices.default", f"some of {', '.join(self.values)}", ", ".join(unknown))
+
+
+class ListingKind(enum.Enum):
+    """How a list is read."""
+
+    LINES = "lines"
+    HUGGING_FACE = "hugging_face"
+
+
+@dataclass(frozen=True)
+class Component:
+    """What one entry of a list stands for: ``{path}`` in ``url`` and ``target`` is the entry.
+
+    ``only`` limits a component to values of choices: quality signals exist for some partitions alone.
+    ``missing_list`` is a published list of URLs that the server does not have, though the lists name them.
+    """
+
+    name: str
+    url: str
+    target: str = "{path}"
+    only: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    missing_list: str = ""
+
+    def __post_init__(self) -> None:
+        if self.missing_list:
+            _require_url("components.missing_list", self.missing_list)
+
+
+@dataclass(frozen=True)
+class ChecksumList:
+    """A published SHA256SUMS file; its names are relative to ``folder``, or to the source's own root."""
+
+    url: str
+    folder: str = ""
+
+    def __post_init__(self) -> None:
+        _require_url("checksum_lists.url", self.url)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list of shards. ``line_prefix`` is taken off each line; a line without it is refused.
+
+    ``include`` is a glob that an entry must match (``*`` also crosses '/').
+    """
+
+    url: str
+    components: tuple[Component, ...]
+    kind: ListingKind = ListingKind.LINES
+    line_prefix: str = ""
+    include: str = "*"
+    checksum_lists: tuple[ChecksumList, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(bool(self.components), "listings.components", "at least one", self.components)
+
+    def fields(self) -> set[str]:
+        """The choices that its URL asks for."""
+        return placeholders(self.url, "listings.url")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A public corpus. ``licence`` travels with each shard; ``raw_prefix`` is its place in the raw bucket."""
+
+    name: str
+    title: str
+    homepage: str
+    licence: str
+    raw_prefix: str
+    shards: tuple[ListedShard, ...] = ()
+    listings: tuple[Listing, ...] = ()
+    choices: dict[str, Choice] = field(default_factory=dict)
+    politeness: Politeness = field(default_factory=Politeness)
+    #: Lists are read into memory; the largest known one has 15 MB.
+    max_listing_bytes: int = 64 << 20
+
+    def __post_init__(self) -> None:
+        require(
+            bool(self.name) and not name_problem(self.name), "name", "letters, digits, _ and -", self.name
+        )
+        _require_url("homepage", self.homepage)
+        for name in ("title", "licence"):
+            value = getattr(self, name)
+            valid = 0 < len(value) <= 200 and value.isascii() and value.isprintable()
+            require(valid, name, "1 to 200 ASCII characters: it becomes object metadata", value)
+        check_prefix("raw_prefix", self.raw_prefix)
+        require(bool(self.shards or self.listings), "shards", "shards or listings", "neither")
+        names = [shard.name for shard in self.shards]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        require(not twice, "shards.name", "names that differ", ", ".join(twice))
+        require(self.max_listing_bytes > 0, "max_listing_bytes", "more than 0", self.max_listing_bytes)
+        for listing in self.listings:
+            self._check(listing)
+
+    def _check(self, listing: Listing) -> None:
+        known, fields = set(self.choices), listing.fields()
+        _require_known("listings.url", fields, known)
+        _require_url("listings.url", _filled(listing.url))
+        for component in listing.components:
+            for name in ("url", "target"):
+                template = getattr(component, name)
+                _require_known(f"components.{name}", placeholders(template, name), fields | {"path"})
+            _require_url("components.url", _filled(component.url))
+            _require_name("components.target", _filled(component.target))
+            _require_known("components.only", set(component.only), known)
+
+
+def placeholders(template: str, where: str) -> set[str]:
+    """Names in braces; RecipeError for a template that cannot be filled."""
+    try:
+        return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+    except ValueError as error:
+        raise RecipeError(f"not a template ({error})", where=where, got=repr(template)) from error
+
+
+def check_prefix(where: str, prefix: str) -> None:
+    """Refuse a prefix that is none, or in which what is quarantined or unfinished would be read."""
+    valid = prefix.endswith("/") and not name_problem(prefix.removesuffix("/"))
+    require(valid, where, "a prefix such as pile/", prefix)
+    require(not prefix.startswith(CONTROL_PREFIXES), where, "no prefix of ingestion's own", prefix)
+
+
+def source_names(folder: str = "") -> list[str]:
+    """Packaged sources and those of ``folder``, sorted; RecipeError when there is no such folder."""
+    if folder and not Path(folder).is_dir():
+        remedy = "correct ingestion.sources_folder in the settings"
+        raise RecipeError("no such folder of sources", where=folder, remedy=remedy)
+    own = [path.stem for path in Path(folder).glob("*.toml")] if folder else []
+    return sorted({*recipe_names(_FAMILY), *own})
+
+
+def load_source(name: str, folder: str = "") -> Source:
+    """The source ``name``, from ``folder`` if it has one of that name; RecipeError lists the known ones."""
+    path = Path(folder) / f"{name}.toml"
+    if folder and not name_problem(name) and path.is_file():
+        source = recipe_from_toml(Source, path.read_text(), where=str(path))
+    else:
+        source = packaged_recipe(Source, _FAMILY, name)
+    require(source.name == name, f"{_FAMILY}/{name}.toml: name", repr(name), source.name)
+    return source
+
+
+def chosen(source: Source, select: Mapping[str, Collection[str]] | None) -> dict[str, tuple[str, ...]]:
+    """Values of every choice: the selected ones, else the defaults; RecipeError for what is no choice."""
+    wanted = dict(select or {})
+    _require_known("select", set(wanted), set(source.choices))
+    values = {}
+    for name, choice in source.choices.items():
+        given = wanted.get(name, choice.default)
+        given = (
+            (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else ()
+        )
+        unknown = [value for value in given if value not in choice.values]
+        require(bool(given) and not unknown, f"select.{name}", f"some of {', '.join(choice.values)}", given)
+        values[name] = given
+    return values
+
+
+def _filled(template: str) -> str:
+    return template.format(**dict.fromkeys(placeholders(template, "template"), "x"))
+
+
+def _require_known(where: str, given: set[str], known: set[str]) -> None:
+    expected = f"one of {', '.join(sorted(known))}" if known else "none: this source has no choices"
+    require(given <= known, where, expected, ", ".join(sorted(given - known)))
+
+
+def _require_name(where: str, name: str) -> None:
+    problem = name_problem(name)
+    require(not problem, where, f"a relative path ({problem})", name)
+
+
+def _require_url(where: str, url: str) -> None:
+    problem = url_problem(url)
+    require(not problem, where, f"http(s)://host/path ({problem})", url)

@@ -1,0 +1,168 @@
+"""What a lost worker leaves in S3, and what the next try makes of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from include.contracts.ingestion import Checksum, ChecksumKind, ShardState
+from include.ingest.ranges import Validator
+from include.ingest.staging import StagedUpload, whole_parts
+from tests.dags.ingestion.conftest import MEBI, ROOT, Ingestion, random_bytes, sha256
+from tests.dags.ingestion.hostile_server import Trick
+
+NAME = "train/00.jsonl.zst"
+KEY = f"mirror/{NAME}"
+PART = 5 * MEBI
+FETCH = """
+import sys
+from include.ingest.run import fetch_batch
+from include.settings import load_settings
+fetch_batch(load_settings(), "run", sys.argv[1])
+"""
+
+
+def kept_bytes(ingestion: Ingestion) -> int:
+    total = 0
+    for upload in ingestion.uploads():
+        listed = ingestion.s3.list_parts(
+            Bucket=ingestion.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+        )
+        total += sum(part["Size"] for part in listed.get("Parts", ()))
+    return total
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_worker_loses_at_most_a_part_and_the_next_one_fetches_only_the_rest(
+    ingestion: Ingestion, how: signal.Signals
+) -> None:
+    body = random_bytes(32)
+    hosted = ingestion.server.host(NAME, body, Trick(seconds_per_block=0.02))
+    checksum = Checksum(ChecksumKind.SHA256, sha256(body))
+    shard = ingestion.shard(NAME, size_bytes=len(body), checksum=checksum)
+    uri = ingestion.write_batch(shard)
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
+    worker = subprocess.Popen([sys.executable, "-c", FETCH, uri], env=environment, cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while kept_bytes(ingestion) < 2 * PART:
+        assert worker.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    worker.send_signal(how)
+    worker.wait(30)
+    while ingestion.server.open_now:
+        time.sleep(0.02)
+    kept = kept_bytes(ingestion)
+    assert 2 * PART <= kept < len(body)
+    assert ingestion.keys("mirror/") == []
+
+    ingestion.server.sent.clear()
+    hosted.always = Trick()
+    outcome = ingestion.fetch_one(shard)
+    assert (outcome.state, outcome.resumes) == (ShardState.FETCHED, 1)
+    assert outcome.received_bytes == ingestion.server.sent[NAME] == len(body) - kept
+    assert ingestion.server.requests(NAME)[-1].headers["range"] == f"bytes={kept}-"
+    assert sha256(ingestion.body(KEY)) == sha256(body)
+    ingestion.leaves_nothing_behind()
+
+
+def begun(ingestion: Ingestion, body: bytes, etag: str = '"v1"') -> StagedUpload:
+    """What a try leaves that died after ``body``."""
+    stage = StagedUpload(ingestion.s3, ingestion.target(NAME), ingestion.server.url(NAME), PART)
+    stage.adopt(Validator(etag, "", 12 * MEBI + 7))
+    stage.write(body)
+    return stage
+
+
+def test_an_upload_of_an_earlier_version_is_thrown_away(ingestion: Ingestion) -> None:
+    body = random_bytes(12)
+    ingestion.server.host(NAME, body, etag='"v2"')
+    begun(ingestion, random_bytes(6))
+    outcome = ingestion.fetch_one(ingestion.shard(NAME))
+    assert (outcome.state, outcome.restarts) == (ShardState.FETCHED, 1)
+    assert ingestion.body(KEY) == body
+    ingestion.leaves_nothing_behind()
+
+
+def test_a_try_that_died_before_the_verification_is_not_fetched_again(ingestion: Ingestion) -> None:
+    body = random_bytes(12)
+    ingestion.server.host(NAME, body)
+    begun(ingestion, body).finish()
+    outcome = ingestion.fetch_one(ingestion.shard(NAME, size_bytes=len(body)))
+    assert (outcome.state, outcome.received_bytes) == (ShardState.FETCHED, 0)
+    assert ingestion.server.requests(NAME) == []
+    assert ingestion.body(KEY) == body
+    ingestion.leaves_nothing_behind()
+
+
+def test_what_an_earlier_try_staged_wrongly_is_fetched_again(ingestion: Ingestion) -> None:
+    body = random_bytes(12)
+    ingestion.server.host(NAME, body)
+    begun(ingestion, random_bytes(12)).finish()
+    checksum = Checksum(ChecksumKind.SHA256, sha256(body))
+    outcome = ingestion.fetch_one(ingestion.shard(NAME, checksum=checksum))
+    assert outcome.state is ShardState.FETCHED
+    assert ingestion.body(KEY) == body
+    assert ingestion.keys("quarantine/") == []
+
+
+def test_an_upload_whose_version_nobody_wrote_down_is_aborted(ingestion: Ingestion) -> None:
+    body = random_bytes(12)
+    ingestion.server.host(NAME, body)
+    staged = ingestion.place.staged(ingestion.target(NAME))
+    ingestion.s3.create_multipart_upload(Bucket=ingestion.bucket, Key=staged.key)
+    neighbour = ingestion.s3.create_multipart_upload(Bucket=ingestion.bucket, Key=f"{staged.key}.other")
+    assert ingestion.fetch_one(ingestion.shard(NAME)).state is ShardState.FETCHED
+    assert [upload["UploadId"] for upload in ingestion.uploads()] == [neighbour["UploadId"]]
+
+
+def test_an_upload_that_a_lifecycle_rule_aborted_is_begun_anew(ingestion: Ingestion) -> None:
+    body = random_bytes(12)
+    ingestion.server.host(NAME, body)
+    begun(ingestion, body[: 6 * MEBI])
+    for upload in ingestion.uploads():
+        ingestion.s3.abort_multipart_upload(
+            Bucket=ingestion.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+        )
+    assert ingestion.fetch_one(ingestion.shard(NAME)).state is ShardState.FETCHED
+    assert ingestion.body(KEY) == body
+    ingestion.leaves_nothing_behind()
+
+
+def test_another_part_size_in_the_settings_does_not_spoil_an_upload(ingestion: Ingestion) -> None:
+    body = random_bytes(12)
+    ingestion.server.host(NAME, body)
+    begun(ingestion, body[: 6 * MEBI])
+    stage = StagedUpload(ingestion.s3, ingestion.target(NAME), ingestion.server.url(NAME), 7 * MEBI)
+    assert stage.offset == PART
+    stage.write(body[PART:])
+    stage.finish()
+    assert ingestion.body(stage.uri.key) == body
+
+
+def test_parts_count_up_to_the_first_gap_or_short_one() -> None:
+    def part(number: int, size: int = PART) -> dict[str, object]:
+        return {"PartNumber": number, "Size": size, "ETag": f"e{number}"}
+
+    assert [p["PartNumber"] for p in whole_parts([part(2), part(1), part(4)], PART)] == [1, 2]
+    assert [p["PartNumber"] for p in whole_parts([part(1), part(2, 7)], PART)] == [1]
+    assert whole_parts([part(2)], PART) == []
+
+
+def test_a_shard_is_never_held_as_a_whole(ingestion: Ingestion) -> None:
+    body = bytes(200 * MEBI)
+    ingestion.server.host(NAME, body)
+    measured = f"{FETCH}\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    idle = "import include.ingest.run, resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    uri = ingestion.write_batch(ingestion.shard(NAME, size_bytes=len(body)))
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
+    peaks = [
+        int(subprocess.check_output([sys.executable, "-c", code, uri], env=environment, cwd=ROOT, text=True))
+        for code in (idle, measured)
+    ]
+    assert ingestion.s3.head_object(Bucket=ingestion.bucket, Key=KEY)["ContentLength"] == len(body)
+    assert (peaks[1] - peaks[0]) * 1024 < 100 * MEBI, peaks

@@ -1,0 +1,73 @@
+"""Where a list or a redirect may not lead."""
+
+from __future__ import annotations
+
+import pytest
+
+from include.ingest.addresses import check_host, check_peer, check_url
+from include.ingest.errors import SourceRefused
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://host/x",
+        "data:text/plain,x",
+        "http:///x",
+        "http://user:secret@host/x",
+        "http://host/a b",
+        "http://host/ü",
+        "http://[::1",
+        f"http://host/{'x' * 9000}",
+    ],
+)
+def test_a_url_that_is_not_fetched_is_refused(url: str) -> None:
+    with pytest.raises(SourceRefused):
+        check_url(url)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "169.254.170.2",
+        "[fe80::1]",
+        "[fd00:ec2::254]",
+        "[::ffff:169.254.169.254]",
+        "0.0.0.0",
+        "224.0.0.1",
+    ],
+)
+def test_addresses_of_metadata_services_are_refused_everywhere(host: str) -> None:
+    with pytest.raises(SourceRefused):
+        check_host(f"http://{host}/latest/", may_be_private=True)
+
+
+def test_a_name_that_leads_to_a_metadata_service_is_refused() -> None:
+    with pytest.raises(SourceRefused):
+        check_host("http://innocent/", may_be_private=True, look_up=lambda _: ["8.8.8.8", "169.254.169.254"])
+    with pytest.raises(SourceRefused):
+        check_peer(("169.254.169.254", 80), "http://innocent/", may_be_private=True)
+
+
+def test_a_public_server_may_not_redirect_into_a_private_network() -> None:
+    is_private = check_host("http://public/", may_be_private=True, look_up=lambda _: ["8.8.8.8"])
+    assert not is_private
+    with pytest.raises(SourceRefused, match="private"):
+        check_host("http://inside/", may_be_private=is_private, look_up=lambda _: ["10.0.0.7"])
+
+
+def test_a_mirror_in_the_own_network_may_be_named() -> None:
+    assert check_host("http://mirror/", may_be_private=True, look_up=lambda _: ["10.0.0.7"])
+
+
+def test_a_name_that_changed_between_look_up_and_connection_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SourceRefused):
+        check_peer(("10.0.0.7", 80), "http://public/", may_be_private=False)
+    check_peer(("8.8.8.8", 80), "http://public/", may_be_private=False)
+    check_peer(None, "http://public/", may_be_private=False)

@@ -1,0 +1,46 @@
+"""Requests that need no server: where redirects may lead, and a port where nobody listens."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import httpx
+import pytest
+
+from include.ingest.errors import SourceRefused, SourceUnavailable
+from include.ingest.origin import Origin, _location
+from include.ingest.pace import Pace
+from include.recipes.source import Politeness
+
+
+def redirect(location: str) -> httpx.Response:
+    return httpx.Response(302, headers={"Location": location})
+
+
+def test_a_redirect_from_https_to_http_is_refused() -> None:
+    with pytest.raises(SourceRefused, match="https to http"):
+        _location(redirect("http://host/x"), "https://host/")
+
+
+def test_a_relative_redirect_stays_on_its_server() -> None:
+    assert _location(redirect("/b?c=1#d"), "https://host/a") == "https://host/b?c=1"
+
+
+def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with Origin(Politeness(connect_timeout_seconds=1)) as origin, pytest.raises(SourceUnavailable):
+        origin.open(f"http://127.0.0.1:{port}/x").__enter__()
+
+
+def test_progress_is_told_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    now = iter([0.0, 10.0, 31.0, 40.0])
+    pace = Pace("a.jsonl", "http://h/a", Politeness(), lambda: next(now))
+    with caplog.at_level(logging.INFO):
+        for offset in (31_000_000, 62_000_000, 70_000_000):
+            pace.came(31_000_000, offset, 124_000_000)
+    assert [record.getMessage() for record in caplog.records] == [
+        "a.jsonl: 62.0 of 124.0 MB (50.0 %), 2.0 MB/s"
+    ]
