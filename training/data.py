@@ -59,6 +59,19 @@ class Permutation:
         return left << self._half_bits | right
 
 
+def mixture_of_present(mixture: Mapping[str, float], windows: Mapping[str, int]) -> dict[str, float]:
+    """The weights of those subsets that have a window; RecipeError where no weight is left."""
+    present = {name: weight for name, weight in mixture.items() if windows.get(name)}
+    if mixture and not any(present.values()):
+        raise RecipeError(
+            "the corpus has no subset of the mixture",
+            where="mixture",
+            expected=f"among {', '.join(sorted(windows))}",
+            got=", ".join(sorted(mixture)),
+        )
+    return present
+
+
 class SampleOrder:
     """The endless sequence of samples of a run.
 

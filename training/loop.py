@@ -34,7 +34,7 @@ from training.checkpoint import (
     TrainerState,
     restore,
 )
-from training.data import PackedTokens, SampleOrder, rank_positions
+from training.data import PackedTokens, SampleOrder, mixture_of_present, rank_positions
 from training.export.safetensors import export_model
 from training.model import build_model, build_optimiser, learning_rate, shard_model
 from training.places import EXIT_INTERRUPTED, Job, MlRoot, read_job
@@ -72,9 +72,7 @@ class Trainer:
         begun = time.monotonic()
         recipe, corpus = self.job.recipe, self.job.corpus
         data = open_tokens(self.job, self.root)
-        order = SampleOrder(data.windows(), recipe.mixture, recipe.seed)
-        if not recipe.mixture and self.place.rank == 0:  # a mixture names what it wants, and fails without
-            warn_of_short_subsets(data)
+        order = self._order(data)
         base = self.root.channel("base_model") if self.job.request.base_model_uri else None
         model = build_model(recipe, corpus.vocabulary_size, corpus.end_of_text_id, base)
         shard_model(model, self.place.world_size, self.device)
@@ -106,6 +104,20 @@ class Trainer:
         export_model(model, self.job, self.root, progress, store, self.ranks)
         self._say(f"done: {self.job.run.uri('model/manifest.json')}")
         return 0
+
+    def _order(self, data: PackedTokens) -> SampleOrder:
+        """The samples of this run, after a warning for each subset that is not among them unasked."""
+        recipe, windows, first = self.job.recipe, data.windows(), self.place.rank == 0
+        mixture = recipe.mixture
+        if recipe.mixture_absent == "leave_out":
+            mixture = mixture_of_present(recipe.mixture, windows)
+        for name in sorted(set(recipe.mixture) - set(mixture)) if first else ():
+            warn(
+                f"subset '{name}' of the mixture has no window in this corpus: the others keep their proportions"
+            )
+        if first and not recipe.mixture:  # a mixture names what it wants
+            warn_of_short_subsets(data)
+        return SampleOrder(windows, mixture, recipe.seed)
 
     def _resume(
         self,

@@ -73,6 +73,8 @@ class TrainingRecipe:
     precision: str = "float32"
     #: Weight of each subset in the mixture; empty: by its tokens.
     mixture: dict[str, float] = field(default_factory=dict)
+    #: What a subset of the mixture does that the corpus lacks: end the run, or leave the others' proportions.
+    mixture_absent: str = "refuse"
     model: ModelRecipe = field(default_factory=ModelRecipe)
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
 
@@ -87,6 +89,12 @@ class TrainingRecipe:
             self.batch_sequences,
         )
         require(self.precision in ("float32", "bfloat16"), "precision", "float32 or bfloat16", self.precision)
+        require(
+            self.mixture_absent in ("refuse", "leave_out"),
+            "mixture_absent",
+            "refuse or leave_out",
+            self.mixture_absent,
+        )
         for subset, weight in self.mixture.items():
             require(weight >= 0, f"mixture.{subset}", "at least 0", weight)
         require(

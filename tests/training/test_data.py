@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from include.contracts.errors import InputError, RecipeError
 from tests.training.corpora import Corpus, write_megatron
-from training.data import BLOCK, PackedTokens, Permutation, SampleOrder, Window, rank_positions
+from training.data import (
+    BLOCK,
+    PackedTokens,
+    Permutation,
+    SampleOrder,
+    Window,
+    mixture_of_present,
+    rank_positions,
+)
 from training.tokens import TokenFile, open_shard
 
 sizes = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 50), min_size=1)
@@ -89,6 +97,17 @@ def test_stored_documents_come_back_as_written(tmp_path: Path) -> None:
     write_megatron(tmp_path / "wide", documents, np.int32)
     found = TokenFile(tmp_path / "wide")
     assert [found.document(i).tolist() for i in range(3)] == documents
+
+
+def test_of_a_mixture_only_what_the_corpus_has_is_left_in_its_proportions() -> None:
+    assert mixture_of_present({"a": 3.0, "b": 1.0, "gone": 9.0}, {"a": 5, "b": 1, "c": 4}) == {
+        "a": 3.0,
+        "b": 1.0,
+    }
+    assert mixture_of_present({"a": 3.0, "short": 1.0}, {"a": 5, "short": 0}) == {"a": 3.0}
+    assert mixture_of_present({}, {"a": 5}) == {}
+    with pytest.raises(RecipeError, match="no subset of the mixture"):
+        mixture_of_present({"gone": 1.0, "a": 0.0}, {"a": 5})
 
 
 def test_a_mixture_of_an_unknown_subset_names_those_that_there_are() -> None:

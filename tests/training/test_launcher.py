@@ -210,6 +210,17 @@ def test_a_tokenizer_without_its_configuration_is_refused_before_training(
     assert "step=1 " not in output
 
 
+def test_a_mixture_leaves_out_what_the_corpus_lacks_when_told_to(tmp_path: Path, corpus: Corpus) -> None:
+    mixture = {"code": 0.5, "gone": 0.5}
+    run = make_run(tmp_path / "strict", corpus, steps=1, mixture=mixture)
+    assert run.finish("--ranks", "1")[0] == 1
+    assert "the corpus has no subset 'gone'" in failure(run)
+    run = make_run(tmp_path / "run", corpus, steps=1, mixture=mixture, mixture_absent="leave_out")
+    code, output = run.finish("--ranks", "1")
+    assert code == 0, output
+    assert output.count("warning: subset 'gone' of the mixture has no window in this corpus") == 1
+
+
 @pytest.mark.parametrize(("mixture", "warned"), [({}, True), ({"code": 0.5, "prose": 0.5}, False)])
 def test_a_subset_that_is_never_trained_on_is_told_unless_a_mixture_leaves_it_out(
     tmp_path: Path, corpus: Corpus, mixture: dict[str, float], warned: bool
