@@ -112,9 +112,7 @@ class Trainer:
         if recipe.mixture_absent == "leave_out":
             mixture = mixture_of_present(recipe.mixture, windows)
         for name in sorted(set(recipe.mixture) - set(mixture)) if first else ():
-            warn(
-                f"subset '{name}' of the mixture has no window in this corpus: the others keep their proportions"
-            )
+            warn(f"subset '{name}' of the mixture has no window: the others keep their proportions")
         if first and not recipe.mixture:  # a mixture names what it wants
             warn_of_short_subsets(data)
         return SampleOrder(windows, mixture, recipe.seed)
