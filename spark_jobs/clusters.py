@@ -16,7 +16,7 @@ from spark_jobs.batches.sign import shingles
 from spark_jobs.place import Place
 from spark_jobs.rounds import LIMIT, Proposed, Rounds
 from spark_jobs.session import fit_queries
-from spark_jobs.tables import SIGNED_COLUMNS, parquet_rows, read_columns, write_by_file
+from spark_jobs.tables import SIGNED_COLUMNS, read_columns, write_by_file
 from spark_jobs.tasks.clean import CleanFile
 from spark_jobs.tasks.decide import Decided, decide, decide_verified, propose
 from spark_jobs.transforms.candidate_pairs import meetings, star_edges, turns, waiting
@@ -45,6 +45,8 @@ class Corpus:
     recipe: CorpusRecipe
     files: Sequence[CleanFile]
     first_new: int = 0
+    #: Documents that the base keeps: the rows of its index.
+    known: int = 0
     #: Of the base and of this version, by the index of the shard.
     shard_names: Sequence[str] = ()
 
@@ -64,10 +66,7 @@ def decide_clusters(spark: SparkSession, corpus: Corpus) -> Decided:
     """Write for each clean file what becomes of its documents, save of those that are simply kept."""
     if not corpus.files:
         return Decided(0, 0, 0)
-    uris = corpus.signatures
-    before = uris[: len(uris) - len(corpus.files)]
-    rows = sum(file.documents for file in corpus.files)
-    rows += sum(progress.run_tasks(spark, "index", "files", parquet_rows, before))
+    rows = corpus.known + sum(file.documents for file in corpus.files)
     bands = corpus.recipe.near_dedup.bands
     if 8 * rows * bands > ONE_TASK_BYTES:
         fit_queries(spark, rows * bands)

@@ -51,12 +51,6 @@ def write_by_file(rows: DataFrame, uri: str) -> None:
     rows.repartition("part", "file").write.partitionBy("part", "file").parquet(uri)
 
 
-def parquet_rows(uri: str) -> int:
-    """Rows of a file, by its footer."""
-    with storage.local_copy(uri) as path:
-        return int(pq.read_metadata(path).num_rows)
-
-
 def file_folder(folder: str, part: int, file: int) -> str:
     """Where ``write_by_file`` puts the rows of one clean file."""
     return storage.join(folder, f"part={part}", f"file={file}")
