@@ -15,7 +15,7 @@ import tomli_w
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from include.contracts.artifacts import SPARK_ARCHIVE, ArtifactsManifest
+from include.contracts.artifacts import CODE_FILES, ArtifactsManifest
 from include.contracts.records import parse_json
 from include.settings.loading import load_settings
 from include.settings.model import ServingSettings, Settings
@@ -68,7 +68,7 @@ def upload_code(config: StackConfig, settings: Settings) -> None:
     pointer = built / "artifacts.json"
     artifacts = parse_json(ArtifactsManifest, pointer.read_bytes(), where=str(pointer))
     place = settings.storage.artifacts
-    for path in [built / SPARK_ARCHIVE, *sorted((built / "jobs").glob("*.py"))]:
+    for path in [*(built / name for name in CODE_FILES), *sorted((built / "jobs").glob("*.py"))]:
         code = place / artifacts.code_folder / path.relative_to(built).as_posix()
         s3.upload_file(str(path), code.bucket, code.key)
     # last: whoever reads the pointer finds everything that it names

@@ -43,9 +43,10 @@ def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str
     place = CorpusPlace(S3Uri.parse(planned.root_uri))
     # one name for the run, however often it is cleared: a cluster that lives is found and used again
     name = job_name(dag_run.dag_id, dag_run.run_id, BUILD, 1)
-    ti.xcom_push(key="cluster", value=cluster_request(settings, name))
     code = S3Uri.parse(planned.code_uri)
-    steps = {job: spark_step(job, job, code, place.request) for job in MARKERS}
+    ti.xcom_push(key="cluster", value=cluster_request(settings, name, code))
+    archive = settings.emr.python_archive
+    steps = {job: spark_step(job, job, code, place.request, archive) for job in MARKERS}
     ti.xcom_push(key="steps", value=steps)
     ti.xcom_push(key="markers", value={job: str(place.root / marker) for job, marker in MARKERS.items()})
     reports = {job: str(place.report) if job == "tokenise" else "" for job in MARKERS}

@@ -42,7 +42,7 @@ CODE = S3Uri("processed-bucket", "artifacts/0a1b/")
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: s.name)
 class TestEveryRequestIsValid:
     def test_cluster(self, settings: Any) -> None:
-        check("emr", "RunJobFlow", cluster_request(settings, "name"))
+        check("emr", "RunJobFlow", cluster_request(settings, "name", CODE))
 
     def test_step(self, settings: Any) -> None:
         step = spark_step("clean", "clean", CODE, S3Uri("processed-bucket", "corpus/v/request.json"))
@@ -80,6 +80,57 @@ def test_step_passes_the_request_and_the_code_to_spark_submit() -> None:
     assert arguments[-3:] == [
         "s3://processed-bucket/artifacts/0a1b/jobs/clean.py", "--request", "s3://processed-bucket/r.json",
     ]  # fmt: skip
+
+
+def fleets(settings: Any) -> dict[str, dict[str, Any]]:
+    request = cluster_request(settings, "name", CODE)
+    return {fleet["InstanceFleetType"]: fleet for fleet in request["Instances"]["InstanceFleets"]}
+
+
+def test_only_task_nodes_are_spot_and_they_are_diversified() -> None:
+    found = fleets(SETTINGS[1])
+    assert [role for role, fleet in found.items() if fleet.get("TargetSpotCapacity")] == ["TASK"]
+    assert found["MASTER"]["TargetOnDemandCapacity"] == 1
+    spot = found["TASK"]["LaunchSpecifications"]["SpotSpecification"]
+    assert spot["AllocationStrategy"] == "price-capacity-optimized"
+    assert spot["TimeoutAction"] == "SWITCH_TO_ON_DEMAND"
+    assert len(found["TASK"]["InstanceTypeConfigs"]) >= 5
+    assert len(cluster_request(SETTINGS[1], "name", CODE)["Instances"]["Ec2SubnetIds"]) > 1
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: s.name)
+def test_scaling_adds_task_nodes_alone(settings: Any) -> None:
+    limits = cluster_request(settings, "name", CODE)["ManagedScalingPolicy"]["ComputeLimits"]
+    core = fleets(settings)["CORE"]["TargetOnDemandCapacity"]
+    assert limits["MaximumCoreCapacityUnits"] == limits["MaximumOnDemandCapacityUnits"] == core
+    assert limits["MaximumCapacityUnits"] > core >= limits["MinimumCapacityUnits"]
+
+
+def test_application_masters_go_to_core_nodes() -> None:
+    found = cluster_request(SETTINGS[1], "name", CODE)["Configurations"]
+    (yarn,) = (entry["Properties"] for entry in found if entry["Classification"] == "yarn-site")
+    assert yarn["yarn.node-labels.enabled"] == "true"
+    assert yarn["yarn.node-labels.am.default-node-label-expression"] == "CORE"
+
+
+def test_a_packed_environment_reaches_the_containers_and_the_driver_on_the_master_node() -> None:
+    archive = "s3://processed-bucket/env/pyspark_env.tar.gz"
+    step = spark_step("x", "clean", CODE, S3Uri("processed-bucket", "r.json"), archive)
+    arguments = step["HadoopJarStep"]["Args"]
+    assert arguments[arguments.index("--archives") + 1] == f"{archive}#environment"
+    assert "spark.pyspark.python=./environment/bin/python" in arguments
+    assert "spark.pyspark.driver.python=/opt/nexus/environment/bin/python" in arguments
+    (action,) = cluster_request(SETTINGS[1], "name", CODE)["BootstrapActions"]
+    assert action["ScriptBootstrapAction"] == {
+        "Path": "s3://processed-bucket/artifacts/0a1b/emr_python_environment.sh",
+        "Args": [SETTINGS[1].emr.python_archive],
+    }
+
+
+def test_without_an_archive_the_clusters_own_python_runs() -> None:
+    step = spark_step("x", "clean", CODE, S3Uri("processed-bucket", "r.json"))
+    assert not any("environment" in word for word in step["HadoopJarStep"]["Args"])
+    assert cluster_request(SETTINGS[0], "name", CODE)["BootstrapActions"] == []
 
 
 def test_on_demand_training_has_no_wait_time() -> None:

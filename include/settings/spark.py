@@ -1,0 +1,68 @@
+"""Settings of what runs the Spark jobs of corpus_refresh."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from include.settings.checks import at_least, require, s3_uri
+
+_MOST_TYPES = 30  # EMR's limit for a fleet with an allocation strategy
+
+
+@dataclass(frozen=True)
+class EmrSettings:
+    """The Spark cluster of corpus_refresh; it lives for one run.
+
+    A fleet takes its instances from the types that it names, all of one size, so that a unit of capacity is
+    an instance. Core nodes are on demand and their number stays; task nodes are spot, ``task_units`` at the
+    start, and managed scaling moves their number so that core and task are ``maximum_units`` at most.
+    ``python_archive`` is what ``make package-spark-env`` built, in S3; empty takes the cluster's own Python.
+    """
+
+    release: str
+    log_uri: str
+    subnet_ids: tuple[str, ...]
+    master_instance_types: tuple[str, ...]
+    core_instance_types: tuple[str, ...]
+    task_instance_types: tuple[str, ...]
+    core_units: int
+    task_units: int
+    maximum_units: int
+    spot_timeout_minutes: int = 20
+    idle_timeout_seconds: int = 1800
+    python_archive: str = ""
+    spark_properties: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_release("emr.release", self.release)
+        s3_uri("emr.log_uri", self.log_uri)
+        require(bool(self.subnet_ids), "emr.subnet_ids", "at least one subnet", self.subnet_ids)
+        for name in ("master_instance_types", "core_instance_types", "task_instance_types"):
+            _one_size(f"emr.{name}", getattr(self, name))
+        at_least("emr.core_units", self.core_units, 1)
+        at_least("emr.task_units", self.task_units, 1)
+        at_least("emr.maximum_units", self.maximum_units, self.core_units + self.task_units)
+        # EMR's own bounds of a fleet's provisioning timeout and of an auto-termination policy
+        in_bounds = 5 <= self.spot_timeout_minutes <= 1440
+        require(in_bounds, "emr.spot_timeout_minutes", "5 to 1440", self.spot_timeout_minutes)
+        in_bounds = 60 <= self.idle_timeout_seconds <= 604_800
+        require(in_bounds, "emr.idle_timeout_seconds", "60 to 604800", self.idle_timeout_seconds)
+        require_archive("emr.python_archive", self.python_archive)
+
+
+def require_release(name: str, value: str) -> None:
+    """An EMR release label."""
+    require(bool(re.fullmatch(r"emr-\d+\.\d+\.\d+", value)), name, "emr-X.Y.Z", value)
+
+
+def require_archive(name: str, value: str) -> None:
+    """A packed Python environment in S3, or nothing."""
+    valid = not value or (value.startswith("s3://") and value.endswith(".tar.gz"))
+    require(valid, name, "s3://….tar.gz, or empty", value)
+
+
+def _one_size(name: str, types: tuple[str, ...]) -> None:
+    require(1 <= len(types) <= _MOST_TYPES, name, f"1 to {_MOST_TYPES} instance types", types)
+    sizes = {kind.partition(".")[2] for kind in types}
+    require(len(sizes) == 1 and "" not in sizes, name, "instance types of one size", types)
