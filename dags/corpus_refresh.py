@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.amazon.aws.operators.emr import EmrTerminateJobFlowOperator
 from airflow.sdk import Param, dag
 
+from include.aws.engines import Engine
 from include.recipes.loading import recipe_names
 from include.settings import load_settings
 from nexus_airflow.assets import token_dataset
 from nexus_airflow.defaults import default_args
-from nexus_airflow.operators.emr_cluster import EmrRunClusterOperator
-from nexus_airflow.operators.emr_step import EmrStepOperator
+from nexus_airflow.operators.end_engine import EndEngineOperator
+from nexus_airflow.operators.spark_job import SparkJobOperator
+from nexus_airflow.operators.start_engine import StartEngineOperator
 from nexus_airflow.sensors.new_shards import S3NewShardsSensor
 from nexus_airflow.steps import corpus
 from nexus_airflow.taskflow import branch, step
@@ -20,10 +21,10 @@ from nexus_airflow.taskflow import branch, step
 DOC = """
 ### What it does
 Raw shards (The Pile, RedPajama v1/v2, SlimPajama, plain JSON lines or parquet) are normalised, filtered,
-deduplicated and tokenised by Spark on an EMR cluster that lives for this run. The result is a *corpus
-version*: a hash of inputs, recipe and code. A version that exists is not built again: the cluster and the
-three steps are then skipped. With new shards it extends the newest version: only these are read, and no
-document that was kept is dropped.
+deduplicated and tokenised by Spark on the `engine` of your choice: an EMR cluster that lives for this run,
+EMR Serverless, or Glue. The result is a *corpus version*: a hash of inputs, recipe and code, the same on
+each engine. A version that exists is not built again: cluster and jobs are then skipped. With new shards it
+extends the newest version: only these are read, and no document that was kept is dropped.
 
 ### Start it by hand
 *Trigger* with the defaults reads the settings' raw prefix. `dry_run` stops after the plan, whose XCom
@@ -37,9 +38,10 @@ that model_training runs on it.
 | red task | what to do |
 |---|---|
 | `wait_for_shards`, `plan` | the error names the prefix, recipe key or missing artifacts; mend it and clear |
-| `clean`, `deduplicate`, `tokenise` | see *Job log*, clear the step: it goes on after the last whole stage |
+| `clean`, `deduplicate`, `tokenise` | see *Job log*, clear the task: it goes on after the last whole stage |
 | `verify_manifest` | files are missing: trigger again with `force` |
-| `terminate_cluster` | end the cluster by hand; it also ends itself after the idle time of the settings |
+| `start_engine` | the error is EMR's: a role, subnet or instance type of the settings, or a quota |
+| `end_engine` | end the cluster by hand; it also ends itself after the idle time of the settings |
 """
 
 settings = load_settings()
@@ -51,6 +53,14 @@ PARAMS = {
         title="Source",
         description="Prefix of the raw shards, s3://bucket/prefix/",
         section="Input",
+    ),
+    "engine": Param(
+        Engine.EMR.value,
+        enum=[engine.value for engine in Engine],
+        title="Engine",
+        description="emr: a cluster for this run. emr_serverless: none to size or to end. glue: the same "
+        "scripts as Glue jobs. The corpus is the same, byte for byte (docs/guides/corpus.md, Engines)",
+        section="Engine",
     ),
     "recipe": Param(
         "standard",
@@ -111,8 +121,8 @@ PARAMS = {
     dagrun_timeout=timedelta(days=2),
     params=PARAMS,
     doc_md=DOC,
-    tags=["corpus", "emr", "nexus-llm"],
-    description="Raw shards become a token dataset, on an EMR cluster of its own",
+    tags=["corpus", "emr", "glue", "nexus-llm"],
+    description="Raw shards become a token dataset, by Spark on EMR, EMR Serverless or Glue",
 )
 def corpus_refresh() -> None:
     """Wire the tasks."""
@@ -125,26 +135,31 @@ def corpus_refresh() -> None:
         doc_md="A scheduled run needs shards that the newest corpus does not know. A manual run passes.",
     )
     plan = branch("plan", corpus.plan, doc_md="XCom `plan`: version, shards, what was left out.")
-    create = EmrRunClusterOperator(
-        task_id="create_cluster",
+    start = StartEngineOperator(
+        task_id="start_engine",
+        engine="{{ params.engine }}",
         job_flow_overrides="{{ ti.xcom_pull(task_ids='plan', key='cluster') }}",
         emr_conn_id=None,
         aws_conn_id=None,
         wait_for_completion=False,
+        doc_md="EMR: the cluster of this run. The other engines start with their first job.",
     )
-    terminate = EmrTerminateJobFlowOperator(
-        task_id="terminate_cluster",
-        job_flow_id="{{ ti.xcom_pull(task_ids='create_cluster') }}",
+    end = EndEngineOperator(
+        task_id="end_engine",
+        job_flow_id="{{ ti.xcom_pull(task_ids='start_engine') }}",
         aws_conn_id=None,
         deferrable=False,
+        doc_md="Terminates the cluster, whatever happened.",
     )
     steps = [
-        EmrStepOperator(
+        SparkJobOperator(
             task_id=job,
-            request=f"{{{{ ti.xcom_pull(task_ids='plan', key='steps')['{job}'] }}}}",
+            engine="{{ params.engine }}",
+            request=f"{{{{ ti.xcom_pull(task_ids='plan', key='requests')['{job}'] }}}}",
             marker_uri=f"{{{{ ti.xcom_pull(task_ids='plan', key='markers')['{job}'] }}}}",
             report_uri=f"{{{{ ti.xcom_pull(task_ids='plan', key='reports')['{job}'] }}}}",
-            scope="{{ ti.xcom_pull(task_ids='create_cluster') }}",
+            scope="{{ ti.xcom_pull(task_ids='start_engine') or "
+            f"ti.xcom_pull(task_ids='plan', key='scopes')['{job}'] }}}}",
             force="{{ params.force }}",
         )
         for job in corpus.MARKERS
@@ -163,9 +178,9 @@ def corpus_refresh() -> None:
         doc_md="Emits the asset token_dataset with URI and hash.",
     )
 
-    wait >> plan >> [create, verified]
-    create >> steps[0] >> steps[1] >> steps[2] >> [verified, terminate]
-    create >> terminate.as_teardown(setups=create)
+    wait >> plan >> [start, verified]
+    start >> steps[0] >> steps[1] >> steps[2] >> [verified, end]
+    start >> end.as_teardown(setups=start)
     verified >> published
 
 

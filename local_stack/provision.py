@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from include.contracts.artifacts import CODE_FILES, ArtifactsManifest
 from include.contracts.records import parse_json
+from include.contracts.storage import S3Uri
 from include.settings.loading import load_settings
 from include.settings.model import ServingSettings, Settings
 from local_stack.airflow import base_environment
@@ -79,8 +80,8 @@ def _buckets(config: StackConfig, settings: Settings) -> None:
     s3 = client(config, "s3")
     existing = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
     storage = settings.storage
-    log_bucket = settings.emr.log_uri.removeprefix("s3://").partition("/")[0]
-    for bucket in sorted({storage.raw_bucket, storage.processed_bucket, storage.models_bucket, log_bucket}):
+    logs = {S3Uri.parse(uri).bucket for uri in (settings.emr.log_uri, settings.emr_serverless.log_uri)}
+    for bucket in sorted({storage.raw_bucket, storage.processed_bucket, storage.models_bucket, *logs}):
         if bucket not in existing:
             s3.create_bucket(Bucket=bucket)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from include.contracts.storage import S3Uri
 from include.settings.checks import ARN_NAME, at_least, require
-from include.settings.spark import EmrSettings
+from include.settings.spark import EmrServerlessSettings, EmrSettings, GlueSettings
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
@@ -48,12 +48,14 @@ class RoleSettings:
 
     emr_service: str
     emr_instance_profile: str
+    emr_serverless: str
+    glue: str
     sagemaker: str
     ecs_execution: str
     ecs_task: str
 
     def __post_init__(self) -> None:
-        for name in ("emr_service", "emr_instance_profile", "sagemaker", "ecs_execution", "ecs_task"):
+        for name in self.__dataclass_fields__:
             value = getattr(self, name)
             require(bool(ARN_NAME.fullmatch(value)), f"roles.{name}", "the name of a role", value)
 
@@ -199,6 +201,8 @@ class Settings:
     roles: RoleSettings
     images: ImageSettings
     emr: EmrSettings
+    emr_serverless: EmrServerlessSettings
+    glue: GlueSettings
     training: TrainingSettings
     processing: ProcessingSettings
     serving: ServingSettings

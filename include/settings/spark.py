@@ -66,3 +66,65 @@ def _one_size(name: str, types: tuple[str, ...]) -> None:
     require(1 <= len(types) <= _MOST_TYPES, name, f"1 to {_MOST_TYPES} instance types", types)
     sizes = {kind.partition(".")[2] for kind in types}
     require(len(sizes) == 1 and "" not in sizes, name, "instance types of one size", types)
+
+
+@dataclass(frozen=True)
+class EmrServerlessSettings:
+    """The application of EMR Serverless: one by this name, shared by all runs, stopped by itself when idle.
+
+    The maximum bounds what all its jobs use together, hence what they cost at most.
+    """
+
+    application: str
+    release: str
+    log_uri: str
+    maximum_vcpu: int
+    maximum_memory_gb: int
+    idle_timeout_minutes: int = 15
+    execution_timeout_minutes: int = 720
+    subnet_ids: tuple[str, ...] = ()
+    security_group_ids: tuple[str, ...] = ()
+    python_archive: str = ""
+    spark_properties: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        named = bool(re.fullmatch(r"[A-Za-z0-9._/#-]{1,64}", self.application))
+        require(named, "emr_serverless.application", "a name of at most 64 characters", self.application)
+        require_release("emr_serverless.release", self.release)
+        s3_uri("emr_serverless.log_uri", self.log_uri)
+        at_least("emr_serverless.maximum_vcpu", self.maximum_vcpu, 8)
+        at_least("emr_serverless.maximum_memory_gb", self.maximum_memory_gb, 32)
+        in_bounds = 1 <= self.idle_timeout_minutes <= 10_080
+        require(in_bounds, "emr_serverless.idle_timeout_minutes", "1 to 10080", self.idle_timeout_minutes)
+        at_least("emr_serverless.execution_timeout_minutes", self.execution_timeout_minutes, 5)
+        require_archive("emr_serverless.python_archive", self.python_archive)
+
+
+@dataclass(frozen=True)
+class GlueSettings:
+    """AWS Glue: a definition per Spark job, ``job_prefix`` and the job's name.
+
+    ``workers`` is the most that auto scaling takes. FLEX is cheaper, starts when there is spare capacity,
+    and may lose workers.
+    """
+
+    job_prefix: str
+    version: str
+    worker_type: str
+    workers: int
+    timeout_minutes: int
+    execution_class: str = "STANDARD"
+    spark_properties: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require(bool(self.job_prefix), "glue.job_prefix", "a prefix of names", self.job_prefix)
+        # below 5.0 there is neither Python 3.11 nor a requirements file for the libraries
+        is_version = bool(re.fullmatch(r"\d+\.\d+", self.version)) and float(self.version) >= 5
+        require(is_version, "glue.version", "5.0 or later", self.version)
+        known = ("G.1X", "G.2X", "G.4X", "G.8X")
+        require(self.worker_type in known, "glue.worker_type", f"one of {', '.join(known)}", self.worker_type)
+        at_least("glue.workers", self.workers, 2)
+        at_least("glue.timeout_minutes", self.timeout_minutes, 1)
+        classes = ("STANDARD", "FLEX")
+        is_class = self.execution_class in classes
+        require(is_class, "glue.execution_class", "STANDARD or FLEX", self.execution_class)

@@ -24,8 +24,8 @@ from include.contracts.storage import S3Uri
 from include.settings import load_settings
 from nexus_airflow.errors import JobFailed
 from nexus_airflow.operators.emr_cluster import EmrRunClusterOperator
-from nexus_airflow.operators.emr_step import EmrStepOperator
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
+from nexus_airflow.operators.spark_job import SparkJobOperator
 from nexus_airflow.triggers.job import JobTrigger
 from tests.dags.conftest import Task, first_event
 
@@ -117,10 +117,11 @@ class TestEmr:
             )
         )
 
-    def step(self, cluster: str, *command: str) -> EmrStepOperator:
+    def step(self, cluster: str, *command: str) -> SparkJobOperator:
         jar = {"Jar": "command-runner.jar", "Args": list(command)}
-        return EmrStepOperator(
+        return SparkJobOperator(
             task_id="step",
+            engine="emr",
             request={"Name": "x", "ActionOnFailure": "CONTINUE", "HadoopJarStep": jar},
             scope=cluster,
             marker_uri=f"s3://{BUCKET}/step/report.json",

@@ -11,6 +11,9 @@ from botocore.validate import ParamValidator
 
 from include.aws.ecs import create_service, task_definition, update_service
 from include.aws.emr import cluster_request, spark_step
+from include.aws.emr_serverless import application_request, serverless_job
+from include.aws.engines import Engine
+from include.aws.glue import glue_job, job_definition
 from include.aws.processing import evaluation_job, export_job
 from include.aws.registry import package_request
 from include.aws.training import TrainingLimits, training_job
@@ -37,6 +40,7 @@ def check(service: str, operation: str, request: dict[str, Any]) -> None:
 
 
 CODE = S3Uri("processed-bucket", "artifacts/0a1b/")
+REQUEST_URI = S3Uri("processed-bucket", "corpus/v/request.json")
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: s.name)
@@ -47,6 +51,17 @@ class TestEveryRequestIsValid:
     def test_step(self, settings: Any) -> None:
         step = spark_step("clean", "clean", CODE, S3Uri("processed-bucket", "corpus/v/request.json"))
         check("emr", "AddJobFlowSteps", {"JobFlowId": "j-1", "Steps": [step]})
+
+    def test_serverless_application_and_job(self, settings: Any) -> None:
+        check("emr-serverless", "CreateApplication", {"clientToken": "t", **application_request(settings)})
+        run = serverless_job(settings, "clean", CODE, REQUEST_URI)["run"]
+        place = {"applicationId": "00a", "clientToken": "name-g1", "name": "name-g1"}
+        check("emr-serverless", "StartJobRun", place | run)
+
+    def test_glue_definition_and_run(self, settings: Any) -> None:
+        job = glue_job(settings, "clean", CODE, REQUEST_URI)
+        check("glue", "CreateJob", job["definition"])
+        check("glue", "StartJobRun", {"JobName": "n", "Arguments": job["arguments"]})
 
     def test_training(self, settings: Any) -> None:
         job = training_job(settings, REQUEST, CORPUS, SPOT)
@@ -131,6 +146,60 @@ def test_without_an_archive_the_clusters_own_python_runs() -> None:
     step = spark_step("x", "clean", CODE, S3Uri("processed-bucket", "r.json"))
     assert not any("environment" in word for word in step["HadoopJarStep"]["Args"])
     assert cluster_request(SETTINGS[0], "name", CODE)["BootstrapActions"] == []
+
+
+def test_an_application_keeps_nothing_warm_and_stops_by_itself() -> None:
+    for settings in SETTINGS:
+        request = application_request(settings)
+        assert "initialCapacity" not in request
+        assert request["autoStopConfiguration"]["enabled"] and request["autoStartConfiguration"]["enabled"]
+        assert request["maximumCapacity"]["cpu"].endswith(" vCPU")
+
+
+def test_a_serverless_job_is_tried_once_within_its_limit_and_brings_its_python() -> None:
+    run = serverless_job(SETTINGS[1], "clean", CODE, REQUEST_URI)["run"]
+    assert run["retryPolicy"] == {"maxAttempts": 1} and run["executionTimeoutMinutes"] > 0
+    parameters = run["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
+    assert "--py-files s3://processed-bucket/artifacts/0a1b/spark_jobs.zip" in parameters
+    archive = f"spark.archives={SETTINGS[1].emr_serverless.python_archive}#environment"
+    assert archive in parameters
+    for where in ("emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON", "executorEnv.PYSPARK_PYTHON"):
+        assert f"spark.{where}=./environment/bin/python" in parameters
+    monitoring = run["configurationOverrides"]["monitoringConfiguration"]
+    assert monitoring["s3MonitoringConfiguration"]["logUri"] == SETTINGS[1].emr_serverless.log_uri
+
+
+def test_a_glue_job_is_airflows_to_retry_and_to_schedule() -> None:
+    definition = job_definition(SETTINGS[1], "clean", CODE)
+    assert definition["MaxRetries"] == 0
+    assert definition["ExecutionProperty"] == {"MaxConcurrentRuns": 1}
+    assert definition["Command"]["ScriptLocation"] == "s3://processed-bucket/artifacts/0a1b/jobs/clean.py"
+    arguments = definition["DefaultArguments"]
+    assert arguments["--extra-py-files"] == "s3://processed-bucket/artifacts/0a1b/spark_jobs.zip"
+    assert arguments["--additional-python-modules"].endswith("/0a1b/glue_requirements.txt")
+    assert arguments["--python-modules-installer-option"] == "-r"
+
+
+def test_glue_takes_several_spark_properties_in_one_value() -> None:
+    glue = replace(SETTINGS[0].glue, spark_properties={"a": "1", "b": "2"})
+    definition = job_definition(replace(SETTINGS[0], glue=glue), "clean", CODE)
+    assert definition["DefaultArguments"]["--conf"] == "a=1 --conf b=2"
+
+
+def test_every_engine_runs_the_same_script_on_the_same_request() -> None:
+    for engine in Engine:
+        text = str(engine.request(SETTINGS[1], "clean", CODE, REQUEST_URI))
+        assert "s3://processed-bucket/artifacts/0a1b/jobs/clean.py" in text
+        assert "--request" in text and str(REQUEST_URI) in text
+
+
+def test_jobs_are_looked_for_where_their_engine_runs_them() -> None:
+    scopes = {engine: engine.scope(SETTINGS[1], "clean") for engine in Engine}
+    assert scopes == {
+        Engine.EMR: "",  # the cluster of the run
+        Engine.EMR_SERVERLESS: SETTINGS[1].emr_serverless.application,
+        Engine.GLUE: "nexus-llm-prod-clean",
+    }
 
 
 def test_on_demand_training_has_no_wait_time() -> None:
