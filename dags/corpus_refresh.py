@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import Param, dag
+from airflow.providers.amazon.aws.operators.glue_crawler import GlueCrawlerRunOperator
+from airflow.sdk import Param, TaskGroup, dag
 
 from include.aws.engines import Engine
 from include.recipes.loading import recipe_names
@@ -15,7 +16,7 @@ from nexus_airflow.operators.end_engine import EndEngineOperator
 from nexus_airflow.operators.spark_job import SparkJobOperator
 from nexus_airflow.operators.start_engine import StartEngineOperator
 from nexus_airflow.sensors.new_shards import S3NewShardsSensor
-from nexus_airflow.steps import corpus
+from nexus_airflow.steps import catalogue, corpus
 from nexus_airflow.taskflow import branch, step
 
 DOC = """
@@ -34,11 +35,14 @@ that model_training runs on it.
 ### What came out
 *Corpus report* on `tokenise`: what each stage dropped and why, with examples, subsets, lengths, duplicates.
 
+*Data Catalog*: tables `documents`, `duplicates` and `tokens`, by `corpus_version`.
+
 ### When it fails
 | red task | what to do |
 |---|---|
 | `wait_for_shards`, `plan` | the error names the prefix, recipe key or missing artifacts; mend it and clear |
 | `clean`, `deduplicate`, `tokenise` | see *Job log*, clear the task: it goes on after the last whole stage |
+| `catalogue.…` | the corpus is published all the same; mend the Glue role or database and clear the group |
 | `verify_manifest` | files are missing: trigger again with `force` |
 | `start_engine` | the error is EMR's: a role, subnet or instance type of the settings, or a quota |
 | `end_engine` | end the cluster by hand; it also ends itself after the idle time of the settings |
@@ -178,10 +182,31 @@ def corpus_refresh() -> None:
         doc_md="Emits the asset token_dataset with URI and hash.",
     )
 
+    with TaskGroup("catalogue", tooltip="documents, duplicates and tokens as tables, for Athena"):
+        prepared = step(
+            "prepare",
+            catalogue.prepare,
+            verified,
+            doc_md="Points the crawler at the version. Skips what is registered, and all without a database.",
+        )
+        crawled = GlueCrawlerRunOperator(
+            task_id="crawl",
+            crawler_name="{{ ti.xcom_pull(task_ids='catalogue.prepare') }}",
+            # of a try whose answer was lost: it looks at the same version
+            fail_on_already_running=False,
+            deferrable=False,
+            aws_conn_id=None,
+            doc_md="Reads the columns from the files.",
+        )
+        registered = step(
+            "register", catalogue.register, verified, doc_md="A partition of the version in each table."
+        )
+
     wait >> plan >> [start, verified]
     start >> steps[0] >> steps[1] >> steps[2] >> [verified, end]
     start >> end.as_teardown(setups=start)
     verified >> published
+    prepared >> crawled >> registered
 
 
 corpus_refresh()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from include.contracts.storage import S3Uri
 from include.settings.checks import ARN_NAME, at_least, require
-from include.settings.spark import EmrServerlessSettings, EmrSettings, GlueSettings
+from include.settings.spark import CatalogueSettings, EmrServerlessSettings, EmrSettings, GlueSettings
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
@@ -203,6 +203,7 @@ class Settings:
     emr: EmrSettings
     emr_serverless: EmrServerlessSettings
     glue: GlueSettings
+    catalogue: CatalogueSettings
     training: TrainingSettings
     processing: ProcessingSettings
     serving: ServingSettings

@@ -128,3 +128,17 @@ class GlueSettings:
         classes = ("STANDARD", "FLEX")
         is_class = self.execution_class in classes
         require(is_class, "glue.execution_class", "STANDARD or FLEX", self.execution_class)
+
+
+@dataclass(frozen=True)
+class CatalogueSettings:
+    """The Glue Data Catalog. An empty ``database`` keeps none."""
+
+    database: str
+    crawler: str
+
+    def __post_init__(self) -> None:
+        # Athena's own rule for names
+        named = not self.database or bool(re.fullmatch(r"[a-z0-9_]{1,255}", self.database))
+        require(named, "catalogue.database", "a-z, 0-9 and _, or empty", self.database)
+        require(bool(self.crawler), "catalogue.crawler", "a name", self.crawler)

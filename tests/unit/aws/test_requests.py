@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.validate import ParamValidator
 
+from include.aws.catalogue import crawler_request
 from include.aws.ecs import create_service, task_definition, update_service
 from include.aws.emr import cluster_request, spark_step
 from include.aws.emr_serverless import application_request, serverless_job
@@ -19,7 +20,7 @@ from include.aws.registry import package_request
 from include.aws.training import TrainingLimits, training_job
 from include.contracts.errors import SettingsError
 from include.contracts.manifests import CorpusManifest, ModelManifest, ParentRef, TrainingRequest
-from include.contracts.storage import S3Uri
+from include.contracts.storage import CorpusPlace, S3Uri
 from include.settings import load_settings
 
 SETTINGS = [load_settings("dev"), load_settings("prod")]
@@ -62,6 +63,11 @@ class TestEveryRequestIsValid:
         job = glue_job(settings, "clean", CODE, REQUEST_URI)
         check("glue", "CreateJob", job["definition"])
         check("glue", "StartJobRun", {"JobName": "n", "Arguments": job["arguments"]})
+
+    def test_crawler(self, settings: Any) -> None:
+        request = crawler_request(settings, CorpusPlace.of("processed-bucket", "v"))
+        check("glue", "CreateCrawler", request)
+        check("glue", "UpdateCrawler", request)
 
     def test_training(self, settings: Any) -> None:
         job = training_job(settings, REQUEST, CORPUS, SPOT)

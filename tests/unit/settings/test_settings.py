@@ -85,6 +85,8 @@ def test_unknown_setting_is_named() -> None:
         ({"glue__worker_type": "big"}, "glue.worker_type"),
         ({"glue__workers": 1}, "glue.workers"),
         ({"glue__execution_class": "CHEAP"}, "glue.execution_class"),
+        ({"catalogue__database": "nexus-llm"}, "catalogue.database"),
+        ({"catalogue__crawler": ""}, "catalogue.crawler"),
         ({"roles__glue": ""}, "roles.glue"),
         ({"training__max_wait_seconds": 100}, "training.max_wait_seconds"),
         ({"training__instance_type": "m5.large"}, "training.instance_type"),
