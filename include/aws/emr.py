@@ -102,17 +102,18 @@ def _core(emr: EmrSettings) -> dict[str, Any]:
 
 
 def _task(emr: EmrSettings) -> dict[str, Any]:
-    """Spot from the pools that are cheap and seldom interrupted; on demand where there is none in time.
+    """Spot from the pools that are cheap and seldom interrupted, at the start and whenever scaling adds.
 
-    The fallback is for the start of the cluster; what scaling asks for later and does not get waits.
+    At the start, on demand where there is none in time; scaling does without what it does not get.
     """
     spot = {
         "AllocationStrategy": "price-capacity-optimized",
-        "TimeoutAction": "SWITCH_TO_ON_DEMAND",
         "TimeoutDurationMinutes": emr.spot_timeout_minutes,
     }
     fleet = _fleet("TASK", emr.task_instance_types, TargetSpotCapacity=emr.task_units)
-    fleet["LaunchSpecifications"]["SpotSpecification"] = spot
+    at_start = spot | {"TimeoutAction": "SWITCH_TO_ON_DEMAND"}
+    fleet["LaunchSpecifications"]["SpotSpecification"] = at_start
+    fleet["ResizeSpecifications"] = {"SpotResizeSpecification": spot}
     return fleet
 
 

@@ -17,9 +17,12 @@ RUN /opt/python/bin/python3.11 -m venv --copies environment \
  && environment/bin/pip install --no-cache-dir -q -r requirements.txt -c requirements.lock \
  && cp -rn /opt/python/lib/python3.11/. environment/lib/python3.11/ \
  && rm -rf environment/lib/python3.11/test environment/lib/python3.11/config-3.11-*
-# the prefix is where EMR Serverless unpacks #environment; elsewhere Python finds its library beside itself
-RUN /opt/python/bin/python3.11 -m pip install --no-cache-dir -q venv-pack==0.2.0 setuptools==80.9.0 \
- && /opt/python/bin/python3.11 -m venv_pack -p environment -o pyspark_env.tar.gz --python-prefix /home/hadoop/environment
+# venv-pack makes the paths relative; without pyvenv.cfg what it packed is no venv of some Python, but a Python
+# that finds its library beside itself, wherever it is unpacked
+RUN environment/bin/pip install --no-cache-dir -q venv-pack==0.2.0 setuptools==80.9.0 \
+ && environment/bin/venv-pack -q -p environment -o packed.tar.gz \
+ && mkdir /unpacked && tar -xzf packed.tar.gz -C /unpacked && rm /unpacked/pyvenv.cfg packed.tar.gz \
+ && tar -czf pyspark_env.tar.gz -C /unpacked .
 # unpacked elsewhere, without the Python that it was made with, it must still import everything
 RUN mkdir /elsewhere && tar -xzf pyspark_env.tar.gz -C /elsewhere && mv /opt/python /opt/hidden \
  && env -i /elsewhere/bin/python -c "import boto3, gigatoken, numba, numpy, pandas, pyarrow, py3langid, tokenizers, zstandard"

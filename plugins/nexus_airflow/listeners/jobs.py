@@ -10,7 +10,7 @@ import logging
 from typing import Any
 
 from airflow.listeners import hookimpl
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy.orm import object_session
 
 from include.aws.engines import Engine
@@ -72,7 +72,8 @@ def stop_jobs(task_instance: Any) -> None:
             try:
                 scope = engine.scope(settings, task_instance.task_id)
                 _stop_generations(task_instance, jobs_of(engine.kind, scope))
-            except ClientError as error:  # an account need not allow the engine that it does not use
+            # an account need not allow, nor a region have, the engine that it does not use
+            except (BotoCoreError, ClientError) as error:
                 log.warning("cannot look for jobs of %s: %s", engine.value, error)
 
 

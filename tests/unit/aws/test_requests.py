@@ -115,6 +115,8 @@ def test_only_task_nodes_are_spot_and_they_are_diversified() -> None:
     spot = found["TASK"]["LaunchSpecifications"]["SpotSpecification"]
     assert spot["AllocationStrategy"] == "price-capacity-optimized"
     assert spot["TimeoutAction"] == "SWITCH_TO_ON_DEMAND"
+    resize = found["TASK"]["ResizeSpecifications"]["SpotResizeSpecification"]
+    assert resize["AllocationStrategy"] == spot["AllocationStrategy"]
     assert len(found["TASK"]["InstanceTypeConfigs"]) >= 5
     assert len(cluster_request(SETTINGS[1], "name", CODE)["Instances"]["Ec2SubnetIds"]) > 1
 
