@@ -161,6 +161,11 @@ test-peers: $(PEERS) $(VENVS)/spark/.ready ## Tokens and exports read by megatro
 package: $(VENVS)/airflow/.ready ## Build what MWAA and the jobs get, into build/package
 	@$(VENVS)/airflow/bin/python -m infrastructure.packaging.build
 
+BASE_IMAGE ?=
+.PHONY: package-spark-env
+package-spark-env: ## Pack the Spark jobs' Python for EMR on Amazon Linux 2023 (needs docker; BASE_IMAGE=)
+	@BASE_IMAGE="$(BASE_IMAGE)" infrastructure/packaging/spark_environment.sh
+
 .PHONY: bench-s3
 bench-s3: setup ## Speed of the local S3, raw and through boto3, against its targets
 	@$(VENVS)/local_aws/bin/python -m local_aws.bench_s3

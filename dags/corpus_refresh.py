@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.amazon.aws.operators.emr import EmrTerminateJobFlowOperator
-from airflow.sdk import Param, dag
+from airflow.providers.amazon.aws.operators.glue_crawler import GlueCrawlerRunOperator
+from airflow.sdk import Param, TaskGroup, dag
 
+from include.aws.engines import Engine
 from include.recipes.loading import recipe_names
 from include.settings import load_settings
 from nexus_airflow.assets import token_dataset
 from nexus_airflow.defaults import default_args
-from nexus_airflow.operators.emr_cluster import EmrRunClusterOperator
-from nexus_airflow.operators.emr_step import EmrStepOperator
+from nexus_airflow.operators.end_engine import EndEngineOperator
+from nexus_airflow.operators.spark_job import SparkJobOperator
+from nexus_airflow.operators.start_engine import StartEngineOperator
 from nexus_airflow.sensors.new_shards import S3NewShardsSensor
-from nexus_airflow.steps import corpus
+from nexus_airflow.steps import catalogue, corpus
 from nexus_airflow.taskflow import branch, step
 
 DOC = """
 ### What it does
 Raw shards (The Pile, RedPajama v1/v2, SlimPajama, plain JSON lines or parquet) are normalised, filtered,
-deduplicated and tokenised by Spark on an EMR cluster that lives for this run. The result is a *corpus
-version*: a hash of inputs, recipe and code. A version that exists is not built again: the cluster and the
-three steps are then skipped. With new shards it extends the newest version: only these are read, and no
-document that was kept is dropped.
+deduplicated and tokenised by Spark on the `engine` of your choice: an EMR cluster that lives for this run,
+EMR Serverless, or Glue. The result is a *corpus version*: a hash of inputs, recipe and code, the same on
+each engine. A version that exists is not built again: cluster and jobs are then skipped. With new shards it
+extends the newest version: only these are read, and no document that was kept is dropped.
 
 ### Start it by hand
 *Trigger* with the defaults reads the settings' raw prefix. `dry_run` stops after the plan, whose XCom
@@ -33,13 +35,17 @@ that model_training runs on it.
 ### What came out
 *Corpus report* on `tokenise`: what each stage dropped and why, with examples, subsets, lengths, duplicates.
 
+*Data Catalog*: tables `documents`, `duplicates` and `tokens`, by `corpus_version`.
+
 ### When it fails
 | red task | what to do |
 |---|---|
 | `wait_for_shards`, `plan` | the error names the prefix, recipe key or missing artifacts; mend it and clear |
-| `clean`, `deduplicate`, `tokenise` | see *Job log*, clear the step: it goes on after the last whole stage |
+| `clean`, `deduplicate`, `tokenise` | see *Job log*, clear the task: it goes on after the last whole stage |
+| `catalogue.…` | the corpus is published all the same; mend the Glue role or database and clear the group |
 | `verify_manifest` | files are missing: trigger again with `force` |
-| `terminate_cluster` | end the cluster by hand; it also ends itself after the idle time of the settings |
+| `start_engine` | the error is EMR's: a role, subnet or instance type of the settings, or a quota |
+| `end_engine` | end the cluster by hand; it also ends itself after the idle time of the settings |
 """
 
 settings = load_settings()
@@ -51,6 +57,14 @@ PARAMS = {
         title="Source",
         description="Prefix of the raw shards, s3://bucket/prefix/",
         section="Input",
+    ),
+    "engine": Param(
+        Engine.EMR.value,
+        enum=[engine.value for engine in Engine],
+        title="Engine",
+        description="emr: a cluster for this run. emr_serverless: none to size or to end. glue: the same "
+        "scripts as Glue jobs. The corpus is the same, byte for byte (docs/guides/corpus.md, Engines)",
+        section="Engine",
     ),
     "recipe": Param(
         "standard",
@@ -111,8 +125,8 @@ PARAMS = {
     dagrun_timeout=timedelta(days=2),
     params=PARAMS,
     doc_md=DOC,
-    tags=["corpus", "emr", "nexus-llm"],
-    description="Raw shards become a token dataset, on an EMR cluster of its own",
+    tags=["corpus", "emr", "glue", "nexus-llm"],
+    description="Raw shards become a token dataset, by Spark on EMR, EMR Serverless or Glue",
 )
 def corpus_refresh() -> None:
     """Wire the tasks."""
@@ -125,26 +139,31 @@ def corpus_refresh() -> None:
         doc_md="A scheduled run needs shards that the newest corpus does not know. A manual run passes.",
     )
     plan = branch("plan", corpus.plan, doc_md="XCom `plan`: version, shards, what was left out.")
-    create = EmrRunClusterOperator(
-        task_id="create_cluster",
+    start = StartEngineOperator(
+        task_id="start_engine",
+        engine="{{ params.engine }}",
         job_flow_overrides="{{ ti.xcom_pull(task_ids='plan', key='cluster') }}",
         emr_conn_id=None,
         aws_conn_id=None,
         wait_for_completion=False,
+        doc_md="EMR: the cluster of this run. The other engines start with their first job.",
     )
-    terminate = EmrTerminateJobFlowOperator(
-        task_id="terminate_cluster",
-        job_flow_id="{{ ti.xcom_pull(task_ids='create_cluster') }}",
+    end = EndEngineOperator(
+        task_id="end_engine",
+        job_flow_id="{{ ti.xcom_pull(task_ids='start_engine') }}",
         aws_conn_id=None,
         deferrable=False,
+        doc_md="Terminates the cluster, whatever happened.",
     )
     steps = [
-        EmrStepOperator(
+        SparkJobOperator(
             task_id=job,
-            request=f"{{{{ ti.xcom_pull(task_ids='plan', key='steps')['{job}'] }}}}",
+            engine="{{ params.engine }}",
+            request=f"{{{{ ti.xcom_pull(task_ids='plan', key='requests')['{job}'] }}}}",
             marker_uri=f"{{{{ ti.xcom_pull(task_ids='plan', key='markers')['{job}'] }}}}",
             report_uri=f"{{{{ ti.xcom_pull(task_ids='plan', key='reports')['{job}'] }}}}",
-            scope="{{ ti.xcom_pull(task_ids='create_cluster') }}",
+            scope="{{ ti.xcom_pull(task_ids='start_engine') or "
+            f"ti.xcom_pull(task_ids='plan', key='scopes')['{job}'] }}}}",
             force="{{ params.force }}",
         )
         for job in corpus.MARKERS
@@ -163,10 +182,31 @@ def corpus_refresh() -> None:
         doc_md="Emits the asset token_dataset with URI and hash.",
     )
 
-    wait >> plan >> [create, verified]
-    create >> steps[0] >> steps[1] >> steps[2] >> [verified, terminate]
-    create >> terminate.as_teardown(setups=create)
+    with TaskGroup("catalogue", tooltip="documents, duplicates and tokens as tables, for Athena"):
+        prepared = step(
+            "prepare",
+            catalogue.prepare,
+            verified,
+            doc_md="Points the crawler at the version. Skips what is registered, and all without a database.",
+        )
+        crawled = GlueCrawlerRunOperator(
+            task_id="crawl",
+            crawler_name="{{ ti.xcom_pull(task_ids='catalogue.prepare') }}",
+            # of a try whose answer was lost: it looks at the same version
+            fail_on_already_running=False,
+            deferrable=False,
+            aws_conn_id=None,
+            doc_md="Reads the columns from the files.",
+        )
+        registered = step(
+            "register", catalogue.register, verified, doc_md="A partition of the version in each table."
+        )
+
+    wait >> plan >> [start, verified]
+    start >> steps[0] >> steps[1] >> steps[2] >> [verified, end]
+    start >> end.as_teardown(setups=start)
     verified >> published
+    prepared >> crawled >> registered
 
 
 corpus_refresh()

@@ -33,9 +33,8 @@ _PRETENDED = {
     "ecs": None,
     "sagemaker": None,
     "elbv2": None,
-    "glue": {"StartJobRun", "CreateJob"},
     "batch": {"SubmitJob"},
-    "emr-serverless": {"StartJobRun"},
+    "emr-serverless": None,
 }
 
 

@@ -23,6 +23,8 @@ from werkzeug.wrappers import Request as WsgiRequest
 
 from local_aws.errors import AwsError, render
 from local_aws.messages import Response
+from local_aws.rest import raw_path, rest_parameters
+from local_aws.routing import rest_route
 
 log = logging.getLogger(__name__)
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -65,7 +67,7 @@ class Operations:
 
     def _answer(self, request: WsgiRequest) -> Response:
         service = service_of(request)
-        operation = operation_of(request)
+        operation = operation_of(request, service)
         request_id = str(uuid.uuid4())
         protocol = protocol_of(request)
         try:
@@ -98,8 +100,8 @@ def service_of(request: WsgiRequest) -> str:
     return SIGNING_NAMES.get(name, name)
 
 
-def operation_of(request: WsgiRequest) -> str:
-    """The operation's name, or '' for REST services (moto routes those)."""
+def operation_of(request: WsgiRequest, service: str) -> str:
+    """The operation's name: from a header, the path or the form; '' when it cannot be told."""
     if target := request.headers.get("X-Amz-Target"):
         return target.rsplit(".", 1)[-1]
     if cbor := _CBOR_PATH.fullmatch(request.path):
@@ -107,7 +109,7 @@ def operation_of(request: WsgiRequest) -> str:
     if request.mimetype == "application/x-www-form-urlencoded":
         request.get_data(cache=True, parse_form_data=False)
         return str(request.args.get("Action") or _form(request).get("Action", ""))
-    return str(request.args.get("Action", ""))
+    return str(request.args.get("Action", "")) or rest_route(service, request.method, raw_path(request))[0]
 
 
 def protocol_of(request: WsgiRequest) -> str:
@@ -154,6 +156,8 @@ def _parse(request: WsgiRequest, model: OperationModel, protocol: str) -> dict[s
             }
         )
         return dict(parsed)
+    if protocol == "rest-json":
+        return rest_parameters(request, model)
     raise not_implemented(model.service_model.service_name, f"{model.name} over {protocol}")
 
 
@@ -162,6 +166,11 @@ def _serialise(result: dict[str, Any], model: OperationModel, protocol: str, req
     if protocol == "json":
         body = json.dumps(result).encode()
         return Response(200, headers | {"Content-Type": "application/x-amz-json-1.1"}, body)
+    if protocol == "rest-json":
+        body = json.dumps(result).encode()
+        return Response(
+            model.http.get("responseCode", 200), headers | {"Content-Type": "application/json"}, body
+        )
     serializer = get_serializer_class(model.service_model.service_name, "query")(operation_model=model)
     typed = _with_times(result, model.output_shape) if model.output_shape else {}
     answer = serializer.serialize(typed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from local_aws.messages import Request
 
@@ -60,7 +60,7 @@ def identify(request: Request, form: bytes = b"") -> Call:
         action = parse_qs(form.decode("utf-8", "replace")).get("Action", [""])[0]
     if action:
         return Call(service, action, "query")
-    return Call(service, _rest_operation(service, request.method, request.raw_path), "rest-json")
+    return Call(service, rest_route(service, request.method, request.raw_path)[0], "rest-json")
 
 
 def is_form(request: Request) -> bool:
@@ -72,16 +72,17 @@ def is_form(request: Request) -> bool:
     )
 
 
-def _rest_operation(service: str, method: str, path: str) -> str:
-    for verb, pattern, operation in _rest_routes(service):
-        if verb == method and pattern.fullmatch(path):
-            return operation
-    return ""
+def rest_route(service: str, method: str, raw_path: str) -> tuple[str, dict[str, str]]:
+    """Operation and path parameters of a REST call, by the paths of botocore's model; '' when none fits."""
+    for verb, pattern, labels, operation in _rest_routes(service):
+        if verb == method and (match := pattern.fullmatch(raw_path)):
+            return operation, dict(zip(labels, map(unquote, match.groups()), strict=True))
+    return "", {}
 
 
 @functools.cache
-def _rest_routes(service: str) -> list[tuple[str, re.Pattern[str], str]]:
-    """Method and path of every operation in botocore's model, the most literal paths first."""
+def _rest_routes(service: str) -> list[tuple[str, re.Pattern[str], list[str], str]]:
+    """Method, path, labels of the path and name of every operation, the most literal paths first."""
     if not service:
         return []
     import botocore.exceptions
@@ -95,8 +96,8 @@ def _rest_routes(service: str) -> list[tuple[str, re.Pattern[str], str]]:
     for name in model.operation_names:
         http = model.operation_model(name).http
         template = http["requestUri"].split("?")[0]
-        pattern = re.sub(r"\\\{[^}]*\\\+\\\}", ".+", re.escape(template))
-        pattern = re.sub(r"\\\{[^}]*\\\}", "[^/]+", pattern)
-        routes.append((template.count("{"), http["method"], re.compile(pattern), name))
-    routes.sort(key=lambda route: route[0])
-    return [(method, pattern, name) for _, method, pattern, name in routes]
+        labels = re.findall(r"{([^}+]+)\+?}", template)
+        pattern = re.sub(r"\\\{[^}]*\\\+\\\}", "(.+)", re.escape(template))
+        pattern = re.sub(r"\\\{[^}]*\\\}", "([^/]+)", pattern)
+        routes.append((http["method"], re.compile(pattern), labels, name))
+    return sorted(routes, key=lambda route: len(route[2]))

@@ -11,7 +11,9 @@ from local_aws.ecs.tasks import Tasks
 from local_aws.elbv2.service import LoadBalancing
 from local_aws.emr.clusters import EmrOperations
 from local_aws.emr.runner import StepRunner
+from local_aws.emr_serverless.runs import ServerlessRuns
 from local_aws.glue.crawlers import Crawlers
+from local_aws.glue.jobs import GlueJobs
 from local_aws.images import ImageMap
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import JobTable
@@ -49,6 +51,8 @@ def build_app(root: Path, settings: Settings) -> tuple[Operations, Supervisor]:
     settings.control.register("sagemaker/interrupt_policy", interruptions.set_policy)
     steps = StepRunner(settings, supervisor, images, transfer)
     app.add("emr", EmrOperations(table).handlers())
+    serverless = ServerlessRuns(settings, supervisor, images, transfer)
+    app.add("emr-serverless", serverless.handlers())
     balancing = LoadBalancing(supervisor, telemetry)
     app.add("elbv2", balancing.handlers())
     tasks = Tasks(settings, supervisor, images, telemetry, balancing.targets)
@@ -59,9 +63,12 @@ def build_app(root: Path, settings: Settings) -> tuple[Operations, Supervisor]:
     rollouts = Rollouts(table, tasks, balancing.targets)
     crawlers = Crawlers(settings, supervisor, fallback)
     app.add("glue", crawlers.handlers())
+    glue = GlueJobs(settings, supervisor, images, telemetry)
+    app.add("glue", glue.handlers())
     alarms = Alarms(fallback, settings.control.now)
     kept = MotoState(settings.state / "moto", fallback)
-    supervisor.executors += [kept, crawlers, alarms]
+    supervisor.executors += [kept, crawlers, alarms, serverless.applications]
+    supervisor.executors += [serverless.executor, glue.executor]
     # telemetry last: it fills the streams of ended jobs, after the others said which they follow themselves
     supervisor.executors += [training, processing, steps, balancing.plane, rollouts, telemetry]
     return app, supervisor

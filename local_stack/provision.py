@@ -15,8 +15,9 @@ import tomli_w
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from include.contracts.artifacts import SPARK_ARCHIVE, ArtifactsManifest
+from include.contracts.artifacts import CODE_FILES, ArtifactsManifest
 from include.contracts.records import parse_json
+from include.contracts.storage import S3Uri
 from include.settings.loading import load_settings
 from include.settings.model import ServingSettings, Settings
 from local_stack.airflow import base_environment
@@ -68,7 +69,7 @@ def upload_code(config: StackConfig, settings: Settings) -> None:
     pointer = built / "artifacts.json"
     artifacts = parse_json(ArtifactsManifest, pointer.read_bytes(), where=str(pointer))
     place = settings.storage.artifacts
-    for path in [built / SPARK_ARCHIVE, *sorted((built / "jobs").glob("*.py"))]:
+    for path in [*(built / name for name in CODE_FILES), *sorted((built / "jobs").glob("*.py"))]:
         code = place / artifacts.code_folder / path.relative_to(built).as_posix()
         s3.upload_file(str(path), code.bucket, code.key)
     # last: whoever reads the pointer finds everything that it names
@@ -79,8 +80,8 @@ def _buckets(config: StackConfig, settings: Settings) -> None:
     s3 = client(config, "s3")
     existing = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
     storage = settings.storage
-    log_bucket = settings.emr.log_uri.removeprefix("s3://").partition("/")[0]
-    for bucket in sorted({storage.raw_bucket, storage.processed_bucket, storage.models_bucket, log_bucket}):
+    logs = {S3Uri.parse(uri).bucket for uri in (settings.emr.log_uri, settings.emr_serverless.log_uri)}
+    for bucket in sorted({storage.raw_bucket, storage.processed_bucket, storage.models_bucket, *logs}):
         if bucket not in existing:
             s3.create_bucket(Bucket=bucket)
 

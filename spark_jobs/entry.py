@@ -21,10 +21,13 @@ _REMOTE_ERROR = re.compile(r"^include\.contracts\.errors\.\w+: (.+)$", re.MULTIL
 
 
 def run_job(name: str, job: Job, argv: Sequence[str] | None, description: str | None) -> int:
-    """Run ``job`` on the request that the arguments name; 0, or 2 after an error for the user."""
-    parser = argparse.ArgumentParser(prog=name, description=description)
+    """Run ``job`` on the request that the arguments name; 0, or 2 after an error for the user.
+
+    Glue adds arguments of its own (--JOB_NAME, --TempDir, all that a job's definition has): they are ignored.
+    """
+    parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
     parser.add_argument("--request", required=True, help="URI of the CorpusRequest: s3://, file:// or a path")
-    arguments = parser.parse_args(argv)
+    arguments, _ = parser.parse_known_args(argv)
     return run_with_session(name, lambda spark: job(spark, arguments.request))
 
 

@@ -1,17 +1,40 @@
-"""EMR: the request of a cluster, and of a Spark step."""
+"""EMR on EC2: the request of a cluster by instance fleets, and of a Spark step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from include.contracts.artifacts import SPARK_ARCHIVE
+from include.contracts.artifacts import EMR_BOOTSTRAP, SPARK_ARCHIVE
 from include.contracts.storage import S3Uri
 from include.settings import Settings
+from include.settings.spark import EmrSettings
+
+#: Application masters go to core nodes, which are on demand: a spot node that is taken away, or a task node
+#: that scaling takes back, ends no application. EMR 6 and later leave node labels off unless told.
+_YARN = {
+    "yarn.node-labels.enabled": "true",
+    "yarn.node-labels.am.default-node-label-expression": "CORE",
+}
+#: A node that is about to go gets no new tasks, and the loss of its shuffle files counts as no failed
+#: attempt of the stage (EMR's own properties for YARN; Spark's ``spark.decommission`` is not for YARN here).
+_DECOMMISSIONING = {
+    "spark.blacklist.decommissioning.enabled": "true",
+    "spark.blacklist.decommissioning.timeout": "1h",
+    "spark.stage.attempt.ignoreOnDecommissionFetchFailure": "true",
+    "spark.resourceManager.cleanupExpiredHost": "true",
+}
+#: Where containers find the unpacked archive, beside their working folder …
+_IN_CONTAINERS = "./environment/bin/python"
+#: … and where the bootstrap action puts it for the driver, which in client mode runs on the master node.
+_ON_MASTER = "/opt/nexus/environment/bin/python"
 
 
-def cluster_request(settings: Settings, name: str) -> dict[str, Any]:
-    """RunJobFlow for one corpus: it waits for steps, and ends by itself when it is forgotten."""
+def cluster_request(settings: Settings, name: str, code: S3Uri) -> dict[str, Any]:
+    """RunJobFlow for one corpus: it waits for steps, and ends by itself when it is forgotten.
+
+    ``code`` is the folder of the jobs' code, which holds the bootstrap action as well.
+    """
     emr = settings.emr
     return {
         "Name": name,
@@ -19,15 +42,15 @@ def cluster_request(settings: Settings, name: str) -> dict[str, Any]:
         "LogUri": emr.log_uri,
         "Applications": [{"Name": "Spark"}],
         "Instances": {
-            "InstanceGroups": [
-                _group("MASTER", emr.master_instance_type, 1),
-                _group("CORE", emr.core_instance_type, emr.core_instances),
-            ],
-            "Ec2SubnetId": emr.subnet_id,
+            "InstanceFleets": [_master(emr), _core(emr), _task(emr)],
+            # EMR chooses the subnet, hence the zone, where the fleets' types are to be had
+            "Ec2SubnetIds": list(emr.subnet_ids),
             "KeepJobFlowAliveWhenNoSteps": True,
             "TerminationProtected": False,
         },
-        "Configurations": _configurations(emr.spark_properties),
+        "ManagedScalingPolicy": {"ComputeLimits": _limits(emr)},
+        "Configurations": _configurations(emr),
+        "BootstrapActions": _bootstrap(emr, code),
         "AutoTerminationPolicy": {"IdleTimeout": emr.idle_timeout_seconds},
         "StepConcurrencyLevel": 1,
         "ServiceRole": settings.roles.emr_service,
@@ -37,12 +60,18 @@ def cluster_request(settings: Settings, name: str) -> dict[str, Any]:
     }
 
 
-def spark_step(name: str, job: str, code: S3Uri, request: S3Uri) -> dict[str, Any]:
+def spark_step(name: str, job: str, code: S3Uri, request: S3Uri, python_archive: str = "") -> dict[str, Any]:
     """One entry of AddJobFlowSteps: spark-submit of ``<code>/jobs/<job>.py`` with the corpus request.
 
     CONTINUE keeps the cluster for a retry; the teardown ends it whatever happens. Client mode makes the
     driver the step's own process: cancelling the step ends the application, and its output is the step's log.
+    ``python_archive`` is a packed environment in S3; empty takes the cluster's Python.
     """
+    python = []
+    if python_archive:
+        python = ["--archives", f"{python_archive}#environment"]
+        python += ["--conf", f"spark.pyspark.python={_IN_CONTAINERS}"]
+        python += ["--conf", f"spark.pyspark.driver.python={_ON_MASTER}"]
     return {
         "Name": name,
         "ActionOnFailure": "CONTINUE",
@@ -52,6 +81,7 @@ def spark_step(name: str, job: str, code: S3Uri, request: S3Uri) -> dict[str, An
                 "spark-submit",
                 "--deploy-mode",
                 "client",
+                *python,
                 "--py-files",
                 str(code / SPARK_ARCHIVE),
                 str(code / f"jobs/{job}.py"),
@@ -62,17 +92,65 @@ def spark_step(name: str, job: str, code: S3Uri, request: S3Uri) -> dict[str, An
     }
 
 
-def _group(role: str, instance_type: str, count: int) -> dict[str, Any]:
+def _master(emr: EmrSettings) -> dict[str, Any]:
+    return _fleet("MASTER", emr.master_instance_types, TargetOnDemandCapacity=1)
+
+
+def _core(emr: EmrSettings) -> dict[str, Any]:
+    """On demand: core nodes hold HDFS and the application masters."""
+    return _fleet("CORE", emr.core_instance_types, TargetOnDemandCapacity=emr.core_units)
+
+
+def _task(emr: EmrSettings) -> dict[str, Any]:
+    """Spot from the pools that are cheap and seldom interrupted, at the start and whenever scaling adds.
+
+    At the start, on demand where there is none in time; scaling does without what it does not get.
+    """
+    spot = {
+        "AllocationStrategy": "price-capacity-optimized",
+        "TimeoutDurationMinutes": emr.spot_timeout_minutes,
+    }
+    fleet = _fleet("TASK", emr.task_instance_types, TargetSpotCapacity=emr.task_units)
+    at_start = spot | {"TimeoutAction": "SWITCH_TO_ON_DEMAND"}
+    fleet["LaunchSpecifications"]["SpotSpecification"] = at_start
+    fleet["ResizeSpecifications"] = {"SpotResizeSpecification": spot}
+    return fleet
+
+
+def _fleet(role: str, types: Sequence[str], **target: int) -> dict[str, Any]:
     return {
         "Name": role.lower(),
-        "InstanceRole": role,
-        "InstanceType": instance_type,
-        "InstanceCount": count,
-        "Market": "ON_DEMAND",
+        "InstanceFleetType": role,
+        **target,
+        # of one size: a unit is an instance; those on demand are tried in the order of the settings
+        "InstanceTypeConfigs": [
+            {"InstanceType": kind, "WeightedCapacity": 1, "Priority": float(place)}
+            for place, kind in enumerate(types)
+        ],
+        "LaunchSpecifications": {"OnDemandSpecification": {"AllocationStrategy": "prioritized"}},
     }
 
 
-def _configurations(spark_properties: dict[str, str]) -> Sequence[dict[str, Any]]:
-    if not spark_properties:
+def _limits(emr: EmrSettings) -> dict[str, Any]:
+    """Bounds of core and task nodes together. Core stays as it is: what scaling adds is task, and spot."""
+    return {
+        "UnitType": "InstanceFleetUnits",
+        "MinimumCapacityUnits": emr.core_units,
+        "MaximumCapacityUnits": emr.maximum_units,
+        "MaximumCoreCapacityUnits": emr.core_units,
+        "MaximumOnDemandCapacityUnits": emr.core_units,
+    }
+
+
+def _configurations(emr: EmrSettings) -> Sequence[dict[str, Any]]:
+    return [
+        {"Classification": "yarn-site", "Properties": dict(_YARN)},
+        {"Classification": "spark-defaults", "Properties": _DECOMMISSIONING | emr.spark_properties},
+    ]
+
+
+def _bootstrap(emr: EmrSettings, code: S3Uri) -> list[dict[str, Any]]:
+    if not emr.python_archive:
         return []
-    return [{"Classification": "spark-defaults", "Properties": dict(spark_properties)}]
+    script = {"Path": str(code / EMR_BOOTSTRAP), "Args": [emr.python_archive]}
+    return [{"Name": "python environment", "ScriptBootstrapAction": script}]

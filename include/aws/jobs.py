@@ -1,4 +1,4 @@
-"""Jobs of SageMaker and EMR behind one face: describe, submit, stop; states are data.
+"""Jobs of SageMaker, EMR and Glue behind one face: describe, submit, stop; states are data.
 
 A job is known by its name alone (``include.contracts.job_names``), so that whoever computes the name
 can find, stop or wait for it: a retry, a trigger, a listener in another process.
@@ -7,28 +7,14 @@ can find, stop or wait for it: a retry, a trigger, a listener in another process
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
 from include.aws.clients import client
-
-
-class JobState(enum.StrEnum):
-    """What the caller must know of a job, whichever service runs it."""
-
-    ABSENT = "absent"
-    ACTIVE = "active"
-    STOPPING = "stopping"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    STOPPED = "stopped"
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether the job will never change again."""
-        return self in (JobState.COMPLETED, JobState.FAILED, JobState.STOPPED)
+from include.aws.emr_serverless import EmrServerlessJobs
+from include.aws.glue import GlueJobs
+from include.aws.job_states import JobState, JobView
 
 
 class JobKind(enum.StrEnum):
@@ -37,6 +23,8 @@ class JobKind(enum.StrEnum):
     TRAINING = "training"
     PROCESSING = "processing"
     EMR_STEP = "emr_step"
+    EMR_SERVERLESS = "emr_serverless"
+    GLUE = "glue"
 
 
 SAGEMAKER_STATES = {
@@ -57,17 +45,8 @@ EMR_STEP_STATES = {
 }
 
 
-@dataclass(frozen=True)
-class JobView:
-    """A job as its service describes it; ``reason`` is readable, ``raw`` is the service's answer."""
-
-    state: JobState
-    reason: str = ""
-    raw: dict[str, Any] = field(default_factory=dict)
-
-
 class Jobs(Protocol):
-    """The jobs of one service (for EMR: the steps of one cluster)."""
+    """The jobs of one service and scope."""
 
     def describe(self, name: str) -> JobView:
         """The job of this name; ABSENT when there is none."""
@@ -80,11 +59,15 @@ class Jobs(Protocol):
 
 
 def jobs_of(kind: JobKind, scope: str = "") -> Jobs:
-    """The jobs of a service; ``scope`` is the cluster id for EMR steps."""
+    """The jobs of a service, in ``scope``: id of a cluster, or name of an application or job definition."""
     if kind is JobKind.TRAINING:
         return TrainingJobs(client("sagemaker"))
     if kind is JobKind.PROCESSING:
         return ProcessingJobs(client("sagemaker"))
+    if kind is JobKind.EMR_SERVERLESS:
+        return EmrServerlessJobs(client("emr-serverless"), scope)
+    if kind is JobKind.GLUE:
+        return GlueJobs(client("glue"), scope)
     return EmrSteps(client("emr"), scope)
 
 

@@ -8,6 +8,12 @@ from include.contracts.errors import ContractError
 from include.contracts.manifests import SCHEMA_VERSION, FileEntry
 
 SPARK_ARCHIVE = "spark_jobs.zip"
+#: Unpacks the packed Python environment on the master node of an EMR cluster.
+EMR_BOOTSTRAP = "emr_python_environment.sh"
+#: The libraries of the Spark jobs with every version pinned, for Glue to install.
+GLUE_REQUIREMENTS = "glue_requirements.txt"
+#: What the jobs need beside ``jobs/``, in the same folder of S3.
+CODE_FILES = (SPARK_ARCHIVE, EMR_BOOTSTRAP, GLUE_REQUIREMENTS)
 
 
 @dataclass(frozen=True)

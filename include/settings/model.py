@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from include.contracts.errors import ContractError, SettingsError
 from include.contracts.storage import S3Uri
+from include.settings.checks import ARN_NAME, at_least, require
+from include.settings.spark import CatalogueSettings, EmrServerlessSettings, EmrSettings, GlueSettings
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_ARN_NAME = re.compile(r"[\w+=,.@/-]{1,128}")
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class StorageSettings:
     def __post_init__(self) -> None:
         for name in ("raw_bucket", "processed_bucket", "models_bucket"):
             value = getattr(self, name)
-            _require(bool(_BUCKET.fullmatch(value)), f"storage.{name}", "a bucket name", value)
+            require(bool(_BUCKET.fullmatch(value)), f"storage.{name}", "a bucket name", value)
         for name in ("raw_prefix", "artifacts_prefix"):
             value = getattr(self, name)
             valid = value.endswith("/") and not value.startswith("/")
-            _require(valid, f"storage.{name}", "a prefix that ends in '/'", value)
+            require(valid, f"storage.{name}", "a prefix that ends in '/'", value)
 
     @property
     def raw(self) -> S3Uri:
@@ -48,14 +48,16 @@ class RoleSettings:
 
     emr_service: str
     emr_instance_profile: str
+    emr_serverless: str
+    glue: str
     sagemaker: str
     ecs_execution: str
     ecs_task: str
 
     def __post_init__(self) -> None:
-        for name in ("emr_service", "emr_instance_profile", "sagemaker", "ecs_execution", "ecs_task"):
+        for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            _require(bool(_ARN_NAME.fullmatch(value)), f"roles.{name}", "the name of a role", value)
+            require(bool(ARN_NAME.fullmatch(value)), f"roles.{name}", "the name of a role", value)
 
 
 @dataclass(frozen=True)
@@ -69,30 +71,7 @@ class ImageSettings:
     def __post_init__(self) -> None:
         for name in ("training", "export", "serving"):
             value = getattr(self, name)
-            _require("/" in value and ":" in value, f"images.{name}", "registry/name:tag", value)
-
-
-@dataclass(frozen=True)
-class EmrSettings:
-    """The Spark cluster of corpus_refresh; it lives for one run."""
-
-    release: str
-    log_uri: str
-    master_instance_type: str
-    core_instance_type: str
-    core_instances: int
-    subnet_id: str
-    idle_timeout_seconds: int = 1800
-    spark_properties: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        is_release = bool(re.fullmatch(r"emr-\d+\.\d+\.\d+", self.release))
-        _require(is_release, "emr.release", "emr-X.Y.Z", self.release)
-        _s3_uri("emr.log_uri", self.log_uri)
-        _at_least("emr.core_instances", self.core_instances, 1)
-        # EMR's own bounds of an auto-termination policy
-        in_bounds = 60 <= self.idle_timeout_seconds <= 604_800
-        _require(in_bounds, "emr.idle_timeout_seconds", "60 to 604800", self.idle_timeout_seconds)
+            require("/" in value and ":" in value, f"images.{name}", "registry/name:tag", value)
 
 
 @dataclass(frozen=True)
@@ -112,11 +91,11 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         is_type = self.instance_type.startswith("ml.")
-        _require(is_type, "training.instance_type", "an instance type ml.…", self.instance_type)
-        _at_least("training.instance_count", self.instance_count, 1)
-        _at_least("training.volume_gib", self.volume_gib, 1)
-        _at_least("training.max_runtime_seconds", self.max_runtime_seconds, 60)
-        _require(
+        require(is_type, "training.instance_type", "an instance type ml.…", self.instance_type)
+        at_least("training.instance_count", self.instance_count, 1)
+        at_least("training.volume_gib", self.volume_gib, 1)
+        at_least("training.max_runtime_seconds", self.max_runtime_seconds, 60)
+        require(
             self.max_wait_seconds >= self.max_runtime_seconds,
             "training.max_wait_seconds",
             f"at least max_runtime_seconds ({self.max_runtime_seconds})",
@@ -134,9 +113,9 @@ class ProcessingSettings:
 
     def __post_init__(self) -> None:
         is_type = self.instance_type.startswith("ml.")
-        _require(is_type, "processing.instance_type", "an instance type ml.…", self.instance_type)
-        _at_least("processing.volume_gib", self.volume_gib, 1)
-        _at_least("processing.max_runtime_seconds", self.max_runtime_seconds, 60)
+        require(is_type, "processing.instance_type", "an instance type ml.…", self.instance_type)
+        at_least("processing.volume_gib", self.volume_gib, 1)
+        at_least("processing.max_runtime_seconds", self.max_runtime_seconds, 60)
 
 
 @dataclass(frozen=True)
@@ -162,17 +141,17 @@ class ServingSettings:
 
     def __post_init__(self) -> None:
         for name in ("cluster", "service", "load_balancer", "target_group"):
-            _require(bool(getattr(self, name)), f"serving.{name}", "a name", getattr(self, name))
+            require(bool(getattr(self, name)), f"serving.{name}", "a name", getattr(self, name))
         for name in ("listener_port", "container_port"):
-            _require(0 < getattr(self, name) < 65536, f"serving.{name}", "1 to 65535", getattr(self, name))
+            require(0 < getattr(self, name) < 65536, f"serving.{name}", "1 to 65535", getattr(self, name))
         is_url = bool(re.fullmatch(r"https?://[^/\s]+(/\S*)?", self.endpoint_url))
-        _require(is_url, "serving.endpoint_url", "http(s)://host", self.endpoint_url)
-        _at_least("serving.desired_count", self.desired_count, 1)
-        _at_least("serving.cpu_units", self.cpu_units, 256)
-        _at_least("serving.memory_mib", self.memory_mib, 512)
-        _at_least("serving.rollout_timeout_seconds", self.rollout_timeout_seconds, 60)
+        require(is_url, "serving.endpoint_url", "http(s)://host", self.endpoint_url)
+        at_least("serving.desired_count", self.desired_count, 1)
+        at_least("serving.cpu_units", self.cpu_units, 256)
+        at_least("serving.memory_mib", self.memory_mib, 512)
+        at_least("serving.rollout_timeout_seconds", self.rollout_timeout_seconds, 60)
         is_path = self.health_check_path.startswith("/")
-        _require(is_path, "serving.health_check_path", "a path", self.health_check_path)
+        require(is_path, "serving.health_check_path", "a path", self.health_check_path)
 
 
 @dataclass(frozen=True)
@@ -182,7 +161,7 @@ class RegistrySettings:
     package_group: str
 
     def __post_init__(self) -> None:
-        _require(bool(self.package_group), "registry.package_group", "a name", self.package_group)
+        require(bool(self.package_group), "registry.package_group", "a name", self.package_group)
 
 
 @dataclass(frozen=True)
@@ -202,13 +181,13 @@ class AirflowSettings:
     hosts: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        _require(bool(self.hosts), "airflow.hosts", "at least one name", self.hosts)
-        _require(bool(self.owner), "airflow.owner", "a name", self.owner)
-        _at_least("airflow.retries", self.retries, 0)
-        _at_least("airflow.retry_delay_seconds", self.retry_delay_seconds, 0)
+        require(bool(self.hosts), "airflow.hosts", "at least one name", self.hosts)
+        require(bool(self.owner), "airflow.owner", "a name", self.owner)
+        at_least("airflow.retries", self.retries, 0)
+        at_least("airflow.retry_delay_seconds", self.retry_delay_seconds, 0)
         positive = self.poll_interval_seconds > 0
-        _require(positive, "airflow.poll_interval_seconds", "more than 0", self.poll_interval_seconds)
-        _at_least("airflow.new_shards_wait_seconds", self.new_shards_wait_seconds, 0)
+        require(positive, "airflow.poll_interval_seconds", "more than 0", self.poll_interval_seconds)
+        at_least("airflow.new_shards_wait_seconds", self.new_shards_wait_seconds, 0)
 
 
 @dataclass(frozen=True)
@@ -244,6 +223,9 @@ class Settings:
     roles: RoleSettings
     images: ImageSettings
     emr: EmrSettings
+    emr_serverless: EmrServerlessSettings
+    glue: GlueSettings
+    catalogue: CatalogueSettings
     training: TrainingSettings
     processing: ProcessingSettings
     serving: ServingSettings
@@ -252,28 +234,10 @@ class Settings:
     ingestion: IngestionSettings = field(default_factory=IngestionSettings)
 
     def __post_init__(self) -> None:
-        _require(bool(re.fullmatch(r"\d{12}", self.account)), "account", "12 digits", self.account)
+        require(bool(re.fullmatch(r"\d{12}", self.account)), "account", "12 digits", self.account)
         is_region = bool(re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", self.region))
-        _require(is_region, "region", "a region such as us-east-1", self.region)
+        require(is_region, "region", "a region such as us-east-1", self.region)
 
     def role_arn(self, role: str) -> str:
         """ARN of a role of this account, by its name."""
         return f"arn:aws:iam::{self.account}:role/{role}"
-
-
-def _require(condition: bool, name: str, expected: str, got: object) -> None:
-    if not condition:
-        raise SettingsError("impossible value", where=name, expected=expected, got=repr(got))
-
-
-def _at_least(name: str, value: int, bound: int) -> None:
-    _require(value >= bound, name, f"at least {bound}", value)
-
-
-def _s3_uri(name: str, value: str) -> None:
-    try:
-        S3Uri.parse(value)
-    except ContractError as error:
-        raise SettingsError(
-            "impossible value", where=name, expected="s3://bucket/prefix", got=repr(value)
-        ) from error

@@ -36,6 +36,7 @@ COPY local_aws/ local_aws/
 COPY infrastructure/__init__.py infrastructure/__init__.py
 COPY infrastructure/packaging/ infrastructure/packaging/
 COPY infrastructure/mwaa/ infrastructure/mwaa/
+COPY infrastructure/emr/ infrastructure/emr/
 COPY infrastructure/images/smoke.py infrastructure/images/
 COPY requirements.txt ./
 ENV PATH=/opt/nexus/.venvs/local_aws/bin:$PATH PYTHONPATH=/opt/nexus:/opt/nexus/plugins \

@@ -6,8 +6,10 @@ python -m infrastructure.packaging.build [--output build/package]
     plugins.zip          plugins/ and include/ at its root: MWAA puts plugins/ on sys.path
     requirements.txt     what MWAA installs
     startup.sh           what MWAA runs before each component: which settings
-    spark_jobs.zip       --py-files of every Spark step: spark_jobs/ and include/
-    jobs/                entry points of the steps
+    spark_jobs.zip       --py-files of every Spark job: spark_jobs/ and include/
+    jobs/                entry points of the Spark jobs
+    emr_python_environment.sh  bootstrap action that unpacks the packed Python environment
+    glue_requirements.txt      the libraries of the Spark jobs, every version pinned
     training.tar.gz      what the training and export images hold
     serving.tar.gz       what the serving image holds
     artifacts.json       git SHA, hash of the sources that decide a corpus, hash of every file here
@@ -18,6 +20,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +29,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from include.contracts.artifacts import ArtifactsManifest
+from include.contracts.artifacts import EMR_BOOTSTRAP, GLUE_REQUIREMENTS, ArtifactsManifest
 from include.contracts.errors import NexusError
 from include.contracts.manifests import FileEntry
 from include.contracts.records import canonical_json, content_hash
@@ -99,8 +102,25 @@ def _artifacts(root: Path) -> Iterable[tuple[str, bytes]]:
     yield "spark_jobs.zip", _zip(_members(root, "spark_jobs", lambda name: name) | shared)
     for path in sorted((root / "spark_jobs" / "jobs").glob("[!_]*.py")):
         yield f"jobs/{path.name}", path.read_bytes()
+    yield EMR_BOOTSTRAP, (root / "infrastructure" / "emr" / "python_environment.sh").read_bytes()
+    yield GLUE_REQUIREMENTS, glue_requirements(root).encode()
     yield "training.tar.gz", _tar(_members(root, "training", lambda name: name) | shared)
     yield "serving.tar.gz", _tar(_members(root, "serving", lambda name: name) | shared)
+
+
+def glue_requirements(root: Path) -> str:
+    """What spark_jobs/requirements.txt names, each with the version of the lock; the solver adds the rest.
+
+    Glue brings Spark, and boto3 in a version that its own code wants. NexusError where the lock lacks one.
+    """
+    folder = root / "spark_jobs"
+    locked = dict(re.findall(r"^([\w.-]+)==(\S+)$", (folder / "requirements.lock").read_text(), re.M))
+    wanted = re.findall(r"^([A-Za-z][\w.-]*)", (folder / "requirements.txt").read_text(), re.M)
+    missing = [name for name in wanted if name not in locked]
+    if missing:
+        where = "spark_jobs/requirements.lock"
+        raise NexusError("not in the lock", where=where, got=", ".join(missing), remedy="make lock")
+    return "".join(f"{name}=={locked[name]}\n" for name in sorted(wanted) if name != "boto3")
 
 
 def _is_for_jobs(name: str) -> bool:

@@ -7,17 +7,15 @@ import string
 from collections.abc import Callable
 from typing import Any
 
-from local_aws.emr.states import ACTIVE_CLUSTER, CLUSTER, PENDING_STEP, STEP, end_cluster, end_step
-from local_aws.emr.views import (
-    bootstrap_views,
-    cluster_arn,
-    cluster_view,
+from local_aws.emr.instances import (
+    check_instances,
+    check_scaling,
     fleet_views,
     group_views,
-    instance_count,
     instance_views,
-    step_view,
 )
+from local_aws.emr.states import ACTIVE_CLUSTER, CLUSTER, PENDING_STEP, STEP, end_cluster, end_step
+from local_aws.emr.views import bootstrap_views, cluster_arn, cluster_view, step_view
 from local_aws.errors import AwsError
 from local_aws.jobs.table import Job, JobTable
 from local_aws.operations import Handler
@@ -51,6 +49,9 @@ class EmrOperations:
             "ListBootstrapActions": self.list_bootstrap,
             "GetAutoTerminationPolicy": self.get_auto_termination,
             "PutAutoTerminationPolicy": self.put_auto_termination,
+            "GetManagedScalingPolicy": self.get_scaling,
+            "PutManagedScalingPolicy": self.put_scaling,
+            "RemoveManagedScalingPolicy": self.remove_scaling,
             "AddTags": self.add_tags,
         }
 
@@ -60,18 +61,17 @@ class EmrOperations:
         if not 1 <= concurrency <= 256:
             raise _invalid("StepConcurrencyLevel must be between 1 and 256")
         instances = request.get("Instances", {})
-        if not (
-            instances.get("InstanceGroups") or instances.get("InstanceFleets") or instance_count(instances)
-        ):
-            raise AwsError(
-                "ValidationException", "Instances: InstanceGroups, InstanceFleets or a count is needed"
-            )
+        check_instances(instances)
+        scaling = request.get("ManagedScalingPolicy")
+        if scaling:
+            check_scaling(instances, scaling)
         detail = {
             "reason": {},
             "protected": bool(instances.get("TerminationProtected")),
             "concurrency": concurrency,
             "tags": request.get("Tags", []),
             "idle_timeout": request.get("AutoTerminationPolicy", {}).get("IdleTimeout"),
+            "scaling": scaling,
         }
         steps = request.get("Steps", [])
         _check_steps(steps)
@@ -171,7 +171,7 @@ class EmrOperations:
 
     def list_instances(self, request: dict[str, Any]) -> dict[str, Any]:
         cluster = self._cluster(request["ClusterId"])
-        return {"Instances": instance_views(cluster, request.get("InstanceGroupTypes"))}
+        return {"Instances": instance_views(cluster, request)}
 
     def list_bootstrap(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"BootstrapActions": bootstrap_views(self._cluster(request["ClusterId"]))}
@@ -184,6 +184,21 @@ class EmrOperations:
         self._cluster(request["ClusterId"])
         with self._table.editing(CLUSTER, request["ClusterId"]) as row:
             row.detail["idle_timeout"] = request.get("AutoTerminationPolicy", {}).get("IdleTimeout")
+
+    def get_scaling(self, request: dict[str, Any]) -> dict[str, Any]:
+        policy = self._cluster(request["ClusterId"]).detail.get("scaling")
+        return {"ManagedScalingPolicy": policy} if policy else {}
+
+    def put_scaling(self, request: dict[str, Any]) -> None:
+        cluster = self._cluster(request["ClusterId"])
+        check_scaling(cluster.request["Instances"], request["ManagedScalingPolicy"])
+        with self._table.editing(CLUSTER, cluster.name) as row:
+            row.detail["scaling"] = request["ManagedScalingPolicy"]
+
+    def remove_scaling(self, request: dict[str, Any]) -> None:
+        self._cluster(request["ClusterId"])
+        with self._table.editing(CLUSTER, request["ClusterId"]) as row:
+            row.detail["scaling"] = None
 
     def add_tags(self, request: dict[str, Any]) -> None:
         self._cluster(request["ResourceId"])

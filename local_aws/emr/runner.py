@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import logging
-import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from include.contracts.errors import NexusError
 from include.contracts.storage import S3Uri
-from local_aws.emr.spark import spark_environment, spark_submit
 from local_aws.emr.states import (
     ACTIVE_CLUSTER,
     CLUSTER,
@@ -22,15 +18,15 @@ from local_aws.emr.states import (
     end_cluster,
     end_step,
 )
-from local_aws.images import Image, ImageMap, container_environment
-from local_aws.jobs.processes import Exit, JobProcess, Spec, kill_marked
+from local_aws.images import ImageMap
+from local_aws.jobs.processes import JobProcess, kill_marked
 from local_aws.jobs.supervisor import Stopping, Supervisor
 from local_aws.jobs.table import Job
 from local_aws.jobs.transfer import Transfer
 from local_aws.settings import Settings
+from local_aws.spark.process import SparkProcesses
 
 log = logging.getLogger(__name__)
-_CANCEL_GRACE_SECONDS = 10.0
 
 
 class StepRunner:
@@ -39,10 +35,9 @@ class StepRunner:
     def __init__(
         self, settings: Settings, supervisor: Supervisor, images: ImageMap, transfer: Transfer
     ) -> None:
-        self._settings = settings
         self._supervisor = supervisor
         self._table = supervisor.table
-        self._emr = images.emr
+        self._processes = SparkProcesses(STEP, settings, supervisor, images)
         self._transfer = transfer
 
     def adopt(self) -> None:
@@ -128,70 +123,42 @@ class StepRunner:
             self._fail(name, f"{type(error).__name__}: {error}", "")
 
     def _run(self, name: str) -> None:
-        process = self._start(name)
+        step = self._step(name)
+        arguments = step.request["HadoopJarStep"]["Args"]
+        process = self._processes.start(name, arguments, step.generation)
         with self._table.editing(STEP, name) as row:
             row.processes = [process.row()]
         self._follow(name)
 
-    def _start(self, name: str) -> JobProcess:
-        step = self._step(name)
-        folder = self._folder(name)
-        scratch = folder / "scratch"
-        shutil.rmtree(folder, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        arguments = step.request["HadoopJarStep"]["Args"]
-        image = Image("", (str(self._emr.venv / "bin"),), self._emr.pythonpath, {}, ())
-        environment = container_environment(image, self._settings, {})
-        if arguments[0] == "spark-submit":
-            argv = spark_submit(arguments[1:], self._emr, self._settings, scratch)
-            environment |= spark_environment(self._emr)
-            environment["SPARK_LOCAL_IP"] = "127.0.0.1"
-        else:
-            argv = list(arguments)
-        # stdout and stderr apart, as EMR keeps them; the wrapper's own words join stderr
-        shell = 'out=$1 err=$2; shift 2; exec "$@" >>"$out" 2>>"$err"'
-        argv = ["/bin/sh", "-c", shell, "sh", str(folder / "stdout"), str(folder / "stderr"), *argv]
-        marker = self._supervisor.job_marker(STEP, name, step.generation)
-        return JobProcess.start(Spec(argv, environment, str(scratch), marker), folder)
-
     def _follow(self, name: str) -> None:
         process = JobProcess.load(self._step(name).processes[0])
         try:
-            state, end = self._wait(name, process)
+            end = self._processes.wait(process, lambda: self._unwanted(name))
+            if isinstance(end, str):
+                force = self._step(name).detail.get("cancel") == "TERMINATE_PROCESS"
+                self._processes.end(process, force=force)
         except Stopping:
             process.kill()
             end_step(self._table, name, "INTERRUPTED", message="local_aws was stopped while the step ran")
             raise
         process.kill()  # whatever spark-submit left behind
         self._ship_logs(name)
-        if state == "FAILED":
-            assert end is not None
-            self._fail(name, *self._reason(name, end))
+        if isinstance(end, str):
+            end_step(self._table, name, end)
+        elif end.code == 0:
+            end_step(self._table, name, "COMPLETED")
         else:
-            end_step(self._table, name, state)
-        shutil.rmtree(self._folder(name) / "scratch", ignore_errors=True)
+            what, words = self._processes.reason(name, end)
+            self._fail(name, f"The step's process {what}.", words)
+        self._processes.tidy(name)
 
-    def _wait(self, name: str, process: JobProcess) -> tuple[str, Exit | None]:
-        while True:
-            if (end := process.exit()) is not None:
-                return ("COMPLETED" if end.code == 0 else "FAILED"), end
-            step = self._step(name)
-            cluster = self._table.get(CLUSTER, step.parent)
-            if step.state == "CANCEL_PENDING":
-                self._end(process, force=step.detail.get("cancel") == "TERMINATE_PROCESS")
-                return "CANCELLED", None
-            if cluster is None or cluster.state not in ACTIVE_CLUSTER:
-                self._end(process, force=False)
-                return "INTERRUPTED", None
-            self._supervisor.pause()
-
-    def _end(self, process: JobProcess, *, force: bool) -> None:
-        if not force:
-            process.terminate()
-            deadline = time.monotonic() + _CANCEL_GRACE_SECONDS
-            while time.monotonic() < deadline and process.exit() is None:
-                self._supervisor.pause()
-        process.kill()
+    def _unwanted(self, name: str) -> str:
+        """The state in which the step is to end although it runs; empty while it may run."""
+        step = self._step(name)
+        if step.state == "CANCEL_PENDING":
+            return "CANCELLED"
+        cluster = self._table.get(CLUSTER, step.parent)
+        return "" if cluster is not None and cluster.state in ACTIVE_CLUSTER else "INTERRUPTED"
 
     def _fail(self, name: str, reason: str, message: str) -> None:
         failure = {"Reason": reason[:1024], "Message": message[:1024]}
@@ -211,17 +178,6 @@ class StepRunner:
             text = "Shut down as step failed"
             end_cluster(self._table, step.parent, "TERMINATING", "STEP_FAILURE", text)
 
-    def _reason(self, name: str, end: Exit) -> tuple[str, str]:
-        folder = self._folder(name)
-        lines = ""
-        for part in ("stderr", "output.log"):
-            with contextlib.suppress(OSError):
-                lines = lines or (folder / part).read_text("utf-8", "replace")[-8000:]
-        tail = [line for line in lines.splitlines() if " INFO " not in line][-12:]
-        what = "vanished without an exit status" if end.code == -1 else f"exited with code {end.code}"
-        # the last words carry the exception; keep the end when it is too long
-        return f"The step's process {what}.", "\n".join(tail)[-1000:]
-
     def _ship_logs(self, name: str) -> None:
         step = self._step(name)
         cluster = self._table.get(CLUSTER, step.parent)
@@ -231,15 +187,11 @@ class StepRunner:
         try:
             place = S3Uri.parse(log_uri.replace("s3n://", "s3://")) / f"{step.parent}/steps/{name}"
             for part, source in (("stdout", "stdout"), ("stderr", "stderr"), ("controller", "output.log")):
-                path = self._folder(name) / source
-                content = path.read_bytes() if path.exists() else b""
-                self._transfer.put(place / f"{part}.gz", gzip.compress(content))
+                content = gzip.compress(self._processes.output(name, source))
+                self._transfer.put(place / f"{part}.gz", content)
         except (NexusError, OSError) as error:
             # what the step did stands: a missing log bucket makes it neither better nor worse
             log.warning("step %s: its logs are not in S3: %s", name, error)
-
-    def _folder(self, name: str) -> Path:
-        return self._settings.state / "emr" / name
 
     def _step(self, name: str) -> Job:
         step = self._table.get(STEP, name)

@@ -11,7 +11,7 @@ import enum
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from include.aws.jobs import JobState
+from include.aws.job_states import JobState
 
 
 class Phase(enum.StrEnum):
@@ -33,7 +33,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """The memory of a task; ``scope`` is the EMR cluster of a step, else empty."""
+    """The memory of a task; ``scope`` is where its job is looked for (``jobs_of``)."""
 
     generation: int
     scope: str

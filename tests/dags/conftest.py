@@ -1,4 +1,4 @@
-"""A real local_aws with small images, and a driver that takes an operator through its deferrals."""
+"""A real local_aws whose Spark starts at once; a driver that takes an operator through its deferrals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +16,8 @@ import boto3
 import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import TaskDeferred
+
+from tests.quick_spark import quick_spark
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {
@@ -35,9 +36,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     images = folder / "images.toml"
     python = str(Path(sys.executable).parent)
     entry = f'match = "*/nexus-llm-*:*"\npath = ["{python}"]\npythonpath = ["{ROOT}"]\n'
-    emr = tomllib.loads((ROOT / "local_aws" / "images.toml").read_text())["emr"]
-    lines = [f'{key} = "{value}"' for key, value in emr.items() if isinstance(value, str)]
-    images.write_text(f'[images.tests]\n{entry}\n[emr]\npythonpath = ["."]\n' + "\n".join(lines) + "\n")
+    images.write_text(f'[images.tests]\n{entry}\n[emr]\nvenv = "{quick_spark(folder)}"\n')
     command = [str(ROOT / ".venvs/local_aws/bin/python"), "-m", "local_aws", "--root", str(folder / "root")]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(

@@ -34,13 +34,16 @@ STRUCTURE = {
     },
     "corpus_refresh": {
         "wait_for_shards": {"plan"},
-        "plan": {"create_cluster", "verify_manifest"},
-        "create_cluster": {"clean", "terminate_cluster"},
+        "plan": {"start_engine", "verify_manifest"},
+        "start_engine": {"clean", "end_engine"},
         "clean": {"deduplicate"},
         "deduplicate": {"tokenise"},
-        "tokenise": {"terminate_cluster", "verify_manifest"},
-        "terminate_cluster": set(),
-        "verify_manifest": {"publish"},
+        "tokenise": {"end_engine", "verify_manifest"},
+        "end_engine": set(),
+        "verify_manifest": {"publish", "catalogue.prepare", "catalogue.register"},
+        "catalogue.prepare": {"catalogue.crawl"},
+        "catalogue.crawl": {"catalogue.register"},
+        "catalogue.register": set(),
         "publish": set(),
     },
     "model_training": {"plan": {"train"}, "train": {"register"}, "register": set()},
@@ -112,8 +115,8 @@ def test_every_param_is_typed_explained_and_has_a_valid_default(dags: dict[str, 
 
 def test_cluster_is_ended_whatever_happens_and_cannot_make_a_red_run_green(dags: dict[str, Any]) -> None:
     dag = dags["corpus_refresh"]
-    assert dag.get_task("create_cluster").is_setup
-    terminate = dag.get_task("terminate_cluster")
+    assert dag.get_task("start_engine").is_setup
+    terminate = dag.get_task("end_engine")
     assert terminate.is_teardown
     assert terminate.on_failure_fail_dagrun is False
 
@@ -169,6 +172,8 @@ def _triggers() -> list[BaseTrigger]:
     return [
         JobTrigger("training", "name-g1", "", 1.5),
         JobTrigger("emr_step", "name-g1", "j-1", 30.0),
+        JobTrigger("emr_serverless", "name-g1", "application", 30.0),
+        JobTrigger("glue", "name-g1", "nexus-llm-clean", 30.0),
         RolloutTrigger("cluster", "service", "arn:aws:ecs:x", 1.5, 1e9),
         NewShardsTrigger("s3://raw-bucket/pile/", 300.0, 1e9),
     ]

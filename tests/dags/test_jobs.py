@@ -20,15 +20,17 @@ from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from include.aws.emr import cluster_request
 from include.aws.jobs import JobKind, jobs_of
 from include.aws.processing import processing_job
+from include.contracts.storage import S3Uri
 from include.settings import load_settings
 from nexus_airflow.errors import JobFailed
 from nexus_airflow.operators.emr_cluster import EmrRunClusterOperator
-from nexus_airflow.operators.emr_step import EmrStepOperator
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
+from nexus_airflow.operators.spark_job import SparkJobOperator
 from nexus_airflow.triggers.job import JobTrigger
 from tests.dags.conftest import Task, first_event
 
 BUCKET = "nexus-llm-models"
+CODE = S3Uri("nexus-llm-processed", "artifacts/0a1b/")
 _PUT = "import boto3, sys; boto3.client('s3').put_object(Bucket=sys.argv[1], Key=sys.argv[2], Body=b'{}')"
 
 
@@ -101,7 +103,7 @@ class TestProcessing:
 class TestEmr:
     @pytest.fixture(scope="class")
     def cluster(self, s3: Any) -> Any:
-        request = cluster_request(load_settings("dev"), "tests-cluster")
+        request = cluster_request(load_settings("dev"), "tests-cluster", CODE)
         create = EmrRunClusterOperator(
             task_id="create", job_flow_overrides=request, emr_conn_id=None, aws_conn_id=None
         )
@@ -115,10 +117,11 @@ class TestEmr:
             )
         )
 
-    def step(self, cluster: str, *command: str) -> EmrStepOperator:
+    def step(self, cluster: str, *command: str) -> SparkJobOperator:
         jar = {"Jar": "command-runner.jar", "Args": list(command)}
-        return EmrStepOperator(
+        return SparkJobOperator(
             task_id="step",
+            engine="emr",
             request={"Name": "x", "ActionOnFailure": "CONTINUE", "HadoopJarStep": jar},
             scope=cluster,
             marker_uri=f"s3://{BUCKET}/step/report.json",
@@ -149,7 +152,7 @@ class TestEmr:
 class TestProviderOperatorsUnmodified:
     def test_cluster_with_a_step_from_start_to_end(self, s3: Any) -> None:
         task = Task("provider")
-        request = cluster_request(load_settings("dev"), "provider-cluster")
+        request = cluster_request(load_settings("dev"), "provider-cluster", CODE)
         create = EmrCreateJobFlowOperator(
             task_id="create", job_flow_overrides=request, emr_conn_id=None, aws_conn_id=None
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.aws.jobs import JobState
+from include.aws.job_states import JobState
 from nexus_airflow.lifecycle import Action, Attempt, JobRecord, Phase, decide, was_cleared
 
 FIRST = Attempt(clear_number=0, max_tries=2)

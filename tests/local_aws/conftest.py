@@ -18,6 +18,7 @@ import pytest
 from botocore.config import Config
 
 from local_aws.testing import RECORDER
+from tests.quick_spark import quick_spark as write_quick_spark
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -117,6 +118,24 @@ def local_aws_server(tmp_path: Path) -> Iterator[LocalAws]:
 def shared_local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     """One server for all tests that neither restart nor fault it."""
     server = LocalAws(tmp_path_factory.mktemp("shared") / "aws")
+    server.start()
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="session")
+def quick_spark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image map whose spark-submit starts at once: it runs the entry point as a shell script."""
+    folder = tmp_path_factory.mktemp("quick")
+    images = folder / "images.toml"
+    images.write_text(f'[emr]\nvenv = "{write_quick_spark(folder)}"\n')
+    return images
+
+
+@pytest.fixture(scope="session")
+def quick_local_aws(tmp_path_factory: pytest.TempPathFactory, quick_spark: Path) -> Iterator[LocalAws]:
+    """One server with ``quick_spark`` for all tests that neither restart nor fault it."""
+    server = LocalAws(tmp_path_factory.mktemp("quick-aws") / "aws", "--images", str(quick_spark))
     server.start()
     yield server
     server.end()

@@ -16,6 +16,7 @@ _LINK_SECONDS = 3600
 _LOG_GROUPS = {
     JobKind.TRAINING: "/aws/sagemaker/TrainingJobs",
     JobKind.PROCESSING: "/aws/sagemaker/ProcessingJobs",
+    JobKind.GLUE: "/aws-glue/jobs/output",
 }
 
 
@@ -67,21 +68,27 @@ class EcsServiceLink(_StoredLink):
 
 
 def job_url(kind: JobKind, region: str, name: str, scope: str) -> str:
-    """Console page of a job."""
+    """Console page of a job; of EMR Serverless and Glue, which know runs by ids of their own, of all runs."""
+    console = f"https://{region}.console.aws.amazon.com"
     if kind is JobKind.EMR_STEP:
-        return f"https://{region}.console.aws.amazon.com/emr/home?region={region}#/clusterDetails/{scope}"
+        return f"{console}/emr/home?region={region}#/clusterDetails/{scope}"
+    if kind is JobKind.EMR_SERVERLESS:
+        return f"{console}/emr/home?region={region}#/serverless"
+    if kind is JobKind.GLUE:
+        return f"{console}/gluestudio/home?region={region}#/editor/job/{scope}/runs"
     page = "jobs" if kind is JobKind.TRAINING else "processing-jobs"
-    return f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/{page}/{name}"
+    return f"{console}/sagemaker/home?region={region}#/{page}/{name}"
 
 
 def job_log_url(kind: JobKind, region: str, name: str, log_uri: str) -> str:
-    """Console page of a job's log: a CloudWatch stream prefix, or the prefix in S3 for EMR."""
+    """Console page of a job's log: CloudWatch streams, or the prefix in S3 for EMR and EMR Serverless."""
     console = f"https://{region}.console.aws.amazon.com"
-    if kind is JobKind.EMR_STEP:
+    if kind in (JobKind.EMR_STEP, JobKind.EMR_SERVERLESS):
         bucket, _, prefix = log_uri.removeprefix("s3://").partition("/")
         return f"{console}/s3/buckets/{bucket}?prefix={quote(prefix)}"
     group = quote(_LOG_GROUPS[kind], safe="").replace("%", "$25")
-    streams = f"$3FlogStreamNameFilter$3D{name}"
+    # Glue's streams are named by the run's id
+    streams = "" if kind is JobKind.GLUE else f"$3FlogStreamNameFilter$3D{name}"
     return f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}{streams}"
 
 

@@ -10,18 +10,25 @@ import logging
 from typing import Any
 
 from airflow.listeners import hookimpl
+from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy.orm import object_session
 
-from include.aws.jobs import JobKind, JobState, jobs_of
+from include.aws.engines import Engine
+from include.aws.job_states import JobState
+from include.aws.jobs import JobKind, Jobs, jobs_of
 from include.contracts.job_names import job_name
+from include.settings import load_settings
 
 log = logging.getLogger(__name__)
 
-#: Operators whose jobs are found by name alone. Steps end with their cluster, by the teardown.
+#: Operators whose jobs are found by name alone.
 KINDS = {
     "SageMakerSpotTrainingOperator": JobKind.TRAINING,
     "SageMakerProcessingOperator": JobKind.PROCESSING,
 }
+#: Which engine a Spark job ran on is not known here, so it is looked for on these. Steps of EMR end with
+#: their cluster, by the teardown.
+_ENGINES = (Engine.EMR_SERVERLESS, Engine.GLUE)
 
 
 @hookimpl
@@ -56,10 +63,21 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
 
 def stop_jobs(task_instance: Any) -> None:
     """Stop what runs of this task, in any generation; generations are contiguous from 1."""
-    kind = KINDS.get(_operator(task_instance))
-    if kind is None:
-        return
-    jobs = jobs_of(kind)
+    operator = _operator(task_instance)
+    if operator in KINDS:
+        _stop_generations(task_instance, jobs_of(KINDS[operator]))
+    elif operator == "SparkJobOperator":
+        settings = load_settings()
+        for engine in _ENGINES:
+            try:
+                scope = engine.scope(settings, task_instance.task_id)
+                _stop_generations(task_instance, jobs_of(engine.kind, scope))
+            # an account need not allow, nor a region have, the engine that it does not use
+            except (BotoCoreError, ClientError) as error:
+                log.warning("cannot look for jobs of %s: %s", engine.value, error)
+
+
+def _stop_generations(task_instance: Any, jobs: Jobs) -> None:
     task_id, index = task_instance.task_id, task_instance.map_index
     task_id = task_id if index in (None, -1) else f"{task_id}-{index}"
     generation = 1

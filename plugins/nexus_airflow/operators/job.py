@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
-from include.aws.jobs import JobKind, Jobs, JobState, JobView, jobs_of
+from include.aws.job_states import JobState, JobView
+from include.aws.jobs import JobKind, Jobs, jobs_of
 from include.contracts.job_names import job_name
 from include.settings import load_settings
 from nexus_airflow.errors import JobFailed, TaskEnded
@@ -33,13 +34,12 @@ class JobOperator(BaseOperator):
     """Submit a job, wait for it, verify what it left.
 
     :param request: the service's request without the name (templated)
-    :param scope: cluster id for EMR steps (templated)
+    :param scope: where jobs of this name are looked for, see ``include.aws.jobs.jobs_of`` (templated)
     :param force: a clear repeats completed work too (templated)
     :param reuse_existing: take whole output that an earlier run left, and start no job
     :param deferrable: wait in the triggerer (default) or on the worker
     """
 
-    kind: ClassVar[JobKind]
     template_fields: Sequence[str] = ("request", "scope", "force")
     template_fields_renderers: ClassVar[dict[str, str]] = {"request": "json"}
     operator_extra_links: Sequence[BaseOperatorLink] = (JobLink(), JobLogsLink())
@@ -67,6 +67,11 @@ class JobOperator(BaseOperator):
         self._killed = False
 
     # ---- what a subclass says ---------------------------------------------
+    @property
+    @abstractmethod
+    def kind(self) -> JobKind:
+        """The kind of its jobs."""
+
     @abstractmethod
     def verified_output(self, context: Context) -> dict[str, Any] | None:
         """The result of a completed job when its output is there and whole, else None."""
@@ -120,7 +125,7 @@ class JobOperator(BaseOperator):
                 "the job is gone",
                 where=self._name,
                 expected="a job of this name",
-                remedy="look whether its cluster was terminated; a retry or clear starts it again",
+                remedy="look whether its cluster or application was ended; a retry or clear starts it again",
             )
         if not view.state.is_terminal:  # the trigger gave up looking; the job did not give up working
             return self._wait(context, generation, "finish")
@@ -190,10 +195,12 @@ class JobOperator(BaseOperator):
 
     def _push_links(self, context: Context) -> None:
         settings = load_settings()
+        is_serverless = self.kind is JobKind.EMR_SERVERLESS
+        log_uri = settings.emr_serverless.log_uri if is_serverless else settings.emr.log_uri
         links = {
             "job_name": self._name,
             JobLink.stored_key: job_url(self.kind, settings.region, self._name, self.scope),
-            JobLogsLink.stored_key: job_log_url(self.kind, settings.region, self._name, settings.emr.log_uri),
+            JobLogsLink.stored_key: job_log_url(self.kind, settings.region, self._name, log_uri),
         }
         for key, value in links.items():
             context["ti"].xcom_push(key=key, value=value)

@@ -6,7 +6,8 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from include.aws.jobs import JobKind, JobState, JobView, interruptions
+from include.aws.job_states import JobState, JobView
+from include.aws.jobs import JobKind, interruptions
 from include.aws.verification import verified_model
 from include.contracts.storage import RunPlace, S3Uri
 from nexus_airflow.operators.job import JobOperator

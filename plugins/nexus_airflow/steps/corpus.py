@@ -10,7 +10,8 @@ from airflow.sdk import Metadata
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.aws.corpus import CorpusPlan, note_latest, plan_corpus
-from include.aws.emr import cluster_request, spark_step
+from include.aws.emr import cluster_request
+from include.aws.engines import Engine
 from include.aws.recipes import chosen_recipe
 from include.aws.verification import verify_corpus
 from include.contracts.job_names import job_name
@@ -22,7 +23,7 @@ from nexus_airflow.assets import extra_of, token_dataset
 
 log = logging.getLogger(__name__)
 
-BUILD, REUSE = "create_cluster", "verify_manifest"
+BUILD, REUSE = "start_engine", "verify_manifest"
 
 
 def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str]:
@@ -41,12 +42,14 @@ def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str
     _log_plan(planned)
     ti.xcom_push(key="plan", value=asdict(planned))
     place = CorpusPlace(S3Uri.parse(planned.root_uri))
-    # one name for the run, however often it is cleared: a cluster that lives is found and used again
-    name = job_name(dag_run.dag_id, dag_run.run_id, BUILD, 1)
-    ti.xcom_push(key="cluster", value=cluster_request(settings, name))
     code = S3Uri.parse(planned.code_uri)
-    steps = {job: spark_step(job, job, code, place.request) for job in MARKERS}
-    ti.xcom_push(key="steps", value=steps)
+    engine = Engine(params["engine"])
+    # one name for the run, however often it is cleared: a cluster that lives is found and used again
+    name = job_name(dag_run.dag_id, dag_run.run_id, "cluster", 1)
+    ti.xcom_push(key="cluster", value=cluster_request(settings, name, code))
+    requests = {job: engine.request(settings, job, code, place.request) for job in MARKERS}
+    ti.xcom_push(key="requests", value=requests)
+    ti.xcom_push(key="scopes", value={job: engine.scope(settings, job) for job in MARKERS})
     ti.xcom_push(key="markers", value={job: str(place.root / marker) for job, marker in MARKERS.items()})
     reports = {job: str(place.report) if job == "tokenise" else "" for job in MARKERS}
     ti.xcom_push(key="reports", value=reports)
@@ -96,7 +99,7 @@ def _log_plan(planned: CorpusPlan) -> None:
         planned.version,
         planned.shards,
         planned.size_bytes / 1e6,
-        "exists, the cluster is skipped" if planned.exists else "to be built",
+        "exists, the jobs are skipped" if planned.exists else "to be built",
     )
     if planned.extends:
         log.info("what %s holds is kept as it is; only these shards are read", planned.extends)

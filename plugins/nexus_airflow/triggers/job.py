@@ -1,4 +1,4 @@
-"""Wait for one job of SageMaker or EMR; stop it when a user ends the task."""
+"""Wait for one job of SageMaker, EMR or Glue; stop it when a user ends the task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
-from include.aws.jobs import JobKind, Jobs, JobState, JobView, jobs_of
+from include.aws.job_states import JobState, JobView
+from include.aws.jobs import JobKind, Jobs, jobs_of
 
 #: Failed looks in a row that a trigger bears before it hands the error to the worker: AWS has bad minutes.
 MAX_FAILED_LOOKS = 20

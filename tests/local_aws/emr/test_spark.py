@@ -6,14 +6,7 @@ import gzip
 import io
 import json
 import zipfile
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-
-import pytest
-
-from local_aws.emr.spark import spark_submit
-from local_aws.images import EmrSettings
 
 SCRIPT = """
 import sys
@@ -54,16 +47,3 @@ def test_a_spark_step_reads_and_writes_s3_with_its_py_files(
     assert any(key.startswith("result/part-") for key in written) and not any(
         ".crc" in key for key in written
     )
-
-
-@pytest.mark.parametrize("given", [["--master", "yarn"], ["--master=yarn"], ["--deploy-mode", "cluster"], []])
-def test_cluster_options_give_way_to_local_ones(given: list[str], tmp_path: Path) -> None:
-    (tmp_path / "bucket").mkdir()
-    settings = SimpleNamespace(root=tmp_path, bucket=lambda name: tmp_path / name)
-    emr = EmrSettings(Path("/venv"), (), "local[2]", "3g")
-    arguments = [*given, "--conf", "a=b", "--driver-memory", "20g", "s3://x/main.py", "--master", "mine"]
-    command = spark_submit(arguments, emr, settings, tmp_path)  # type: ignore[arg-type]
-    assert command[:5] == ["/venv/bin/spark-submit", "--master", "local[2]", "--driver-memory", "3g"]
-    # what follows the script is the script's own
-    assert command[-5:] == ["--conf", "a=b", "s3://x/main.py", "--master", "mine"]
-    assert f"spark.hadoop.fs.viewfs.mounttable.bucket.linkFallback=file://{tmp_path}/bucket" in command

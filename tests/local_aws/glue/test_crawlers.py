@@ -69,6 +69,20 @@ def test_a_second_crawl_adds_new_columns(shared_local_aws: Any, lake: Any) -> No
     assert glue.get_crawler_metrics(CrawlerNameList=["grows"])["CrawlerMetricsList"][0]["TablesUpdated"] == 1
 
 
+def test_a_crawler_that_is_pointed_elsewhere_sees_what_is_there(shared_local_aws: Any, lake: Any) -> None:
+    put(lake, "moves/v1/notes/part-0.parquet", pa.table({"a": [1]}))
+    put(lake, "moves/v2/notes/part-0.parquet", pa.table({"a": [1], "b": [2]}))
+    lake.put_object(Bucket="lake", Key="moves/v2/notes/part-0.bin", Body=b"no parquet")
+    glue, _ = crawl(shared_local_aws, "moves", "s3://lake/moves/v1/notes/")
+    before = glue.get_crawler(Name="moves")["Crawler"]["LastCrawl"]["StartTime"]
+    target = {"Path": "s3://lake/moves/v2/notes/", "Exclusions": ["**.bin"]}
+    glue.update_crawler(Name="moves", Targets={"S3Targets": [target]})
+    glue.start_crawler(Name="moves")
+    until(lambda: glue.get_crawler(Name="moves")["Crawler"]["LastCrawl"]["StartTime"], lambda t: t > before)
+    storage = glue.get_table(DatabaseName="corpus", Name="raw_notes")["Table"]["StorageDescriptor"]
+    assert storage["Location"] == "s3://lake/moves/v2/notes/" and len(storage["Columns"]) == 2
+
+
 def test_a_file_that_is_no_parquet_fails_the_crawl_by_name(shared_local_aws: Any, lake: Any) -> None:
     lake.put_object(Bucket="lake", Key="broken/part-0.parquet", Body=b"not parquet")
     _, crawler = crawl(shared_local_aws, "broken", "s3://lake/broken/")

@@ -16,8 +16,8 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 GUIDE = REPOSITORY / "docs/guides/local_aws.md"
 BEGIN, END = "<!-- operations: begin -->", "<!-- operations: end -->"
 SERVICES = (
-    "cloudwatch", "ecr", "ecs", "elbv2", "emr", "glue", "iam", "logs", "s3", "sagemaker", "secretsmanager",
-    "sns", "sqs", "ssm", "sts",
+    "cloudwatch", "ecr", "ecs", "elbv2", "emr", "emr-serverless", "glue", "iam", "logs", "s3", "sagemaker",
+    "secretsmanager", "sns", "sqs", "ssm", "sts",
 )  # fmt: skip
 CALLERS = ("dags", "demo", "include", "local_stack", "plugins", "serving", "spark_jobs", "training")
 # boto3's own conveniences, and what they call

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
         ("sagemaker", "list_endpoints", {}, "sagemaker:ListEndpoints"),
         ("emr", "list_studios", {}, "emr:ListStudios"),
         ("ecs", "list_container_instances", {"cluster": "c"}, "ecs:ListContainerInstances"),
-        ("glue", "start_job_run", {"JobName": "j"}, "glue:StartJobRun"),
+        ("batch", "submit_job", {"jobName": "j", "jobQueue": "q", "jobDefinition": "d"}, "batch:SubmitJob"),
         ("logs", "list_anomalies", {}, "logs:ListAnomalies"),
         ("cur", "describe_report_definitions", {}, "cur:DescribeReportDefinitions"),
     ],

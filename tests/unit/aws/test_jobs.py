@@ -3,7 +3,10 @@ from __future__ import annotations
 import boto3
 import pytest
 
-from include.aws.jobs import EMR_STEP_STATES, SAGEMAKER_STATES, JobState, interruptions, training_reason
+from include.aws.emr_serverless import EMR_SERVERLESS_STATES
+from include.aws.glue import GLUE_STATES
+from include.aws.job_states import JobState
+from include.aws.jobs import EMR_STEP_STATES, SAGEMAKER_STATES, interruptions, training_reason
 from include.aws.rollouts import ROLLOUT_STATES, rollout_reason
 
 
@@ -25,9 +28,11 @@ def states_of(service: str, operation: str, *path: str) -> set[str]:
     [
         (SAGEMAKER_STATES, states_of("sagemaker", "DescribeProcessingJob", "ProcessingJobStatus")),
         (EMR_STEP_STATES, states_of("emr", "DescribeStep", "Step", "Status", "State")),
+        (EMR_SERVERLESS_STATES, states_of("emr-serverless", "GetJobRun", "jobRun", "state")),
+        (GLUE_STATES, states_of("glue", "GetJobRun", "JobRun", "JobRunState")),
         (ROLLOUT_STATES, states_of("ecs", "DescribeServiceDeployments", "serviceDeployments", "status")),
     ],
-    ids=["sagemaker", "emr", "ecs"],
+    ids=["sagemaker", "emr", "emr-serverless", "glue", "ecs"],
 )
 def test_every_state_of_the_service_has_a_meaning(table: dict[str, object], known: set[str]) -> None:
     assert set(table) == known

@@ -1,7 +1,7 @@
-"""One Spark step on the run's cluster.
+"""One Spark job of a corpus, on the engine that the run has chosen.
 
-The provider's EmrAddStepsOperator gives up after 60 looks while the step runs on, adds a second step on
-a retry, and cancels nothing.
+The provider's operators for EMR steps, EMR Serverless and Glue give up after a number of looks while the job
+runs on, start a second job on a retry, and cancel nothing, or not everywhere.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
+from include.aws.engines import Engine
 from include.aws.jobs import JobKind
 from include.aws.storage import ObjectStore
 from include.contracts.storage import S3Uri
@@ -17,21 +18,27 @@ from nexus_airflow.links.aws import CorpusReportLink
 from nexus_airflow.operators.job import JobOperator
 
 
-class EmrStepOperator(JobOperator):
-    """Run a step and return the reference of what it wrote last.
+class SparkJobOperator(JobOperator):
+    """Run a job and return the reference of what it wrote last.
 
-    :param marker_uri: stage report or manifest that a completed step leaves (templated)
-    :param report_uri: page that the step writes for people, or empty (templated)
+    :param engine: one of ``include.aws.engines.Engine`` (templated)
+    :param marker_uri: stage report or manifest that a completed job leaves (templated)
+    :param report_uri: page that the job writes for people, or empty (templated)
     """
 
-    kind = JobKind.EMR_STEP
-    template_fields = (*JobOperator.template_fields, "marker_uri", "report_uri")
+    template_fields = (*JobOperator.template_fields, "engine", "marker_uri", "report_uri")
     operator_extra_links = (*JobOperator.operator_extra_links, CorpusReportLink())
 
-    def __init__(self, *, marker_uri: Any, report_uri: Any = "", **kwargs: Any) -> None:
+    def __init__(self, *, engine: Any, marker_uri: Any, report_uri: Any = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.engine = engine
         self.marker_uri = marker_uri
         self.report_uri = report_uri
+
+    @property
+    def kind(self) -> JobKind:
+        """See JobOperator."""
+        return Engine(self.engine).kind
 
     def verified_output(self, context: Context) -> dict[str, Any] | None:
         """Reference of the marker, when it is there."""

@@ -1,7 +1,8 @@
-"""From the arguments of a step to a spark-submit on this machine."""
+"""From the arguments of a spark-submit for a cluster to one on this machine."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,12 @@ from local_aws.settings import Settings
 
 _REPLACED = {"--master", "--deploy-mode", "--driver-memory"}
 _DROPPED = {"--num-executors", "--executor-memory", "--executor-cores", "--driver-cores", "--queue"}
+# a packed environment is for Amazon Linux: `[emr] venv` of the image map stands for it
+_DROPPED |= {"--archives"}
+_DROPPED_PROPERTIES = re.compile(
+    r"spark\.(archives|master|submit\.deployMode|pyspark\.(driver\.)?python|(executor|driver)\.(cores|memory\w*)"
+    r"|executor\.instances|dynamicAllocation\..*|emr-serverless\..*|executorEnv\.PYSPARK\w*)"
+)
 
 
 def mount_table(settings: Settings) -> dict[str, str]:
@@ -37,9 +44,7 @@ def spark_submit(arguments: list[str], emr: EmrSettings, settings: Settings, scr
         if name in _REPLACED | _DROPPED:
             given[name] = value if equals else (rest.pop(0) if rest else "")
         elif word.startswith("--"):
-            kept.append(word)
-            if not equals and word not in ("--verbose", "--supervise") and rest:
-                kept.append(rest.pop(0))
+            kept += _option(word, rest)
         else:
             kept += [word, *rest]  # the application and its own arguments
             break
@@ -55,6 +60,15 @@ def spark_submit(arguments: list[str], emr: EmrSettings, settings: Settings, scr
     for key, value in properties.items():
         command += ["--conf", f"{key}={value}"]
     return command + kept
+
+
+def _option(word: str, rest: list[str]) -> list[str]:
+    """An option with its value, taken off ``rest``; nothing for a property that a cluster alone can have."""
+    if "=" in word or word in ("--verbose", "--supervise") or not rest:
+        return [word]
+    value = rest.pop(0)
+    is_dropped = word in ("--conf", "-c") and _DROPPED_PROPERTIES.fullmatch(value.partition("=")[0])
+    return [] if is_dropped else [word, value]
 
 
 def spark_environment(emr: EmrSettings) -> dict[str, str]:

@@ -1,0 +1,198 @@
+"""The Glue Data Catalog's view of published corpora: documents, duplicates and tokens, a partition a version.
+
+A version lies under ``corpus/<version>/``, the table below the partition, as its manifest and every reader
+have it; Hive, and so a crawler, wants the partition below the table. Hence a partition is a list of the files
+that the manifest names (Hive's symlink format), in a tree of Hive's form beside the corpora. No byte of a
+corpus is moved or copied, files that are no parquet (the token shards) stay out, and Athena reads what the
+manifest says and nothing else. The columns are those that a crawler finds in the version's own folders.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from include.aws.storage import ObjectStore
+from include.contracts.errors import NexusError
+from include.contracts.manifests import CorpusManifest, FileEntry, ParentRef
+from include.contracts.storage import CorpusPlace, S3Uri
+from include.settings import Settings
+
+PARTITION_KEY = "corpus_version"
+#: Tables and the ends of their files. Of the tokens it is the sidecar, a row per document with the place of
+#: its tokens; the ids themselves are in Megatron's ``.bin``, which is read by offset and no table.
+TABLES = {"documents": ".parquet", "duplicates": ".parquet", "tokens": ".documents.parquet"}
+#: What the crawler calls the folders of the newest version; the catalogue's own tables have no prefix.
+CRAWLED_PREFIX = "crawled_"
+_SYMLINKS = "org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat"
+_OUTPUT = "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat"
+_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+
+
+class CrawlFailed(NexusError):
+    """The crawler did not see the version's files."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What one table got: how many files its partition lists; 0 where the version has none."""
+
+    table: str
+    files: int
+
+
+def crawler_request(settings: Settings, place: CorpusPlace) -> dict[str, Any]:
+    """CreateCrawler (and UpdateCrawler) over the folders of one version, each a table of its own."""
+    roots = (place.documents, place.duplicates, place.tokens)
+    return {
+        "Name": settings.catalogue.crawler,
+        "Role": settings.role_arn(settings.roles.glue),
+        "DatabaseName": settings.catalogue.database,
+        "Description": "columns of the newest corpus; started by Airflow alone",
+        "TablePrefix": CRAWLED_PREFIX,
+        "Targets": {"S3Targets": [{"Path": str(root), "Exclusions": ["**.bin", "**.idx"]} for root in roots]},
+        "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVERYTHING"},
+        "SchemaChangePolicy": {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "LOG"},
+        "Configuration": json.dumps(
+            {"Version": 1.0, "Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"}}
+        ),
+    }
+
+
+def files_of(manifest: CorpusManifest, table: str) -> list[FileEntry]:
+    """The files of one table, in the manifest's order."""
+    return [e for e in manifest.files if e.path.startswith(f"{table}/") and e.path.endswith(TABLES[table])]
+
+
+class Catalogue:
+    """The tables of one database. Every call may be repeated."""
+
+    def __init__(self, glue: Any, settings: Settings) -> None:
+        self._glue = glue
+        self._settings = settings
+        self._database = settings.catalogue.database
+
+    def knows(self, version: str, manifest: ParentRef) -> bool:
+        """Whether this very manifest was registered; a version that was built anew has another."""
+        try:
+            found = self._glue.get_partition(
+                DatabaseName=self._database, TableName="documents", PartitionValues=[version]
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "EntityNotFoundException":
+                raise
+            return False
+        return bool(found["Partition"].get("Parameters", {}).get("manifest_sha256") == manifest.sha256)
+
+    def prepare_crawl(self, place: CorpusPlace) -> str:
+        """Point the crawler at a version and forget what it saw of another; its name."""
+        _unless("AlreadyExistsException", self._glue.create_database, DatabaseInput={"Name": self._database})
+        for table in TABLES:
+            name = CRAWLED_PREFIX + table
+            _unless(
+                "EntityNotFoundException", self._glue.delete_table, DatabaseName=self._database, Name=name
+            )
+        request = crawler_request(self._settings, place)
+        if not _unless("AlreadyExistsException", self._glue.create_crawler, **request):
+            self._glue.update_crawler(**request)
+        return str(request["Name"])
+
+    def register(self, manifest: CorpusManifest, reference: ParentRef) -> list[Registered]:
+        """The partitions of a version, with the columns that the crawler found; CrawlFailed if it did not."""
+        crawl = self._glue.get_crawler(Name=self._settings.catalogue.crawler)["Crawler"].get("LastCrawl", {})
+        if crawl.get("Status") != "SUCCEEDED":
+            raise CrawlFailed(
+                "the crawl did not succeed",
+                where=self._settings.catalogue.crawler,
+                expected="SUCCEEDED",
+                got=f"{crawl.get('Status', 'no crawl')}: {crawl.get('ErrorMessage', 'no reason given')}",
+                remedy="look at the role's access to the corpus, then clear catalogue.crawl",
+            )
+        done = []
+        # documents last: `knows` looks at them
+        for table in sorted(TABLES, reverse=True):
+            files = files_of(manifest, table)
+            if files:
+                self._register(table, manifest, reference, files)
+            done.append(Registered(table, len(files)))
+        return done
+
+    def _register(
+        self, table: str, manifest: CorpusManifest, reference: ParentRef, files: list[FileEntry]
+    ) -> None:
+        columns = self._crawled_columns(table)
+        root = S3Uri(self._settings.storage.processed_bucket, f"catalogue/{table}/")
+        location = root / f"{PARTITION_KEY}={manifest.version}/"
+        lines = "".join(f"{S3Uri.parse(manifest.root_uri) / entry.path}\n" for entry in files)
+        ObjectStore().write(location / "files.txt", lines.encode())
+        self._put_table(table, columns, root)
+        partition = {
+            "Values": [manifest.version],
+            "StorageDescriptor": _storage(columns, location),
+            "Parameters": {
+                "manifest_sha256": reference.sha256,
+                "objectCount": str(len(files)),
+                "sizeKey": str(sum(entry.size_bytes for entry in files)),
+            },
+        }
+        place = {"DatabaseName": self._database, "TableName": table}
+        if not _unless(
+            "AlreadyExistsException", self._glue.create_partition, **place, PartitionInput=partition
+        ):
+            self._glue.update_partition(
+                **place, PartitionValueList=[manifest.version], PartitionInput=partition
+            )
+
+    def _crawled_columns(self, table: str) -> list[dict[str, str]]:
+        name = CRAWLED_PREFIX + table
+        try:
+            found = self._glue.get_table(DatabaseName=self._database, Name=name)["Table"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "EntityNotFoundException":
+                raise
+            raise CrawlFailed(
+                "the crawler found no table",
+                where=f"{self._database}.{name}",
+                expected="one, as the manifest lists its files",
+                remedy="look at the crawler's log, then clear catalogue.prepare",
+            ) from error
+        columns = found["StorageDescriptor"]["Columns"]
+        return [{"Name": column["Name"], "Type": column["Type"]} for column in columns]
+
+    def _put_table(self, table: str, columns: list[dict[str, str]], root: S3Uri) -> None:
+        """Columns of the newest version: partitions keep their own."""
+        wanted = {
+            "Name": table,
+            "TableType": "EXTERNAL_TABLE",
+            "PartitionKeys": [{"Name": PARTITION_KEY, "Type": "string"}],
+            "Parameters": {"classification": "parquet", "EXTERNAL": "TRUE"},
+            "StorageDescriptor": _storage(columns, root),
+        }
+        if not _unless(
+            "AlreadyExistsException", self._glue.create_table, DatabaseName=self._database, TableInput=wanted
+        ):
+            self._glue.update_table(DatabaseName=self._database, TableInput=wanted)
+
+
+def _storage(columns: list[dict[str, str]], location: S3Uri) -> dict[str, Any]:
+    return {
+        "Columns": columns,
+        "Location": str(location),
+        "InputFormat": _SYMLINKS,
+        "OutputFormat": _OUTPUT,
+        "SerdeInfo": {"SerializationLibrary": _SERDE, "Parameters": {"serialization.format": "1"}},
+    }
+
+
+def _unless(code: str, call: Any, **request: Any) -> bool:
+    """Whether the call was made; False when it was answered with this error."""
+    try:
+        call(**request)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != code:
+            raise
+        return False
+    return True

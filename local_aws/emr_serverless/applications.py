@@ -1,0 +1,190 @@
+"""Applications of EMR Serverless: their states, by request, by a submitted job and by idleness."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from local_aws.errors import AwsError
+from local_aws.jobs.table import Job, JobTable
+from local_aws.operations import Handler
+from local_aws.settings import ACCOUNT, REGION, Settings
+
+APPLICATION, RUN = "emr-serverless-application", "emr-serverless-run"
+#: What time alone does to an application.
+_MOVES = {"CREATING": "CREATED", "STARTING": "STARTED", "STOPPING": "STOPPED"}
+_RESTING = ("CREATED", "STOPPED")
+_SUMMARY = (
+    "name", "arn", "releaseLabel", "type", "state", "stateDetails", "createdAt", "updatedAt", "architecture",
+)  # fmt: skip
+_DEFAULTS = {
+    "architecture": "X86_64",
+    "autoStartConfiguration": {"enabled": True},
+    "autoStopConfiguration": {"enabled": True, "idleTimeoutMinutes": 15},
+}
+
+
+class Applications:
+    """The operations on applications, and the executor that moves them."""
+
+    def __init__(self, settings: Settings, table: JobTable, active_states: tuple[str, ...]) -> None:
+        self._now = settings.control.now
+        self._table = table
+        self._active_states = active_states
+
+    def handlers(self) -> dict[str, Handler]:
+        """Operation name to handler."""
+        return {
+            "CreateApplication": self.create,
+            "GetApplication": lambda request: {
+                "application": _view(self.application(request["applicationId"]))
+            },
+            "ListApplications": self.list,
+            "StartApplication": self.start_application,
+            "StopApplication": self.stop_application,
+            "UpdateApplication": self.update,
+            "DeleteApplication": self.delete,
+        }
+
+    def create(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._table.lock:
+            row = same_token(self._table.list(APPLICATION), request)
+            if row is None:
+                name = identifier()
+                row = Job(APPLICATION, name, "CREATING", _DEFAULTS | request, {"idle_since": self._now()})
+                self._table.insert(row)
+        answer = {"applicationId": row.name, "arn": application_arn(row.name)}
+        return answer | ({"name": request["name"]} if "name" in request else {})
+
+    def list(self, request: dict[str, Any]) -> dict[str, Any]:
+        wanted = request.get("states")
+        rows = [r for r in reversed(self._table.list(APPLICATION)) if not wanted or r.state in wanted]
+        views = ({"id": row.name} | {m: v for m, v in _view(row).items() if m in _SUMMARY} for row in rows)
+        return page("applications", list(views), request)
+
+    def start_application(self, request: dict[str, Any]) -> None:
+        row = self.application(request["applicationId"])
+        if row.state in _RESTING:
+            self.move(row.name, "STARTING")
+        elif row.state not in ("STARTING", "STARTED"):
+            raise invalid(f"Application {row.name} cannot be started in state {row.state}")
+
+    def stop_application(self, request: dict[str, Any]) -> None:
+        row = self.application(request["applicationId"])
+        if self._is_busy(row.name):
+            raise invalid(f"Application {row.name} has job runs that are not over; cancel them first")
+        if row.state in ("STARTED", "STARTING"):
+            self.move(row.name, "STOPPING")
+        elif row.state not in ("STOPPING", *_RESTING):
+            raise invalid(f"Application {row.name} cannot be stopped in state {row.state}")
+
+    def update(self, request: dict[str, Any]) -> dict[str, Any]:
+        row = self._resting(request["applicationId"], "updated")
+        with self._table.editing(APPLICATION, row.name) as row:
+            row.request |= {k: v for k, v in request.items() if k not in ("applicationId", "clientToken")}
+        return {"application": _view(self.application(row.name))}
+
+    def delete(self, request: dict[str, Any]) -> None:
+        self.move(self._resting(request["applicationId"], "deleted").name, "TERMINATED")
+
+    def application(self, name: str) -> Job:
+        """The row of an application that was not deleted; ResourceNotFoundException."""
+        row = self._table.get(APPLICATION, name)
+        if row is None:
+            raise AwsError("ResourceNotFoundException", f"Application {name} does not exist", 404)
+        return row
+
+    def submitted(self, name: str) -> None:
+        """A job came: the application starts by itself where it may, and is not idle."""
+        row = self.application(name)
+        if row.state == "TERMINATED":
+            raise AwsError("ResourceNotFoundException", f"Application {name} is terminated", 404)
+        if row.state not in ("STARTED", "STARTING"):
+            if not row.request["autoStartConfiguration"]["enabled"]:
+                raise invalid(f"Application {name} is {row.state} and does not start by itself")
+            if row.state in _RESTING:
+                self.move(name, "STARTING")
+
+    def is_started(self, name: str) -> bool:
+        """Whether job runs can run; one that only rests is started, as its jobs wait."""
+        row = self.application(name)
+        if row.state in _RESTING:
+            self.move(name, "STARTING")
+        return row.state == "STARTED"
+
+    def move(self, name: str, state: str) -> None:
+        """Into another state."""
+        with self._table.editing(APPLICATION, name) as row:
+            row.state = state
+            row.detail["idle_since"] = self._now()
+
+    # ---- the executor -------------------------------------------------------
+    def adopt(self) -> None:
+        """States are all there is: the next tick moves them on."""
+
+    def stop(self) -> None:
+        """Nothing runs here."""
+
+    def tick(self) -> None:
+        """Move what is on its way, and stop what was idle for its time."""
+        for row in self._table.list(APPLICATION):
+            if row.state in _MOVES:
+                self.move(row.name, _MOVES[row.state])
+            elif row.state == "STARTED":
+                if self._is_busy(row.name):
+                    with self._table.editing(APPLICATION, row.name) as busy:
+                        busy.detail["idle_since"] = self._now()
+                    continue
+                policy = row.request["autoStopConfiguration"]
+                seconds = 60 * policy.get("idleTimeoutMinutes", 15)
+                if policy.get("enabled", True) and self._now() - row.detail["idle_since"] > seconds:
+                    self.move(row.name, "STOPPING")
+
+    def _is_busy(self, name: str) -> bool:
+        return any(run.state in self._active_states for run in self._table.list(RUN, name))
+
+    def _resting(self, name: str, what: str) -> Job:
+        row = self.application(name)
+        if row.state not in _RESTING:
+            raise invalid(f"Application {name} must be in CREATED or STOPPED to be {what}; it is {row.state}")
+        return row
+
+
+def _view(row: Job) -> dict[str, Any]:
+    view = {k: v for k, v in row.request.items() if k != "clientToken"}
+    view |= {"applicationId": row.name, "arn": application_arn(row.name), "state": row.state}
+    return view | {"createdAt": row.created, "updatedAt": row.updated}
+
+
+def same_token(rows: list[Job], request: dict[str, Any]) -> Job | None:
+    """The row that an earlier call with this client token made; ConflictException if it asked for more."""
+    for row in rows:
+        if row.request.get("clientToken") == request["clientToken"]:
+            if any(row.request.get(name) != value for name, value in request.items()):
+                raise AwsError(
+                    "ConflictException", f"clientToken {request['clientToken']} was used differently", 409
+                )
+            return row
+    return None
+
+
+def page(member: str, views: list[dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
+    """One page of a listing."""
+    offset, size = int(request.get("nextToken") or 0), int(request.get("maxResults") or 50)
+    answer: dict[str, Any] = {member: views[offset : offset + size]}
+    return answer | ({"nextToken": str(offset + size)} if offset + size < len(views) else {})
+
+
+def identifier() -> str:
+    """An id as the service makes them: 16 characters of 0-9 and a-z."""
+    return "00" + "".join(secrets.choice("0123456789abcdefghijklmnopqrstuv") for _ in range(14))
+
+
+def application_arn(name: str) -> str:
+    """ARN of an application."""
+    return f"arn:aws:emr-serverless:{REGION}:{ACCOUNT}:/applications/{name}"
+
+
+def invalid(message: str) -> AwsError:
+    """What the service answers to a request that its state does not allow."""
+    return AwsError("ValidationException", message)

@@ -1,0 +1,190 @@
+"""Job runs of EMR Serverless: the operations, and what the executor needs to know of them."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import math
+import shlex
+import time
+from typing import Any
+
+from include.contracts.errors import NexusError
+from include.contracts.storage import S3Uri
+from local_aws.emr_serverless.applications import (
+    RUN,
+    Applications,
+    application_arn,
+    identifier,
+    invalid,
+    page,
+    same_token,
+)
+from local_aws.errors import AwsError
+from local_aws.images import ImageMap
+from local_aws.jobs.supervisor import Supervisor
+from local_aws.jobs.table import Job
+from local_aws.jobs.transfer import Transfer
+from local_aws.operations import Handler
+from local_aws.settings import ACCOUNT, Settings
+from local_aws.spark.process import SparkProcesses
+from local_aws.spark.runs import JobRuns, RunStates
+
+log = logging.getLogger(__name__)
+STATES = RunStates(
+    waiting=("SUBMITTED", "PENDING", "SCHEDULED"),
+    running="RUNNING",
+    stopping="CANCELLING",
+    stopped="CANCELLED",
+    succeeded="SUCCESS",
+    failed="FAILED",
+    timed_out="CANCELLED",
+)
+_SUMMARY = (
+    "applicationId", "name", "mode", "arn", "createdBy", "createdAt", "updatedAt", "executionRole", "state",
+    "stateDetails", "releaseLabel",
+)  # fmt: skip
+#: The service's own limit where a request gives none, in minutes.
+_TIMEOUT_MINUTES = 720
+
+
+class ServerlessRuns:
+    """StartJobRun and its kin; ``executor`` runs them."""
+
+    kind = RUN
+    states = STATES
+
+    def __init__(
+        self, settings: Settings, supervisor: Supervisor, images: ImageMap, transfer: Transfer
+    ) -> None:
+        self._table = supervisor.table
+        self._transfer = transfer
+        self.applications = Applications(settings, supervisor.table, STATES.active)
+        self._processes = SparkProcesses(RUN, settings, supervisor, images)
+        self.executor = JobRuns(self, settings, supervisor, self._processes)
+
+    def handlers(self) -> dict[str, Handler]:
+        """Operation name to handler, those of applications included."""
+        return self.applications.handlers() | {
+            "StartJobRun": self.start_job,
+            "GetJobRun": lambda request: {"jobRun": self._view(self._run(request))},
+            "ListJobRuns": self.list_jobs,
+            "CancelJobRun": self.cancel,
+        }
+
+    def start_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        application = request["applicationId"]
+        if "sparkSubmit" not in request.get("jobDriver", {}):
+            raise invalid("jobDriver.sparkSubmit is needed: local_aws runs Spark only")
+        with self._table.lock:
+            self.applications.application(application)
+            run = same_token(self._table.list(RUN, application), request)
+            if run is None:
+                self.applications.submitted(application)
+                run = Job(RUN, identifier(), STATES.waiting[0], request, {}, parent=application)
+                self._table.insert(run)
+        return {"applicationId": application, "jobRunId": run.name, "arn": _arn(run)}
+
+    def list_jobs(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.applications.application(request["applicationId"])
+        after, before = request.get("createdAtAfter", 0.0), request.get("createdAtBefore", math.inf)
+        rows = [
+            row
+            for row in reversed(self._table.list(RUN, request["applicationId"]))
+            if row.state in request.get("states", (row.state,)) and after <= row.created <= before
+        ]
+        views = [
+            {"id": row.name, "type": "SPARK"} | {k: v for k, v in self._view(row).items() if k in _SUMMARY}
+            for row in rows
+        ]
+        return page("jobRuns", views, request)
+
+    def cancel(self, request: dict[str, Any]) -> dict[str, Any]:
+        run = self._run(request)
+        if not self.executor.request_stop(run.name):
+            raise invalid(f"Job run {run.name} is {run.state}")
+        return {"applicationId": run.parent, "jobRunId": run.name}
+
+    # ---- what the executor asks ---------------------------------------------
+    def may_start(self, run: Job) -> bool:
+        """See RunService."""
+        return self.applications.is_started(run.parent)
+
+    def arguments(self, run: Job) -> list[str]:
+        """See RunService: properties of the request's configuration come before those of the submission."""
+        submit = run.request["jobDriver"]["sparkSubmit"]
+        configurations = run.request.get("configurationOverrides", {}).get("applicationConfiguration", [])
+        properties = [
+            word
+            for entry in configurations
+            if entry["classification"] == "spark-defaults"
+            for key, value in entry.get("properties", {}).items()
+            for word in ("--conf", f"{key}={value}")
+        ]
+        given = shlex.split(submit.get("sparkSubmitParameters", ""))
+        entry_point = [submit["entryPoint"], *submit.get("entryPointArguments", [])]
+        return ["spark-submit", *properties, *given, *entry_point]
+
+    def timeout_seconds(self, run: Job) -> float:
+        """See RunService; 0 minutes means no limit."""
+        return 60.0 * run.request.get("executionTimeoutMinutes", _TIMEOUT_MINUTES) or math.inf
+
+    def started(self, run: Job) -> None:
+        """See RunService: nothing is followed."""
+
+    def ended(self, run: Job) -> None:
+        """See RunService: the driver's output to the monitoring URI, laid out as the service does."""
+        overrides = run.request.get("configurationOverrides", {}).get("monitoringConfiguration", {})
+        log_uri = overrides.get("s3MonitoringConfiguration", {}).get("logUri")
+        if not log_uri:
+            return
+        try:
+            folder = f"applications/{run.parent}/jobs/{run.name}/SPARK_DRIVER"
+            for part in ("stdout", "stderr"):
+                content = gzip.compress(self._processes.output(run.name, part))
+                self._transfer.put(S3Uri.parse(log_uri) / f"{folder}/{part}.gz", content)
+        except (NexusError, OSError) as error:
+            # what the job did stands: a missing log bucket makes it neither better nor worse
+            log.warning("job run %s: its logs are not in S3: %s", run.name, error)
+
+    # ---- views ----------------------------------------------------------------
+    def _run(self, request: dict[str, Any]) -> Job:
+        run = self._table.get(RUN, request["jobRunId"])
+        if run is None or run.parent != request["applicationId"]:
+            raise AwsError("ResourceNotFoundException", f"Job run {request['jobRunId']} does not exist", 404)
+        return run
+
+    def _view(self, run: Job) -> dict[str, Any]:
+        started, ended = run.detail.get("started"), run.detail.get("ended")
+        view = {
+            "applicationId": run.parent,
+            "jobRunId": run.name,
+            "arn": _arn(run),
+            "createdBy": f"arn:aws:iam::{ACCOUNT}:user/local",
+            "createdAt": run.created,
+            "updatedAt": run.updated,
+            "executionRole": run.request["executionRoleArn"],
+            "state": run.state,
+            "stateDetails": _short(run.detail.get("reason", "")),
+            "releaseLabel": self.applications.application(run.parent).request["releaseLabel"],
+            "jobDriver": run.request["jobDriver"],
+            "mode": run.request.get("mode", "BATCH"),
+            "attempt": 1,
+            "executionTimeoutMinutes": run.request.get("executionTimeoutMinutes", _TIMEOUT_MINUTES),
+            "totalExecutionDurationSeconds": int((ended or time.time()) - started) if started else 0,
+        }
+        view |= {"startedAt": started} if started else {}
+        view |= {"endedAt": ended} if ended else {}
+        for member in ("name", "configurationOverrides", "tags", "retryPolicy", "executionIamPolicy"):
+            if member in run.request:
+                view[member] = run.request[member]
+        return view
+
+
+def _short(reason: str) -> str:
+    """At most 256 characters, the service's limit: what happened, and the last words of the exception."""
+    return reason if len(reason) <= 256 else f"{reason[:50]} … {reason[-200:]}"
+
+
+def _arn(run: Job) -> str:
+    return f"{application_arn(run.parent)}/jobruns/{run.name}"

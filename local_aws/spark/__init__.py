@@ -1,0 +1,1 @@
+"""spark-submit on this machine, for every service that runs Spark jobs."""

@@ -1,0 +1,92 @@
+"""One process of a Spark job: started with its output kept apart, waited for, ended, and explained.
+
+EMR steps, EMR Serverless job runs and Glue job runs are all this; what differs is in their executors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from local_aws.images import EmrSettings, Image, ImageMap, container_environment
+from local_aws.jobs.processes import Exit, JobProcess, Spec
+from local_aws.jobs.supervisor import Supervisor
+from local_aws.settings import Settings
+from local_aws.spark.command import spark_environment, spark_submit
+
+GRACE_SECONDS = 10.0
+# stdout and stderr apart, as the services keep them; the wrapper's own words stay in output.log
+_SHELL = 'out=$1 err=$2; shift 2; exec "$@" >>"$out" 2>>"$err"'
+
+
+class SparkProcesses:
+    """The processes of the Spark jobs of one kind, each in a folder of its own below ``state/<kind>``."""
+
+    def __init__(self, kind: str, settings: Settings, supervisor: Supervisor, images: ImageMap) -> None:
+        self._kind = kind
+        self._settings = settings
+        self._supervisor = supervisor
+        self._spark: EmrSettings = images.emr
+
+    def folder(self, name: str) -> Path:
+        """Holds ``stdout``, ``stderr``, ``output.log`` and, while it runs, ``scratch``."""
+        return self._settings.state / self._kind / name
+
+    def start(self, name: str, arguments: list[str], generation: int = 1) -> JobProcess:
+        """Start ``arguments``; a command that begins with ``spark-submit`` is made one of this machine."""
+        folder = self.folder(name)
+        scratch = folder / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        image = Image("", (str(self._spark.venv / "bin"),), self._spark.pythonpath, {}, ())
+        environment = container_environment(image, self._settings, {})
+        argv = list(arguments)
+        if arguments[0] == "spark-submit":
+            argv = spark_submit(arguments[1:], self._spark, self._settings, scratch)
+            environment |= spark_environment(self._spark)
+            environment["SPARK_LOCAL_IP"] = "127.0.0.1"
+        argv = ["/bin/sh", "-c", _SHELL, "sh", str(folder / "stdout"), str(folder / "stderr"), *argv]
+        marker = self._supervisor.job_marker(self._kind, name, generation)
+        return JobProcess.start(Spec(argv, environment, str(scratch), marker), folder)
+
+    def wait(self, process: JobProcess, unwanted: Callable[[], str]) -> Exit | str:
+        """How it ended, or the reason that ``unwanted`` gives as soon as it gives one (the process lives on).
+
+        Raises Stopping when local_aws stops.
+        """
+        while True:
+            if (end := process.exit()) is not None:
+                return end
+            if reason := unwanted():
+                return reason
+            self._supervisor.pause()
+
+    def end(self, process: JobProcess, *, force: bool = False) -> None:
+        """SIGTERM, a grace, SIGKILL; with ``force`` SIGKILL at once."""
+        if not force:
+            process.terminate()
+            deadline = time.monotonic() + GRACE_SECONDS
+            while time.monotonic() < deadline and process.exit() is None:
+                self._supervisor.pause()
+        process.kill()
+
+    def output(self, name: str, part: str) -> bytes:
+        """What it wrote to ``stdout``, ``stderr`` or ``output.log``; empty when it wrote nothing."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.folder(name) / part).read_bytes()
+        return b""
+
+    def reason(self, name: str, end: Exit) -> tuple[str, str]:
+        """What happened, and the last words of stderr, which carry the exception."""
+        text = self.output(name, "stderr") or self.output(name, "output.log")
+        lines = text[-8000:].decode("utf-8", "replace").splitlines()
+        tail = [line for line in lines if " INFO " not in line][-12:]
+        what = "vanished without an exit status" if end.code == -1 else f"exited with code {end.code}"
+        return what, "\n".join(tail)[-1000:]
+
+    def tidy(self, name: str) -> None:
+        """Remove Spark's own files; the output stays."""
+        shutil.rmtree(self.folder(name) / "scratch", ignore_errors=True)

@@ -1,0 +1,51 @@
+"""Options for a cluster give way to those of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from local_aws.images import EmrSettings
+from local_aws.spark.command import spark_submit
+
+EMR = EmrSettings(Path("/venv"), (), "local[2]", "3g")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Any:
+    (tmp_path / "bucket").mkdir()
+    return SimpleNamespace(root=tmp_path, bucket=lambda name: tmp_path / name)
+
+
+@pytest.mark.parametrize("given", [["--master", "yarn"], ["--master=yarn"], ["--deploy-mode", "cluster"], []])
+def test_cluster_options_give_way_to_local_ones(given: list[str], settings: Any, tmp_path: Path) -> None:
+    arguments = [*given, "--conf", "a=b", "--driver-memory", "20g", "s3://x/main.py", "--master", "mine"]
+    command = spark_submit(arguments, EMR, settings, tmp_path)
+    assert command[:5] == ["/venv/bin/spark-submit", "--master", "local[2]", "--driver-memory", "3g"]
+    # what follows the script is the script's own
+    assert command[-5:] == ["--conf", "a=b", "s3://x/main.py", "--master", "mine"]
+    assert f"spark.hadoop.fs.viewfs.mounttable.bucket.linkFallback=file://{tmp_path}/bucket" in command
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--archives", "s3://code/pyspark_env.tar.gz#environment"],
+        ["--conf", "spark.archives=s3://code/pyspark_env.tar.gz#environment"],
+        ["--conf", "spark.pyspark.python=./environment/bin/python"],
+        ["--conf", "spark.pyspark.driver.python=/opt/nexus/environment/bin/python"],
+        ["--conf", "spark.emr-serverless.driverEnv.PYSPARK_PYTHON=./environment/bin/python"],
+        ["--conf", "spark.executorEnv.PYSPARK_PYTHON=./environment/bin/python"],
+        ["--conf", "spark.dynamicAllocation.maxExecutors=100"],
+    ],
+)
+def test_an_environment_packed_for_a_cluster_gives_way_to_the_one_here(
+    given: list[str], settings: Any, tmp_path: Path
+) -> None:
+    kept = ["--conf", "spark.sql.shuffle.partitions=8", "s3://x/main.py"]
+    command = spark_submit([*given, *kept], EMR, settings, tmp_path)
+    assert given[-1] not in command
+    assert command[-3:] == kept

@@ -1,0 +1,99 @@
+"""What the executor of job runs does by itself: time limits and runs that cannot be started."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_aws.control import Control
+from local_aws.images import EmrSettings, ImageMap
+from local_aws.jobs.supervisor import Supervisor
+from local_aws.jobs.table import Job, JobTable
+from local_aws.settings import Settings
+from local_aws.spark.process import SparkProcesses
+from local_aws.spark.runs import JobRuns, RunStates
+from local_aws.testing import until
+
+
+class Service:
+    """Runs the command of the request, for at most its seconds."""
+
+    kind = "run"
+    states = RunStates(("WAITING",), "RUNNING", "STOPPING", "STOPPED", "SUCCEEDED", "FAILED", "TIMEOUT")
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def may_start(self, run: Job) -> bool:
+        return not run.request.get("held")
+
+    def arguments(self, run: Job) -> list[str]:
+        return list(run.request["command"])
+
+    def timeout_seconds(self, run: Job) -> float:
+        return float(run.request.get("seconds", math.inf))
+
+    def started(self, run: Job) -> None:
+        self.log.append("started")
+
+    def ended(self, run: Job) -> None:
+        self.log.append(f"ended {run.state}")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Any]:
+    settings = Settings(tmp_path, 1, Control())
+    table = JobTable(tmp_path / "jobs.sqlite")
+    supervisor = Supervisor(table, tmp_path)
+    images = ImageMap((), EmrSettings(tmp_path, (), "local[1]", "1g"))
+    service = Service()
+    runs = JobRuns(service, settings, supervisor, SparkProcesses("run", settings, supervisor, images))
+    supervisor.executors.append(runs)
+    supervisor.start()
+
+    def state(name: str, **request: Any) -> Job:
+        if request:
+            table.insert(Job("run", name, "WAITING", request))
+        found = table.get("run", name)
+        assert found
+        return found
+
+    yield state, runs, service
+    supervisor.stop()
+
+
+def ended(run: Job) -> bool:
+    return run.state not in Service.states.active
+
+
+def test_the_final_state_shows_only_when_everything_is_shipped(world: Any) -> None:
+    state, _, service = world
+    state("a", command=["true"])
+    assert until(lambda: state("a"), ended).state == "SUCCEEDED"
+    assert service.log == ["started", "ended RUNNING"]
+
+
+def test_a_run_that_outlasts_its_limit_is_ended(world: Any) -> None:
+    state, *_ = world
+    state("a", command=["sleep", "60"], seconds=0.3)
+    run = until(lambda: state("a"), ended)
+    assert (run.state, run.detail["reason"]) == ("TIMEOUT", "The job ran longer than its limit of 0 s")
+
+
+def test_a_run_that_waits_is_stopped_before_it_begins(world: Any) -> None:
+    state, runs, service = world
+    state("a", command=["true"], held=True)
+    assert runs.request_stop("a")
+    assert state("a").state == "STOPPED" and not service.log
+    assert not runs.request_stop("a")
+
+
+def test_a_run_that_cannot_be_started_fails_with_the_reason(world: Any) -> None:
+    state, *_ = world
+    state("a", command=["spark-submit", "main.py"])
+    run = until(lambda: state("a"), ended)
+    assert run.state == "FAILED" and run.detail["reason"].startswith("FileNotFoundError")
