@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from include.contracts.storage import S3Uri
 from include.settings.checks import ARN_NAME, at_least, require
@@ -205,11 +205,11 @@ class IngestionSettings:
 
     def __post_init__(self) -> None:
         # S3: a part is 5 MiB to 5 GiB; more than 512 MiB does not fit beside the other tasks of a worker
-        _require(5 <= self.part_mib <= 512, "ingestion.part_mib", "5 to 512", self.part_mib)
+        require(5 <= self.part_mib <= 512, "ingestion.part_mib", "5 to 512", self.part_mib)
         # Airflow maps at most core.max_map_length (1024) tasks
         is_mappable = 1 <= self.max_batches <= 1024
-        _require(is_mappable, "ingestion.max_batches", "1 to 1024", self.max_batches)
-        _at_least("ingestion.fetch_timeout_seconds", self.fetch_timeout_seconds, 60)
+        require(is_mappable, "ingestion.max_batches", "1 to 1024", self.max_batches)
+        at_least("ingestion.fetch_timeout_seconds", self.fetch_timeout_seconds, 60)
 
 
 @dataclass(frozen=True)
