@@ -47,6 +47,12 @@ def run_with_session(name: str, job: Callable[[SparkSession], dict[str, Any]]) -
     return 0
 
 
+def end(code: int) -> None:
+    """End a job's process. A success just ends: an engine may take any SystemExit for a failure."""
+    if code:
+        raise SystemExit(code)
+
+
 def readable(error: Exception) -> str | None:
     """The message of an error that a user can mend, also out of a Spark task; None for a defect."""
     if isinstance(error, NexusError):

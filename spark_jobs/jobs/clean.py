@@ -21,7 +21,7 @@ from spark_jobs import progress, storage
 from spark_jobs.base import load_base, numbered_shards
 from spark_jobs.batches.chain import CHAIN, ChainCounts, benchmarks
 from spark_jobs.batches.decontaminate import Contamination
-from spark_jobs.entry import run_job
+from spark_jobs.entry import end, run_job
 from spark_jobs.place import Place, load_request, save_records
 from spark_jobs.readers.shards import document_id, grouped
 from spark_jobs.tasks.clean import CleanTask, ShardOutcome, clean_part
@@ -156,4 +156,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    end(main())

@@ -18,7 +18,7 @@ from include.recipes.corpus import CorpusRecipe
 from spark_jobs import progress, storage
 from spark_jobs.base import adopt, first_document, load_base, shard_names
 from spark_jobs.clusters import Corpus, decide_clusters
-from spark_jobs.entry import run_job
+from spark_jobs.entry import end, run_job
 from spark_jobs.jobs.clean import summary
 from spark_jobs.place import Place, load_records, load_request, save_records
 from spark_jobs.tasks.clean import CleanFile
@@ -90,4 +90,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    end(main())

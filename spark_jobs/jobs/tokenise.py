@@ -30,7 +30,7 @@ from include.contracts.records import content_hash
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs import progress, storage
 from spark_jobs.base import Base, adopt, extended, load_base
-from spark_jobs.entry import run_job
+from spark_jobs.entry import end, run_job
 from spark_jobs.place import Place, load_records, load_request
 from spark_jobs.tasks.output import OutputPart
 from spark_jobs.tasks.tokens import (
@@ -275,4 +275,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    end(main())

@@ -47,3 +47,10 @@ def test_a_request_is_needed_and_its_name_is_not_guessed(asked: list[str]) -> No
         with pytest.raises(SystemExit):
             run(asked, *argv)
     assert asked == []
+
+
+def test_a_success_ends_without_an_exception_and_a_failure_with_its_code() -> None:
+    entry.end(0)
+    with pytest.raises(SystemExit) as ended:
+        entry.end(2)
+    assert ended.value.code == 2
