@@ -136,9 +136,10 @@ kill-corpus: $(VENVS)/spark/.ready ## kill -9 of driver, JVM or Python worker at
 	@NEXUS_KILLS=$(KILLS) $(VENVS)/spark/bin/python $(PYTEST) -s tests/spark/jobs/test_killed.py
 
 .PHONY: bench-tokenize
-bench-tokenize: need-input $(VENVS)/spark/.ready ## Tokens by our engine, encode_batch_fast and tiktoken (INPUT= TOKENIZER= OUTPUT=)
+bench-tokenize: OUTPUT := build/bench_tokenize
+bench-tokenize: need-input $(VENVS)/spark/.ready ## Tokens by our engine, encode_batch_fast and tiktoken (INPUT= TOKENIZER= END_OF_TEXT= OUTPUT=)
 	@[ -n "$(TOKENIZER)" ] || { echo "give TOKENIZER=<tokenizer.json>" >&2; exit 2; }
-	$(VENVS)/spark/bin/python -m spark_jobs.bench_tokenize --input "$(INPUT)" --tokenizer "$(TOKENIZER)" --output "$(OUTPUT)"
+	$(VENVS)/spark/bin/python -m spark_jobs.bench_tokenize --input "$(INPUT)" --tokenizer "$(TOKENIZER)" --output "$(OUTPUT)" $(if $(END_OF_TEXT),--end-of-text "$(END_OF_TEXT)")
 
 # ---- checks and tests -----------------------------------------------------
 .PHONY: check

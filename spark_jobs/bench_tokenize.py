@@ -72,8 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     ways: dict[str, tuple[Way, int]] = {
         "ours": (_Ours(tokenizer, choice.engine), sys.maxsize),
         "encode_batch_fast": (_Ours(tokenizer, Engine.TOKENIZERS), _PEER_BYTES),
-        "tiktoken": (_Tiktoken(tokenizer), _PEER_BYTES),
     }
+    if _is_gpt2_like(tokenizer):
+        ways["tiktoken"] = (_Tiktoken(tokenizer), _PEER_BYTES)
+    else:
+        print("tiktoken            left out: the tokenizer has other pieces than GPT-2's", flush=True)
     result: dict[str, Any] = {"engine": choice.engine.value, "processes": arguments.processes}
     for name, (way, limit) in ways.items():
         result[name] = _measure(way, [_first(part, limit // len(parts)) for part in parts], arguments.output)
@@ -130,6 +133,7 @@ class _Tiktoken:
 
     def __init__(self, tokenizer: LoadedTokenizer) -> None:
         self._vocabulary = json.loads(tokenizer.content)["model"]["vocab"]
+        self._dtype = token_dtype(tokenizer.vocabulary_size)
         self._encoding: Any = None
 
     def warm(self) -> None:
@@ -151,7 +155,13 @@ class _Tiktoken:
         """See Way."""
         with target.open("wb") as file:
             for text in texts.to_pylist():
-                file.write(np.array(self._encoding.encode_ordinary(text), np.uint16).tobytes())
+                file.write(np.array(self._encoding.encode_ordinary(text), self._dtype).tobytes())
+
+
+def _is_gpt2_like(tokenizer: LoadedTokenizer) -> bool:
+    """Whether the pieces of a text are GPT-2's: its alphabet of bytes, and its pattern."""
+    plain = json.loads(tokenizer.content).get("pre_tokenizer") or {}
+    return plain.get("type") == "ByteLevel" and plain.get("use_regex", True)
 
 
 def _byte_letters() -> dict[str, int]:

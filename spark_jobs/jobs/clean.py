@@ -6,7 +6,6 @@ python -m spark_jobs.jobs.clean --request build/corpus/request.json
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -102,16 +101,17 @@ def _reports(outcomes: Sequence[ShardOutcome], written: int, seconds: float) -> 
 
 
 def _read_details(outcomes: Sequence[ShardOutcome]) -> dict[str, Any]:
-    shards = {
-        outcome.name: {
-            key: value
-            for key, value in dataclasses.asdict(outcome.read).items()
-            if value or key in ("records", "bytes")
-        }
-        | {"kept": outcome.chain.left[CHAIN[-1].value]}
-        for outcome in outcomes
-    }
+    shards = {outcome.name: _shard_details(outcome) for outcome in outcomes}
     return {"shards": shards, "bytes": sum(outcome.read.bytes for outcome in outcomes)}
+
+
+def _shard_details(outcome: ShardOutcome) -> dict[str, Any]:
+    """``records == kept + all dropped``, where kept is what the last stage of this pass left."""
+    read, stages = outcome.read, {Stage.READ.value: outcome.read.dropped, **outcome.chain.dropped}
+    dropped = {stage: dict(sorted(drops.items())) for stage, drops in stages.items() if drops}
+    told = {"container": read.container, "companion": read.companion, "note": read.note, "dropped": dropped}
+    counts = {"records": read.records, "bytes": read.bytes, "kept": outcome.chain.left[CHAIN[-1].value]}
+    return counts | {name: value for name, value in told.items() if value}
 
 
 def _details(stage: Stage, chains: Sequence[ChainCounts]) -> dict[str, Any]:

@@ -7,12 +7,21 @@ from typing import Any
 
 import pytest
 
-from include.aws.corpus import KnownCorpus, find_new_shards, inputs_and_base, inputs_of_latest, note_latest
+from include.aws.corpus import (
+    CorpusPlan,
+    KnownCorpus,
+    find_new_shards,
+    inputs_and_base,
+    inputs_of_latest,
+    note_latest,
+    plan_corpus,
+)
 from include.aws.corpus_version import InputListing
 from include.aws.storage import ObjectStore
-from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
+from include.contracts.artifacts import SPARK_ARCHIVE, ArtifactsManifest
+from include.contracts.manifests import CorpusManifest, CorpusRequest, FileEntry, ParentRef, RawShard
 from include.contracts.records import to_plain
-from include.contracts.storage import CorpusPlace
+from include.contracts.storage import CorpusPlace, S3Uri
 from include.recipes.corpus import CorpusRecipe
 
 SHARD = RawShard("s3://nexus-llm-raw/pile/a.jsonl", 3, "e1")
@@ -45,6 +54,25 @@ def test_a_corpus_that_is_built_anew_leaves_the_next_run_able_to_plan(
     ObjectStore().delete(place.manifest)  # as `force` does before its jobs run, and fail
     assert inputs_of_latest(settings_file) == ()
     assert find_new_shards(settings_file.storage.raw, settings_file)[0] == 0
+
+
+def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
+    place: CorpusPlace, settings_file: Any
+) -> None:
+    store, storage = ObjectStore(), settings_file.storage
+    store.write(storage.raw / "a.jsonl", b'{"text": "x"}')
+    artifacts = ArtifactsManifest("git", "0" * 64, {}, (FileEntry(SPARK_ARCHIVE, 1, "1" * 64),))
+    store.write_record(storage.artifacts / "artifacts.json", artifacts)
+
+    def plan(force: bool) -> CorpusPlan:
+        return plan_corpus(settings_file, storage.raw, RECIPE, force=force, dry_run=False)
+
+    built = CorpusPlace(S3Uri.parse(plan(force=False).root_uri))
+    store.write(built.manifest, b"{}")
+    store.write(built.stages / "near_dedup.json", b"{}")
+    assert plan(force=False).exists and store.exists(built.stages / "near_dedup.json")
+    assert not plan(force=True).exists
+    assert not store.exists(built.manifest) and not store.exists(built.stages / "near_dedup.json")
 
 
 def test_a_corpus_that_was_built_anew_is_known_by_its_address(place: CorpusPlace, settings_file: Any) -> None:

@@ -15,7 +15,7 @@ from include.recipes.decontamination import BenchmarkSource, DecontaminateRecipe
 from spark_jobs.batches.decontaminate import Contamination, decontaminate
 from spark_jobs.decontamination import BenchmarkIndex, load_benchmarks
 
-EVALUATION = Path("/work/shared/data/eval")
+EVALUATION = Path(__file__).parents[4] / "shared" / "data" / "eval"
 
 Write = Callable[[Path, Sequence[Any] | bytes], Path]
 Sentence = Callable[[random.Random, int], str]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -61,6 +62,13 @@ def test_stage_reports_chain_without_a_gap(built: Path, known: Known) -> None:
         assert after.documents_in == before.documents_out
     shards = reports[0].details["shards"]
     assert sum(shard["records"] for shard in shards.values()) == known.records
+    by_reason: dict[str, Counter[str]] = {}
+    for shard in shards.values():
+        dropped = shard.get("dropped", {})
+        assert shard["records"] == shard["kept"] + sum(sum(d.values()) for d in dropped.values())
+        for stage, counts in dropped.items():
+            by_reason.setdefault(stage, Counter()).update(counts)
+    assert by_reason == {stage: known.dropped[stage] for stage in ("read", "normalise", "filter")}
     assert shards["raw/empty.jsonl"]["note"] == "empty"
     assert "ends within" in shards["raw/cut.jsonl.gz"]["note"]
     assert reports[0].details["bytes"] == sum(path.stat().st_size for path in known.shards)

@@ -85,6 +85,34 @@ def test_one_ruined_subset_fails_a_candidate_that_is_better_on_the_whole():
     }
 
 
+def test_a_subset_that_only_chance_would_fail_among_many_is_not_claimed_to_have_failed():
+    # its own interval lies just above the margin; that it is one of thirty is what Holm's correction counts
+    champion = {f"s{i:02d}": noisy(5.0, seed=i) for i in range(30)}
+    source = random.Random(3)
+    candidate = {name: [loss + source.gauss(0, 5) for loss in losses] for name, losses in champion.items()}
+    margin = 100 * RECIPE.subset_margin_nats  # a document has 100 tokens
+    candidate["s07"] = [
+        loss + margin + shift for loss, shift in zip(champion["s07"], shifts(60), strict=True)
+    ]
+    alone = judge(report({"s07": candidate["s07"]}, {"s07": champion["s07"]}), RECIPE)
+    among = judge(report(candidate, champion), RECIPE)
+    assert outcome_of(alone, "subset s07") is Outcome.FAIL
+    assert outcome_of(among, "subset s07") is Outcome.INCONCLUSIVE
+
+
+def shifts(count):
+    """Noise of which the mean lies two standard errors above 0."""
+    source = random.Random(11)
+    drawn = [source.gauss(0, 5) for _ in range(count)]
+    mean = math.fsum(drawn) / count
+    deviation = math.sqrt(math.fsum((x - mean) ** 2 for x in drawn) / (count - 1))
+    return [x - mean + 2 * deviation / math.sqrt(count) for x in drawn]
+
+
+def outcome_of(verdict, metric):
+    return next(reason.outcome for reason in verdict.reasons if reason.metric == metric)
+
+
 def test_a_subset_too_small_to_judge_alone_is_named_and_counts_in_the_whole():
     champion = {"code": noisy(5.0), "tiny": [400.0] * 3}
     verdict = judge(report(champion, champion), RECIPE)

@@ -178,6 +178,30 @@ def test_tries_without_progress_end() -> None:
     assert len(server.asked) == POLITE.max_attempts
 
 
+def test_a_few_bytes_an_answer_without_a_further_part_are_no_progress() -> None:
+    server = Server(b"0123456789" * 5, [Cut(2)] * 20)
+    with pytest.raises(SourceUnavailable):
+        assembly(shard(), MemoryStage(40), server).run()
+    assert server.asked == [0, 2, 4]
+
+
+def test_after_a_restart_ranges_are_asked_for_again() -> None:
+    server = Server(b"0123456789" * 5, [Cut(20), Cut(20, "shifts"), Cut(30), Cut(30)])
+    one = assembly(shard(), MemoryStage(10), server)
+    opened = server.open
+
+    @contextmanager
+    def changing(url: str, offset: int, if_range: str) -> Iterator[MemoryAnswer]:
+        if len(server.asked) == 2:
+            server.etag = '"v2"'  # by now it is read from the start, since its ranges are wrong
+        with opened(url, offset, if_range) as answer:
+            yield answer
+
+    one._open = changing
+    one.run()
+    assert server.asked == [0, 20, 0, 30]
+
+
 def test_a_file_that_keeps_changing_is_given_up() -> None:
     class Restless(Server):
         @contextmanager
