@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: A dictionary can make any row of a small file as large as a document may be: few at once.
 _BATCH_ROWS = 64
+_PYTHON_BYTES = 64 * 2**20
 _TEXT_TYPES = (
     pa.types.is_string,
     pa.types.is_large_string,
@@ -45,12 +46,34 @@ def parquet_documents(
                     counts.dropped[DropReason.UNKNOWN_SCHEMA.value] += file.metadata.num_rows
                     return
                 for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                    yield _documents(batch, ShardNames.of(shard.name), recipe, counts, schema)
-        # Overflow: a date that Arrow holds and Python does not; that shard cannot be read on
-        except (pa.ArrowException, OSError, OverflowError) as error:
+                    for part in _bounded(batch):
+                        yield _documents(part, ShardNames.of(shard.name), recipe, counts, schema)
+        except (pa.ArrowException, OSError) as error:
             counts.records += 1
             counts.drop(DropReason.CORRUPT_SHARD)
             counts.note = f"parquet: {str(error).splitlines()[0]}"
+
+
+def _bounded(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch in parts of at most _PYTHON_BYTES, or of one row: Python takes several times as much."""
+    if batch.nbytes <= _PYTHON_BYTES or batch.num_rows == 1:
+        yield batch
+        return
+    half = batch.num_rows // 2
+    yield from _bounded(batch.slice(0, half))
+    yield from _bounded(batch.slice(half))
+
+
+def _plain(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows as Python has them; ArrowInvalid for what it cannot hold, so that the shard ends there."""
+    try:
+        return list(batch.to_pylist())
+    except (
+        ValueError,
+        KeyError,
+        OverflowError,
+    ) as error:  # no text, one name twice, dates
+        raise pa.ArrowInvalid(f"a column that Python cannot hold: {error}") from error
 
 
 def _documents(
@@ -59,7 +82,7 @@ def _documents(
     """One batch; text of a wrong type, size or encoding is dropped before Python sees it."""
     key = next(key for key in TEXT_KEYS if key in batch.schema.names)
     text, reasons = _checked_text(batch.column(key), recipe.max_document_bytes)
-    rest = batch.drop_columns([key]).to_pylist()
+    rest = _plain(batch.drop_columns([key]))
     first_row = counts.records
     counts.records += batch.num_rows
     rows: list[int] = []

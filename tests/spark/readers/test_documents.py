@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -200,9 +201,24 @@ def test_parquet_that_python_cannot_hold_is_counted(tmp_path: Path) -> None:
     dates = pa.table({"text": ["one"], "when": pa.array([2**30], pa.int32()).cast(pa.date32())})
     pq.write_table(dates, tmp_path / "dates.parquet")
     assert read(tmp_path / "dates.parquet")[1].dropped == {"corrupt_shard": 1}
+    named = pa.StringArray.from_buffers(1, pa.py_buffer(np.array([0, 1], np.int32)), pa.py_buffer(b"\xff"))
+    pq.write_table(pa.table({"text": ["one"], "title": named}), tmp_path / "title.parquet")
+    assert read(tmp_path / "title.parquet")[1].dropped == {"corrupt_shard": 1}
+    fields = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"])
+    pq.write_table(pa.table({"text": ["one"], "meta": fields}), tmp_path / "fields.parquet")
+    assert read(tmp_path / "fields.parquet")[1].dropped == {"corrupt_shard": 1}
     twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], ["text", "text"])
     pq.write_table(twice, tmp_path / "twice.parquet")
     assert read(tmp_path / "twice.parquet")[1].dropped == {"unknown_schema": 1}
+
+
+def test_rows_that_a_dictionary_makes_large_are_not_taken_all_at_once(tmp_path: Path) -> None:
+    table = pa.table({"text": [f"row {i}" for i in range(64)], "big": ["x" * 4_000_000] * 64})
+    pq.write_table(table, tmp_path / "bomb.parquet")
+    assert (tmp_path / "bomb.parquet").stat().st_size < 1_000_000
+    shard = Shard(0, "bomb", raw_shard(str(tmp_path / "bomb.parquet")))
+    sizes = [batch.num_rows for batch in read_documents(shard, ReadRecipe(), ReadCounts())]
+    assert sum(sizes) == 64 and max(sizes) <= 16
 
 
 def test_quality_signals_alone_are_recognised(tmp_path: Path, write_shard: Write) -> None:
