@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0 when nothing was lost or locked."""
     parser = argparse.ArgumentParser(prog="demo.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--every-seconds", type=float, default=60, help="a new corpus_refresh this often")
+    parser.add_argument("--every-seconds", type=float, default=170, help="a corpus_refresh this often")
     arguments = parser.parse_args(argv)
     config = StackConfig.from_environment()
     api = AirflowApi(config.airflow_url)

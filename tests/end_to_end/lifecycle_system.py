@@ -192,7 +192,7 @@ class System:
         self.stack = stack
         self.s3 = _client(stack.config, "s3")
         self.sagemaker = _client(stack.config, "sagemaker")
-        self._http = httpx.Client(base_url=stack.config.airflow_url, timeout=30)
+        self._http = httpx.Client(base_url=stack.config.airflow_url, timeout=90)
         token = self._http.get("/auth/token").raise_for_status().json()["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"
         self._runs = 0
