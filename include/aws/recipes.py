@@ -20,6 +20,9 @@ def chosen_recipe(kind: type[T], family: str, name: str, overrides: Mapping[str,
     recipe = packaged_recipe(kind, family, name)
     if not overrides:
         return recipe
+    if overrides.get("name", name) != name:
+        got = repr(overrides["name"])[:100]
+        raise RecipeError("a recipe keeps its name", where="recipe_overrides.name", expected=name, got=got)
     merged = _merge(to_plain(recipe), overrides)
     return from_plain(kind, merged, where=f"{family}/{name} with overrides", error=RecipeError)
 

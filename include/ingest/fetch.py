@@ -50,6 +50,10 @@ class Fetcher:
             return self._outcome(shard, ShardState.UNAVAILABLE, tally, reason=str(error))
         except SourceRefused as error:
             return self._outcome(shard, ShardState.REFUSED, tally, reason=str(error))
+        except Exception as error:  # whatever one server makes of one shard, the others go on
+            log.exception("%s", shard.name)
+            reason = f"{type(error).__name__}: {error}"[:500]
+            return self._outcome(shard, ShardState.UNAVAILABLE, tally, reason=reason)
 
     def _fetch(self, shard: Shard, target: S3Uri, tally: Tally) -> ShardOutcome:
         stage = StagedUpload(self.s3, target, shard.url, self.part_bytes)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from include.contracts.errors import ContractError, InputError
 from include.contracts.ingestion import Checksum, ChecksumKind, Shard
@@ -119,7 +119,7 @@ class Lists:
             text, link = self._read(page)
             yield from (_of_tree(node) for node in _nodes(text, page) if node.get("type") == "file")
             following = _NEXT_PAGE.search(link)
-            page = urljoin(page, following[1]) if following else None
+            page = _same_server(page, following[1]) if following else None
         raise InputError("a list without end", where=url, expected=f"at most {_MAX_PAGES} pages")
 
     def _checksums(self, listing: Listing) -> dict[str, str]:
@@ -211,3 +211,17 @@ def _without_repetition(found: list[Shard]) -> list[Shard]:
                 remedy="give the components targets that differ",
             )
     return [by_name[name] for name in sorted(by_name)]
+
+
+def _same_server(page: str, link: str) -> str:
+    """The next page, which a list may not have elsewhere: it would be fetched as the catalogue's own URL."""
+    following = urljoin(page, link)
+    here, there = urlsplit(page), urlsplit(following)
+    if (here.scheme, here.netloc) != (there.scheme, there.netloc):
+        raise SourceRefused(
+            "the list goes on at another server",
+            where=page,
+            expected=f"{here.scheme}://{here.netloc}",
+            got=f"{there.scheme}://{there.netloc}"[:200],
+        )
+    return following

@@ -22,6 +22,8 @@ from include.recipes.source import Politeness
 
 USER_AGENT = "nexus-llm source_ingestion (resumable, bounded connections)"
 _MAX_REDIRECTS = 5
+#: ETag and Last-Modified become metadata of an object, which has 2 kB in all.
+_LONGEST_TOKEN = 500
 _REDIRECTS = {301, 302, 303, 307, 308}
 #: Statuses after which the same request may succeed.
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
@@ -101,7 +103,7 @@ class Origin:
             return self._client.send(self._client.build_request("GET", url, headers=headers), stream=True)
         except httpx.TransportError as error:
             raise SourceUnavailable(f"no answer ({_said(error)})", where=shown(url)) from error
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: a name that IDNA does not have
             raise SourceRefused(f"not a URL ({error})", where=shown(url)) from error
 
 
@@ -114,7 +116,9 @@ class _HttpAnswer:
         length = headers.get("content-length", "")
         size = int(length) if length.isascii() and length.isdigit() else None
         total = size if response.status_code == OK else span.total if span else None
-        validator = Validator(headers.get("etag", ""), headers.get("last-modified", ""), total)
+        validator = Validator(
+            _token(headers.get("etag", "")), _token(headers.get("last-modified", "")), total
+        )
         self.link = headers.get("link", "")
         self.answered = Answered(response.status_code, span, validator)
 
@@ -129,7 +133,7 @@ def _check_status(response: httpx.Response, url: str) -> None:
     status = response.status_code
     if status in (OK, PARTIAL, UNSATISFIABLE):
         return
-    got = f"{status} {response.reason_phrase}"
+    got = _printable(f"{status} {response.reason_phrase}")
     if status in _PASSING:
         wait = retry_after_seconds(response.headers.get("retry-after", ""))
         raise SourceUnavailable(
@@ -153,5 +157,16 @@ def _location(response: httpx.Response, url: str) -> str:
     return target
 
 
+def _token(header: str) -> str:
+    """A header that is kept with the upload; none where it would not fit, or is not plain text."""
+    is_plain = header.isascii() and header.isprintable() and len(header) <= _LONGEST_TOKEN
+    return header if is_plain else ""
+
+
+def _printable(text: str) -> str:
+    """What a server says, for logs that a terminal may show."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:200])
+
+
 def _said(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return _printable(str(error)) or type(error).__name__

@@ -21,6 +21,8 @@ from include.ingest.errors import SourceRefused
 from include.ingest.ranges import Validator
 
 _MOST_PARTS = 10_000
+#: A part is in memory; so many of these are 5 TB, the largest object of S3.
+_LARGEST_PART_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,15 @@ class StagedUpload:
 
     def adopt(self, validator: Validator) -> None:
         """The version of the bytes to come. Its size decides how large the parts are."""
-        self.validator = validator
         needed = -(-(validator.size_bytes or 0) // _MOST_PARTS)
+        if needed > _LARGEST_PART_BYTES:
+            raise SourceRefused(
+                "the server announces more than S3 takes",
+                where=self._url,
+                expected=f"at most {_MOST_PARTS * _LARGEST_PART_BYTES} bytes",
+                got=f"{validator.size_bytes} bytes",
+            )
+        self.validator = validator
         self._part_bytes = max(self._wanted_part_bytes, needed)
 
     def write(self, chunk: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 
 from include.recipes.decontamination import DecontaminateRecipe
@@ -124,7 +125,9 @@ class CorpusRecipe:
     shard_tokens: int = 20_000_000
 
     def __post_init__(self) -> None:
-        require(bool(self.name), "name", "a name", self.name)
+        # it begins the version, which is a folder in S3
+        is_name = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", self.name) is not None
+        require(is_name, "name", "letters, digits, hyphens and underscores", self.name)
         require(self.shard_tokens >= 1, "shard_tokens", "at least 1", self.shard_tokens)
 
     @property

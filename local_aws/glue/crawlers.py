@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from include.contracts.errors import NexusError
@@ -13,6 +14,7 @@ from local_aws.jobs.supervisor import Stopping, Supervisor
 from local_aws.jobs.table import Job
 from local_aws.moto_app import MotoFallback, moto_backend
 from local_aws.operations import Handler
+from local_aws.s3.names import path_of
 from local_aws.settings import Settings
 
 KIND = "glue-crawler"
@@ -131,7 +133,8 @@ class Crawlers:
                     raise AwsError(
                         "InvalidInputException", f"The specified bucket does not exist: {place.bucket}"
                     )
-                for found in find_tables(bucket / place.key, str(place)):
+                folder = path_of(bucket, place.key.removesuffix("/")) if place.key else bucket
+                for found in find_tables(Path(folder), str(place)):
                     if self._crawler(name).state == "STOPPING" or self._supervisor.stopping.is_set():
                         raise Stopping
                     counts[self._write(row, found)] += 1

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from include.contracts.errors import InputError
 from include.contracts.storage import S3Uri
+from local_aws.s3.names import path_of
 from local_aws.settings import REGION, Settings
 
 
@@ -103,7 +104,7 @@ class Transfer:
         return keys
 
     def _fetch(self, place: S3Uri, destination: Path) -> None:
-        source = self._settings.bucket(place.bucket) / place.key
+        source = Path(path_of(self._settings.bucket(place.bucket), place.key))
         if source.is_file():
             shutil.copyfile(source, destination)
             os.utime(destination)

@@ -45,6 +45,13 @@ def check_key(key: str) -> None:
         )
 
 
+def path_of(bucket: Path, key: str) -> str:
+    """The file of ``key``; always strictly inside ``bucket``."""
+    *folders, last = key.split("/")
+    names = [_file_name(segment) or _EMPTY_FOLDER for segment in folders]
+    return "/".join([str(bucket), *names, _file_name(last) or _EMPTY_FILE])
+
+
 class Names:
     """Translates the keys of one bucket; ``table`` is the folder for names that had to be hashed."""
 
@@ -53,10 +60,8 @@ class Names:
         self._spelled: dict[str, str] = {}
 
     def path(self, bucket: Path, key: str) -> str:
-        """The file of ``key``; always strictly inside ``bucket``."""
-        *folders, last = key.split("/")
-        names = [_file_name(segment) or _EMPTY_FOLDER for segment in folders]
-        return "/".join([str(bucket), *names, _file_name(last) or _EMPTY_FILE])
+        """See ``path_of``."""
+        return path_of(bucket, key)
 
     def remember(self, key: str) -> None:
         """Write down the segments of ``key`` that only their hash can name; before the file exists."""

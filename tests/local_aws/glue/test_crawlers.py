@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -118,3 +119,15 @@ def test_the_catalogue_survives_kill_9(local_aws_server: Any) -> None:
     local_aws_server.start()
     assert glue.get_table(DatabaseName="corpus", Name="raw_t")["Table"]["Name"] == "raw_t"
     assert glue.get_crawler(Name="kept")["Crawler"]["LastCrawl"]["Status"] == "SUCCEEDED"
+
+
+def test_a_path_that_begins_with_a_slash_stays_in_its_bucket(
+    shared_local_aws: Any, lake: Any, tmp_path: Path
+) -> None:
+    pq.write_table(pa.table({"secret": [1]}), tmp_path / "host.parquet")
+    put(lake, f"{tmp_path}/object.parquet", pa.table({"own": [1]}))
+    glue, crawler = crawl(shared_local_aws, "absolute", f"s3://lake/{tmp_path}/")
+    assert crawler["LastCrawl"]["Status"] == "SUCCEEDED"
+    tables = glue.get_tables(DatabaseName="corpus")["TableList"]
+    columns = {column["Name"] for table in tables for column in table["StorageDescriptor"]["Columns"]}
+    assert "own" in columns and "secret" not in columns

@@ -23,6 +23,7 @@ def test_overrides_replace_single_values_of_a_section() -> None:
         ({"steps": 0}, "steps"),
         ({"optimiser": {"learning_rate": "fast"}}, "learning_rate"),
         ({"optimiser": 3}, "optimiser"),
+        ({"name": "../../evil"}, "keeps its name"),
     ],
 )
 def test_impossible_override_is_refused_by_name(overrides: dict[str, object], named: str) -> None:
