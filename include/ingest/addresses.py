@@ -53,7 +53,7 @@ def check_host(url: str, *, may_be_private: bool, look_up: Resolve = resolve) ->
     is_private = any(not address.is_global for address in addresses)
     if is_private and not may_be_private:
         raise SourceRefused(
-            "a public server redirects into a private network",
+            "a public server leads into a private network",
             where=shown(url),
             remedy="correct the source's URL",
         )

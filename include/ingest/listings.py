@@ -10,13 +10,12 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urljoin
 
 from include.contracts.errors import ContractError, InputError
 from include.contracts.ingestion import Checksum, ChecksumKind, Shard
 from include.ingest.backoff import Sleep, persist
 from include.ingest.errors import SourceRefused
-from include.ingest.origin import Origin
+from include.ingest.origin import Hop, Origin
 from include.ingest.ranges import OK
 from include.recipes.source import Component, Listing, ListingKind, Source
 
@@ -32,6 +31,15 @@ class Entry:
     path: str
     size_bytes: int | None = None
     sha256: str = ""
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A list or a page of one, its Link header, and who sent it."""
+
+    text: str
+    link: str
+    hop: Hop
 
 
 class Lists:
@@ -86,7 +94,7 @@ class Lists:
     def _missing_of(self, component: Component) -> frozenset[str]:
         url = component.missing_list
         if url not in self._missing:
-            lines = self._read(url)[0].splitlines() if url else []
+            lines = self._read(url).text.splitlines() if url else []
             self._missing[url] = frozenset(line.strip() for line in lines)
         return self._missing[url]
 
@@ -95,8 +103,7 @@ class Lists:
         if listing.kind is ListingKind.HUGGING_FACE:
             yield from self._tree(url)
             return
-        text, _ = self._read(url)
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(self._read(url).text.splitlines(), 1):
             path = line.strip()
             if not path:
                 continue
@@ -105,46 +112,45 @@ class Lists:
                     "a line of another form",
                     where=f"{url}, line {number}",
                     expected=f"a line that begins with {listing.line_prefix}",
-                    got=repr(path[:200]),
+                    got=f"another line of {len(path)} characters",
                     remedy="compare the list with line_prefix of the source",
                 )
             yield Entry(path.removeprefix(listing.line_prefix))
 
     def _tree(self, url: str) -> Iterator[Entry]:
         """A Hugging Face file tree: ``oid`` under ``lfs`` is the SHA-256 of the file itself."""
-        page: str | None = url
+        page, after = url, None
         for _ in range(_MAX_PAGES):
-            if page is None:
+            read = self._read(page, after)
+            yield from (_of_tree(node) for node in _nodes(read.text, url) if node.get("type") == "file")
+            following = _NEXT_PAGE.search(read.link)
+            if following is None:
                 return
-            text, link = self._read(page)
-            yield from (_of_tree(node) for node in _nodes(text, page) if node.get("type") == "file")
-            following = _NEXT_PAGE.search(link)
-            page = urljoin(page, following[1]) if following else None
+            page, after = following[1], read.hop
         raise InputError("a list without end", where=url, expected=f"at most {_MAX_PAGES} pages")
 
     def _checksums(self, listing: Listing) -> dict[str, str]:
         """SHA-256 by path, from SHA256SUMS files whose names are relative to their folder or to the root."""
         sums: dict[str, str] = {}
         for published in listing.checksum_lists:
-            text, _ = self._read(published.url)
-            for number, line in enumerate(text.splitlines(), 1):
+            for number, line in enumerate(self._read(published.url).text.splitlines(), 1):
                 if not line.strip():
                     continue
                 match = _SHA256_LINE.fullmatch(line.strip())
                 if not match:
                     where = f"{published.url}, line {number}"
-                    raise InputError("not a line of sha256sum", where=where, got=repr(line[:200]))
+                    raise InputError("not a line of sha256sum", where=where, expected="digest and path")
                 folder = f"{published.folder}/" if published.folder else ""
                 sums[f"{folder}{match[2].removeprefix(folder)}"] = match[1].lower()
         return sums
 
-    def _read(self, url: str) -> tuple[str, str]:
-        """The text at ``url`` and its Link header."""
-        return persist(lambda: self._read_once(url), self._source.politeness, self._sleep)
+    def _read(self, url: str, after: Hop | None = None) -> _Page:
+        """The list at ``url``, which the catalogue names, or the page ``after`` which it comes."""
+        return persist(lambda: self._read_once(url, after), self._source.politeness, self._sleep)
 
-    def _read_once(self, url: str) -> tuple[str, str]:
+    def _read_once(self, url: str, after: Hop | None) -> _Page:
         content = bytearray()
-        with self._origin.open(url) as answer:
+        with self._origin.open(url, after=after) as answer:
             if answer.answered.status != OK:
                 raise SourceRefused("a part of the list only", where=url, got=str(answer.answered.status))
             for chunk in answer.chunks():
@@ -156,10 +162,10 @@ class Lists:
                         expected=f"at most {self._source.max_listing_bytes} bytes together",
                         remedy="select less; or raise max_listing_bytes of the source",
                     )
-            link = answer.link
+            link, hop = answer.link, answer.hop
         self._bytes_left -= len(content)
         try:
-            return content.decode(), link
+            return _Page(content.decode(), link, hop)
         except UnicodeDecodeError as error:
             raise InputError(f"the list is no text ({error})", where=url) from error
 
@@ -179,7 +185,7 @@ def _nodes(text: str, url: str) -> list[dict[str, Any]]:
     except ValueError as error:
         raise InputError(f"the list is not valid JSON ({error})", where=url) from error
     if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
-        raise InputError("the list is no file tree", where=url, expected="a list of objects", got=text[:100])
+        raise InputError("the list is no file tree", where=url, expected="a list of objects")
     return nodes
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
@@ -27,12 +28,22 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
+@dataclass(frozen=True)
+class Hop:
+    """Who leads on to another URL: a page that names the next one is no more trusted than a redirect."""
+
+    url: str
+    is_private: bool
+
+
 class Answer(Protocol):
     """An open answer: what decides the course, and the body as it comes."""
 
     answered: Answered
     #: The Link header: where a list goes on.
     link: str
+    #: Where the answer came from in the end.
+    hop: Hop
 
     def chunks(self) -> Iterator[bytes]:
         """The body, raw; SourceUnavailable when it breaks off."""
@@ -59,26 +70,35 @@ class Origin:
         self._client.close()
 
     @contextmanager
-    def open(self, url: str, offset: int = 0, if_range: str = "") -> Iterator[Answer]:
+    def open(
+        self, url: str, offset: int = 0, if_range: str = "", after: Hop | None = None
+    ) -> Iterator[Answer]:
         """The answer to a request for ``url`` from byte ``offset`` on.
+
+        A URL that the catalogue or the run names may be private; one that a server named (``after``) only
+        where that server is.
 
         SourceUnavailable for what may pass, SourceRefused for what will not: other statuses, redirects to
         forbidden places, more than five redirects.
         """
+        if after is not None:
+            url = _led_to(url, after.url)
         headers = {}
         if offset:
             headers["Range"] = f"bytes={offset}-"
             if if_range:
                 headers["If-Range"] = if_range
-        response = self._follow(url, headers)
+        response, hop = self._follow(url, headers, may_be_private=after is None or after.is_private)
         try:
             _check_status(response, url)
-            yield _HttpAnswer(response, url)
+            yield _HttpAnswer(response, url, hop)
         finally:
             response.close()
 
-    def _follow(self, url: str, headers: dict[str, str]) -> httpx.Response:
-        target, may_be_private = url, True
+    def _follow(
+        self, url: str, headers: dict[str, str], *, may_be_private: bool
+    ) -> tuple[httpx.Response, Hop]:
+        target = url
         for _ in range(_MAX_REDIRECTS + 1):
             check_url(target)
             may_be_private = check_host(target, may_be_private=may_be_private)
@@ -88,7 +108,7 @@ class Origin:
                 peer = stream.get_extra_info("server_addr") if stream else None
                 check_peer(peer, target, may_be_private=may_be_private)
                 if response.status_code not in _REDIRECTS:
-                    return response
+                    return response, Hop(target, may_be_private)
                 target = _location(response, target)
             except BaseException:
                 response.close()
@@ -106,9 +126,10 @@ class Origin:
 
 
 class _HttpAnswer:
-    def __init__(self, response: httpx.Response, url: str) -> None:
+    def __init__(self, response: httpx.Response, url: str, hop: Hop) -> None:
         self._response = response
         self._url = url
+        self.hop = hop
         headers = response.headers
         span = content_range(headers.get("content-range", ""))
         length = headers.get("content-length", "")
@@ -147,9 +168,14 @@ def _location(response: httpx.Response, url: str) -> str:
     location = str(response.headers.get("location", ""))
     if not location:
         raise SourceRefused("a redirect without a place", where=url, got=str(response.status_code))
+    return _led_to(location, url)
+
+
+def _led_to(location: str, url: str) -> str:
+    """The URL that an answer from ``url`` leads to."""
     target = urljoin(url, location).partition("#")[0]
     if urlsplit(url).scheme == "https" and urlsplit(target).scheme == "http":
-        raise SourceRefused("a redirect from https to http", where=url, got=shown(target))
+        raise SourceRefused("a redirect from https to http", where=shown(url), got=shown(target))
     return target
 
 
