@@ -6,7 +6,7 @@ import ipaddress
 import socket
 from collections.abc import Callable
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 from include.contracts.ingestion import url_problem
 from include.ingest.errors import SourceRefused
@@ -69,8 +69,23 @@ def check_peer(peer: object, url: str, *, may_be_private: bool) -> None:
     if address is None:
         return
     check_address(address, url)
-    if not address.is_global and not may_be_private and not getproxies():
+    if not address.is_global and not may_be_private and not is_proxied(url):
         raise SourceRefused("a public name leads into a private network", where=shown(url), got=str(address))
+
+
+def is_proxied(url: str) -> bool:
+    """Whether httpx asks a proxy for this URL. In doubt it does not: a proxy is then taken for the server.
+
+    httpx takes the same environment as urllib, but also ``*`` and URLs among other names in no_proxy.
+    """
+    parts, proxies = urlsplit(url), getproxies()
+    if not (proxies.get(parts.scheme) or proxies.get("all")):
+        return False
+    apart = [name.strip() for name in proxies.get("no", "").split(",")]
+    host = parts.hostname or ""
+    if "*" in apart or any("://" in name and host in name for name in apart):
+        return False
+    return not (proxy_bypass(host) or proxy_bypass(parts.netloc))
 
 
 def check_address(address: Address, url: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from include.ingest.addresses import check_host, check_peer, check_url
@@ -62,12 +64,42 @@ def test_a_mirror_in_the_own_network_may_be_named() -> None:
     assert check_host("http://mirror/", may_be_private=True, look_up=lambda _: ["10.0.0.7"])
 
 
+@pytest.fixture
+def proxies(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets these proxies and no others."""
+
+    def only(**wanted: str) -> None:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+            monkeypatch.delenv(name.upper(), raising=False)
+            monkeypatch.delenv(name, raising=False)
+            if name in wanted:
+                monkeypatch.setenv(name, wanted[name])
+
+    return only
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"no_proxy": "localhost"},
+        {"https_proxy": "http://10.0.0.1:3128"},
+        {"http_proxy": "http://10.0.0.1:3128", "no_proxy": "localhost,public"},
+        {"http_proxy": "http://10.0.0.1:3128", "no_proxy": "localhost,*"},
+        {"all_proxy": "http://10.0.0.1:3128", "no_proxy": "http://public"},
+    ],
+)
 def test_a_name_that_changed_between_look_up_and_connection_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str], proxies: Callable[..., None]
 ) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+    proxies(**environment)
     with pytest.raises(SourceRefused):
         check_peer(("10.0.0.7", 80), "http://public/", may_be_private=False)
     check_peer(("8.8.8.8", 80), "http://public/", may_be_private=False)
     check_peer(None, "http://public/", may_be_private=False)
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
+def test_a_proxy_may_be_private(name: str, proxies: Callable[..., None]) -> None:
+    proxies(**{name: "http://10.0.0.1:3128", "no_proxy": "localhost"})
+    check_peer(("10.0.0.1", 3128), "http://public/", may_be_private=False)
