@@ -24,7 +24,7 @@ def resolve(host: str) -> list[str]:
     """The addresses of a host; none where this machine cannot say, as behind a proxy that resolves."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):  # names that IDNA cannot encode are a UnicodeError, which is a ValueError
         return []
     return [str(entry[4][0]) for entry in found]
 

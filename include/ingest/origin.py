@@ -24,6 +24,9 @@ from include.recipes.source import Politeness
 USER_AGENT = "nexus-llm source_ingestion (resumable, bounded connections)"
 _MAX_REDIRECTS = 5
 _REDIRECTS = {301, 302, 303, 307, 308}
+#: S3 takes 2 KB of metadata for an object, and the URL may have half of them.
+_LONGEST_VERSION = 256
+_MOST_DIGITS = 20
 #: Statuses after which the same request may succeed.
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 
@@ -121,8 +124,9 @@ class Origin:
             return self._client.send(self._client.build_request("GET", url, headers=headers), stream=True)
         except httpx.TransportError as error:
             raise SourceUnavailable(f"no answer ({_said(error)})", where=shown(url)) from error
-        except httpx.InvalidURL as error:
-            raise SourceRefused(f"not a URL ({error})", where=shown(url)) from error
+        except (httpx.InvalidURL, ValueError) as error:
+            # httpx makes the request of a redirect even where it does not follow it: of names that are none
+            raise SourceRefused(f"not a URL ({_said(error)})", where=shown(url)) from error
 
 
 class _HttpAnswer:
@@ -133,9 +137,9 @@ class _HttpAnswer:
         headers = response.headers
         span = content_range(headers.get("content-range", ""))
         length = headers.get("content-length", "")
-        size = int(length) if length.isascii() and length.isdigit() else None
+        size = int(length[:_MOST_DIGITS]) if length.isascii() and length.isdigit() else None
         total = size if response.status_code == OK else span.total if span else None
-        validator = Validator(headers.get("etag", ""), headers.get("last-modified", ""), total)
+        validator = Validator(_version(headers, "etag"), _version(headers, "last-modified"), total)
         self.link = headers.get("link", "")
         self.answered = Answered(response.status_code, span, validator)
 
@@ -173,10 +177,20 @@ def _location(response: httpx.Response, url: str) -> str:
 
 def _led_to(location: str, url: str) -> str:
     """The URL that an answer from ``url`` leads to."""
-    target = urljoin(url, location).partition("#")[0]
+    try:
+        target = urljoin(url, location).partition("#")[0]
+        urlsplit(target)
+    except ValueError as error:
+        raise SourceRefused("what it leads to is not a URL", where=shown(url)) from error
     if urlsplit(url).scheme == "https" and urlsplit(target).scheme == "http":
         raise SourceRefused("a redirect from https to http", where=shown(url), got=shown(target))
     return target
+
+
+def _version(headers: httpx.Headers, name: str) -> str:
+    """A header that names the version, '' where it cannot be kept: it becomes a header and S3 metadata."""
+    value = str(headers.get(name, ""))
+    return value if len(value) <= _LONGEST_VERSION and value.isascii() and value.isprintable() else ""
 
 
 def _said(error: Exception) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from include.ingest.addresses import check_host, check_peer, check_url
+from include.ingest.addresses import check_host, check_peer, check_url, resolve
 from include.ingest.errors import SourceRefused
 
 
@@ -44,6 +44,11 @@ def test_a_url_that_is_not_fetched_is_refused(url: str) -> None:
 def test_addresses_of_metadata_services_are_refused_everywhere(host: str) -> None:
     with pytest.raises(SourceRefused):
         check_host(f"http://{host}/latest/", may_be_private=True)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 300, "xn--a"])
+def test_a_name_that_is_none_has_no_address(host: str) -> None:
+    assert resolve(host) == []
 
 
 def test_a_name_that_leads_to_a_metadata_service_is_refused() -> None:

@@ -24,6 +24,7 @@ POLITE = Politeness(max_attempts=4, backoff_seconds=1, max_wait_seconds=10)
         ("Thu, 01 Jan 2026 00:01:00 GMT", 60),
         ("Wed, 31 Dec 2025 23:00:00 GMT", 0),
         ("soon", 0),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", 0),
         ("-5", 0),
         ("", 0),
         ("٣", 0),
