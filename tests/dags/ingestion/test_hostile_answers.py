@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from include.contracts.ingestion import BatchReport, ShardState
 from include.ingest import fetch
+from include.ingest.errors import SourceRefused
 from include.ingest.origin import Origin
 from include.ingest.ranges import Validator
 from include.ingest.run import abort_stale
@@ -96,3 +97,19 @@ def test_a_plan_goes_on_after_an_upload_that_cannot_be_looked_into(
     shards = [ingestion.shard(name) for name in ("a", "b")]
     with Origin(replace(Politeness(), max_attempts=1)) as origin:
         assert abort_stale(origin, replace(ingestion.target("a"), key="mirror/"), shards) == 1
+
+
+@pytest.mark.parametrize("announced", [99_999_999_999_999_999, 5 << 40])
+def test_an_announced_size_is_refused_before_it_becomes_memory(ingestion: Ingestion, announced: int) -> None:
+    ingestion.server.host("a", b"x", always=Trick(announce=announced))
+    outcome = ingestion.fetch_one(ingestion.shard("a"))
+    assert outcome.state is ShardState.REFUSED and "fits into one object" in outcome.reason
+    assert len(ingestion.server.requests("a")) == 1
+
+
+def test_the_parts_of_the_largest_shard_have_512_mib(ingestion: Ingestion) -> None:
+    stage = StagedUpload(ingestion.s3, ingestion.target("a"), ingestion.server.url("a"), 5 * MEBI)
+    stage.adopt(Validator(size_bytes=10_000 * 512 * MEBI))
+    assert stage._part_bytes == 512 * MEBI
+    with pytest.raises(SourceRefused):
+        stage.adopt(Validator(size_bytes=10_000 * 512 * MEBI + 1))
