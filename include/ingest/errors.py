@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from include.contracts.errors import InputError, IntegrityError, NexusError
 
-
 _LONGEST_SAYING = 200
 
 

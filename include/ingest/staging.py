@@ -69,7 +69,7 @@ class StagedUpload:
     def adopt(self, validator: Validator) -> None:
         """The version of the bytes to come. Its size decides how large the parts are.
 
-        The size is what a server says, and a part is kept in memory: SourceRefused for what needs larger ones.
+        The size is what a server says, and a part is memory: SourceRefused for what needs larger ones.
         """
         needed = -(-(validator.size_bytes or 0) // _MOST_PARTS)
         if needed > _LARGEST_PART_BYTES:

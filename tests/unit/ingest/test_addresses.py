@@ -37,6 +37,13 @@ def test_a_url_that_is_not_fetched_is_refused(url: str) -> None:
         "[fe80::1]",
         "[fd00:ec2::254]",
         "[::ffff:169.254.169.254]",
+        "[64:ff9b::169.254.169.254]",
+        "[64:ff9b:1::169.254.169.254]",
+        "[64:ff9b:1:a9fe:a9:fe00::]",
+        "[64:ff9b:1:0:a9:fea9:fe00::]",
+        "[2002:a9fe:a9fe::1]",
+        "[::169.254.169.254]",
+        "[fec0::1]",
         "0.0.0.0",
         "224.0.0.1",
     ],
@@ -67,6 +74,23 @@ def test_a_public_server_may_not_redirect_into_a_private_network() -> None:
 
 def test_a_mirror_in_the_own_network_may_be_named() -> None:
     assert check_host("http://mirror/", may_be_private=True, look_up=lambda _: ["10.0.0.7"])
+
+
+@pytest.mark.parametrize("carrier", ["64:ff9b::{}", "64:ff9b:1::{}", "::{}", "::ffff:{}"])
+def test_ipv4_within_ipv6_is_as_private_as_it_is(carrier: str) -> None:
+    inside, outside = (carrier.format(address) for address in ("10.0.0.7", "8.8.8.8"))
+    with pytest.raises(SourceRefused, match="private"):
+        check_host("http://public/", may_be_private=False, look_up=lambda _: [inside])
+    with pytest.raises(SourceRefused, match="private"):
+        check_peer((inside, 80), "http://public/", may_be_private=False)
+    assert check_host("http://public/", may_be_private=True, look_up=lambda _: [outside]) is (
+        carrier.startswith("64:ff9b:1:")
+    )
+
+
+def test_6to4_leads_where_its_ipv4_lies() -> None:
+    with pytest.raises(SourceRefused, match="private"):
+        check_host("http://[2002:a00:7::1]/", may_be_private=False)
 
 
 @pytest.fixture
