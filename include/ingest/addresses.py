@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from include.contracts.ingestion import url_problem
-from include.ingest.errors import SourceRefused
+from include.ingest.errors import SourceRefused, plain
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str], list[str]]
@@ -37,12 +37,12 @@ def resolve(host: str) -> list[str]:
 def check_url(url: str) -> None:
     """SourceRefused for a URL that is not fetched."""
     if problem := url_problem(url, _LONGEST_REDIRECT):
-        raise SourceRefused(problem, where=shown(url), expected="http(s)://host/path")
+        raise SourceRefused(plain(problem), where=shown(url), expected="http(s)://host/path")
 
 
 def shown(url: str) -> str:
     """The URL without its query: redirects lead to signed URLs, and a signature is nothing for a log."""
-    return url.partition("?")[0][:200]
+    return plain(url.partition("?")[0])
 
 
 def check_host(url: str, *, may_be_private: bool, look_up: Resolve = resolve) -> bool:

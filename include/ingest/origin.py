@@ -17,7 +17,7 @@ import httpx
 
 from include.ingest.addresses import check_host, check_peer, check_url, shown
 from include.ingest.backoff import retry_after_seconds
-from include.ingest.errors import SourceRefused, SourceUnavailable
+from include.ingest.errors import SourceRefused, SourceUnavailable, plain
 from include.ingest.ranges import OK, PARTIAL, UNSATISFIABLE, Answered, Validator, content_range
 from include.recipes.source import Politeness
 
@@ -154,7 +154,7 @@ def _check_status(response: httpx.Response, url: str) -> None:
     status = response.status_code
     if status in (OK, PARTIAL, UNSATISFIABLE):
         return
-    got = f"{status} {response.reason_phrase}"
+    got = f"{status} {plain(response.reason_phrase)}"
     if status in _PASSING:
         wait = retry_after_seconds(response.headers.get("retry-after", ""))
         raise SourceUnavailable(
@@ -194,4 +194,4 @@ def _version(headers: httpx.Headers, name: str) -> str:
 
 
 def _said(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return plain(str(error)) or type(error).__name__

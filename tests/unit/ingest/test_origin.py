@@ -8,8 +8,9 @@ import socket
 import httpx
 import pytest
 
+from include.ingest.addresses import check_url
 from include.ingest.errors import SourceRefused, SourceUnavailable
-from include.ingest.origin import Origin, _location
+from include.ingest.origin import Origin, _check_status, _location
 from include.ingest.pace import Pace
 from include.recipes.source import Politeness
 
@@ -25,6 +26,22 @@ def test_a_redirect_from_https_to_http_is_refused() -> None:
 
 def test_a_relative_redirect_stays_on_its_server() -> None:
     assert _location(redirect("/b?c=1#d"), "https://host/a") == "https://host/b?c=1"
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_what_a_server_says_is_printable_and_cut_in_an_error(status: int) -> None:
+    reason = b"gone \x1b[2J" + b"x" * 4000
+    answer = httpx.Response(status, extensions={"reason_phrase": reason})
+    with pytest.raises((SourceRefused, SourceUnavailable), match="gone") as caught:
+        _check_status(answer, "http://host/")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 500
+
+
+def test_where_a_redirect_leads_is_printable_and_cut_in_an_error() -> None:
+    for location in ("http://host/\x9b2J", "http://host/" + "x" * 4000, "y" * 4000 + "://host/"):
+        with pytest.raises(SourceRefused) as caught:
+            check_url(_location(redirect(location), "https://host/"))
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 700
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:
