@@ -13,15 +13,21 @@ from typing import Any
 
 from include.contracts.errors import ContractError, InputError
 from include.contracts.ingestion import Checksum, ChecksumKind, Shard
+from include.ingest.addresses import shown
 from include.ingest.backoff import Sleep, persist
 from include.ingest.errors import SourceRefused
 from include.ingest.origin import Hop, Origin
+from include.ingest.pace import Pace
 from include.ingest.ranges import OK
 from include.recipes.source import Component, Listing, ListingKind, Source
 
 _SHA256_LINE = re.compile(r"([0-9A-Fa-f]{64}) [ *](?:\./)?(\S+)")
 _NEXT_PAGE = re.compile(r'<([^>]+)>\s*;\s*rel="next"')
 _MAX_PAGES = 2000
+#: Of all lists of a source together, and of the lines of one: 40 snapshots of RedPajama V2 have as many.
+_MOST_ENTRIES = 2_000_000
+#: Of one page of a file tree; pages of Hugging Face have some ten for each of 1000 files.
+_MOST_VALUES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Lists:
         self._origin = origin
         self._sleep = sleep
         self._bytes_left = source.max_listing_bytes
+        self._entries_left = _MOST_ENTRIES
         self._missing: dict[str, frozenset[str]] = {}
         #: Shards that the lists name and a published list calls missing.
         self.left_out = 0
@@ -61,6 +68,8 @@ class Lists:
             sums = self._checksums(listing)
             for of_one in _combinations(listing, values):
                 for entry in self._entries(listing, of_one):
+                    self._entries_left -= 1
+                    _require_fewer(-self._entries_left, 0, listing.url)
                     if fnmatch.fnmatchcase(entry.path, listing.include):
                         summed = replace(entry, sha256=entry.sha256 or sums.get(entry.path, ""))
                         found += self._of_entry(listing, summed, of_one, values)
@@ -94,7 +103,7 @@ class Lists:
     def _missing_of(self, component: Component) -> frozenset[str]:
         url = component.missing_list
         if url not in self._missing:
-            lines = self._read(url).text.splitlines() if url else []
+            lines = _lines(self._read(url).text, url) if url else []
             self._missing[url] = frozenset(line.strip() for line in lines)
         return self._missing[url]
 
@@ -103,7 +112,7 @@ class Lists:
         if listing.kind is ListingKind.HUGGING_FACE:
             yield from self._tree(url)
             return
-        for number, line in enumerate(self._read(url).text.splitlines(), 1):
+        for number, line in enumerate(_lines(self._read(url).text, url), 1):
             path = line.strip()
             if not path:
                 continue
@@ -133,7 +142,7 @@ class Lists:
         """SHA-256 by path, from SHA256SUMS files whose names are relative to their folder or to the root."""
         sums: dict[str, str] = {}
         for published in listing.checksum_lists:
-            for number, line in enumerate(self._read(published.url).text.splitlines(), 1):
+            for number, line in enumerate(_lines(self._read(published.url).text, published.url), 1):
                 if not line.strip():
                     continue
                 match = _SHA256_LINE.fullmatch(line.strip())
@@ -153,8 +162,10 @@ class Lists:
         with self._origin.open(url, after=after) as answer:
             if answer.answered.status != OK:
                 raise SourceRefused("a part of the list only", where=url, got=str(answer.answered.status))
+            pace = Pace(shown(url), shown(url), self._source.politeness)
             for chunk in answer.chunks():
                 content += chunk
+                pace.came(len(chunk), len(content), answer.answered.validator.size_bytes)
                 if len(content) > self._bytes_left:
                     raise SourceRefused(
                         "the lists are too long",
@@ -170,6 +181,22 @@ class Lists:
             raise InputError(f"the list is no text ({error})", where=url) from error
 
 
+def _lines(text: str, url: str) -> list[str]:
+    """Lines that end in a line feed alone: their number is known before they are split."""
+    _require_fewer(text.count("\n"), _MOST_ENTRIES, url)
+    return text.split("\n")
+
+
+def _require_fewer(count: int, most: int, url: str) -> None:
+    if count > most:
+        raise SourceRefused(
+            "the lists have too many entries",
+            where=url,
+            expected=f"at most {_MOST_ENTRIES} entries together, {_MOST_VALUES} values in a page",
+            remedy="select less; or tell the publisher",
+        )
+
+
 def _of_tree(node: Mapping[str, Any]) -> Entry:
     lfs = node.get("lfs")
     lfs = lfs if isinstance(lfs, dict) else {}
@@ -180,9 +207,11 @@ def _of_tree(node: Mapping[str, Any]) -> Entry:
 
 
 def _nodes(text: str, url: str) -> list[dict[str, Any]]:
+    # a value follows a comma or the beginning of what holds it: counted before any takes memory
+    _require_fewer(sum(map(text.count, ",[{")), _MOST_VALUES, url)
     try:
         nodes = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"the list is not valid JSON ({error})", where=url) from error
     if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
         raise InputError("the list is no file tree", where=url, expected="a list of objects")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
 from include.contracts.errors import InputError
 from include.contracts.ingestion import Shard
-from include.ingest.errors import SourceRefused
+from include.ingest.errors import SourceRefused, SourceUnavailable
 from include.ingest.listings import Lists
 from include.ingest.origin import Origin
 from include.recipes.source import Component, Listing, ListingKind, Politeness, Source
 
 TREE = "http://8.8.8.8/tree"
-POLITE = Politeness(max_attempts=1, backoff_seconds=0.01)
+POLITE = Politeness(max_attempts=1, backoff_seconds=0.01, read_timeout_seconds=0.2)
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
@@ -78,3 +79,47 @@ def test_the_error_of_a_list_does_not_tell_its_body() -> None:
     with pytest.raises(InputError) as caught:
         listed(TREE, lambda _: page(b'"a secret of the network"'))
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"[" + b"{}," * 1_100_000 + b"{}]", b"[" + b"0," * 1_100_000 + b"0]"])
+def test_a_tree_of_countless_nodes_is_refused_before_it_becomes_memory(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.ingest.listings.json.loads", lambda _: pytest.fail("parsed"))
+    with pytest.raises(SourceRefused, match="too many entries"):
+        listed(TREE, lambda _: page(body))
+
+
+def test_a_tree_nested_without_end_is_no_json() -> None:
+    with pytest.raises(InputError, match="not valid JSON"):
+        listed(TREE, lambda _: page(b"[" * 200_000))
+
+
+def test_lines_without_end_are_refused() -> None:
+    with pytest.raises(SourceRefused, match="too many entries"):
+        listed(TREE, lambda _: page(b"\n" * 2_000_001), ListingKind.LINES)
+
+
+def test_entries_are_bounded_over_all_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("include.ingest.listings._MOST_ENTRIES", 5)
+    pages = iter(range(9))
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        number = next(pages)
+        nodes = ",".join(f'{{"type": "file", "path": "{number}-{n}"}}' for n in range(2))
+        return page(f"[{nodes}]".encode(), Link='</tree>; rel="next"')
+
+    with pytest.raises(SourceRefused, match="too many entries"):
+        listed(TREE, answer)
+    assert next(pages) == 3
+
+
+def test_a_list_that_trickles_is_given_up() -> None:
+    class Trickle(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for _ in range(200):
+                time.sleep(0.01)
+                yield b"x\n"
+
+    with pytest.raises(SourceUnavailable, match="trickles"):
+        listed(TREE, lambda _: httpx.Response(200, stream=Trickle()), ListingKind.LINES)
