@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from include.contracts.errors import ContractError
 from include.contracts.manifests import SCHEMA_VERSION
+from include.contracts.storage import NOTE_SUFFIX
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_.=+@,-]+")
 _HEX_DIGITS = {"sha256": 64, "md5": 32}
@@ -70,6 +71,8 @@ def name_problem(name: str) -> str:
         return "the name leaves its folder or has an empty segment"
     if not all(_SEGMENT.fullmatch(segment) for segment in segments):
         return "the name has characters other than letters, digits and _ . = + @ , -"
+    if name.endswith(NOTE_SUFFIX):
+        return f"names in {NOTE_SUFFIX} are those of quarantine notes"
     return "the name is too long" if len(name) > _LONGEST_NAME else ""
 
 

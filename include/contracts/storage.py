@@ -35,6 +35,8 @@ class S3Uri:
 
 #: Prefixes of the raw bucket that hold what is no corpus input, whatever a key below them looks like.
 CONTROL_PREFIXES = ("_ingestion/", "quarantine/")
+#: What a note's key has beside that of its shard: no shard may have a name that ends so.
+NOTE_SUFFIX = ".why.json"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class IngestionPlace:
 
     def note(self, source: str, name: str) -> S3Uri:
         """QuarantineNote."""
-        return S3Uri(self.bucket, f"{CONTROL_PREFIXES[1]}{source}/{name}.why.json")
+        return S3Uri(self.bucket, f"{CONTROL_PREFIXES[1]}{source}/{name}{NOTE_SUFFIX}")
 
 
 @dataclass(frozen=True)

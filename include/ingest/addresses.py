@@ -6,10 +6,10 @@ import ipaddress
 import socket
 from collections.abc import Callable
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 from include.contracts.ingestion import url_problem
-from include.ingest.errors import SourceRefused
+from include.ingest.errors import SourceRefused, plain
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str], list[str]]
@@ -19,12 +19,17 @@ _LONGEST_REDIRECT = 8192
 #: The instance metadata service over IPv6 (the IPv4 one is link-local).
 _METADATA = {ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("fd00:ec2::23")}
 
+_LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
+_SIX_TO_FOUR = ipaddress.ip_network("2002::/16")
+#: Networks whose addresses end in one of IPv4.
+_CARRIES_IPV4 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"), _LOCAL_NAT64)
+
 
 def resolve(host: str) -> list[str]:
     """The addresses of a host; none where this machine cannot say, as behind a proxy that resolves."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):  # names that IDNA cannot encode are a UnicodeError, which is a ValueError
         return []
     return [str(entry[4][0]) for entry in found]
 
@@ -32,12 +37,12 @@ def resolve(host: str) -> list[str]:
 def check_url(url: str) -> None:
     """SourceRefused for a URL that is not fetched."""
     if problem := url_problem(url, _LONGEST_REDIRECT):
-        raise SourceRefused(problem, where=shown(url), expected="http(s)://host/path")
+        raise SourceRefused(plain(problem), where=shown(url), expected="http(s)://host/path")
 
 
 def shown(url: str) -> str:
     """The URL without its query: redirects lead to signed URLs, and a signature is nothing for a log."""
-    return url.partition("?")[0][:200]
+    return plain(url.partition("?")[0])
 
 
 def check_host(url: str, *, may_be_private: bool, look_up: Resolve = resolve) -> bool:
@@ -47,13 +52,13 @@ def check_host(url: str, *, may_be_private: bool, look_up: Resolve = resolve) ->
     one's own network, named in the catalogue, is not.
     """
     host = urlsplit(url).hostname or ""
-    addresses = [parsed for text in [host, *look_up(host)] if (parsed := _parse(text)) is not None]
+    addresses = [address for text in [host, *look_up(host)] for address in _parse(text)]
     for address in addresses:
         check_address(address, url)
     is_private = any(not address.is_global for address in addresses)
     if is_private and not may_be_private:
         raise SourceRefused(
-            "a public server redirects into a private network",
+            "a public server leads into a private network",
             where=shown(url),
             remedy="correct the source's URL",
         )
@@ -65,17 +70,32 @@ def check_peer(peer: object, url: str, *, may_be_private: bool) -> None:
 
     Behind a proxy the peer is the proxy, which may be private but never link-local.
     """
-    address = _parse(str(peer[0])) if isinstance(peer, tuple) and peer else None
-    if address is None:
-        return
-    check_address(address, url)
-    if not address.is_global and not may_be_private and not getproxies():
-        raise SourceRefused("a public name leads into a private network", where=shown(url), got=str(address))
+    for address in _parse(str(peer[0])) if isinstance(peer, tuple) and peer else []:
+        check_address(address, url)
+        if not address.is_global and not may_be_private and not is_proxied(url):
+            what = "a public name leads into a private network"
+            raise SourceRefused(what, where=shown(url), got=str(address))
+
+
+def is_proxied(url: str) -> bool:
+    """Whether httpx asks a proxy for this URL. In doubt it does not: a proxy is then taken for the server.
+
+    httpx takes the same environment as urllib, but also ``*`` and URLs among other names in no_proxy.
+    """
+    parts, proxies = urlsplit(url), getproxies()
+    if not (proxies.get(parts.scheme) or proxies.get("all")):
+        return False
+    apart = [name.strip() for name in proxies.get("no", "").split(",")]
+    host = parts.hostname or ""
+    if "*" in apart or any("://" in name and host in name for name in apart):
+        return False
+    return not (proxy_bypass(host) or proxy_bypass(parts.netloc))
 
 
 def check_address(address: Address, url: str) -> None:
     """Refuse what no file is served from: link-local addresses (169.254.169.254 gives out credentials)."""
-    if address.is_link_local or address.is_multicast or address.is_unspecified or address in _METADATA:
+    is_local = address.is_link_local or (address.version == 6 and address.is_site_local)
+    if is_local or address.is_multicast or address.is_unspecified or address in _METADATA:
         raise SourceRefused(
             "the address is not one of a file server",
             where=shown(url),
@@ -84,10 +104,26 @@ def check_address(address: Address, url: str) -> None:
         )
 
 
-def _parse(text: str) -> Address | None:
+def _parse(text: str) -> list[Address]:
+    """The address, and those of IPv4 that it carries: a gateway sends the packets there. [] for a name."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
+        return []
+    if isinstance(address, ipaddress.IPv4Address):
+        return [address]
+    if address.ipv4_mapped:
+        return [address.ipv4_mapped]
+    return [address, *_embedded(address)]
+
+
+def _embedded(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """IPv4 in an address of 6to4, of NAT64 (RFC 6052, RFC 8215) or in the old IPv4-compatible form."""
+    octets = address.packed
+    found = [octets[12:]] if any(address in network for network in _CARRIES_IPV4) else []
+    if address in _SIX_TO_FOUR:
+        found.append(octets[2:6])
+    if address in _LOCAL_NAT64:  # whose prefix may have 48, 56, 64 or 96 bits; octet 8 is never a part
+        rest = octets[:8] + octets[9:]
+        found += [rest[first : first + 4] for first in (6, 7, 8)]
+    return [ipaddress.IPv4Address(four) for four in found if any(four)]

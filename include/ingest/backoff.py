@@ -23,7 +23,7 @@ def retry_after_seconds(header: str, now: datetime | None = None) -> float:
         return float(header[:9])
     try:
         moment = parsedate_to_datetime(header)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, OverflowError):  # a year of twenty digits is an OverflowError
         return 0.0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

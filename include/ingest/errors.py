@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from include.contracts.errors import InputError, IntegrityError, NexusError
 
+_LONGEST_SAYING = 200
+
+
+def plain(text: str) -> str:
+    """What a server said, as it may stand in a log: printable, and cut."""
+    return "".join(character for character in text if character.isprintable())[:_LONGEST_SAYING]
+
 
 class SourceUnavailable(NexusError):
     """The server failed, stalled or asked for patience; a later try may succeed.

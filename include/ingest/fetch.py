@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from include.contracts.ingestion import BatchRequest, Shard, ShardOutcome, ShardState
 from include.contracts.storage import S3Uri
 from include.ingest.assemble import Assembly, Tally
 from include.ingest.backoff import Patience, Sleep
-from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable
+from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable, plain
 from include.ingest.origin import Origin
 from include.ingest.pace import Pace
 from include.ingest.publishing import metadata_of, publish, quarantine, shard_metadata
@@ -36,7 +38,7 @@ class Fetcher:
     sleep: Sleep = time.sleep
 
     def fetch(self, shard: Shard) -> ShardOutcome:
-        """What became of the shard; errors of S3 and of this program pass through."""
+        """What became of the shard. One that fails as nobody foresaw does not keep the others from theirs."""
         target = S3Uri.parse(self.batch.target_uri) / shard.name
         tally = Tally()
         try:
@@ -50,10 +52,12 @@ class Fetcher:
             return self._outcome(shard, ShardState.UNAVAILABLE, tally, reason=str(error))
         except SourceRefused as error:
             return self._outcome(shard, ShardState.REFUSED, tally, reason=str(error))
-        except Exception as error:  # whatever one server makes of one shard, the others go on
-            log.exception("%s", shard.name)
-            reason = f"{type(error).__name__}: {error}"[:500]
-            return self._outcome(shard, ShardState.UNAVAILABLE, tally, reason=reason)
+        except (ClientError, BotoCoreError, OSError) as error:  # of S3: a later try may succeed
+            log.exception("%s: S3 failed", shard.name)
+            return self._outcome(shard, ShardState.UNAVAILABLE, tally, reason=_unforeseen(error))
+        except Exception as error:
+            log.exception("%s: failed as nobody foresaw", shard.name)
+            return self._outcome(shard, ShardState.REFUSED, tally, reason=_unforeseen(error))
 
     def _fetch(self, shard: Shard, target: S3Uri, tally: Tally) -> ShardOutcome:
         stage = StagedUpload(self.s3, target, shard.url, self.part_bytes)
@@ -144,3 +148,7 @@ class Fetcher:
             restarts=tally.restarts,
             reason=reason,
         )
+
+
+def _unforeseen(error: Exception) -> str:
+    return f"{type(error).__name__}: {plain(str(error))}"

@@ -10,19 +10,24 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 from include.contracts.errors import ContractError, InputError
 from include.contracts.ingestion import Checksum, ChecksumKind, Shard
+from include.ingest.addresses import shown
 from include.ingest.backoff import Sleep, persist
 from include.ingest.errors import SourceRefused
-from include.ingest.origin import Origin
+from include.ingest.origin import Hop, Origin
+from include.ingest.pace import Pace
 from include.ingest.ranges import OK
 from include.recipes.source import Component, Listing, ListingKind, Source
 
 _SHA256_LINE = re.compile(r"([0-9A-Fa-f]{64}) [ *](?:\./)?(\S+)")
 _NEXT_PAGE = re.compile(r'<([^>]+)>\s*;\s*rel="next"')
 _MAX_PAGES = 2000
+#: Of all lists of a source together, and of the lines of one: 40 snapshots of RedPajama V2 have as many.
+_MOST_ENTRIES = 2_000_000
+#: Of one page of a file tree; pages of Hugging Face have some ten for each of 1000 files.
+_MOST_VALUES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,15 @@ class Entry:
     sha256: str = ""
 
 
+@dataclass(frozen=True)
+class _Page:
+    """A list or a page of one, its Link header, and who sent it."""
+
+    text: str
+    link: str
+    hop: Hop
+
+
 class Lists:
     """Reads the lists of one source. What all of them hold together is bounded in bytes."""
 
@@ -42,6 +56,7 @@ class Lists:
         self._origin = origin
         self._sleep = sleep
         self._bytes_left = source.max_listing_bytes
+        self._entries_left = _MOST_ENTRIES
         self._missing: dict[str, frozenset[str]] = {}
         #: Shards that the lists name and a published list calls missing.
         self.left_out = 0
@@ -53,6 +68,8 @@ class Lists:
             sums = self._checksums(listing)
             for of_one in _combinations(listing, values):
                 for entry in self._entries(listing, of_one):
+                    self._entries_left -= 1
+                    _require_fewer(-self._entries_left, 0, listing.url)
                     if fnmatch.fnmatchcase(entry.path, listing.include):
                         summed = replace(entry, sha256=entry.sha256 or sums.get(entry.path, ""))
                         found += self._of_entry(listing, summed, of_one, values)
@@ -86,7 +103,7 @@ class Lists:
     def _missing_of(self, component: Component) -> frozenset[str]:
         url = component.missing_list
         if url not in self._missing:
-            lines = self._read(url)[0].splitlines() if url else []
+            lines = _lines(self._read(url).text, url) if url else []
             self._missing[url] = frozenset(line.strip() for line in lines)
         return self._missing[url]
 
@@ -95,8 +112,7 @@ class Lists:
         if listing.kind is ListingKind.HUGGING_FACE:
             yield from self._tree(url)
             return
-        text, _ = self._read(url)
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(_lines(self._read(url).text, url), 1):
             path = line.strip()
             if not path:
                 continue
@@ -105,50 +121,51 @@ class Lists:
                     "a line of another form",
                     where=f"{url}, line {number}",
                     expected=f"a line that begins with {listing.line_prefix}",
-                    got=repr(path[:200]),
+                    got=f"another line of {len(path)} characters",
                     remedy="compare the list with line_prefix of the source",
                 )
             yield Entry(path.removeprefix(listing.line_prefix))
 
     def _tree(self, url: str) -> Iterator[Entry]:
         """A Hugging Face file tree: ``oid`` under ``lfs`` is the SHA-256 of the file itself."""
-        page: str | None = url
+        page, after = url, None
         for _ in range(_MAX_PAGES):
-            if page is None:
+            read = self._read(page, after)
+            yield from (_of_tree(node) for node in _nodes(read.text, url) if node.get("type") == "file")
+            following = _NEXT_PAGE.search(read.link)
+            if following is None:
                 return
-            text, link = self._read(page)
-            yield from (_of_tree(node) for node in _nodes(text, page) if node.get("type") == "file")
-            following = _NEXT_PAGE.search(link)
-            page = _same_server(page, following[1]) if following else None
+            page, after = following[1], read.hop
         raise InputError("a list without end", where=url, expected=f"at most {_MAX_PAGES} pages")
 
     def _checksums(self, listing: Listing) -> dict[str, str]:
         """SHA-256 by path, from SHA256SUMS files whose names are relative to their folder or to the root."""
         sums: dict[str, str] = {}
         for published in listing.checksum_lists:
-            text, _ = self._read(published.url)
-            for number, line in enumerate(text.splitlines(), 1):
+            for number, line in enumerate(_lines(self._read(published.url).text, published.url), 1):
                 if not line.strip():
                     continue
                 match = _SHA256_LINE.fullmatch(line.strip())
                 if not match:
                     where = f"{published.url}, line {number}"
-                    raise InputError("not a line of sha256sum", where=where, got=repr(line[:200]))
+                    raise InputError("not a line of sha256sum", where=where, expected="digest and path")
                 folder = f"{published.folder}/" if published.folder else ""
                 sums[f"{folder}{match[2].removeprefix(folder)}"] = match[1].lower()
         return sums
 
-    def _read(self, url: str) -> tuple[str, str]:
-        """The text at ``url`` and its Link header."""
-        return persist(lambda: self._read_once(url), self._source.politeness, self._sleep)
+    def _read(self, url: str, after: Hop | None = None) -> _Page:
+        """The list at ``url``, which the catalogue names, or the page ``after`` which it comes."""
+        return persist(lambda: self._read_once(url, after), self._source.politeness, self._sleep)
 
-    def _read_once(self, url: str) -> tuple[str, str]:
+    def _read_once(self, url: str, after: Hop | None) -> _Page:
         content = bytearray()
-        with self._origin.open(url) as answer:
+        with self._origin.open(url, after=after) as answer:
             if answer.answered.status != OK:
                 raise SourceRefused("a part of the list only", where=url, got=str(answer.answered.status))
+            pace = Pace(shown(url), shown(url), self._source.politeness)
             for chunk in answer.chunks():
                 content += chunk
+                pace.came(len(chunk), len(content), answer.answered.validator.size_bytes)
                 if len(content) > self._bytes_left:
                     raise SourceRefused(
                         "the lists are too long",
@@ -156,12 +173,28 @@ class Lists:
                         expected=f"at most {self._source.max_listing_bytes} bytes together",
                         remedy="select less; or raise max_listing_bytes of the source",
                     )
-            link = answer.link
+            link, hop = answer.link, answer.hop
         self._bytes_left -= len(content)
         try:
-            return content.decode(), link
+            return _Page(content.decode(), link, hop)
         except UnicodeDecodeError as error:
             raise InputError(f"the list is no text ({error})", where=url) from error
+
+
+def _lines(text: str, url: str) -> list[str]:
+    """Lines that end in a line feed alone: their number is known before they are split."""
+    _require_fewer(text.count("\n"), _MOST_ENTRIES, url)
+    return text.split("\n")
+
+
+def _require_fewer(count: int, most: int, url: str) -> None:
+    if count > most:
+        raise SourceRefused(
+            "the lists have too many entries",
+            where=url,
+            expected=f"at most {_MOST_ENTRIES} entries together, {_MOST_VALUES} values in a page",
+            remedy="select less; or tell the publisher",
+        )
 
 
 def _of_tree(node: Mapping[str, Any]) -> Entry:
@@ -174,12 +207,14 @@ def _of_tree(node: Mapping[str, Any]) -> Entry:
 
 
 def _nodes(text: str, url: str) -> list[dict[str, Any]]:
+    # a value follows a comma or the beginning of what holds it: counted before any takes memory
+    _require_fewer(sum(map(text.count, ",[{")), _MOST_VALUES, url)
     try:
         nodes = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"the list is not valid JSON ({error})", where=url) from error
     if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
-        raise InputError("the list is no file tree", where=url, expected="a list of objects", got=text[:100])
+        raise InputError("the list is no file tree", where=url, expected="a list of objects")
     return nodes
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
@@ -16,7 +17,7 @@ import httpx
 
 from include.ingest.addresses import check_host, check_peer, check_url, shown
 from include.ingest.backoff import retry_after_seconds
-from include.ingest.errors import SourceRefused, SourceUnavailable
+from include.ingest.errors import SourceRefused, SourceUnavailable, plain
 from include.ingest.ranges import OK, PARTIAL, UNSATISFIABLE, Answered, Validator, content_range
 from include.recipes.source import Politeness
 
@@ -25,8 +26,19 @@ _MAX_REDIRECTS = 5
 #: ETag and Last-Modified become metadata of an object, which has 2 kB in all.
 _LONGEST_TOKEN = 500
 _REDIRECTS = {301, 302, 303, 307, 308}
+#: S3 takes 2 KB of metadata for an object, and the URL may have half of them.
+_LONGEST_VERSION = 256
+_MOST_DIGITS = 20
 #: Statuses after which the same request may succeed.
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
+
+
+@dataclass(frozen=True)
+class Hop:
+    """Who leads on to another URL: a page that names the next one is no more trusted than a redirect."""
+
+    url: str
+    is_private: bool
 
 
 class Answer(Protocol):
@@ -35,6 +47,8 @@ class Answer(Protocol):
     answered: Answered
     #: The Link header: where a list goes on.
     link: str
+    #: Where the answer came from in the end.
+    hop: Hop
 
     def chunks(self) -> Iterator[bytes]:
         """The body, raw; SourceUnavailable when it breaks off."""
@@ -61,26 +75,35 @@ class Origin:
         self._client.close()
 
     @contextmanager
-    def open(self, url: str, offset: int = 0, if_range: str = "") -> Iterator[Answer]:
+    def open(
+        self, url: str, offset: int = 0, if_range: str = "", after: Hop | None = None
+    ) -> Iterator[Answer]:
         """The answer to a request for ``url`` from byte ``offset`` on.
+
+        A URL that the catalogue or the run names may be private; one that a server named (``after``) only
+        where that server is.
 
         SourceUnavailable for what may pass, SourceRefused for what will not: other statuses, redirects to
         forbidden places, more than five redirects.
         """
+        if after is not None:
+            url = _led_to(url, after.url)
         headers = {}
         if offset:
             headers["Range"] = f"bytes={offset}-"
             if if_range:
                 headers["If-Range"] = if_range
-        response = self._follow(url, headers)
+        response, hop = self._follow(url, headers, may_be_private=after is None or after.is_private)
         try:
             _check_status(response, url)
-            yield _HttpAnswer(response, url)
+            yield _HttpAnswer(response, url, hop)
         finally:
             response.close()
 
-    def _follow(self, url: str, headers: dict[str, str]) -> httpx.Response:
-        target, may_be_private = url, True
+    def _follow(
+        self, url: str, headers: dict[str, str], *, may_be_private: bool
+    ) -> tuple[httpx.Response, Hop]:
+        target = url
         for _ in range(_MAX_REDIRECTS + 1):
             check_url(target)
             may_be_private = check_host(target, may_be_private=may_be_private)
@@ -90,7 +113,7 @@ class Origin:
                 peer = stream.get_extra_info("server_addr") if stream else None
                 check_peer(peer, target, may_be_private=may_be_private)
                 if response.status_code not in _REDIRECTS:
-                    return response
+                    return response, Hop(target, may_be_private)
                 target = _location(response, target)
             except BaseException:
                 response.close()
@@ -103,22 +126,22 @@ class Origin:
             return self._client.send(self._client.build_request("GET", url, headers=headers), stream=True)
         except httpx.TransportError as error:
             raise SourceUnavailable(f"no answer ({_said(error)})", where=shown(url)) from error
-        except (httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: a name that IDNA does not have
-            raise SourceRefused(f"not a URL ({error})", where=shown(url)) from error
+        except (httpx.InvalidURL, ValueError) as error:
+            # httpx makes the request of a redirect even where it does not follow it: of names that are none
+            raise SourceRefused(f"not a URL ({_said(error)})", where=shown(url)) from error
 
 
 class _HttpAnswer:
-    def __init__(self, response: httpx.Response, url: str) -> None:
+    def __init__(self, response: httpx.Response, url: str, hop: Hop) -> None:
         self._response = response
         self._url = url
+        self.hop = hop
         headers = response.headers
         span = content_range(headers.get("content-range", ""))
         length = headers.get("content-length", "")
-        size = int(length) if length.isascii() and length.isdigit() else None
+        size = int(length[:_MOST_DIGITS]) if length.isascii() and length.isdigit() else None
         total = size if response.status_code == OK else span.total if span else None
-        validator = Validator(
-            _token(headers.get("etag", "")), _token(headers.get("last-modified", "")), total
-        )
+        validator = Validator(_version(headers, "etag"), _version(headers, "last-modified"), total)
         self.link = headers.get("link", "")
         self.answered = Answered(response.status_code, span, validator)
 
@@ -133,7 +156,7 @@ def _check_status(response: httpx.Response, url: str) -> None:
     status = response.status_code
     if status in (OK, PARTIAL, UNSATISFIABLE):
         return
-    got = _printable(f"{status} {response.reason_phrase}")
+    got = f"{status} {plain(response.reason_phrase)}"
     if status in _PASSING:
         wait = retry_after_seconds(response.headers.get("retry-after", ""))
         raise SourceUnavailable(
@@ -151,22 +174,26 @@ def _location(response: httpx.Response, url: str) -> str:
     location = str(response.headers.get("location", ""))
     if not location:
         raise SourceRefused("a redirect without a place", where=url, got=str(response.status_code))
-    target = urljoin(url, location).partition("#")[0]
+    return _led_to(location, url)
+
+
+def _led_to(location: str, url: str) -> str:
+    """The URL that an answer from ``url`` leads to."""
+    try:
+        target = urljoin(url, location).partition("#")[0]
+        urlsplit(target)
+    except ValueError as error:
+        raise SourceRefused("what it leads to is not a URL", where=shown(url)) from error
     if urlsplit(url).scheme == "https" and urlsplit(target).scheme == "http":
-        raise SourceRefused("a redirect from https to http", where=url, got=shown(target))
+        raise SourceRefused("a redirect from https to http", where=shown(url), got=shown(target))
     return target
 
 
-def _token(header: str) -> str:
-    """A header that is kept with the upload; none where it would not fit, or is not plain text."""
-    is_plain = header.isascii() and header.isprintable() and len(header) <= _LONGEST_TOKEN
-    return header if is_plain else ""
-
-
-def _printable(text: str) -> str:
-    """What a server says, for logs that a terminal may show."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:200])
+def _version(headers: httpx.Headers, name: str) -> str:
+    """A header that names the version, '' where it cannot be kept: it becomes a header and S3 metadata."""
+    value = str(headers.get(name, ""))
+    return value if len(value) <= _LONGEST_VERSION and value.isascii() and value.isprintable() else ""
 
 
 def _said(error: Exception) -> str:
-    return _printable(str(error)) or type(error).__name__
+    return plain(str(error)) or type(error).__name__

@@ -21,8 +21,8 @@ from include.ingest.errors import SourceRefused
 from include.ingest.ranges import Validator
 
 _MOST_PARTS = 10_000
-#: A part is in memory; so many of these are 5 TB, the largest object of S3.
-_LARGEST_PART_BYTES = 512 * 2**20
+#: The bound of ingestion.part_mib. With it a shard may have 4.88 TiB, just below the 5 TiB of S3.
+_LARGEST_PART_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,18 @@ class StagedUpload:
         self._take_up()
 
     def adopt(self, validator: Validator) -> None:
-        """The version of the bytes to come. Its size decides how large the parts are."""
+        """The version of the bytes to come. Its size decides how large the parts are.
+
+        The size is what a server says, and a part is memory: SourceRefused for what needs larger ones.
+        """
         needed = -(-(validator.size_bytes or 0) // _MOST_PARTS)
         if needed > _LARGEST_PART_BYTES:
             raise SourceRefused(
-                "the server announces more than S3 takes",
+                "the server announces more than fits into one object of S3",
                 where=self._url,
                 expected=f"at most {_MOST_PARTS * _LARGEST_PART_BYTES} bytes",
                 got=f"{validator.size_bytes} bytes",
+                remedy="correct the source, or leave the shard out with include",
             )
         self.validator = validator
         self._part_bytes = max(self._wanted_part_bytes, needed)

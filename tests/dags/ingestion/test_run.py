@@ -145,6 +145,7 @@ def test_a_part_of_a_list_is_not_taken_for_the_list(lists: Ingestion) -> None:
         ("../../etc/passwd", "may not be fetched"),
         ("a/../../b", "may not be fetched"),
         ("a b", "may not be fetched"),
+        ("a.why.json", "quarantine notes"),
         ("x" * 2000, "may not be fetched"),
     ],
 )

@@ -8,8 +8,9 @@ import socket
 import httpx
 import pytest
 
+from include.ingest.addresses import check_url
 from include.ingest.errors import SourceRefused, SourceUnavailable
-from include.ingest.origin import Origin, _location, _printable, _token
+from include.ingest.origin import Origin, _check_status, _location
 from include.ingest.pace import Pace
 from include.recipes.source import Politeness
 
@@ -27,19 +28,20 @@ def test_a_relative_redirect_stays_on_its_server() -> None:
     assert _location(redirect("/b?c=1#d"), "https://host/a") == "https://host/b?c=1"
 
 
-@pytest.mark.parametrize("host", ["a..b", "x" * 300, "xn--a"])
-def test_a_host_that_no_name_can_have_is_refused(host: str) -> None:
-    with Origin(Politeness()) as origin, pytest.raises((SourceRefused, SourceUnavailable)):
-        origin.open(f"http://{host}/").__enter__()
+@pytest.mark.parametrize("status", [404, 503])
+def test_what_a_server_says_is_printable_and_cut_in_an_error(status: int) -> None:
+    reason = b"gone \x1b[2J" + b"x" * 4000
+    answer = httpx.Response(status, extensions={"reason_phrase": reason})
+    with pytest.raises((SourceRefused, SourceUnavailable), match="gone") as caught:
+        _check_status(answer, "http://host/")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 500
 
 
-def test_a_version_that_does_not_fit_beside_an_object_is_not_kept() -> None:
-    assert _token('"abc-1"') == '"abc-1"'
-    assert _token("x" * 3000) == _token("a\x1b[31m") == _token("é") == ""
-
-
-def test_what_a_server_says_reaches_no_terminal_as_commands() -> None:
-    assert _printable("404 \x1b[31mFAKE\x07" + "x" * 3000) == ("404 ?[31mFAKE?" + "x" * 3000)[:200]
+def test_where_a_redirect_leads_is_printable_and_cut_in_an_error() -> None:
+    for location in ("http://host/\x9b2J", "http://host/" + "x" * 4000, "y" * 4000 + "://host/"):
+        with pytest.raises(SourceRefused) as caught:
+            check_url(_location(redirect(location), "https://host/"))
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 700
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:
