@@ -246,17 +246,3 @@ def _without_repetition(found: list[Shard]) -> list[Shard]:
                 remedy="give the components targets that differ",
             )
     return [by_name[name] for name in sorted(by_name)]
-
-
-def _same_server(page: str, link: str) -> str:
-    """The next page, which a list may not have elsewhere: it would be fetched as the catalogue's own URL."""
-    following = urljoin(page, link)
-    here, there = urlsplit(page), urlsplit(following)
-    if (here.scheme, here.netloc) != (there.scheme, there.netloc):
-        raise SourceRefused(
-            "the list goes on at another server",
-            where=page,
-            expected=f"{here.scheme}://{here.netloc}",
-            got=f"{there.scheme}://{there.netloc}"[:200],
-        )
-    return following

@@ -23,8 +23,6 @@ from include.recipes.source import Politeness
 
 USER_AGENT = "nexus-llm source_ingestion (resumable, bounded connections)"
 _MAX_REDIRECTS = 5
-#: ETag and Last-Modified become metadata of an object, which has 2 kB in all.
-_LONGEST_TOKEN = 500
 _REDIRECTS = {301, 302, 303, 307, 308}
 #: S3 takes 2 KB of metadata for an object, and the URL may have half of them.
 _LONGEST_VERSION = 256

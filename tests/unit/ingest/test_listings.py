@@ -26,7 +26,15 @@ def page(body: bytes, **headers: str) -> httpx.Response:
 
 def listed(url: str, handler: Handler, kind: ListingKind = ListingKind.HUGGING_FACE) -> list[Shard]:
     listing = Listing(url, (Component("shards", f"{url}/{{path}}"),), kind)
-    source = Source("mirror", "A mirror", "http://8.8.8.8/", "CC0-1.0", "mirror/", listings=(listing,))
+    source = Source(
+        "mirror",
+        "A mirror",
+        "http://8.8.8.8/",
+        "CC0-1.0",
+        "mirror/",
+        listings=(listing,),
+        politeness=POLITE,
+    )
     with Origin(POLITE) as origin:
         origin._client = httpx.Client(transport=httpx.MockTransport(handler))
         return Lists(source, origin).shards({})

@@ -16,7 +16,7 @@ from include.recipes.source import Politeness
 
 
 def redirect(location: str) -> httpx.Response:
-    return httpx.Response(302, headers={"Location": location})
+    return httpx.Response(302, headers=[(b"Location", location.encode("latin-1"))])
 
 
 def test_a_redirect_from_https_to_http_is_refused() -> None:
