@@ -27,6 +27,8 @@ class FileEntry:
         path = PurePosixPath(self.path)
         if not self.path or path.is_absolute() or ".." in path.parts:
             raise ContractError("a file outside of its manifest's folder", where=repr(self.path))
+        if not self.path.isprintable():  # lists of files have a line each
+            raise ContractError("a file name with control characters", where=repr(self.path))
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,9 @@ class GlueSettings:
         classes = ("STANDARD", "FLEX")
         is_class = self.execution_class in classes
         require(is_class, "glue.execution_class", "STANDARD or FLEX", self.execution_class)
+        for key, value in self.spark_properties.items():  # all are one argument, split at blanks
+            is_word = not re.search(r"\s", f"{key}{value}")
+            require(is_word, f"glue.spark_properties.{key}", "a value without blanks", value)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ def spark_submit(arguments: list[str], emr: EmrSettings, settings: Settings, scr
     given: dict[str, str] = {}
     kept: list[str] = []
     rest = list(arguments)
+    application: list[str] = []
     while rest:
         word = rest.pop(0)
         name, equals, value = word.partition("=")
@@ -46,7 +47,7 @@ def spark_submit(arguments: list[str], emr: EmrSettings, settings: Settings, scr
         elif word.startswith("--"):
             kept += _option(word, rest)
         else:
-            kept += [word, *rest]  # the application and its own arguments
+            application = [word, *rest]  # and its own arguments
             break
     memory = _smaller(given.get("--driver-memory", emr.driver_memory), emr.driver_memory)
     command = [str(emr.venv / "bin/spark-submit"), "--master", emr.master, "--driver-memory", memory]
@@ -57,16 +58,20 @@ def spark_submit(arguments: list[str], emr: EmrSettings, settings: Settings, scr
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
     }
+    command += kept  # before ours: of two values of a property Spark takes the last
     for key, value in properties.items():
         command += ["--conf", f"{key}={value}"]
-    return command + kept
+    return command + application
 
 
 def _option(word: str, rest: list[str]) -> list[str]:
     """An option with its value, taken off ``rest``; nothing for a property that a cluster alone can have."""
-    if "=" in word or word in ("--verbose", "--supervise") or not rest:
+    if word.startswith(("--conf=", "-c=")):
+        word, _, value = word.partition("=")
+    elif "=" in word or word in ("--verbose", "--supervise") or not rest:
         return [word]
-    value = rest.pop(0)
+    else:
+        value = rest.pop(0)
     is_dropped = word in ("--conf", "-c") and _DROPPED_PROPERTIES.fullmatch(value.partition("=")[0])
     return [] if is_dropped else [word, value]
 

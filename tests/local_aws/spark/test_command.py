@@ -26,7 +26,8 @@ def test_cluster_options_give_way_to_local_ones(given: list[str], settings: Any,
     command = spark_submit(arguments, EMR, settings, tmp_path)
     assert command[:5] == ["/venv/bin/spark-submit", "--master", "local[2]", "--driver-memory", "3g"]
     # what follows the script is the script's own
-    assert command[-5:] == ["--conf", "a=b", "s3://x/main.py", "--master", "mine"]
+    assert command[-3:] == ["s3://x/main.py", "--master", "mine"]
+    assert command[5:7] == ["--conf", "a=b"]
     assert f"spark.hadoop.fs.viewfs.mounttable.bucket.linkFallback=file://{tmp_path}/bucket" in command
 
 
@@ -40,6 +41,7 @@ def test_cluster_options_give_way_to_local_ones(given: list[str], settings: Any,
         ["--conf", "spark.emr-serverless.driverEnv.PYSPARK_PYTHON=./environment/bin/python"],
         ["--conf", "spark.executorEnv.PYSPARK_PYTHON=./environment/bin/python"],
         ["--conf", "spark.dynamicAllocation.maxExecutors=100"],
+        ["--conf=spark.dynamicAllocation.maxExecutors=100"],
     ],
 )
 def test_an_environment_packed_for_a_cluster_gives_way_to_the_one_here(
@@ -48,4 +50,14 @@ def test_an_environment_packed_for_a_cluster_gives_way_to_the_one_here(
     kept = ["--conf", "spark.sql.shuffle.partitions=8", "s3://x/main.py"]
     command = spark_submit([*given, *kept], EMR, settings, tmp_path)
     assert given[-1] not in command
-    assert command[-3:] == kept
+    assert command[5:7] == kept[:2] and command[-1] == kept[-1]
+
+
+@pytest.mark.parametrize("form", [["--conf", "{}"], ["--conf={}"]])
+def test_no_submission_makes_spark_listen_beyond_this_machine(
+    form: list[str], settings: Any, tmp_path: Path
+) -> None:
+    given = [word.format("spark.driver.bindAddress=0.0.0.0") for word in form]
+    command = spark_submit([*given, "s3://x/main.py"], EMR, settings, tmp_path)
+    bound = [word for word in command if "spark.driver.bindAddress" in word]
+    assert bound[-1] == "spark.driver.bindAddress=127.0.0.1"

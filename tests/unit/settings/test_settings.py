@@ -85,6 +85,7 @@ def test_unknown_setting_is_named() -> None:
         ({"glue__worker_type": "big"}, "glue.worker_type"),
         ({"glue__workers": 1}, "glue.workers"),
         ({"glue__execution_class": "CHEAP"}, "glue.execution_class"),
+        ({"glue__spark_properties": {"spark.a": "-Dx=1 -Dy=2"}}, "glue.spark_properties.spark.a"),
         ({"catalogue__database": "nexus-llm"}, "catalogue.database"),
         ({"catalogue__crawler": ""}, "catalogue.crawler"),
         ({"roles__glue": ""}, "roles.glue"),
