@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs import progress, storage
@@ -32,6 +32,8 @@ from spark_jobs.transforms.verification import (
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+R = TypeVar("R")
 
 #: Bytes of band keys that one task decides on; a corpus with more is decided by Spark (``transforms``).
 ONE_TASK_BYTES = 256 * 2**20
@@ -78,18 +80,18 @@ def decide_clusters(spark: SparkSession, corpus: Corpus) -> Decided:
 
 def decide_in_one_task(spark: SparkSession, corpus: Corpus) -> Decided:
     """Decide by ``spark_jobs.tasks.decide``."""
-    uris, first_new, rounds = corpus.signatures, corpus.first_new, corpus.rounds
-    if not corpus.recipe.near_dedup.verify:
-        function = partial(decide, corpus.place, corpus.recipe, first_new)
+    place, recipe, first_new, rounds = corpus.place, corpus.recipe, corpus.first_new, corpus.rounds
+    uris = corpus.signatures
+
+    def in_task(function: Callable[[Sequence[str]], R]) -> R:
         return progress.run_tasks(spark, "clusters", "tasks", function, [uris])[0]
 
-    def proposed(number: int) -> Proposed:
-        function = partial(propose, rounds, number, first_new)
-        return progress.run_tasks(spark, "clusters", "tasks", function, [uris])[0]
-
-    edges, number = _verify(spark, corpus, proposed)
-    function = partial(decide_verified, corpus.place, corpus.recipe, rounds, first_new)
-    decided = progress.run_tasks(spark, "clusters", "tasks", function, [uris])[0]
+    if not recipe.near_dedup.verify:
+        return in_task(partial(decide, place, recipe, first_new))
+    edges, number = _verify(
+        spark, corpus, lambda number: in_task(partial(propose, rounds, number, first_new))
+    )
+    decided = in_task(partial(decide_verified, place, recipe, rounds, first_new))
     return replace(decided, edges=edges, rounds=number)
 
 

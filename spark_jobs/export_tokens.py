@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.errors import ContractError, InputError
@@ -197,15 +196,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", nargs="+", type=Split, choices=list(Split), default=[Split.TRAINING])
     parser.add_argument("--file-bytes", type=int, default=_FILE_BYTES, help="before compression, at most")
     options = parser.parse_args(argv)
-    corpus, output = _absolute(options.corpus), _absolute(options.output)
+    corpus, output = storage.absolute(options.corpus), storage.absolute(options.output)
     return run_with_session(
         "export_tokens",
         lambda spark: export_tokens(spark, corpus, output, options.format, options.split, options.file_bytes),
     )
-
-
-def _absolute(uri: str) -> str:
-    return uri if "://" in uri else str(Path(uri).resolve())
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from spark_jobs import storage
 from spark_jobs.columns import parquet_writer
+from spark_jobs.tables import read_tables
 
 Integers = npt.NDArray[np.int64]
 
@@ -77,7 +77,8 @@ class Rounds:
     def settled(self) -> pa.ChunkedArray:
         """Documents whose turn is over: those that others were compared with, and those that were dropped."""
         results = self._results()
-        return pa.chunked_array([*results.column("kept").chunks, *self.accepted().column("doc").chunks])
+        dropped = results.filter(self._is_alike(results))
+        return pa.chunked_array([*results.column("kept").chunks, *dropped.column("doc").chunks], pa.int64())
 
     def accepted(self) -> pa.Table:
         """SIMILARITY_SCHEMA of what was dropped, a row a document.
@@ -85,21 +86,19 @@ class Rounds:
         A document is dropped in one round, for the most similar of those that it met there, or the first of
         equals.
         """
-        table = self._results()
-        alike = table.filter(pc.greater_equal(table.column("similarity"), self.threshold))
+        results = self._results()
         order = [("doc", "ascending"), ("similarity", "descending"), ("kept", "ascending")]
-        alike = alike.sort_by(order).combine_chunks()
-        docs = np.asarray(alike.column("doc"))
-        first = np.concatenate([np.ones(min(len(docs), 1), np.bool_), docs[1:] != docs[:-1]])
-        return alike.filter(pa.array(first))
+        alike = results.filter(self._is_alike(results)).sort_by(order)
+        _, first = np.unique(np.asarray(alike.column("doc")), return_index=True)
+        return alike.take(first)
+
+    def _is_alike(self, results: pa.Table) -> pa.ChunkedArray:
+        return pc.greater_equal(results.column("similarity"), self.threshold)
 
     def _results(self) -> pa.Table:
-        tables = [SIMILARITY_SCHEMA.empty_table()]
-        for uri in storage.list_files(self.uri):
-            if uri.endswith(".parquet") and "/compared/" in uri:
-                with storage.local_copy(uri) as path:
-                    tables.append(pq.read_table(path, schema=SIMILARITY_SCHEMA))
-        return pa.concat_tables(tables)
+        # below the root alone: the corpus itself may lie in a folder of any name
+        uris = (uri for uri in storage.list_files(self.uri) if "/compared/" in uri[len(self.uri) :])
+        return read_tables(uris, SIMILARITY_SCHEMA)
 
 
 def _save(folder: str, table: pa.Table) -> None:

@@ -60,6 +60,11 @@ def local_path(uri: str) -> Path:
     return Path(unquote(urlparse(uri).path))
 
 
+def absolute(uri: str) -> str:
+    """A path of the command line from the root on; a URI as it is."""
+    return uri if "://" in uri else str(Path(uri).resolve())
+
+
 def join(root: str, *names: str) -> str:
     """``root`` and names with single slashes between."""
     return "/".join([root.rstrip("/"), *(name.strip("/") for name in names)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -58,11 +59,16 @@ def file_folder(folder: str, part: int, file: int) -> str:
 
 def read_decided(folder: str, part: int, file: int) -> pa.Table:
     """DECIDED_SCHEMA of the documents of one clean file, sorted by doc; an empty table for none."""
+    uris = storage.list_files(file_folder(folder, part, file))
+    return read_tables(uris, DECIDED_SCHEMA).sort_by("doc")
+
+
+def read_tables(uris: Iterable[str], schema: pa.Schema) -> pa.Table:
+    """The columns of ``schema`` from those files that are parquet, Spark's or ours; empty when none is."""
     tables = []
-    for uri in storage.list_files(file_folder(folder, part, file)):
+    for uri in uris:
         if uri.endswith(".parquet"):
+            # not by read_table: it would take columns out of the names of the folders
             with storage.local_copy(uri) as path, pq.ParquetFile(path) as parquet:
-                tables.append(parquet.read(columns=DECIDED_SCHEMA.names))
-    if not tables:
-        return DECIDED_SCHEMA.empty_table()
-    return pa.concat_tables(tables).sort_by("doc")
+                tables.append(parquet.read(columns=schema.names))
+    return pa.concat_tables(tables) if tables else schema.empty_table()

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.documents import Stage
@@ -117,8 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     uri = arguments.request
     if uri is None:
         try:
-            base = _absolute(arguments.base) if arguments.base else ""
-            source, output = _absolute(arguments.input), _absolute(arguments.output)
+            base = storage.absolute(arguments.base) if arguments.base else ""
+            source, output = storage.absolute(arguments.input), storage.absolute(arguments.output)
             uri = request_for(source, output, _recipe(arguments), base)
         except NexusError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -154,14 +153,10 @@ def _recipe(arguments: argparse.Namespace) -> CorpusRecipe:
         recipe = replace(recipe, near_dedup=replace(recipe.near_dedup, verify=True))
     tokenizer = recipe.tokenizer
     if arguments.tokenizer:
-        tokenizer = replace(tokenizer, uri=_absolute(arguments.tokenizer))
+        tokenizer = replace(tokenizer, uri=storage.absolute(arguments.tokenizer))
     if arguments.end_of_text:
         tokenizer = replace(tokenizer, end_of_text=arguments.end_of_text)
     return replace(recipe, tokenizer=tokenizer)
-
-
-def _absolute(uri: str) -> str:
-    return uri if "://" in uri else str(Path(uri).resolve())
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from include.contracts.errors import NexusError
+from spark_jobs import storage
 from spark_jobs.place import Place
 from spark_jobs.report.page import write_report
 
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--corpus", required=True, help="folder or s3:// prefix of a complete corpus version")
     corpus = parser.parse_args(argv).corpus
     try:
-        print(write_report(Place(corpus if "://" in corpus else str(Path(corpus).resolve()))))
+        print(write_report(Place(storage.absolute(corpus))))
     except NexusError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -159,13 +159,8 @@ def read_signed(uris: Sequence[str], first_new: int = 0) -> Signed:
 
 def exact_twins(text_low: Integers, text_high: Integers) -> Integers:
     """Per document the first of the same 128-bit hash: itself, or the one that stays in its place."""
-    order = np.lexsort((text_high, text_low))  # stable: equal texts stay in the order of their numbers
-    low, high = text_low[order], text_high[order]
-    first = np.ones(len(order), np.bool_)
-    first[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
-    twins = np.empty(len(order), np.int64)
-    twins[order] = order[first][np.cumsum(first) - 1]
-    return twins
+    # stable: equal texts stay in the order of their numbers
+    return _first_of_group(np.lexsort((text_high, text_low)), text_low, text_high)
 
 
 def near_roots(bands: Integers, active: Flags) -> tuple[Integers, int]:
@@ -208,11 +203,17 @@ def turns(met: Sequence[tuple[Integers, Integers]], new: Flags) -> tuple[Integer
 
 def _first_of_bucket(keys: Integers, nodes: Integers, precedence: Integers) -> Integers:
     """Per node the one of its key that goes before all others."""
-    order = np.lexsort((precedence[nodes], keys))
-    begins = np.ones(len(order), np.bool_)
-    begins[1:] = keys[order][1:] != keys[order][:-1]
+    return nodes[_first_of_group(np.lexsort((precedence[nodes], keys)), keys)]
+
+
+def _first_of_group(order: Integers, *keys: Integers) -> Integers:
+    """Per position the first in ``order`` of those with equal keys, which stand side by side there."""
+    begins = np.zeros(len(order), np.bool_)
+    begins[:1] = True
+    for key in keys:
+        begins[1:] |= key[order][1:] != key[order][:-1]
     first = np.empty(len(order), np.int64)
-    first[order] = nodes[order][begins][np.cumsum(begins) - 1]
+    first[order] = order[begins][np.cumsum(begins) - 1]
     return first
 
 

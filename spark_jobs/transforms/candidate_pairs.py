@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spark_jobs.transforms.survivors import precedence
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
@@ -33,11 +35,10 @@ def meetings(active: DataFrame, first_new: int) -> DataFrame:
     """
     from pyspark.sql import functions as sf
 
-    of_base, negative = (sf.col("doc") < first_new).alias("base"), (-sf.col("doc")).alias("negative")
     entries = active.select("doc", "characters", sf.explode("bands").alias("band"))
     firsts = (
         entries.groupBy("band")
-        .agg(sf.max(sf.struct(of_base, "characters", negative)).alias("best"), sf.max("doc").alias("newest"))
+        .agg(sf.max(precedence(first_new)).alias("best"), sf.max("doc").alias("newest"))
         .where(sf.col("newest") >= first_new)
         .select("band", (-sf.col("best.negative")).alias("first"))
     )

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from spark_jobs import progress, storage
 from spark_jobs.columns import parquet_writer
 from spark_jobs.kernels.components import components
-from spark_jobs.tables import read_columns
+from spark_jobs.tables import read_columns, read_tables
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -43,12 +42,7 @@ def connected_components(
 
 def join_edges(edges_uri: str, target: str) -> int:
     """Union-find over all files of edges; writes the components and returns their documents."""
-    pairs = []
-    for uri in storage.list_files(edges_uri):
-        if uri.endswith(".parquet"):
-            with storage.local_copy(uri) as path:
-                pairs.append(pq.read_table(path, columns=["doc", "root"]))
-    table = pa.concat_tables(pairs) if pairs else _COMPONENT_SCHEMA.empty_table()
+    table = read_tables(storage.list_files(edges_uri), _COMPONENT_SCHEMA)
     docs, roots = components(
         np.asarray(table.column("doc"), np.int64), np.asarray(table.column("root"), np.int64)
     )

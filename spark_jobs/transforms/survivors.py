@@ -11,10 +11,21 @@ from include.contracts.documents import Stage
 from include.recipes.corpus import HeldOutRecipe
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 #: A subset with at least this many kept documents has one that is held out.
 SUBSET_WITH_HELD_OUT = 20
+
+
+def precedence(first_new: int) -> Column:
+    """The rule as a column over (doc, characters): greatest for the one that goes first.
+
+    Those of the base (below ``first_new``) go before new ones. ``negative`` gives the document back.
+    """
+    from pyspark.sql import functions as sf
+
+    of_base, negative = (sf.col("doc") < first_new).alias("base"), (-sf.col("doc")).alias("negative")
+    return sf.struct(of_base, "characters", negative)
 
 
 def near_duplicates(components: DataFrame, signed: DataFrame, first_new: int = 0) -> DataFrame:
@@ -26,8 +37,7 @@ def near_duplicates(components: DataFrame, signed: DataFrame, first_new: int = 0
 
     roots = components.select(sf.col("root").alias("doc"), "root").distinct()
     members = components.unionByName(roots).join(signed.select("doc", "characters"), "doc")
-    of_base, negative = (sf.col("doc") < first_new).alias("base"), (-sf.col("doc")).alias("negative")
-    best = members.groupBy("root").agg(sf.max(sf.struct(of_base, "characters", negative)).alias("best"))
+    best = members.groupBy("root").agg(sf.max(precedence(first_new)).alias("best"))
     return (
         members.join(best, "root")
         .select("doc", (-sf.col("best.negative")).alias("kept"))

@@ -14,6 +14,7 @@ from spark_jobs.columns import buffers
 from spark_jobs.kernels import jaccard
 from spark_jobs.kernels.minhash import Shingles
 from spark_jobs.readers.shards import document_ids
+from spark_jobs.rounds import SIMILARITY_SCHEMA
 from spark_jobs.tables import read_columns
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ Batches = Iterable[pa.RecordBatch]
 #: Text that one task of the comparison reads, before its sort spills to disk.
 _TASK_TEXT_BYTES = 128 * 2**20
 
-_SIMILARITIES = pa.schema([("doc", pa.int64()), ("kept", pa.int64()), ("similarity", pa.float64())])
+#: SIMILARITY_SCHEMA, as Spark has it.
 SIMILARITY_COLUMNS = "doc bigint, kept bigint, similarity double"
 
 
@@ -82,4 +83,4 @@ def _compared(shingles: Shingles, batches: Batches) -> Batches:
         data, offsets = buffers(batch.column("text"))
         similar, leader = jaccard.similarities(data, offsets, leads, shingles, leader)
         before = kept[-1]
-        yield pa.record_batch([docs, kept, similar], schema=_SIMILARITIES)
+        yield pa.record_batch([docs, kept, similar], schema=SIMILARITY_SCHEMA)
