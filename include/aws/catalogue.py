@@ -15,6 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from include.aws.clients import unless
 from include.aws.storage import ObjectStore
 from include.contracts.errors import NexusError
 from include.contracts.manifests import CorpusManifest, FileEntry, ParentRef
@@ -89,14 +90,12 @@ class Catalogue:
 
     def prepare_crawl(self, place: CorpusPlace) -> str:
         """Point the crawler at a version and forget what it saw of another; its name."""
-        _unless("AlreadyExistsException", self._glue.create_database, DatabaseInput={"Name": self._database})
+        unless("AlreadyExistsException", self._glue.create_database, DatabaseInput={"Name": self._database})
         for table in TABLES:
             name = CRAWLED_PREFIX + table
-            _unless(
-                "EntityNotFoundException", self._glue.delete_table, DatabaseName=self._database, Name=name
-            )
+            unless("EntityNotFoundException", self._glue.delete_table, DatabaseName=self._database, Name=name)
         request = crawler_request(self._settings, place)
-        if not _unless("AlreadyExistsException", self._glue.create_crawler, **request):
+        if not unless("AlreadyExistsException", self._glue.create_crawler, **request):
             self._glue.update_crawler(**request)
         return str(request["Name"])
 
@@ -139,7 +138,7 @@ class Catalogue:
             },
         }
         place = {"DatabaseName": self._database, "TableName": table}
-        if not _unless(
+        if not unless(
             "AlreadyExistsException", self._glue.create_partition, **place, PartitionInput=partition
         ):
             self._glue.update_partition(
@@ -171,7 +170,7 @@ class Catalogue:
             "Parameters": {"classification": "parquet", "EXTERNAL": "TRUE"},
             "StorageDescriptor": _storage(columns, root),
         }
-        if not _unless(
+        if not unless(
             "AlreadyExistsException", self._glue.create_table, DatabaseName=self._database, TableInput=wanted
         ):
             self._glue.update_table(DatabaseName=self._database, TableInput=wanted)
@@ -185,14 +184,3 @@ def _storage(columns: list[dict[str, str]], location: S3Uri) -> dict[str, Any]:
         "OutputFormat": _OUTPUT,
         "SerdeInfo": {"SerializationLibrary": _SERDE, "Parameters": {"serialization.format": "1"}},
     }
-
-
-def _unless(code: str, call: Any, **request: Any) -> bool:
-    """Whether the call was made; False when it was answered with this error."""
-    try:
-        call(**request)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != code:
-            raise
-        return False
-    return True

@@ -6,11 +6,13 @@ Endpoint, region and credentials come from the environment (AWS_ENDPOINT_URL, AW
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 #: ``standard`` backs off and knows throttling errors; timeouts bound what a hung endpoint can hold up.
 _CONFIG = Config(
@@ -25,6 +27,17 @@ def client(service: str) -> Any:
     """A client of ``service``; the same one for the same endpoint and region."""
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     return _client(service, os.environ.get("AWS_ENDPOINT_URL"), region, os.getpid())
+
+
+def unless(codes: str | Collection[str], call: Callable[..., Any], **request: Any) -> bool:
+    """Make the call: whether it was made; False when the service answered with one of these error codes."""
+    try:
+        call(**request)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ((codes,) if isinstance(codes, str) else codes):
+            raise
+        return False
+    return True
 
 
 @lru_cache(maxsize=32)

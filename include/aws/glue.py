@@ -6,6 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from include.aws.clients import unless
 from include.aws.job_states import JobState, JobView
 from include.contracts.artifacts import GLUE_REQUIREMENTS, SPARK_ARCHIVE
 from include.contracts.storage import S3Uri
@@ -121,14 +122,8 @@ class GlueJobs:
             self._glue.batch_stop_job_run(JobName=self._definition, JobRunIds=[run["Id"]])
 
     def _put(self, definition: dict[str, Any]) -> None:
-        try:
-            self._glue.create_job(**definition)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in (
-                "AlreadyExistsException",
-                "IdempotentParameterMismatchException",
-            ):
-                raise
+        is_there = ("AlreadyExistsException", "IdempotentParameterMismatchException")
+        if not unless(is_there, self._glue.create_job, **definition):
             update = {key: value for key, value in definition.items() if key not in ("Name", "Tags")}
             self._glue.update_job(JobName=self._definition, JobUpdate=update)
 

@@ -11,10 +11,15 @@ from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
-from include.aws.clients import client
+from include.aws.clients import client, unless
 from include.aws.emr_serverless import EmrServerlessJobs
 from include.aws.glue import GlueJobs
 from include.aws.job_states import JobState, JobView
+
+#: A lost answer of an earlier call: the job of this name exists, and is ours by its name.
+_EXISTS = "ResourceInUse"
+#: Over already, or never there.
+_OVER = ("ValidationException", "ResourceNotFound")
 
 
 class JobKind(enum.StrEnum):
@@ -88,11 +93,11 @@ class TrainingJobs:
 
     def submit(self, name: str, request: dict[str, Any]) -> None:
         """See Jobs."""
-        _create(self._sagemaker.create_training_job, TrainingJobName=name, **request)
+        unless(_EXISTS, self._sagemaker.create_training_job, TrainingJobName=name, **request)
 
     def stop(self, name: str) -> None:
         """See Jobs."""
-        _stop(self._sagemaker.stop_training_job, TrainingJobName=name)
+        unless(_OVER, self._sagemaker.stop_training_job, TrainingJobName=name)
 
 
 class ProcessingJobs:
@@ -112,11 +117,11 @@ class ProcessingJobs:
 
     def submit(self, name: str, request: dict[str, Any]) -> None:
         """See Jobs."""
-        _create(self._sagemaker.create_processing_job, ProcessingJobName=name, **request)
+        unless(_EXISTS, self._sagemaker.create_processing_job, ProcessingJobName=name, **request)
 
     def stop(self, name: str) -> None:
         """See Jobs."""
-        _stop(self._sagemaker.stop_processing_job, ProcessingJobName=name)
+        unless(_OVER, self._sagemaker.stop_processing_job, ProcessingJobName=name)
 
 
 class EmrSteps:
@@ -185,26 +190,8 @@ def interruptions(raw: dict[str, Any]) -> int:
     return sum(1 for transition in transitions if transition["Status"] == "Interrupted")
 
 
-def _create(create: Any, **request: Any) -> None:
-    try:
-        create(**request)
-    except ClientError as error:
-        # a lost answer of an earlier call: the job of this name exists, and is ours by its name
-        if error.response["Error"]["Code"] != "ResourceInUse":
-            raise
-
-
-def _stop(stop: Any, **name: str) -> None:
-    try:
-        stop(**name)
-    except ClientError as error:
-        # ValidationException: over already, or never there
-        if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
-            raise
-
-
 def _absent_or_raise(error: ClientError) -> JobView:
     code = error.response["Error"]["Code"]
-    if code in ("ValidationException", "ResourceNotFound"):
+    if code in _OVER:
         return JobView(JobState.ABSENT)
     raise error

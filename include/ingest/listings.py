@@ -56,7 +56,7 @@ class Lists:
         self._origin = origin
         self._sleep = sleep
         self._bytes_left = source.max_listing_bytes
-        self._entries_left = _MOST_ENTRIES
+        self._entries_read = 0
         self._missing: dict[str, frozenset[str]] = {}
         #: Shards that the lists name and a published list calls missing.
         self.left_out = 0
@@ -68,8 +68,8 @@ class Lists:
             sums = self._checksums(listing)
             for of_one in _combinations(listing, values):
                 for entry in self._entries(listing, of_one):
-                    self._entries_left -= 1
-                    _require_fewer(-self._entries_left, 0, listing.url)
+                    self._entries_read += 1
+                    _require_fewer(self._entries_read, _MOST_ENTRIES, listing.url)
                     if fnmatch.fnmatchcase(entry.path, listing.include):
                         summed = replace(entry, sha256=entry.sha256 or sums.get(entry.path, ""))
                         found += self._of_entry(listing, summed, of_one, values)

@@ -14,10 +14,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from include.aws.clients import unless
 from include.aws.storage import ObjectStore
 from include.contracts.errors import ContractError
 from include.contracts.storage import IngestionPlace, S3Uri
 from include.ingest.errors import SourceRefused
+from include.ingest.publishing import metadata_of
 from include.ingest.ranges import Validator
 
 _MOST_PARTS = 10_000
@@ -162,17 +164,13 @@ class StagedUpload:
 
     def _take_up_object(self) -> bool:
         """A try that died between its last part and the verification left the whole object."""
-        try:
-            found = self._s3.head_object(Bucket=self.uri.bucket, Key=self.uri.key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in ("404", "NoSuchKey"):
-                raise
+        found = metadata_of(self._s3, self.uri)
+        if found is None:
             return False
-        metadata = found["Metadata"]
+        size, metadata = found
         if metadata.get("source-url") != self._url:
             self._s3.delete_object(Bucket=self.uri.bucket, Key=self.uri.key)
             return False
-        size = found["ContentLength"]
         self.validator = Validator(metadata.get("source-etag", ""), metadata.get("source-modified", ""), size)
         self.offset = self.safe = size
         self.is_finished = True
@@ -229,11 +227,9 @@ class StagedUpload:
             self._abort(upload["UploadId"])
 
     def _abort(self, upload_id: str) -> None:
-        try:
-            self._s3.abort_multipart_upload(Bucket=self.uri.bucket, Key=self.uri.key, UploadId=upload_id)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchUpload":  # gone already is as good
-                raise
+        place = {"Bucket": self.uri.bucket, "Key": self.uri.key}
+        # gone already is as good
+        unless("NoSuchUpload", self._s3.abort_multipart_upload, **place, UploadId=upload_id)
 
     def _forget(self) -> None:
         progress = self._place.progress(self.target)
