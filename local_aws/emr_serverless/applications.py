@@ -8,6 +8,7 @@ from typing import Any
 from local_aws.errors import AwsError
 from local_aws.jobs.table import Job, JobTable
 from local_aws.operations import Handler
+from local_aws.pages import offset_of
 from local_aws.settings import ACCOUNT, REGION, Settings
 
 APPLICATION, RUN = "emr-serverless-application", "emr-serverless-run"
@@ -170,7 +171,7 @@ def same_token(rows: list[Job], request: dict[str, Any]) -> Job | None:
 
 def page(member: str, views: list[dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
     """One page of a listing."""
-    offset, size = int(request.get("nextToken") or 0), int(request.get("maxResults") or 50)
+    offset, size = offset_of(request.get("nextToken")), int(request.get("maxResults") or 50)
     answer: dict[str, Any] = {member: views[offset : offset + size]}
     return answer | ({"nextToken": str(offset + size)} if offset + size < len(views) else {})
 

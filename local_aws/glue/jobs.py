@@ -14,6 +14,7 @@ from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import Job
 from local_aws.logs_metrics.telemetry import Telemetry
 from local_aws.operations import Handler
+from local_aws.pages import offset_of
 from local_aws.settings import Settings
 from local_aws.spark.process import SparkProcesses
 from local_aws.spark.runs import JobRuns, RunStates
@@ -116,7 +117,7 @@ class GlueJobs:
     def runs(self, request: dict[str, Any]) -> dict[str, Any]:
         self._definition(request["JobName"])
         rows = list(reversed(self._table.list(RUN, request["JobName"])))
-        offset, size = int(request.get("NextToken") or 0), int(request.get("MaxResults") or 100)
+        offset, size = offset_of(request.get("NextToken")), int(request.get("MaxResults") or 100)
         answer: dict[str, Any] = {"JobRuns": [_run_view(row) for row in rows[offset : offset + size]]}
         return answer | ({"NextToken": str(offset + size)} if offset + size < len(rows) else {})
 

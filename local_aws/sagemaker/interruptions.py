@@ -12,6 +12,7 @@ from typing import Any
 from include.contracts.storage import S3Uri
 from local_aws.errors import AwsError
 from local_aws.jobs.table import Job, JobTable
+from local_aws.s3.names import path_of
 from local_aws.settings import Settings
 
 KIND = "training-job"
@@ -90,5 +91,5 @@ class Interruptions:
         if not uri:
             return 0
         place = S3Uri.parse(uri)
-        folder: Path = self._settings.bucket(place.bucket) / place.key
+        folder = Path(path_of(self._settings.bucket(place.bucket), place.key.removesuffix("/")))
         return sum(1 for _ in folder.rglob(_MARKER)) if folder.is_dir() else 0

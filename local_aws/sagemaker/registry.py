@@ -8,6 +8,7 @@ from typing import Any
 from local_aws.errors import AwsError
 from local_aws.jobs.table import Job, JobTable
 from local_aws.operations import Handler
+from local_aws.pages import offset_of
 from local_aws.sagemaker.requests import arn, check_name, invalid
 from local_aws.settings import ACCOUNT
 
@@ -206,6 +207,6 @@ def _ordered(rows: list[Job], request: dict[str, Any]) -> list[Job]:
 
 
 def _page(rows: list[Job], request: dict[str, Any]) -> tuple[list[Job], dict[str, str]]:
-    offset = int(request.get("NextToken") or 0)
+    offset = offset_of(request.get("NextToken"))
     end = offset + int(request.get("MaxResults", 10))
     return rows[offset:end], ({"NextToken": str(end)} if end < len(rows) else {})

@@ -8,6 +8,7 @@ from typing import Any
 
 from local_aws.errors import AwsError
 from local_aws.jobs.table import Job
+from local_aws.pages import offset_of
 from local_aws.settings import ACCOUNT, REGION
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
@@ -103,7 +104,7 @@ def listing(
     descending = request.get("SortOrder", "Descending") == "Descending"
     by_name = request.get("SortBy") == "Name"
     chosen.sort(key=lambda job: job.name if by_name else job.created, reverse=descending)
-    offset = int(request.get("NextToken") or 0)
+    offset = offset_of(request.get("NextToken"))
     size = int(request.get("MaxResults", 10))
     page = [summary(job) for job in chosen[offset : offset + size]]
     return page, (str(offset + size) if offset + size < len(chosen) else None)

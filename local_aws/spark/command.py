@@ -12,6 +12,8 @@ from local_aws.settings import Settings
 
 _REPLACED = {"--master", "--deploy-mode", "--driver-memory"}
 _DROPPED = {"--num-executors", "--executor-memory", "--executor-cores", "--driver-cores", "--queue"}
+# spark-submit's options that take no value
+_SWITCHES = {"--help", "-h", "--supervise", "--usage-error", "--verbose", "-v", "--version"}
 # a packed environment is for Amazon Linux: `[emr] venv` of the image map stands for it
 _DROPPED |= {"--archives"}
 _DROPPED_PROPERTIES = re.compile(
@@ -44,7 +46,7 @@ def spark_submit(arguments: list[str], emr: EmrSettings, settings: Settings, scr
         name, equals, value = word.partition("=")
         if name in _REPLACED | _DROPPED:
             given[name] = value if equals else (rest.pop(0) if rest else "")
-        elif word.startswith("--"):
+        elif word.startswith("-"):
             kept += _option(word, rest)
         else:
             application = [word, *rest]  # and its own arguments
@@ -66,10 +68,12 @@ def spark_submit(arguments: list[str], emr: EmrSettings, settings: Settings, scr
 
 def _option(word: str, rest: list[str]) -> list[str]:
     """An option with its value, taken off ``rest``; nothing for a property that a cluster alone can have."""
-    if word.startswith(("--conf=", "-c=")):
+    if word.startswith("--conf="):
         word, _, value = word.partition("=")
-    elif "=" in word or word in ("--verbose", "--supervise") or not rest:
+    elif "=" in word or word in _SWITCHES:
         return [word]
+    elif not rest:
+        return []  # its value is missing: it must not take one of ours
     else:
         value = rest.pop(0)
     is_dropped = word in ("--conf", "-c") and _DROPPED_PROPERTIES.fullmatch(value.partition("=")[0])

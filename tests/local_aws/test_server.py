@@ -332,3 +332,16 @@ def test_a_document_above_64_mib_is_refused_and_the_connection_serves_on(faulted
         answer.read()
         assert answer.status == expected
     connection.close()
+
+
+def test_what_it_writes_is_readable_by_its_own_user_alone(tmp_path: Path) -> None:
+    state = tmp_path / "aws" / ".state"
+    state.mkdir(parents=True)
+    state.chmod(0o755)  # as an earlier version left it
+    server = LocalAws(tmp_path / "aws")
+    server.start()
+    server.client("s3").create_bucket(Bucket="private")
+    server.end()
+    assert state.stat().st_mode & 0o777 == 0o700
+    made = [path for path in server.root.rglob("*") if path != state]
+    assert made and not [path for path in made if path.stat().st_mode & 0o077]

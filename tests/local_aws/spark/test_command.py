@@ -61,3 +61,22 @@ def test_no_submission_makes_spark_listen_beyond_this_machine(
     command = spark_submit([*given, "s3://x/main.py"], EMR, settings, tmp_path)
     bound = [word for word in command if "spark.driver.bindAddress" in word]
     assert bound[-1] == "spark.driver.bindAddress=127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["-c", "spark.driver.bindAddress=0.0.0.0", "s3://x/main.py"],
+        ["-v", "--conf=spark.driver.bindAddress=0.0.0.0", "s3://x/main.py"],
+        ["--usage-error", "--conf", "spark.driver.bindAddress=0.0.0.0", "s3://x/main.py"],
+        ["--conf"],
+    ],
+)
+def test_no_spelling_of_an_option_comes_after_those_of_this_machine(
+    given: list[str], settings: Any, tmp_path: Path
+) -> None:
+    command = spark_submit(given, EMR, settings, tmp_path)
+    ours = command.index("spark.driver.bindAddress=127.0.0.1")
+    assert command[ours - 1] == "--conf"
+    assert command[ours + 1 :] == [word for word in given if word == "s3://x/main.py"]
+    assert command[5] != "--conf" or command[6] != "--conf"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -61,6 +62,36 @@ def test_what_is_missing_for_the_archive_is_said(tmp_path: Path, docker: str, sa
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert said in done.stderr
+
+
+#: Prints all that the distributions given need, themselves included.
+_CLOSURE = """
+import re, sys
+from importlib.metadata import distribution
+from packaging.requirements import Requirement
+found, rest = set(), sys.argv[1:]
+while rest:
+    name = re.sub(r"[-_.]+", "-", rest.pop()).lower()
+    if name not in found:
+        found.add(name)
+        needed = map(Requirement, distribution(name).requires or [])
+        rest += [r.name for r in needed if r.marker is None or r.marker.evaluate({"extra": ""})]
+print(*sorted(found))
+"""
+
+
+def test_glue_installs_all_that_the_libraries_need_and_no_test_tool() -> None:
+    text = (ROOT / "spark_jobs/requirements.txt").read_text()
+    wanted = [name for name in re.findall(r"^([A-Za-z][\w.-]*)", text, re.M) if name != "boto3"]
+    command = [str(ROOT / ".venvs/spark/bin/python"), "-c", _CLOSURE, *wanted]
+    needed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert [line.partition("==")[0] for line in glue_requirements(ROOT).splitlines()] == needed
+
+
+def test_the_source_of_python_is_checked_before_it_is_unpacked() -> None:
+    text = (ROOT / "infrastructure/images/spark_venv.Dockerfile").read_text()
+    assert re.search(r"^ARG PYTHON_SHA256=[0-9a-f]{64}$", text, re.M)
+    assert 0 < text.index("sha256sum -c") < text.index("tar -xJf")
 
 
 def test_glue_installs_the_libraries_of_the_jobs_in_the_versions_of_the_lock() -> None:

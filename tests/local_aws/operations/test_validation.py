@@ -1,0 +1,69 @@
+"""Requests that botocore would not send are refused by the caller's fault, and leave nothing behind."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+
+import pytest
+
+_SCOPE = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/emr-serverless/aws4_request"
+
+
+def send(server: Any, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, Any]]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request(method, path, body, {"Authorization": _SCOPE, "Content-Type": "application/json"})
+    answer = connection.getresponse()
+    found = answer.status, json.loads(answer.read())
+    connection.close()
+    return found
+
+
+@pytest.fixture
+def application(shared_local_aws: Any) -> str:
+    request = {"name": "spark", "releaseLabel": "emr-7.10.0", "type": "SPARK"}
+    made = shared_local_aws.client("emr-serverless").create_application(**request)
+    return str(made["applicationId"])
+
+
+def test_a_run_without_a_role_is_refused_and_the_listing_goes_on(
+    shared_local_aws: Any, application: str
+) -> None:
+    runs = f"/applications/{application}/jobruns"
+    driver = {"sparkSubmit": {"entryPoint": "s3://x/main.py"}}
+    body = json.dumps({"clientToken": "t", "jobDriver": driver}).encode()
+    status, said = send(shared_local_aws, "POST", runs, body)
+    assert (status, said["__type"]) == (400, "ValidationException")
+    assert "executionRoleArn" in said["message"]
+    assert send(shared_local_aws, "GET", runs) == (200, {"jobRuns": []})
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("maxResults=abc", "maxResults=0", "maxResults=-5", "createdAtAfter=yesterday"),
+        *("nextToken=x", "nextToken=-5", "nextToken=0", "nextToken=01", "nextToken=%C2%B2"),
+    ],
+)
+def test_a_listing_with_impossible_parameters_is_refused(
+    shared_local_aws: Any, application: str, query: str
+) -> None:
+    status, said = send(shared_local_aws, "GET", f"/applications/{application}/jobruns?{query}")
+    assert (status, said["__type"]) == (400, "ValidationException")
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"3", b"null", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 100_000])
+def test_a_body_that_is_no_json_object_is_refused(shared_local_aws: Any, body: bytes) -> None:
+    status, said = send(shared_local_aws, "POST", "/applications", body)
+    assert (status, said["__type"]) == (400, "SerializationException")
+
+
+def test_a_token_that_was_given_out_brings_the_next_page(shared_local_aws: Any) -> None:
+    client = shared_local_aws.client("emr-serverless")
+    request = {"releaseLabel": "emr-7.10.0", "type": "SPARK"}
+    made = [client.create_application(name=f"page-{n}", **request)["applicationId"] for n in range(3)]
+    pages = client.get_paginator("list_applications").paginate(PaginationConfig={"PageSize": 1})
+    listed = [entry["id"] for page in pages for entry in page["applications"]]
+    assert set(made) <= set(listed)
+    assert len(listed) == len(set(listed))
