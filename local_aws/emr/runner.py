@@ -19,7 +19,7 @@ from local_aws.emr.states import (
     end_step,
 )
 from local_aws.images import ImageMap
-from local_aws.jobs.processes import JobProcess, kill_marked
+from local_aws.jobs.processes import JobProcess
 from local_aws.jobs.supervisor import Stopping, Supervisor
 from local_aws.jobs.table import Job
 from local_aws.jobs.transfer import Transfer
@@ -109,18 +109,7 @@ class StepRunner:
             row.detail["ended"] = time.time()
 
     def _begin(self, name: str, work: Callable[[str], None]) -> None:
-        self._supervisor.run(f"step {name}", lambda: self._drive(name, work))
-
-    def _drive(self, name: str, work: Callable[[str], None]) -> None:
-        """Do ``work`` in the step's thread; every way out leaves a final state in the table."""
-        try:
-            work(name)
-        except Stopping:
-            raise
-        except Exception as error:
-            log.exception("step %s", name)
-            kill_marked(self._supervisor.marker + f"{STEP}/{name}/")
-            self._fail(name, f"{type(error).__name__}: {error}", "")
+        self._supervisor.run_job(STEP, name, work, self._fail)
 
     def _run(self, name: str) -> None:
         step = self._step(name)
@@ -160,7 +149,7 @@ class StepRunner:
         cluster = self._table.get(CLUSTER, step.parent)
         return "" if cluster is not None and cluster.state in ACTIVE_CLUSTER else "INTERRUPTED"
 
-    def _fail(self, name: str, reason: str, message: str) -> None:
+    def _fail(self, name: str, reason: str, message: str = "") -> None:
         failure = {"Reason": reason[:1024], "Message": message[:1024]}
         step = self._step(name)
         cluster = self._table.get(CLUSTER, step.parent)

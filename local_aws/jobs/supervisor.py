@@ -96,6 +96,26 @@ class Supervisor:
             self._threads.add(thread)
         thread.start()
 
+    def run_job(
+        self, kind: str, name: str, work: Callable[[str], None], failed: Callable[[str, str], None]
+    ) -> None:
+        """``work(name)`` in a thread; an error ends the job's processes and goes to ``failed(name, error)``.
+
+        So every way out leaves a final state in the table.
+        """
+
+        def body() -> None:
+            try:
+                work(name)
+            except Stopping:
+                raise
+            except Exception as error:
+                log.exception("%s %s", kind, name)
+                kill_marked(f"{self.marker}{kind}/{name}/")
+                failed(name, f"{type(error).__name__}: {error}")
+
+        self.run(f"{kind} {name}", body)
+
     def pause(self, seconds: float = TICK_SECONDS) -> None:
         """Wait, or raise Stopping as soon as local_aws stops."""
         if self.stopping.wait(seconds):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from local_aws.jobs.processes import Exit, JobProcess, kill_marked
+from local_aws.jobs.processes import Exit, JobProcess
 from local_aws.jobs.supervisor import Stopping, Supervisor
 from local_aws.jobs.table import Job
 from local_aws.settings import Settings
@@ -122,18 +122,7 @@ class JobRuns:
         return True
 
     def _begin(self, name: str, work: Callable[[str], None]) -> None:
-        self._supervisor.run(f"{self._service.kind} {name}", lambda: self._drive(name, work))
-
-    def _drive(self, name: str, work: Callable[[str], None]) -> None:
-        """Do ``work`` in the run's thread; every way out leaves a final state in the table."""
-        try:
-            work(name)
-        except Stopping:
-            raise
-        except Exception as error:
-            log.exception("%s %s", self._service.kind, name)
-            kill_marked(f"{self._supervisor.marker}{self._service.kind}/{name}/")
-            self._finish(name, self._service.states.failed, f"{type(error).__name__}: {error}")
+        self._supervisor.run_job(self._service.kind, name, work, self._fail)
 
     def _run(self, name: str) -> None:
         run = self._row(name)
@@ -152,7 +141,7 @@ class JobRuns:
                 self._processes.end(process)
         except Stopping:
             process.kill()
-            self._finish(name, states.failed, "local_aws was stopped while the job ran")
+            self._fail(name, "local_aws was stopped while the job ran")
             raise
         process.kill()  # whatever spark-submit left behind
         self._service.ended(self._row(name))
@@ -173,6 +162,9 @@ class JobRuns:
             return "stopped"
         seconds = self._now() - float(run.detail["limited_from"])
         return _TIMED_OUT if seconds > self._service.timeout_seconds(run) else ""
+
+    def _fail(self, name: str, reason: str) -> None:
+        self._finish(name, self._service.states.failed, reason)
 
     def _finish(self, name: str, state: str, reason: str) -> None:
         with self._table.editing(self._service.kind, name) as row:
