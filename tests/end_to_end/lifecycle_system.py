@@ -39,14 +39,19 @@ _OPTIONS = {
 }
 
 
-def eventually(look: Callable[[], T | None], what: str, limit_seconds: float = _LIMIT_SECONDS) -> T:
-    """The first true answer of ``look``."""
+def eventually(
+    look: Callable[[], T | None],
+    what: str,
+    now: Callable[[], object] = lambda: "not so",
+    limit_seconds: float = _LIMIT_SECONDS,
+) -> T:
+    """The first true answer of ``look``; after the limit ``now`` says what is instead of ``what``."""
     deadline = time.monotonic() + limit_seconds
     while time.monotonic() < deadline:
         if answer := look():
             return answer
         time.sleep(0.2)
-    raise AssertionError(f"not within {limit_seconds:.0f} s: {what}")
+    raise AssertionError(f"not within {limit_seconds:.0f} s: {what} (now {now()})")
 
 
 class LifecycleStack(Stack):
@@ -136,7 +141,21 @@ class Run:
             task = self.task()
             return task if task["state"] in states and task["try_number"] >= tries else None
 
-        return eventually(look, f"{self.dag_id} {self.run_id}: {states} (now {self.task()['state']})")
+        what = f"{self.dag_id} {self.run_id}: {states}, try {tries}"
+        return eventually(look, what, lambda: (self.task()["state"], self.task()["try_number"]))
+
+    def ends(self) -> None:
+        """The task succeeds and Airflow closes the run.
+
+        A task cleared between the two is lost on Airflow: the scheduler, which counted it as done already,
+        closes the run over it.
+        """
+        self.reaches("success")
+
+        def state() -> str:
+            return str(self.system.get(self._path)["state"])
+
+        eventually(lambda: state() == "success", f"{self.dag_id} {self.run_id} is closed", state)
 
     def clear(self) -> None:
         body = {"dry_run": False, "dag_run_id": self.run_id, "task_ids": ["train"], "only_failed": False}
@@ -165,10 +184,8 @@ class Run:
         return str(job["TrainingJobStatus"]) if job else "absent"
 
     def job_reaches(self, generation: int, status: str) -> None:
-        eventually(
-            lambda: self.status(generation) == status,
-            f"{self.dag_id} g{generation}: {status} (now {self.status(generation)})",
-        )
+        what = f"{self.dag_id} {self.run_id} g{generation}: {status}"
+        eventually(lambda: self.status(generation) == status, what, lambda: self.status(generation))
 
     def never_two_at_once(self) -> None:
         """Each generation ended before the next one was created."""

@@ -124,7 +124,7 @@ def test_clear_while_no_triggerer_is_alive_leaves_one_job(system: System) -> Non
 def test_clearing_a_completed_task_reuses_its_verified_output(system: System) -> None:
     run = system.start("deferred")
     run.finish_job()
-    run.reaches("success")
+    run.ends()
     run.clear()
     run.reaches("success", tries=2)
     assert run.status(2) == "absent"
@@ -133,7 +133,7 @@ def test_clearing_a_completed_task_reuses_its_verified_output(system: System) ->
 def test_clearing_a_completed_task_with_force_runs_the_next_generation(system: System) -> None:
     run = system.start("deferred", force=True)
     run.finish_job()
-    run.reaches("success")
+    run.ends()
     run.clear()
     run.reaches("success", tries=2)
     assert run.status(2) == "Completed"

@@ -77,10 +77,11 @@ def run_state(system: System, run: str) -> str:
 
 def ends(system: System, run: str) -> str:
     """The final state of a run."""
-    what = f"{run} ends"
-    return eventually(
-        lambda: s if (s := run_state(system, run)) in ("success", "failed") else None, what, 180
-    )
+
+    def look() -> str | None:
+        return state if (state := run_state(system, run)) in ("success", "failed") else None
+
+    return eventually(look, f"{run} ends", lambda: run_state(system, run), limit_seconds=180)
 
 
 def tasks(system: System, run: str) -> list[dict[str, Any]]:
