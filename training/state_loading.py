@@ -61,7 +61,7 @@ class _Reader(filesystem.FileSystemReader):
     def read_metadata(self) -> metadata.Metadata:
         path = Path(self.path) / filesystem._metadata_fn
         with path.open("rb") as stream:
-            found = _Unpickler(stream, str(path)).load()
+            found = Unpickler(stream, str(path)).load()
         if not isinstance(found, metadata.Metadata):
             raise _not_data(str(path), type(found).__qualname__)
         if found.storage_meta is None:
@@ -70,7 +70,9 @@ class _Reader(filesystem.FileSystemReader):
         return found
 
 
-class _Unpickler(pickle.Unpickler):
+class Unpickler(pickle.Unpickler):
+    """Makes only what the metadata of a checkpoint is made of; IntegrityError names anything else."""
+
     def __init__(self, stream: Any, where: str) -> None:
         super().__init__(stream)
         self._where = where
@@ -80,7 +82,15 @@ class _Unpickler(pickle.Unpickler):
             return admitted
         if module == "torch" and isinstance(dtype := getattr(torch, name, None), torch.dtype):
             return dtype
+        if (module, name) == ("builtins", "getattr"):
+            return self._member
         raise _not_data(self._where, f"{module}.{name}")
+
+    def _member(self, kind: Any, name: str) -> metadata._MEM_FORMAT_ENCODING:
+        """What ``getattr`` may fetch: the first releases of Python 3.11 write members of enums that way."""
+        if kind is metadata._MEM_FORMAT_ENCODING and name in kind.__members__:
+            return metadata._MEM_FORMAT_ENCODING[name]
+        raise _not_data(self._where, f"builtins.getattr of {getattr(kind, '__qualname__', kind)}.{name}")
 
 
 class _Planner(DefaultLoadPlanner):

@@ -95,9 +95,10 @@ TOKEN = re.compile(
     rb"|eyJ" + _BASE64URL + rb"{10,4096}+\.eyJ" + _BASE64URL + rb"{10,8192}+\." + _BASE64URL + rb"{10,1024}+"
     rb")" + _RIGHT
 )
+# not possessive: Python before 3.11.5 then gives up at the first dash (python/cpython#106052)
 PEM = re.compile(
     _LEFT + rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-    rb"(?:[^-]|-(?!----)){32,16384}+-----END (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+    rb"(?:[^-]|-(?!----)){32,16384}-----END (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 )
 
 ASSIGNED = re.compile(rb"[^\s\"'<>{}$%\\]{8,256}+(?=[\"'])")

@@ -8,16 +8,18 @@ import os
 import pickle
 import shutil
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
 
 import pytest
 import torch
-from torch.distributed.checkpoint.metadata import BytesStorageMetadata
+from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING, BytesStorageMetadata
 
+from include.contracts.errors import IntegrityError
 from include.contracts.manifests import CheckpointMarker
 from include.contracts.records import canonical_json, parse_json
 from tests.training.corpora import RECIPE, Corpus, Run, make_run
+from training.state_loading import Unpickler
 from training.storage import file_entry
 
 
@@ -61,6 +63,35 @@ def in_a_setting_of_the_optimiser(folder: Path, witness: Path) -> None:
     (folder / ".metadata").write_bytes(pickle.dumps(metadata))
 
 
+class Fetched:
+    """Is unpickled by ``getattr``, as members of enums are that Python 3.11.2 wrote."""
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self._of = (owner, name)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, str]]:
+        return getattr, self._of
+
+
+def by_an_attribute_of_an_admitted_class(folder: Path, witness: Path) -> None:
+    metadata = pickle.loads((folder / ".metadata").read_bytes())
+    metadata.planner_data["hostile"] = Fetched(PosixPath, "mkdir")
+    (folder / ".metadata").write_bytes(pickle.dumps(metadata))
+
+
+@pytest.mark.parametrize("member", _MEM_FORMAT_ENCODING)
+def test_a_member_of_an_enum_is_read_however_python_wrote_it(member: _MEM_FORMAT_ENCODING) -> None:
+    for written in (member, Fetched(_MEM_FORMAT_ENCODING, member.name)):
+        assert Unpickler(io.BytesIO(pickle.dumps(written)), "metadata").load() is member
+
+
+@pytest.mark.parametrize("name", ["__reduce_ex__", "mro", "__class__"])
+def test_nothing_else_of_an_enum_is_fetched(name: str) -> None:
+    pickled = io.BytesIO(pickle.dumps(Fetched(_MEM_FORMAT_ENCODING, name)))
+    with pytest.raises(IntegrityError, match=f"getattr of _MEM_FORMAT_ENCODING.{name}"):
+        Unpickler(pickled, "metadata").load()
+
+
 def sign(folder: Path) -> None:
     """Give the marker the hashes of what is there now."""
     path = folder / "complete.json"
@@ -75,6 +106,7 @@ def sign(folder: Path) -> None:
     [
         (in_the_metadata, ".metadata: holds more than data; got posix.mkdir", 2),
         (by_way_of_an_admitted_module, ".metadata: holds more than data; got pathlib.os.mkdir", 1),
+        (by_an_attribute_of_an_admitted_class, "data; got builtins.getattr of PosixPath.mkdir", 1),
         (in_a_setting_of_the_optimiser, "holds more than data; got posix.mkdir", 1),
     ],
 )
