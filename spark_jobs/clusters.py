@@ -14,9 +14,9 @@ from include.recipes.corpus import CorpusRecipe
 from spark_jobs import progress, storage
 from spark_jobs.batches.sign import shingles
 from spark_jobs.place import Place
-from spark_jobs.rounds import LIMIT, Proposed, Rounds
+from spark_jobs.rounds import LIMIT, Proposed, Rounds, Verified, leaders
 from spark_jobs.session import fit_queries
-from spark_jobs.tables import SIGNED_COLUMNS, read_columns, write_by_file
+from spark_jobs.tables import SIGNED_COLUMNS, read_columns, write_by_file, write_columns
 from spark_jobs.tasks.clean import CleanFile
 from spark_jobs.tasks.decide import Decided, decide, decide_verified, propose
 from spark_jobs.transforms.candidate_pairs import meetings, star_edges, turns, waiting
@@ -88,11 +88,9 @@ def decide_in_one_task(spark: SparkSession, corpus: Corpus) -> Decided:
 
     if not recipe.near_dedup.verify:
         return in_task(partial(decide, place, recipe, first_new))
-    edges, number = _verify(
-        spark, corpus, lambda number: in_task(partial(propose, rounds, number, first_new))
-    )
+    verified = _verify(spark, corpus, lambda number: in_task(partial(propose, rounds, number, first_new)))
     decided = in_task(partial(decide_verified, place, recipe, rounds, first_new))
-    return replace(decided, edges=edges, rounds=number)
+    return replace(decided, verified=verified)
 
 
 def decide_on_spark(spark: SparkSession, corpus: Corpus) -> Decided:
@@ -104,10 +102,10 @@ def decide_on_spark(spark: SparkSession, corpus: Corpus) -> Decided:
         known = read_columns(spark, place.index, SIGNED_COLUMNS).unionByName(signed)
     exact = exact_duplicates(known).persist()
     comparable = known.join(exact.select("doc"), "doc", "left_anti").where("ngrams > 0")
-    number = 0
+    edges, verified = 0, None
     if corpus.recipe.near_dedup.verify:
-        edges, number = _verify(spark, corpus, partial(_proposed, spark, corpus, comparable))
-        near = _accepted(spark, corpus.rounds, number)
+        verified = _verify(spark, corpus, partial(_proposed, spark, corpus, comparable))
+        near = _accepted(spark, corpus.rounds, verified.rounds)
     else:
         pairs, edges = _clustered(spark, comparable, corpus)
         near = estimated(pairs, comparable)
@@ -118,7 +116,7 @@ def decide_on_spark(spark: SparkSession, corpus: Corpus) -> Decided:
     write_by_file(duplicates.unionByName(chosen, allowMissingColumns=True), place.decisions)
     for frame in (exact, duplicates):
         frame.unpersist()
-    return Decided(copies, dropped - copies, edges, number)
+    return Decided(copies, dropped - copies, edges, verified)
 
 
 def _clustered(spark: SparkSession, comparable: DataFrame, corpus: Corpus) -> tuple[DataFrame, int]:
@@ -126,7 +124,7 @@ def _clustered(spark: SparkSession, comparable: DataFrame, corpus: Corpus) -> tu
     work = corpus.place.near_dedup
     edges_uri = storage.join(work, "edges")
     progress.report("clusters", 0, 2, "steps")
-    star_edges(comparable).write.parquet(edges_uri)
+    write_columns(star_edges(comparable), edges_uri)
     progress.report("clusters", 1, 2, "steps")
     components = connected_components(spark, edges_uri, work)
     progress.report("clusters", 2, 2, "steps")
@@ -141,9 +139,10 @@ def _proposed(spark: SparkSession, corpus: Corpus, comparable: DataFrame, number
     compared = _compared(spark, rounds, number)
     settled = compared.select(sf.col("kept").alias("doc"))
     settled = settled.union(compared.where(f"similarity >= {rounds.threshold}").select("doc"))
-    met = meetings(comparable.join(settled, "doc", "left_anti"), corpus.first_new).persist()
-    turns(met, corpus.first_new).write.parquet(rounds.pairs(number))
-    waiting(met).write.parquet(rounds.waiting(number))
+    active = comparable.join(settled, "doc", "left_anti")
+    met = meetings(active, corpus.first_new, leaders(number)).persist()
+    write_columns(turns(met, corpus.first_new), rounds.pairs(number))
+    write_columns(waiting(met), rounds.waiting(number))
     met.unpersist()
     return Proposed(_pairs(spark, rounds, number).count(), _waiting(spark, rounds, number).count())
 
@@ -164,21 +163,21 @@ def _compared(spark: SparkSession, rounds: Rounds, number: int) -> DataFrame:
     return spark.read.schema(SIMILARITY_COLUMNS).parquet(*(rounds.compared(n) for n in range(number)))
 
 
-def _verify(spark: SparkSession, corpus: Corpus, proposed: Callable[[int], Proposed]) -> tuple[int, int]:
-    """Run rounds until nothing is proposed; how many pairs were compared, in how many rounds."""
-    rounds, edges = corpus.rounds, 0
+def _verify(spark: SparkSession, corpus: Corpus, proposed: Callable[[int], Proposed]) -> Verified:
+    """Run rounds until nothing is proposed, or as many as there may be."""
+    rounds, pairs = corpus.rounds, 0
     # read again in each round, so gathered anew whenever half of them are no longer needed
     gathered, texts = -1, 0
     for number in range(LIMIT):
         proposal = proposed(number)
-        edges += proposal.pairs
+        pairs += proposal.pairs
         progress.report("verify", number, number + (proposal.pairs > 0), "rounds")
         if not proposal.pairs:
-            return edges, number
+            return Verified(pairs, number)
         if gathered < 0 or 2 * proposal.waiting < texts:
             source = _texts(spark, corpus) if gathered < 0 else _gathered(spark, rounds, gathered)
             needed = source.join(_waiting(spark, rounds, number), "doc", "left_semi")
-            needed.write.parquet(rounds.texts(number))
+            write_columns(needed, rounds.texts(number))
             gathered, texts = number, proposal.waiting
         similarities = exact_similarities(
             _pairs(spark, rounds, number),
@@ -186,8 +185,11 @@ def _verify(spark: SparkSession, corpus: Corpus, proposed: Callable[[int], Propo
             shingles(corpus.recipe.near_dedup),
             sum(file.text_bytes for file in corpus.files),
         )
-        similarities.write.parquet(rounds.compared(number))
-    return edges, LIMIT
+        write_columns(similarities, rounds.compared(number))
+    waiting = proposed(LIMIT).waiting
+    if waiting:
+        progress.warn(f"verify: after {LIMIT} rounds {waiting} documents wait for their turn; all are kept")
+    return Verified(pairs, LIMIT, waiting)
 
 
 def _texts(spark: SparkSession, corpus: Corpus) -> DataFrame:

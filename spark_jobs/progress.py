@@ -1,4 +1,4 @@
-"""Progress of a stage on standard output: ``progress: <stage> <done>/<total> <unit>``."""
+"""What a stage tells on standard output: ``progress: <stage> <done>/<total> <unit>``, and warnings."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ _POLL_SECONDS = 0.5
 def report(stage: str, done: int, total: int, unit: str) -> None:
     """One line, at once."""
     print(f"progress: {stage} {done}/{total} {unit}", flush=True)
+
+
+def warn(message: str) -> None:
+    """What the reader of the log should know although the stage goes on."""
+    print(f"warning: {message}", flush=True)
 
 
 def run_tasks(

@@ -2,10 +2,12 @@
 
 The rule is a greedy one: in the order of who goes first (those of the base, then most characters, then
 smallest number) a document stays unless it is as similar as the recipe asks to one that stays before it in
-one of its buckets. A round settles all whose turn has come: a document that is first in each of its buckets
-stays, and all others of these buckets are compared with it. As in greedy independent sets a few rounds
-settle most (Blelloch et al., "Greedy Sequential Maximal Independent Set and Matching are Parallel on
-Average", SPAA 2012), and the result is that of going one by one.
+one of its buckets. A round settles all whose turn has come: a document that leads each of its buckets stays,
+and all others of these buckets are compared with it. The first of a bucket leads it. Documents of the base
+stay in any case, so several of them can lead a bucket at once: one in the first round, which drops the many
+copies of a few, and twice as many in each round after. As in greedy independent sets a few rounds settle
+most (Blelloch et al., "Greedy Sequential Maximal Independent Set and Matching are Parallel on Average", SPAA
+2012), and the result is that of going one by one.
 """
 
 from __future__ import annotations
@@ -27,8 +29,16 @@ PAIR_SCHEMA = pa.schema([("doc", pa.int64()), ("kept", pa.int64())])
 SIMILARITY_SCHEMA = PAIR_SCHEMA.append(pa.field("similarity", pa.float64()))
 
 
-#: A round takes as long as one pass over the texts of its pairs. What the last one refuses is kept.
+#: A round takes as long as one pass over the texts of its pairs. What waits after the last one is kept.
 LIMIT = 64
+
+#: Bounds the pairs of one round: a new document meets at most so many of the base in a bucket.
+_MOST_LEADERS = 512
+
+
+def leaders(number: int) -> int:
+    """How many documents of the base may lead a bucket at once in this round."""
+    return min(1 << number, _MOST_LEADERS)
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,15 @@ class Proposed:
 
     pairs: int
     waiting: int
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The pairs that were compared, in so many rounds, and the documents that had to wait for more."""
+
+    pairs: int
+    rounds: int
+    unsettled: int = 0
 
 
 @dataclass(frozen=True)

@@ -207,12 +207,8 @@ def copy(source: str, target: str) -> None:
 def list_files(prefix: str) -> list[str]:
     """URIs of all files below a folder, sorted; empty when there is none."""
     if is_s3(prefix):
-        place = S3Uri.parse(prefix)
-        key = place.key.rstrip("/") + "/"
-        pages = _client().get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=key)
-        with _missing_is_input_error(prefix):
-            keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
-        return [f"s3://{place.bucket}/{key}" for key in keys if not key.endswith("/")]
+        bucket = S3Uri.parse(prefix).bucket
+        return [f"s3://{bucket}/{key}" for key in _keys_below(prefix) if not key.endswith("/")]
     folder = local_path(prefix)
     return sorted(str(path) for path in folder.rglob("*") if path.is_file())
 
@@ -222,7 +218,8 @@ def delete_prefix(prefix: str) -> None:
     if not is_s3(prefix):
         shutil.rmtree(local_path(prefix), ignore_errors=True)
         return
-    keys = [S3Uri.parse(uri).key for uri in list_files(prefix)]
+    # with the markers by which Spark tells folders, or it would find them taken
+    keys = _keys_below(prefix)
     for start in range(0, len(keys), 1000):
         objects = [{"Key": key} for key in keys[start : start + 1000]]
         place = S3Uri.parse(prefix)
@@ -235,6 +232,15 @@ def delete_prefix(prefix: str) -> None:
                 got=f"{errors[0].get('Code')}: {errors[0].get('Message')}",
                 remedy="try again; if it stays, look at the role's s3:DeleteObject",
             )
+
+
+def _keys_below(prefix: str) -> list[str]:
+    """Keys of all objects below a folder, markers of folders among them; the whole bucket without a key."""
+    place = S3Uri.parse(prefix)
+    below = place.key.rstrip("/") + "/" if place.key else ""
+    pages = _client().get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=below)
+    with _missing_is_input_error(prefix):
+        return [item["Key"] for page in pages for item in page.get("Contents", ())]
 
 
 class _S3Stream(io.RawIOBase):

@@ -47,9 +47,14 @@ def read_columns(spark: SparkSession, uri: str, columns: str) -> DataFrame:
     return spark.read.schema(columns).parquet(uri)
 
 
+def write_columns(rows: DataFrame, uri: str) -> None:
+    """Write rows as parquet, in the place of whatever a killed run left there."""
+    rows.write.mode("overwrite").parquet(uri)
+
+
 def write_by_file(rows: DataFrame, uri: str) -> None:
-    """Write rows (part, file, …) into a folder per clean file."""
-    rows.repartition("part", "file").write.partitionBy("part", "file").parquet(uri)
+    """Write rows (part, file, …) into a folder per clean file, in the place of whatever was there."""
+    rows.repartition("part", "file").write.mode("overwrite").partitionBy("part", "file").parquet(uri)
 
 
 def file_folder(folder: str, part: int, file: int) -> str:

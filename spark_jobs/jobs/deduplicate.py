@@ -22,6 +22,7 @@ from spark_jobs.entry import end, run_job
 from spark_jobs.jobs.clean import summary
 from spark_jobs.place import Place, load_records, load_request, save_records
 from spark_jobs.tasks.clean import CleanFile
+from spark_jobs.tasks.decide import Decided
 from spark_jobs.tasks.output import write_output
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ def _deduplicate(spark: SparkSession, request: CorpusRequest, recipe: CorpusReci
     seconds = time.monotonic() - started
     details = {
         "documents_held_out": sum(output.held_out for output in outputs),
-        "edges": decided.edges,
-        "verification_rounds": decided.rounds,
+        **_effort(decided),
         "seconds": {"clusters": round(clusters_seconds, 2), "output": round(seconds - clusters_seconds, 2)},
         "kept_rule": "those of the base, then most characters, then smallest id",
     }
@@ -78,6 +78,17 @@ def _first_part(adopted: Sequence[FileEntry]) -> int:
     """The first number of an output file that no file of the base has."""
     numbers = [int(match[1]) for entry in adopted if (match := _PART.search(entry.path))]
     return 1 + max(numbers, default=-1)
+
+
+def _effort(decided: Decided) -> dict[str, int]:
+    verified = decided.verified
+    if verified is None:
+        return {"edges": decided.edges}
+    return {
+        "pairs_compared": verified.pairs,
+        "verification_rounds": verified.rounds,
+        "documents_unsettled": verified.unsettled,
+    }
 
 
 def _dropped(reason: DropReason, count: int) -> dict[str, int]:

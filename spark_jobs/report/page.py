@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from include.contracts.documents import Stage
 from include.contracts.errors import InputError
-from include.contracts.manifests import CorpusManifest, CorpusRequest
+from include.contracts.manifests import CorpusManifest, CorpusRequest, StageReport
 from spark_jobs import storage
 from spark_jobs.parquet import documents_by_id
 from spark_jobs.place import Place
@@ -87,6 +87,7 @@ def _page(place: Place, manifest: CorpusManifest) -> str:
         duplicates=found,
         even_odds=even_odds(request.recipe),
         verified=verified(request.recipe),
+        unsettled=_unsettled(stages),
         unlike=_below(found, even_odds(request.recipe)),
         kept=documents_by_id(place, [cluster.kept_id for cluster in found.clusters]),
         examples=dropped_examples(place),
@@ -151,6 +152,12 @@ def verified(recipe: Mapping[str, Any]) -> float | None:
     """The least similarity of a near duplicate; None when none was compared exactly."""
     near = recipe.get("near_dedup", {})
     return float(near["threshold"]) if near.get("verify") else None
+
+
+def _unsettled(stages: Sequence[StageReport]) -> int:
+    """Documents that the last round of verification left uncompared with some that they met."""
+    near = next((report for report in stages if report.stage == Stage.NEAR_DEDUP), None)
+    return int(near.details.get("documents_unsettled", 0)) if near else 0
 
 
 def _below(found: Duplicates, similarity: float | None) -> int:

@@ -21,7 +21,7 @@ from spark_jobs import storage
 from spark_jobs.columns import parquet_writer
 from spark_jobs.kernels.components import join_buckets, settle
 from spark_jobs.place import Place
-from spark_jobs.rounds import Proposed, Rounds
+from spark_jobs.rounds import Proposed, Rounds, Verified, leaders
 from spark_jobs.tables import DECIDED_SCHEMA, file_folder
 from spark_jobs.transforms.survivors import SUBSET_WITH_HELD_OUT
 
@@ -34,12 +34,12 @@ _ROWS_AT_ONCE = 1 << 16
 
 @dataclass(frozen=True)
 class Decided:
-    """How many documents are dropped as what, the edges the buckets took, and rounds of verification."""
+    """How many documents are dropped as what, and what it took: edges of buckets, or pairs in rounds."""
 
     exact: int
     near: int
-    edges: int
-    rounds: int = 0
+    edges: int = 0
+    verified: Verified | None = None
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,10 @@ def propose(rounds: Rounds, number: int, first_new: int, signatures: Sequence[st
     """Write the pairs of a round of verification, and the documents that may be in this or a later one."""
     signed = read_signed(signatures, first_new)
     active = signed.comparable & ~np.isin(signed.docs, rounds.settled())
-    firsts = meetings(signed.bands, active, signed.precedence, signed.new)
-    docs, kept = turns(firsts, signed.new)
+    met = meetings(signed.bands, active, signed.precedence, signed.new, leaders(number))
+    docs, kept = turns(met, signed.new)
     rounds.save_pairs(number, signed.docs[docs], signed.docs[kept])
-    waiting = np.unique(np.concatenate([column for first in firsts for column in first]))
+    waiting = np.unique(np.concatenate([column for of_band in met for column in of_band]))
     rounds.save_waiting(number, signed.docs[waiting])
     return Proposed(len(docs), len(waiting))
 
@@ -125,7 +125,7 @@ def decide_verified(
     stays, similarity = np.arange(len(signed.docs)), np.ones(len(signed.docs), np.float32)
     stays[dropped] = np.searchsorted(signed.docs, np.asarray(accepted.column("kept")))
     similarity[dropped] = np.asarray(accepted.column("similarity"))
-    return _settle(place, recipe, signed, stays, similarity, edges=0)
+    return _settle(place, recipe, signed, stays, similarity)
 
 
 def _settle(
@@ -134,7 +134,7 @@ def _settle(
     signed: Signed,
     stays: Integers,
     similarity: npt.NDArray[np.float32],
-    edges: int,
+    edges: int = 0,
 ) -> Decided:
     """Choose the held-out documents and write all decisions; arrays have an item a document."""
     near = int((stays != np.arange(len(stays))).sum())
@@ -176,27 +176,40 @@ def near_roots(bands: Integers, active: Flags) -> tuple[Integers, int]:
 
 
 def meetings(
-    bands: Integers, active: Flags, precedence: Integers, new: Flags
+    bands: Integers, active: Flags, precedence: Integers, new: Flags, at_once: int = 1
 ) -> list[tuple[Integers, Integers]]:
-    """For each band the ``active`` documents that are not the first of their bucket, and that first one.
+    """For each band the pairs of an ``active`` document that does not lead its bucket, and one that does.
 
-    Buckets without a ``new`` document do not count: there is nothing to compare or to wait for.
+    The first leads, and with it the next of the base, ``at_once`` at most. Buckets without a ``new``
+    document do not count: there is nothing to compare or to wait for.
     """
     nodes, met = np.flatnonzero(active), []
     for band in range(bands.shape[1]):
         keys = bands[nodes, band]
-        first = _first_of_bucket(keys, nodes, precedence)
-        here = np.flatnonzero((first != nodes) & np.isin(keys, keys[new[nodes]]))
-        met.append((nodes[here], first[here]))
+        order = np.lexsort((precedence[nodes], keys))
+        order = order[np.isin(keys, keys[new[nodes]])[order]]
+        members, (starts, bucket) = nodes[order], _groups(keys[order])
+        rank = np.arange(len(members)) - starts[bucket]
+        leads = (rank == 0) | (~new[members] & (rank < at_once))
+        met.append(_led(members, starts, bucket, leads))
     return met
 
 
+def _led(members: Integers, starts: Integers, bucket: Integers, leads: Flags) -> tuple[Integers, Integers]:
+    """Each that does not lead beside each leader of its bucket; leaders come first among its ``members``."""
+    number = np.bincount(bucket[leads], minlength=len(starts))
+    others = np.flatnonzero(~leads)
+    times = number[bucket[others]]
+    of_leader = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+    return np.repeat(members[others], times), members[np.repeat(starts[bucket[others]], times) + of_leader]
+
+
 def turns(met: Sequence[tuple[Integers, Integers]], new: Flags) -> tuple[Integers, Integers]:
-    """Of what meets, the pairs of a ``new`` document and one that is the first of each of its buckets."""
+    """Of what meets, the pairs of a ``new`` document and one that leads each of its buckets."""
     stays = np.ones(len(new), np.bool_)
     for docs, _ in met:
         stays[docs] = False
-    pairs = [np.stack([docs, first])[:, new[docs] & stays[first]] for docs, first in met]
+    pairs = [np.stack([docs, leader])[:, new[docs] & stays[leader]] for docs, leader in met]
     docs, kept = np.unique(np.concatenate(pairs, axis=1), axis=1)
     return docs, kept
 
@@ -208,13 +221,19 @@ def _first_of_bucket(keys: Integers, nodes: Integers, precedence: Integers) -> I
 
 def _first_of_group(order: Integers, *keys: Integers) -> Integers:
     """Per position the first in ``order`` of those with equal keys, which stand side by side there."""
-    begins = np.zeros(len(order), np.bool_)
+    starts, group = _groups(*(key[order] for key in keys))
+    first = np.empty(len(order), np.int64)
+    first[order] = order[starts[group]]
+    return first
+
+
+def _groups(*keys: Integers) -> tuple[Integers, Integers]:
+    """Where each run of equal keys starts, and per position the number of its run."""
+    begins = np.zeros(len(keys[0]), np.bool_)
     begins[:1] = True
     for key in keys:
-        begins[1:] |= key[order][1:] != key[order][:-1]
-    first = np.empty(len(order), np.int64)
-    first[order] = order[begins][np.cumsum(begins) - 1]
-    return first
+        begins[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(begins), np.cumsum(begins) - 1
 
 
 def chosen(roots: Integers, precedence: Integers, new: Flags) -> Integers:

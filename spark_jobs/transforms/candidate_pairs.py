@@ -28,29 +28,37 @@ def star_edges(signatures: DataFrame) -> DataFrame:
     return entries.join(buckets, "band").where("doc != root").select("doc", "root").distinct()
 
 
-def meetings(active: DataFrame, first_new: int) -> DataFrame:
-    """Active documents (doc, characters, bands) to (doc, first): all but the first of each bucket, and it.
+def meetings(active: DataFrame, first_new: int, at_once: int = 1) -> DataFrame:
+    """Active documents (doc, characters, bands) to (doc, leader): who does not lead a bucket, and who does.
 
-    Buckets without a new document (from ``first_new``) do not count: nothing is compared there.
+    The first leads, and with it the next of the base (below ``first_new``), ``at_once`` at most. Buckets
+    without a new document do not count: nothing is compared there.
     """
+    from pyspark.sql import Window
     from pyspark.sql import functions as sf
 
     entries = active.select("doc", "characters", sf.explode("bands").alias("band"))
-    firsts = (
+    leaders = (
         entries.groupBy("band")
         .agg(sf.max(precedence(first_new)).alias("best"), sf.max("doc").alias("newest"))
         .where(sf.col("newest") >= first_new)
-        .select("band", (-sf.col("best.negative")).alias("first"))
+        .select("band", (-sf.col("best.negative")).alias("leader"))
     )
-    return entries.join(firsts, "band").where("doc != first").select("doc", "first").distinct()
+    if first_new and at_once > 1:
+        in_order = Window.partitionBy("band").orderBy(precedence(first_new).desc())
+        of_base = entries.where(f"doc < {first_new}").join(leaders, "band", "left_semi")
+        next_ones = of_base.withColumn("rank", sf.row_number().over(in_order)).where(f"rank <= {at_once}")
+        leaders = leaders.union(next_ones.selectExpr("band", "doc as leader")).distinct()
+    others = entries.join(leaders.withColumnRenamed("leader", "doc"), ["band", "doc"], "left_anti")
+    return others.join(leaders, "band").select("doc", "leader").distinct()
 
 
 def turns(met: DataFrame, first_new: int) -> DataFrame:
-    """Of what meets (doc, first), the pairs (doc, kept) of a new document and a first of all its buckets."""
-    pairs = met.where(f"doc >= {first_new}").withColumnRenamed("first", "kept")
+    """Of what meets (doc, leader), the pairs (doc, kept) of a new one and one that leads all its buckets."""
+    pairs = met.where(f"doc >= {first_new}").withColumnRenamed("leader", "kept")
     return pairs.join(met.selectExpr("doc as kept"), "kept", "left_anti").select("doc", "kept")
 
 
 def waiting(met: DataFrame) -> DataFrame:
-    """Of what meets (doc, first), every document (doc)."""
-    return met.select("doc").union(met.selectExpr("first as doc")).distinct()
+    """Of what meets (doc, leader), every document (doc)."""
+    return met.select("doc").union(met.selectExpr("leader as doc")).distinct()

@@ -16,7 +16,7 @@ import pyarrow as pa
 from spark_jobs import progress, storage
 from spark_jobs.columns import parquet_writer
 from spark_jobs.kernels.components import components
-from spark_jobs.tables import read_columns, read_tables
+from spark_jobs.tables import read_columns, read_tables, write_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -59,9 +59,8 @@ def _star_rounds(spark: SparkSession, edges: DataFrame, work: str) -> DataFrame:
     while True:
         number += 1
         uri = storage.join(work, f"round-{number:02d}")
-        storage.delete_prefix(uri)
         # written out, so that a round's lineage does not grow with the rounds before it
-        _small_star(_large_star(edges)).write.parquet(uri)
+        write_columns(_small_star(_large_star(edges)), uri)
         edges = read_columns(spark, uri, _COLUMNS)
         after = edges.agg(*fingerprint).first()
         progress.report("components", number, number + (after != before), "rounds")

@@ -13,12 +13,12 @@ import pytest
 
 from include.recipes.corpus import CorpusRecipe, FilterRecipe, HeldOutRecipe
 from include.recipes.near_dedup import NearDedupRecipe
-from spark_jobs import rounds
 from spark_jobs.clusters import Corpus, decide_in_one_task, decide_on_spark
 from spark_jobs.jobs.clean import clean
 from spark_jobs.place import Place, load_records
 from spark_jobs.tables import read_decided
 from spark_jobs.tasks.clean import CleanFile
+from spark_jobs.tasks.decide import Decided
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -127,10 +127,25 @@ def test_spark_verifies_as_one_task_does(spark: SparkSession, chains: Corpus) ->
     assert (by_spark.exact, by_spark.near) == (one.exact, one.near)
 
 
-def test_what_the_last_round_refuses_is_kept(
-    spark: SparkSession, chains: Corpus, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("decide", [decide_in_one_task, decide_on_spark])
+def test_what_waits_after_the_last_round_is_kept_and_counted(
+    decide: Callable[[SparkSession, Corpus], Decided],
+    spark: SparkSession,
+    chains: Corpus,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    every = decide_in_one_task(spark, cleared(chains)).near
+    whole = decide(spark, cleared(chains))
+    assert whole.verified and whole.verified.rounds > 1 and not whole.verified.unsettled
     monkeypatch.setattr("spark_jobs.clusters.LIMIT", 1)
-    assert 0 < decide_in_one_task(spark, cleared(chains)).near < every
-    assert rounds.LIMIT > 1
+    cut = decide(spark, cleared(chains))
+    assert 0 < cut.near < whole.near
+    assert cut.verified and cut.verified.unsettled > 0
+    assert f"warning: verify: after 1 rounds {cut.verified.unsettled} documents" in capsys.readouterr().out
+
+
+def test_what_a_killed_run_left_in_the_way_is_replaced(spark: SparkSession, chains: Corpus) -> None:
+    expected = decide_on_spark(spark, cleared(chains))
+    rows = decisions(chains)
+    assert decide_on_spark(spark, chains) == expected  # nothing was cleared
+    assert decisions(chains) == rows

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from include.recipes.corpus import CorpusRecipe, HeldOutRecipe, NearDedupRecipe
 from spark_jobs.clusters import Corpus, decide_in_one_task, decide_on_spark
 from spark_jobs.place import Place
+from spark_jobs.rounds import leaders
 from spark_jobs.tables import SIGNED_SCHEMA, read_decided
 from spark_jobs.tasks.clean import CleanFile
 from spark_jobs.tasks.decide import chosen, exact_twins, meetings, near_roots, turns
+from spark_jobs.transforms import candidate_pairs
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -115,11 +117,44 @@ def test_rounds_decide_as_going_one_by_one_does(seed: int, bands: int, documents
 
     active = np.ones(documents, np.bool_)
     dropped: set[int] = set()
-    for _ in range(documents + 1):
-        docs, kept = turns(meetings(keys, active, place, new), new)
+    for number in range(documents + 1):
+        docs, kept = turns(meetings(keys, active, place, new, leaders(number)), new)
         if not len(docs):
             break
         found = docs[alike[docs, kept]]
         dropped.update(found.tolist())
         active[kept] = active[found] = False
     assert set(range(documents)) - dropped == set(stays)
+
+
+def test_many_of_the_base_in_one_bucket_take_few_rounds() -> None:
+    keys = np.zeros((1001, 1), np.int64)
+    new = np.arange(1001) == 1000
+    active, compared = np.ones(1001, np.bool_), 0
+    for number in range(11):  # 1 + 2 + 4 + … + 512
+        docs, kept = turns(meetings(keys, active, precedence([9] * 1001, new), new, leaders(number)), new)
+        assert set(docs) <= {1000}
+        compared += len(kept)
+        active[kept] = False
+        if not len(docs):
+            break
+    assert compared == 1000 and number == 10
+
+
+@pytest.mark.parametrize(("first_new", "at_once"), [(0, 1), (30, 1), (30, 3), (30, 512)])
+def test_spark_lets_the_same_documents_lead(first_new: int, at_once: int, spark: SparkSession) -> None:
+    source = np.random.default_rng(at_once)
+    keys = source.integers(0, 12, (60, 3)) * 3 + np.arange(3)
+    characters, new = source.integers(0, 5, 60), np.arange(60) >= first_new
+    met = meetings(keys, np.ones(60, np.bool_), precedence(characters.tolist(), new), new, at_once)
+    docs, kept = turns(met, new)
+    frame = spark.createDataFrame(
+        [(doc, int(characters[doc]), row) for doc, row in enumerate(keys.tolist())],
+        "doc long, characters long, bands array<long>",
+    )
+    by_spark = candidate_pairs.meetings(frame, first_new, at_once)
+    assert {tuple(row) for row in by_spark.collect()} == {
+        pair for of_band in met for pair in zip(*(column.tolist() for column in of_band), strict=True)
+    }
+    pairs = candidate_pairs.turns(by_spark, first_new).collect()
+    assert sorted(tuple(row) for row in pairs) == sorted(zip(docs.tolist(), kept.tolist(), strict=True))
