@@ -30,22 +30,22 @@ _COPIERS = 16
 
 @dataclass(frozen=True)
 class Base:
-    """A complete version, and the requests that it was made from, the oldest first."""
+    """A complete version that a request builds on."""
 
     place: Place
     manifest: CorpusManifest
-    requests: tuple[CorpusRequest, ...]
 
 
-def extension_of(corpus: str, inputs: Sequence[RawShard]) -> tuple[ParentRef, tuple[RawShard, ...]]:
-    """The manifest of a complete version, and those of the shards that it does not hold."""
+def extending(request: CorpusRequest, corpus: str) -> CorpusRequest:
+    """The request, for those of its shards that a complete version does not hold, on top of that one."""
     uri = storage.join(corpus, "manifest.json")
     reference = ParentRef(uri, content_hash(storage.read_bytes(uri)))
-    held = {shard for request in _requests(_manifest(reference)) for shard in request.inputs}
-    fresh = tuple(shard for shard in inputs if shard not in held)
+    earlier = _request_of(_manifest(reference)).all_inputs
+    held = {shard for group in earlier for shard in group}
+    fresh = tuple(shard for shard in request.inputs if shard not in held)
     if not fresh:
         raise InputError("no new shard", where=corpus, expected="a shard that this corpus does not hold")
-    return reference, fresh
+    return replace(request, inputs=fresh, base=reference, earlier_inputs=earlier)
 
 
 def load_base(request: CorpusRequest) -> Base | None:
@@ -53,32 +53,33 @@ def load_base(request: CorpusRequest) -> Base | None:
     if request.base is None:
         return None
     manifest = _manifest(request.base)
-    requests = _requests(manifest)
-    if _near_dedup(requests[-1]) != _near_dedup(request):
+    made_by = _request_of(manifest)
+    if _near_dedup(made_by) != _near_dedup(request):
         raise ContractError(
             "the base was deduplicated by another recipe",
             where=f"{request.root_uri}: near_dedup",
-            expected=str(_near_dedup(requests[-1])),
+            expected=str(_near_dedup(made_by)),
             got=str(_near_dedup(request)),
             remedy="take the recipe of the base, or build the corpus without it",
         )
-    return Base(Place(manifest.root_uri), manifest, tuple(requests))
+    if made_by.all_inputs != request.earlier_inputs:
+        raise ContractError(
+            "the base does not hold the shards that the request says",
+            where=f"{request.root_uri}: earlier_inputs",
+            expected=f"{sum(map(len, made_by.all_inputs))} shards, as in {manifest.request.uri}",
+            got=f"{sum(map(len, request.earlier_inputs))} shards",
+            remedy="plan the corpus again",
+        )
+    return Base(Place(manifest.root_uri), manifest)
 
 
-def _requests(manifest: CorpusManifest) -> list[CorpusRequest]:
-    """The requests that a version was made from, the oldest first."""
-    requests: list[CorpusRequest] = []
-    parent: ParentRef | None = manifest.request
-    while parent is not None:
-        request = storage.read_record(CorpusRequest, parent.uri)
-        requests.insert(0, request)
-        parent = _manifest(request.base).request if request.base else None
-    return requests
+def _request_of(manifest: CorpusManifest) -> CorpusRequest:
+    return storage.read_record(CorpusRequest, manifest.request.uri)
 
 
-def numbered_shards(request: CorpusRequest, base: Base | None) -> list[Shard]:
-    """The shards of the request, numbered after those of the base; ContractError for a name it has."""
-    known = shard_names(base.requests) if base else []
+def numbered_shards(request: CorpusRequest) -> list[Shard]:
+    """The shards of the request, numbered after those of its base; ContractError for a name that one has."""
+    known = shard_names(request.earlier_inputs)
     shards = ordered_shards(request.inputs, first_index=len(known))
     if twice := sorted({shard.name for shard in shards} & set(known)):
         raise ContractError(
@@ -90,14 +91,14 @@ def numbered_shards(request: CorpusRequest, base: Base | None) -> list[Shard]:
     return shards
 
 
-def shard_names(requests: Iterable[CorpusRequest]) -> list[str]:
-    """Names by number, over the requests of a version and its bases."""
-    return [shard.name for request in requests for shard in ordered_shards(request.inputs)]
+def shard_names(groups: Iterable[Sequence[RawShard]]) -> list[str]:
+    """Names by number, over the groups of CorpusRequest.all_inputs."""
+    return [shard.name for group in groups for shard in ordered_shards(group)]
 
 
-def first_document(base: Base | None) -> int:
+def first_document(request: CorpusRequest) -> int:
     """The smallest number that a new document can have: below it are those of the base."""
-    return len(shard_names(base.requests)) << ROW_BITS if base else 0
+    return len(shard_names(request.earlier_inputs)) << ROW_BITS
 
 
 def adopt(place: Place, base: Base, *folders: str) -> list[FileEntry]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.errors import NexusError
+from spark_jobs import storage
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,7 +29,8 @@ def run_job(name: str, job: Job, argv: Sequence[str] | None, description: str | 
     parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
     parser.add_argument("--request", required=True, help="URI of the CorpusRequest: s3://, file:// or a path")
     arguments, _ = parser.parse_known_args(argv)
-    return run_with_session(name, lambda spark: job(spark, arguments.request))
+    request = storage.absolute(arguments.request)  # it is named in the manifest, which others read elsewhere
+    return run_with_session(name, lambda spark: job(spark, request))
 
 
 def run_with_session(name: str, job: Callable[[SparkSession], dict[str, Any]]) -> int:

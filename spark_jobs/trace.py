@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 from include.contracts.errors import InputError, NexusError
 from include.contracts.manifests import CorpusRequest
 from spark_jobs import storage
-from spark_jobs.base import load_base
 from spark_jobs.parquet import documents_by_id
 from spark_jobs.place import Place
 from spark_jobs.readers.shards import ordered_shards
@@ -87,11 +86,8 @@ def _document_of(shard: str, offset: int) -> tuple[str, int, int]:
 
 def _raw_shard(place: Place, name: str) -> str:
     request = storage.read_record(CorpusRequest, storage.join(place.root, "request.json"))
-    base = load_base(request)
-    requests = [*base.requests, request] if base else [request]
-    return next(
-        shard.raw.uri for one in requests for shard in ordered_shards(one.inputs) if shard.name == name
-    )
+    shards = (shard for group in request.all_inputs for shard in ordered_shards(group))
+    return next(shard.raw.uri for shard in shards if shard.name == name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

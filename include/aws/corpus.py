@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from include.aws.corpus_version import (
+from include.aws.corpus_inputs import (
     InputListing,
-    corpus_version,
     latest_corpus,
     new_shards,
     require_shards,
@@ -19,6 +18,7 @@ from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef
 from include.contracts.records import to_plain
 from include.contracts.storage import CorpusPlace, S3Uri
 from include.recipes.corpus import CorpusRecipe
+from include.recipes.corpus_version import corpus_version
 from include.settings import Settings
 
 _EXAMPLES = 10
@@ -27,11 +27,15 @@ _LEFT_OUT_LIMIT = 50
 
 @dataclass(frozen=True)
 class KnownCorpus:
-    """The newest published corpus: its manifest, the request that made it, and all shards it holds."""
+    """The newest published corpus: its manifest, and the request that made it."""
 
     manifest: ParentRef
     request: CorpusRequest
-    shards: tuple[RawShard, ...]
+
+    @property
+    def shards(self) -> tuple[RawShard, ...]:
+        """All that it holds."""
+        return tuple(shard for group in self.request.all_inputs for shard in group)
 
 
 def newest_corpus(settings: Settings) -> KnownCorpus | None:
@@ -45,17 +49,9 @@ def newest_corpus(settings: Settings) -> KnownCorpus | None:
         return None
     # not by the pointer's hash: a corpus that was built anew is another manifest of the same inputs
     reference = store.reference(uri)
-    request = _request(store, reference)
-    shards, earlier = list(request.inputs), request
-    while earlier.base is not None:
-        earlier = _request(store, earlier.base)
-        shards += earlier.inputs
-    return KnownCorpus(reference, request, tuple(shards))
-
-
-def _request(store: ObjectStore, manifest: ParentRef) -> CorpusRequest:
-    parent = store.read_record(CorpusManifest, S3Uri.parse(manifest.uri), manifest.sha256).request
-    return store.read_record(CorpusRequest, S3Uri.parse(parent.uri), parent.sha256)
+    parent = store.read_record(CorpusManifest, uri, reference.sha256).request
+    request = store.read_record(CorpusRequest, S3Uri.parse(parent.uri), parent.sha256)
+    return KnownCorpus(reference, request)
 
 
 def inputs_of_latest(settings: Settings) -> tuple[RawShard, ...]:
@@ -112,7 +108,8 @@ def plan_corpus(
     artifacts = store.read_record(ArtifactsManifest, settings.storage.artifacts / "artifacts.json")
     references = {uri: store.head(S3Uri.parse(uri)).etag for uri in recipe.references}
     known = newest_corpus(settings) if extend and not force else None
-    inputs, base = inputs_and_base(known, listing, recipe, artifacts.sources_sha256, references)
+    basis = basis_of(known, listing, recipe, artifacts.sources_sha256, references)
+    inputs, base = basis.inputs, basis.base
     version = corpus_version(inputs, recipe, artifacts.sources_sha256, references, base)
     place = CorpusPlace.of(settings.storage.processed_bucket, version)
     exists = store.exists(place.manifest)
@@ -123,7 +120,14 @@ def plan_corpus(
             store.delete(place.stages)
     if not exists and not dry_run:
         request = CorpusRequest(
-            version, inputs, to_plain(recipe), artifacts.sources_sha256, str(place.root), base, references
+            version,
+            inputs,
+            to_plain(recipe),
+            artifacts.sources_sha256,
+            str(place.root),
+            base,
+            basis.earlier_inputs,
+            references,
         )
         store.write_record(place.request, request)
     return CorpusPlan(
@@ -140,14 +144,23 @@ def plan_corpus(
     )
 
 
-def inputs_and_base(
+@dataclass(frozen=True)
+class Basis:
+    """The shards to read, the version to extend by them, and what that one holds."""
+
+    inputs: tuple[RawShard, ...]
+    base: ParentRef | None = None
+    earlier_inputs: tuple[tuple[RawShard, ...], ...] = ()
+
+
+def basis_of(
     known: KnownCorpus | None,
     listing: InputListing,
     recipe: CorpusRecipe,
     sources_sha256: str,
     references: Mapping[str, str],
-) -> tuple[tuple[RawShard, ...], ParentRef | None]:
-    """The shards to read, and the version to extend by them.
+) -> Basis:
+    """What a new version of these shards is made from.
 
     A version can be extended by the same recipe, the same files that it names, and the same code, while every
     shard that it holds is still there unchanged. The newest version of exactly these shards is itself the one
@@ -159,13 +172,16 @@ def inputs_and_base(
         or known.request.sources_sha256 != sources_sha256
         or known.request.references != dict(references)
     ):
-        return listing.shards, None
+        return Basis(listing.shards)
     there, held = set(listing.shards), set(known.shards)
     fresh = new_shards(listing, known.shards)
     replaced = {shard.uri for shard in fresh} & {shard.uri for shard in held}
     if not held <= there or replaced:
-        return listing.shards, None
-    return (fresh, known.manifest) if fresh else (known.request.inputs, known.request.base)
+        return Basis(listing.shards)
+    newest = known.request
+    if fresh:
+        return Basis(fresh, known.manifest, newest.all_inputs)
+    return Basis(newest.inputs, newest.base, newest.earlier_inputs)
 
 
 def note_latest(settings: Settings, manifest: ParentRef) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from include.contracts.errors import ContractError
 from include.contracts.manifests import SCHEMA_VERSION, FileEntry
+from include.contracts.records import canonical_json, content_hash
 
 SPARK_ARCHIVE = "spark_jobs.zip"
 #: Unpacks the packed Python environment on the master node of an EMR cluster.
@@ -14,6 +16,18 @@ EMR_BOOTSTRAP = "emr_python_environment.sh"
 GLUE_REQUIREMENTS = "glue_requirements.txt"
 #: What the jobs need beside ``jobs/``, in the same folder of S3.
 CODE_FILES = (SPARK_ARCHIVE, EMR_BOOTSTRAP, GLUE_REQUIREMENTS)
+#: Folders that decide the bytes of a corpus, beside its inputs and recipe.
+CORPUS_SOURCES = ("spark_jobs", "include/contracts")
+
+
+def is_corpus_source(name: str) -> bool:
+    """Whether a file of CORPUS_SOURCES, by its path in the repository, takes part in the bytes."""
+    return name.endswith((".py", "/requirements.lock"))
+
+
+def sources_hash(sources: Mapping[str, str]) -> str:
+    """One hash for the hashes of all sources that decide a corpus, by their paths in the repository."""
+    return content_hash(canonical_json(dict(sources)))
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,9 @@ class CorpusRequest:
     """What a corpus version is made from; written by the DAG, read by every Spark job.
 
     ``recipe`` is the plain form of ``include.recipes.corpus.CorpusRecipe``. With a ``base``, the manifest
-    of an earlier version, ``inputs`` are the shards that have come since, and the version holds both.
-    ``references`` has the tag (ETag, or SHA-256 of a local file) of each file that the recipe names.
+    of an earlier version, ``inputs`` are the shards that have come since, and the version holds both:
+    ``earlier_inputs`` are those of the base, a group for each version that it was built up by, the oldest
+    first. ``references`` has the tag (ETag, or SHA-256 of a local file) of each file that the recipe names.
     """
 
     version: str
@@ -63,8 +64,14 @@ class CorpusRequest:
     sources_sha256: str
     root_uri: str
     base: ParentRef | None = None
+    earlier_inputs: tuple[tuple[RawShard, ...], ...] = ()
     references: dict[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def all_inputs(self) -> tuple[tuple[RawShard, ...], ...]:
+        """The shards that the version holds, in the groups by which they are numbered."""
+        return (*self.earlier_inputs, self.inputs)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,10 @@ class HeldOutRecipe:
         require(self.min_documents >= 0, "held_out.min_documents", "at least 0", self.min_documents)
 
 
+#: The texts that train a tokenizer are gathered on the driver.
+_MOST_TRAINING_BYTES = 1_000_000_000
+
+
 @dataclass(frozen=True)
 class TokenizerRecipe:
     """A given ``tokenizer.json`` (``uri``), or a byte-level BPE trained on the corpus."""
@@ -101,6 +105,12 @@ class TokenizerRecipe:
             self.vocabulary_size,
         )
         require(bool(self.end_of_text), "tokenizer.end_of_text", "a token", self.end_of_text)
+        require(
+            1 <= self.max_training_bytes <= _MOST_TRAINING_BYTES,
+            "tokenizer.max_training_bytes",
+            f"1 to {_MOST_TRAINING_BYTES}",
+            self.max_training_bytes,
+        )
 
 
 @dataclass(frozen=True)

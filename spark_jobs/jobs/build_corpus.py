@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 from include.contracts.documents import Stage
 from include.contracts.errors import InputError, NexusError
 from include.contracts.manifests import CorpusRequest
-from include.contracts.records import canonical_json, content_hash, to_plain
+from include.contracts.records import canonical_json, to_plain
 from include.recipes.corpus import CorpusRecipe, with_profile
+from include.recipes.corpus_version import corpus_version
 from include.recipes.loading import packaged_recipe
 from spark_jobs import storage
-from spark_jobs.base import extension_of
+from spark_jobs.base import extending
 from spark_jobs.batches.chain import CHAIN
 from spark_jobs.entry import run_with_session
 from spark_jobs.inputs import files_below, list_shards, raw_shard
@@ -30,6 +31,7 @@ from spark_jobs.jobs.clean import clean
 from spark_jobs.jobs.deduplicate import deduplicate
 from spark_jobs.jobs.tokenise import tokenise
 from spark_jobs.place import Place
+from spark_jobs.sources import sources_sha256
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -91,18 +93,19 @@ def request_for(source: str, output: str, recipe: CorpusRecipe, base: str = "") 
         raise InputError("no shard", where=source, expected="JSON lines or parquet with a text field")
     with ThreadPoolExecutor(_LISTERS) as pool:
         inputs = tuple(pool.map(raw_shard, accepted))
-    parent = None
-    if base:
-        parent, inputs = extension_of(base, inputs)
     references = {uri: storage.stat(uri).etag for uri in recipe.references}
-    version = content_hash(canonical_json([inputs, recipe, references, parent]))[:16]
-    request = CorpusRequest(version, inputs, to_plain(recipe), "", output, parent, references)
+    code = sources_sha256()
+    request = CorpusRequest("", inputs, to_plain(recipe), code, output, references=references)
+    if base:
+        request = extending(request, base)
+    version = corpus_version(request.inputs, recipe, code, references, request.base)
+    request = replace(request, version=version)
     uri = storage.join(request.root_uri, "request.json")
     if storage.exists(uri) and storage.read_bytes(uri) != canonical_json(request):
         raise InputError(
             "another corpus lies in this folder",
             where=request.root_uri,
-            expected="the same shards and recipe as before, or an empty folder",
+            expected="the same shards, recipe and code as before, or an empty folder",
             remedy="choose another output folder, or remove this one",
         )
     storage.write_bytes(uri, canonical_json(request))
@@ -113,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """``--request URI``, or ``--input`` and ``--output``; 0 when every stage is complete."""
     started = time.monotonic()
     arguments = _parser().parse_args(argv)
-    uri = arguments.request
+    uri = storage.absolute(arguments.request) if arguments.request else None
     if uri is None:
         try:
             base = storage.absolute(arguments.base) if arguments.base else ""

@@ -58,7 +58,8 @@ def _read_and_filter(spark: SparkSession, request: CorpusRequest, recipe: Corpus
     started = time.monotonic()
     for folder in (place.clean, place.signatures):
         storage.delete_prefix(folder)
-    shards = numbered_shards(request, load_base(request))
+    load_base(request)  # one that cannot be extended is told before the work begins
+    shards = numbered_shards(request)
     benchmarks(recipe.decontaminate)  # one that nothing could match is said before the work
     _check_unchanged(request)
     tasks = [CleanTask(part, group, place, recipe) for part, group in enumerate(grouped(shards))]

@@ -50,9 +50,9 @@ def _deduplicate(spark: SparkSession, request: CorpusRequest, recipe: CorpusReci
     base = load_base(request)
     adopted = adopt(place, base, *kept_folders) if base else []
     files = load_records(CleanFile, place.clean_index)
-    names = shard_names([*base.requests, request] if base else [request])
+    names = shard_names(request.all_inputs)
     known = base.manifest.documents_kept if base else 0
-    decided = decide_clusters(spark, Corpus(place, recipe, files, first_document(base), known, names))
+    decided = decide_clusters(spark, Corpus(place, recipe, files, first_document(request), known, names))
     clusters_seconds = time.monotonic() - started
     parts = list(enumerate(files, _first_part(adopted)))
     outputs = progress.run_tasks(spark, Stage.NEAR_DEDUP, "files", partial(write_output, place, names), parts)

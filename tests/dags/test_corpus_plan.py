@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 
 from include.aws.corpus import (
+    Basis,
     CorpusPlan,
     KnownCorpus,
+    basis_of,
     find_new_shards,
-    inputs_and_base,
     inputs_of_latest,
     note_latest,
     plan_corpus,
 )
-from include.aws.corpus_version import InputListing
+from include.aws.corpus_inputs import InputListing
 from include.aws.storage import ObjectStore
 from include.contracts.artifacts import SPARK_ARCHIVE, ArtifactsManifest
 from include.contracts.manifests import CorpusManifest, CorpusRequest, FileEntry, ParentRef, RawShard
@@ -75,6 +76,19 @@ def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
     assert not store.exists(built.manifest) and not store.exists(built.stages / "near_dedup.json")
 
 
+def test_a_base_that_was_built_anew_or_is_gone_leaves_the_next_run_able_to_plan(
+    place: CorpusPlace, settings_file: Any
+) -> None:
+    store = ObjectStore()
+    request = store.read_record(CorpusRequest, place.request)
+    gone = ParentRef("s3://nexus-llm-processed/corpus/v0/manifest.json", "0" * 64)
+    extended = replace(request, base=gone, earlier_inputs=((OLDER,),))
+    manifest = store.read_record(CorpusManifest, place.manifest)
+    manifest = replace(manifest, request=store.write_record(place.request, extended))
+    note_latest(settings_file, store.write_record(place.manifest, manifest))
+    assert inputs_of_latest(settings_file) == (OLDER, SHARD)
+
+
 def test_a_corpus_that_was_built_anew_is_known_by_its_address(place: CorpusPlace, settings_file: Any) -> None:
     pointer = ParentRef(str(place.manifest), "0" * 64)
     note_latest(settings_file, pointer)
@@ -83,6 +97,7 @@ def test_a_corpus_that_was_built_anew_is_known_by_its_address(place: CorpusPlace
 
 RECIPE = CorpusRecipe("standard")
 OLD, NEW = SHARD, RawShard("s3://nexus-llm-raw/pile/b.jsonl", 4, "e2")
+OLDER = RawShard("s3://nexus-llm-raw/pile/0.jsonl", 2, "e0")
 CHANGED = replace(OLD, etag="e9")
 PARENT = ParentRef("s3://processed/corpus/v1/manifest.json", "a" * 64)
 
@@ -95,21 +110,27 @@ def known(
 ) -> KnownCorpus:
     root = "s3://processed/corpus/v1/"
     request = CorpusRequest("v1", shards, to_plain(recipe), sources, root, references=references or {})
-    return KnownCorpus(PARENT, request, shards)
+    return KnownCorpus(PARENT, request)
 
 
-def planned(corpus: KnownCorpus | None, *listing: RawShard) -> tuple[tuple[RawShard, ...], ParentRef | None]:
-    return inputs_and_base(corpus, InputListing(listing, ()), RECIPE, "code", {})
+def planned(corpus: KnownCorpus | None, *listing: RawShard) -> Basis:
+    return basis_of(corpus, InputListing(listing, ()), RECIPE, "code", {})
+
+
+def extending(corpus: KnownCorpus, *earlier: tuple[RawShard, ...]) -> KnownCorpus:
+    return replace(corpus, request=replace(corpus.request, base=PARENT, earlier_inputs=earlier))
 
 
 def test_only_shards_that_have_come_since_are_read() -> None:
-    assert planned(known(OLD), OLD, NEW) == ((NEW,), PARENT)
+    assert planned(known(OLD), OLD, NEW) == Basis((NEW,), PARENT, ((OLD,),))
+    assert planned(extending(known(OLD), (OLDER,)), OLDER, OLD, NEW) == Basis(
+        (NEW,), PARENT, ((OLDER,), (OLD,))
+    )
 
 
 def test_a_corpus_of_exactly_these_shards_is_the_one_that_is_wanted() -> None:
-    assert planned(known(OLD, NEW), OLD, NEW) == ((OLD, NEW), None)
-    extended = replace(known(OLD, NEW), request=replace(known(NEW).request, base=PARENT))
-    assert planned(extended, OLD, NEW) == ((NEW,), PARENT)
+    assert planned(known(OLD, NEW), OLD, NEW) == Basis((OLD, NEW))
+    assert planned(extending(known(NEW), (OLD,)), OLD, NEW) == Basis((NEW,), PARENT, ((OLD,),))
 
 
 @pytest.mark.parametrize(
@@ -126,4 +147,4 @@ def test_a_corpus_of_exactly_these_shards_is_the_one_that_is_wanted() -> None:
 def test_whatever_cannot_be_extended_is_read_whole(
     corpus: KnownCorpus | None, listing: tuple[RawShard, ...]
 ) -> None:
-    assert planned(corpus, *listing) == (listing, None)
+    assert planned(corpus, *listing) == Basis(listing)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from include.aws.corpus_version import split_inputs
+from include.aws.corpus_inputs import split_inputs
 from include.aws.storage import ObjectStore
 from include.contracts.errors import InputError, IntegrityError, RecipeError
 from include.contracts.ingestion import BatchRequest, ShardState

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from include.contracts.records import canonical_json, content_hash, to_plain
 from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
 from include.recipes.near_dedup import NearDedupRecipe
 from spark_jobs import clusters
+from spark_jobs.base import extending
 from spark_jobs.jobs.build_corpus import build_corpus, request_for
 from spark_jobs.storage import read_record
 from spark_jobs.trace import trace
@@ -45,11 +47,8 @@ def extend(make_request: Callable[..., str], spark: SparkSession) -> Callable[..
 
     def build(root: Path, base: Path, shards: list[Path], **recipe: Any) -> Path:
         uri = Path(make_request(root, shards))
-        request = read_record(CorpusRequest, str(uri))
-        content = (base / "manifest.json").read_bytes()
-        parent = ParentRef(str(base / "manifest.json"), content_hash(content))
-        plain = {**request.recipe, **recipe}
-        uri.write_bytes(canonical_json(replace(request, base=parent, recipe=plain)))
+        request = extending(read_record(CorpusRequest, str(uri)), str(base))
+        uri.write_bytes(canonical_json(replace(request, recipe={**request.recipe, **recipe})))
         build_corpus(spark, str(uri))
         return root
 
@@ -120,13 +119,38 @@ def test_tokens_of_old_and_new_documents_lead_to_their_raw_shards(extended: Path
     assert trace(f"{extended}/tokens/{large[-1].name}:0").raw_shard == str(news)
 
 
-def test_a_version_that_extends_another_can_be_extended(
-    tmp_path: Path, extend: Any, extended: Path, news: Path, write_shard: Write
+def test_a_version_that_extends_another_can_be_extended_and_needs_neither(
+    tmp_path: Path, extend: Any, built: Path, extended: Path, news: Path, known: Known, write_shard: Write
 ) -> None:
+    """ADR 6: a version is whole. Its bases may be built anew, or be gone."""
+    for source in (built, extended):
+        shutil.copytree(source, tmp_path / source.name)
+    second = tmp_path / extended.name
+    manifest = replace(manifest_of(second), root_uri=str(second))
+    (second / "manifest.json").write_bytes(canonical_json(manifest))
     again = write_shard(tmp_path / "again/d.jsonl", news.read_bytes())
-    root = extend(tmp_path / "third", extended, [again])
-    assert manifest_of(root).documents_kept == manifest_of(extended).documents_kept
-    assert manifest_of(root).documents_in == manifest_of(extended).documents_in + 33
+    root = extend(tmp_path / "third", second, [again])
+    shutil.rmtree(second)
+    assert manifest_of(root).documents_kept == manifest.documents_kept
+    assert manifest_of(root).documents_in == manifest.documents_in + 33
+    large = [shard for shard in manifest_of(root).shards if shard.subset == "Large"]
+    assert trace(f"{root}/tokens/{large[0].name}:0").raw_shard == str(known.shards[0])
+    request = read_record(CorpusRequest, str(root / "request.json"))
+    assert [[shard.uri for shard in group] for group in request.all_inputs] == [
+        [str(path) for path in known.shards],
+        [str(news)],
+        [str(again)],
+    ]
+
+
+def test_a_base_that_holds_other_shards_is_refused(
+    tmp_path: Path, spark: SparkSession, make_request: Any, built: Path, news: Path
+) -> None:
+    uri = Path(make_request(tmp_path / "other", [news]))
+    request = extending(read_record(CorpusRequest, str(uri)), str(built))
+    uri.write_bytes(canonical_json(replace(request, earlier_inputs=())))
+    with pytest.raises(ContractError, match="does not hold the shards that the request says"):
+        build_corpus(spark, str(uri))
 
 
 def test_spark_extends_as_one_task_does(

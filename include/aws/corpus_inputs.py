@@ -1,17 +1,14 @@
-"""The identity of a corpus, and which objects are its inputs."""
+"""Which objects are inputs of a corpus, and which of them have come since the newest one."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from include.aws.storage import ListedObject
 from include.contracts.errors import InputError
-from include.contracts.manifests import ParentRef, RawShard
-from include.contracts.records import canonical_json
+from include.contracts.manifests import RawShard
 from include.contracts.storage import CONTROL_PREFIXES, S3Uri
-from include.recipes.corpus import CorpusRecipe
 
 #: Endings of shards that the readers know: plain, gzip and zstandard JSON lines, and parquet.
 SHARD_SUFFIXES = (
@@ -57,29 +54,6 @@ def require_shards(listing: InputListing, source: S3Uri) -> InputListing:
         got=found,
         remedy="run source_ingestion, or correct source_uri",
     )
-
-
-def corpus_version(
-    inputs: Sequence[RawShard],
-    recipe: CorpusRecipe,
-    sources_sha256: str,
-    references: Mapping[str, str] | None = None,
-    base: ParentRef | None = None,
-) -> str:
-    """The same inputs, recipe and code give the same version: ``<recipe>-<16 hexadecimal digits>``.
-
-    ``references`` has the ETag of each file that the recipe names; ``base`` is the version that ``inputs``
-    are added to.
-    """
-    identity = {
-        "inputs": sorted((shard.uri, shard.size_bytes, shard.etag) for shard in inputs),
-        "recipe": recipe,
-        "sources": sources_sha256,
-        "references": dict(references or {}),
-    }
-    if base is not None:
-        identity["base"] = base.sha256
-    return f"{recipe.name}-{hashlib.sha256(canonical_json(identity)).hexdigest()[:16]}"
 
 
 def latest_corpus(processed_bucket: str) -> S3Uri:

@@ -1,0 +1,32 @@
+"""The identity of a corpus: the same for `corpus_refresh` and for `make corpus`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from include.contracts.manifests import ParentRef, RawShard
+from include.contracts.records import canonical_json, content_hash
+from include.recipes.corpus import CorpusRecipe
+
+
+def corpus_version(
+    inputs: Sequence[RawShard],
+    recipe: CorpusRecipe,
+    sources_sha256: str,
+    references: Mapping[str, str] | None = None,
+    base: ParentRef | None = None,
+) -> str:
+    """The same inputs, recipe and code give the same version: ``<recipe>-<16 hexadecimal digits>``.
+
+    ``references`` has the ETag of each file that the recipe names; ``base`` is the version that ``inputs``
+    are added to.
+    """
+    identity = {
+        "inputs": sorted((shard.uri, shard.size_bytes, shard.etag) for shard in inputs),
+        "recipe": recipe,
+        "sources": sources_sha256,
+        "references": dict(references or {}),
+    }
+    if base is not None:
+        identity["base"] = base.sha256
+    return f"{recipe.name}-{content_hash(canonical_json(identity))[:16]}"
