@@ -53,8 +53,9 @@ class HostileServer:
         self.files: dict[str, Hosted] = {}
         self.seen: list[Seen] = []
         self.sent: dict[str, int] = {}
-        self.open_now = 0
-        self.most_open = 0
+        self.open_now: list[str] = []
+        #: The paths that were served at once when these were most.
+        self.most_open: list[str] = []
         self.lock = threading.Lock()
         self.ending = threading.Event()
         handler = type("Handler", (_Handler,), {"owner": self})
@@ -95,15 +96,15 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.lstrip("/")
         with self.owner.lock:
             self.owner.seen.append(Seen(path, {k.lower(): v for k, v in self.headers.items()}))
-            self.owner.open_now += 1
-            self.owner.most_open = max(self.owner.most_open, self.owner.open_now)
+            self.owner.open_now.append(path)
+            self.owner.most_open = max(self.owner.most_open, list(self.owner.open_now), key=len)
         try:
             self._answer(path)
         except OSError:  # the client went away
             self.close_connection = True
         finally:
             with self.owner.lock:
-                self.owner.open_now -= 1
+                self.owner.open_now.remove(path)
 
     def _answer(self, path: str) -> None:
         hosted = self.owner.files.get(path)
@@ -150,11 +151,11 @@ class _Handler(BaseHTTPRequestHandler):
         stop = min(x for x in (len(body), trick.cut_after, trick.stall_after) if x is not None)
         for start in range(0, stop, _BLOCK):
             block = body[start : min(start + _BLOCK, stop)]
+            if trick.seconds_per_block:  # before, not after: with the last byte the client is served
+                time.sleep(trick.seconds_per_block)
             self.wfile.write(block)
             with self.owner.lock:
                 self.owner.sent[path] = self.owner.sent.get(path, 0) + len(block)
-            if trick.seconds_per_block:
-                time.sleep(trick.seconds_per_block)
         if trick.stall_after is not None:
             self.owner.ending.wait(trick.stall_seconds)
         if stop < len(body):

@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from include.aws.corpus import plan_corpus
 from include.aws.emr import cluster_request
 from include.aws.engines import Engine
-from include.aws.jobs import jobs_of
+from include.aws.job_states import JobView
+from include.aws.jobs import Jobs, jobs_of
 from include.contracts.storage import CorpusPlace, S3Uri
 from include.recipes.corpus import CorpusRecipe
 from include.recipes.loading import packaged_recipe
 from include.settings import load_settings
 from infrastructure.packaging.build import ROOT, build
+from local_aws.jobs.processes import marked
 from local_aws.testing import until
 from tests.local_aws.conftest import LocalAws
 
+STANDARD = packaged_recipe(CorpusRecipe, "corpora", "standard")
+#: Its deduplicate has Spark write folders in S3, and read them again.
+VERIFIED = replace(STANDARD, near_dedup=replace(STANDARD.near_dedup, verify=True))
 JOBS = ("clean", "deduplicate", "tokenise")
 SETTINGS = load_settings("dev")
 pytestmark = pytest.mark.timeout(900)
 
 
 def shard() -> bytes:
-    """Sources of this repository as documents, and one of them twice."""
+    """Sources of this repository as documents, one of them twice, and some with a line more."""
     texts = [path.read_text() for path in sorted((ROOT / "include").rglob("*.py"))]
     texts = [text for text in texts if len(text) > 800]
-    return "".join(json.dumps({"text": text}) + "\n" for text in [*texts, texts[0]]).encode()
+    more = [text + "# the end\n" for text in texts[:8]]
+    return "".join(json.dumps({"text": text}) + "\n" for text in [*texts, texts[0], *more]).encode()
 
 
 @pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     """A server of its own, to which the environment points, with the packaged code and one shard."""
     folder = tmp_path_factory.mktemp("engines")
     server = LocalAws(folder / "aws")
@@ -50,8 +61,13 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         upload(client, folder / "package", storage.artifacts / artifacts.code_folder)
         pointer = storage.artifacts / "artifacts.json"
         client.upload_file(str(folder / "package/artifacts.json"), pointer.bucket, pointer.key)
-        yield client
+        yield server
     server.end()
+
+
+@pytest.fixture(scope="module")
+def s3(server: LocalAws) -> Any:
+    return server.client("s3")
 
 
 def upload(client: Any, package: Path, code: S3Uri) -> None:
@@ -60,28 +76,36 @@ def upload(client: Any, package: Path, code: S3Uri) -> None:
         client.upload_file(str(path), place.bucket, place.key)
 
 
-def built_by(engine: Engine, s3: Any) -> dict[str, bytes]:
-    """All files of the corpus that the manifest lists, and the manifest, built anew by ``engine``."""
-    recipe = packaged_recipe(CorpusRecipe, "corpora", "standard")
+def built_by(
+    engine: Engine,
+    s3: Any,
+    recipe: CorpusRecipe = STANDARD,
+    first: Callable[[CorpusPlace], None] | None = None,
+) -> dict[str, bytes]:
+    """All files of the corpus that the manifest lists, and the manifest, built anew by ``engine``.
+
+    ``first`` is called while the first of two runs of deduplicate goes on, and must end it.
+    """
     plan = plan_corpus(SETTINGS, SETTINGS.storage.raw, recipe, force=True, dry_run=False)
     place, code = CorpusPlace(S3Uri.parse(plan.root_uri)), S3Uri.parse(plan.code_uri)
     for prefix in (place.documents, place.tokens, place.work):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key)
         for key in [item["Key"] for page in pages for item in page.get("Contents", ())]:
             s3.delete_object(Bucket=prefix.bucket, Key=key)
-    cluster = ""
+    cluster, run = "", uuid4().hex[:12]
     if engine is Engine.EMR:
         from include.aws.clients import client
 
         cluster = client("emr").run_job_flow(**cluster_request(SETTINGS, "corpus", code))["JobFlowId"]
     for job in JOBS:
         jobs = jobs_of(engine.kind, cluster or engine.scope(SETTINGS, job))
-        jobs.submit(f"{job}-{engine.value}-g1", engine.request(SETTINGS, job, code, place.request))
-        view = until(
-            lambda jobs=jobs, job=job: jobs.describe(f"{job}-{engine.value}-g1"),  # type: ignore[misc]
-            lambda view: view.state.is_terminal,
-            seconds=300,
-        )
+        request = engine.request(SETTINGS, job, code, place.request)
+        if first and job == "deduplicate":
+            jobs.submit(f"{job}-{run}-g0", request)
+            first(place)
+            assert _end(jobs, f"{job}-{run}-g0").state.value == "failed"
+        jobs.submit(f"{job}-{run}-g1", request)
+        view = _end(jobs, f"{job}-{run}-g1")
         assert view.state.value == "completed", view.reason
     manifest = s3.get_object(Bucket=place.root.bucket, Key=place.manifest.key)["Body"].read()
     return {"manifest": manifest} | {
@@ -90,6 +114,10 @@ def built_by(engine: Engine, s3: Any) -> dict[str, bytes]:
         ].read()
         for entry in json.loads(manifest)["files"]
     }
+
+
+def _end(jobs: Jobs, name: str) -> JobView:
+    return until(lambda: jobs.describe(name), lambda view: view.state.is_terminal, seconds=300)
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +134,29 @@ def test_emr_builds_the_corpus(by_emr: dict[str, bytes]) -> None:
 @pytest.mark.parametrize("engine", [Engine.EMR_SERVERLESS, Engine.GLUE])
 def test_another_engine_builds_the_same_bytes(engine: Engine, by_emr: dict[str, bytes], s3: Any) -> None:
     assert built_by(engine, s3) == by_emr
+
+
+@pytest.fixture(scope="module")
+def verified(s3: Any) -> dict[str, bytes]:
+    return built_by(Engine.EMR_SERVERLESS, s3, VERIFIED)
+
+
+@pytest.mark.parametrize("written", ["texts", "compared"])
+def test_a_job_killed_while_it_writes_to_s3_is_ended_by_the_next(
+    written: str, verified: dict[str, bytes], s3: Any, server: LocalAws
+) -> None:
+    def kill(place: CorpusPlace) -> None:
+        """SIGKILL to all of the job's processes as soon as it has begun to write this folder."""
+        below = place.work / "near_dedup/rounds/round-000"
+
+        def is_there() -> bool:
+            found = s3.list_objects_v2(Bucket=below.bucket, Prefix=below.key).get("Contents", ())
+            return any(f"/{written}/" in entry["Key"] for entry in found)
+
+        until(is_there, bool, seconds=120)
+        for pid in marked(hashlib.sha256(str(server.root.resolve()).encode()).hexdigest()[:12] + ":"):
+            os.kill(pid, signal.SIGKILL)
+        # what stays when the kill comes between the folder and its first file
+        s3.put_object(Bucket=below.bucket, Key=f"{below.key}/{written}/_temporary/0/")
+
+    assert built_by(Engine.EMR_SERVERLESS, s3, VERIFIED, kill) == verified
