@@ -92,7 +92,7 @@ PARAMS = {
         False,
         type="boolean",
         title="Build again",
-        description="Build a version that exists anew, and repeat completed steps on a clear",
+        description="Read all shards, build the version again; on a clear, repeat completed steps too",
         section="What happens",
     ),
     "continue_downstream": Param(

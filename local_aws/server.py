@@ -11,7 +11,6 @@ import re
 import socket
 import socketserver
 import sys
-import threading
 import uuid
 from collections.abc import Callable
 from email.utils import formatdate
@@ -259,10 +258,3 @@ def _drain(body: Reader) -> bool:
     except (OSError, ValueError):
         pass
     return False
-
-
-def serve_in_thread(server: LocalServer) -> threading.Thread:
-    """Serve in a daemon thread; for tests and tools that hold the server in process."""
-    thread = threading.Thread(target=server.serve, name="local_aws", daemon=True)
-    thread.start()
-    return thread

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: A row a clean document: all that exact dedup, near dedup and the choice of held-out documents need.
 SIGNED_SCHEMA = pa.schema(
     [
-        ("doc", pa.int64()),  # shard index and row, ascending like id
+        ("doc", pa.int64()),  # shard index and row (readers.shards.ROW_BITS)
         ("part", pa.int32()),  # the group of shards ...
         ("file", pa.int32()),  # ... and the number of the file within it
         ("characters", pa.int64()),

@@ -90,6 +90,11 @@ def _raw_shard(place: Place, name: str) -> str:
     return next(shard.raw.uri for shard in shards if shard.name == name)
 
 
+def _shown(text: str) -> str:
+    """A document's text for a terminal, which would obey some of its control characters."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """0 when the token was found, 2 with a readable error."""
     parser = argparse.ArgumentParser(prog="trace", description=__doc__)
@@ -109,9 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     print(f"document   {origin.document}")
     print(f"raw shard  {origin.raw_shard}, row {origin.row}")
-    print(f"subset     {origin.subset} ({origin.source})")
-    print(f"metadata   {json.dumps(origin.metadata, ensure_ascii=False)}")
-    print(f"\n{origin.text}")
+    print(f"subset     {_shown(origin.subset)} ({_shown(origin.source)})")
+    print(f"metadata   {json.dumps(origin.metadata)}")
+    print(f"\n{_shown(origin.text)}")
     return 0
 
 

@@ -1,10 +1,11 @@
-"""EMR on EC2: the request of a cluster by instance fleets, and of a Spark step."""
+"""EMR on EC2: the request of a cluster by instance fleets, and Spark steps on it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from include.aws.job_states import JobState, JobView
 from include.contracts.artifacts import EMR_BOOTSTRAP, SPARK_ARCHIVE
 from include.contracts.storage import S3Uri
 from include.settings import Settings
@@ -28,6 +29,16 @@ _DECOMMISSIONING = {
 _IN_CONTAINERS = "./environment/bin/python"
 #: … and where the bootstrap action puts it for the driver, which in client mode runs on the master node.
 _ON_MASTER = "/opt/nexus/environment/bin/python"
+
+EMR_STEP_STATES = {
+    "PENDING": JobState.ACTIVE,
+    "RUNNING": JobState.ACTIVE,
+    "CANCEL_PENDING": JobState.STOPPING,
+    "COMPLETED": JobState.COMPLETED,
+    "CANCELLED": JobState.STOPPED,
+    "FAILED": JobState.FAILED,
+    "INTERRUPTED": JobState.FAILED,
+}
 
 
 def cluster_request(settings: Settings, name: str, code: S3Uri) -> dict[str, Any]:
@@ -154,3 +165,45 @@ def _bootstrap(emr: EmrSettings, code: S3Uri) -> list[dict[str, Any]]:
         return []
     script = {"Path": str(code / EMR_BOOTSTRAP), "Args": [emr.python_archive]}
     return [{"Name": "python environment", "ScriptBootstrapAction": script}]
+
+
+class EmrSteps:
+    """The steps of one cluster, known by their names."""
+
+    def __init__(self, emr: Any, cluster_id: str) -> None:
+        self._emr = emr
+        self._cluster = cluster_id
+
+    def describe(self, name: str) -> JobView:
+        """See Jobs."""
+        step_id = self._find(name)
+        if step_id is None:
+            return JobView(JobState.ABSENT)
+        step = self._emr.describe_step(ClusterId=self._cluster, StepId=step_id)["Step"]
+        status = step["Status"]
+        details = status.get("FailureDetails", {})
+        reason = details.get("Message") or details.get("Reason") or ""
+        reason = reason or status.get("StateChangeReason", {}).get("Message", "")
+        if details.get("LogFile"):
+            reason = f"{reason} (log: {details['LogFile']})"
+        return JobView(EMR_STEP_STATES[status["State"]], reason, step)
+
+    def submit(self, name: str, request: dict[str, Any]) -> None:
+        """See Jobs. EMR lets steps share a name, so it is asked first."""
+        if self._find(name) is None:
+            self._emr.add_job_flow_steps(JobFlowId=self._cluster, Steps=[{**request, "Name": name}])
+
+    def stop(self, name: str) -> None:
+        """See Jobs."""
+        step_id = self._find(name)
+        if step_id is not None:
+            self._emr.cancel_steps(
+                ClusterId=self._cluster, StepIds=[step_id], StepCancellationOption="SEND_INTERRUPT"
+            )
+
+    def _find(self, name: str) -> str | None:
+        for page in self._emr.get_paginator("list_steps").paginate(ClusterId=self._cluster):
+            for step in page["Steps"]:  # newest first
+                if step["Name"] == name:
+                    return str(step["Id"])
+        return None

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from botocore.exceptions import ClientError
 
 from include.aws.clients import client, unless
+from include.aws.emr import EmrSteps
 from include.aws.emr_serverless import EmrServerlessJobs
 from include.aws.glue import GlueJobs
 from include.aws.job_states import JobState, JobView
@@ -38,15 +39,6 @@ SAGEMAKER_STATES = {
     "Completed": JobState.COMPLETED,
     "Failed": JobState.FAILED,
     "Stopped": JobState.STOPPED,
-}
-EMR_STEP_STATES = {
-    "PENDING": JobState.ACTIVE,
-    "RUNNING": JobState.ACTIVE,
-    "CANCEL_PENDING": JobState.STOPPING,
-    "COMPLETED": JobState.COMPLETED,
-    "CANCELLED": JobState.STOPPED,
-    "FAILED": JobState.FAILED,
-    "INTERRUPTED": JobState.FAILED,
 }
 
 
@@ -122,47 +114,6 @@ class ProcessingJobs:
     def stop(self, name: str) -> None:
         """See Jobs."""
         unless(_OVER, self._sagemaker.stop_processing_job, ProcessingJobName=name)
-
-
-class EmrSteps:
-    """The steps of one cluster, known by their names."""
-
-    def __init__(self, emr: Any, cluster_id: str) -> None:
-        self._emr = emr
-        self._cluster = cluster_id
-
-    def describe(self, name: str) -> JobView:
-        """See Jobs."""
-        step_id = self._find(name)
-        if step_id is None:
-            return JobView(JobState.ABSENT)
-        step = self._emr.describe_step(ClusterId=self._cluster, StepId=step_id)["Step"]
-        status = step["Status"]
-        details = status.get("FailureDetails", {})
-        reason = details.get("Message") or details.get("Reason") or ""
-        reason = reason or status.get("StateChangeReason", {}).get("Message", "")
-        if details.get("LogFile"):
-            reason = f"{reason} (log: {details['LogFile']})"
-        return JobView(EMR_STEP_STATES[status["State"]], reason, step)
-
-    def submit(self, name: str, request: dict[str, Any]) -> None:
-        """See Jobs. Steps have no unique names: the caller describes first."""
-        self._emr.add_job_flow_steps(JobFlowId=self._cluster, Steps=[{**request, "Name": name}])
-
-    def stop(self, name: str) -> None:
-        """See Jobs."""
-        step_id = self._find(name)
-        if step_id is not None:
-            self._emr.cancel_steps(
-                ClusterId=self._cluster, StepIds=[step_id], StepCancellationOption="SEND_INTERRUPT"
-            )
-
-    def _find(self, name: str) -> str | None:
-        for page in self._emr.get_paginator("list_steps").paginate(ClusterId=self._cluster):
-            for step in page["Steps"]:  # newest first
-                if step["Name"] == name:
-                    return str(step["Id"])
-        return None
 
 
 def training_reason(raw: dict[str, Any]) -> str:

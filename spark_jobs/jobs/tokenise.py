@@ -87,26 +87,10 @@ def _tokenise(
     base = load_base(request)
     if base is None:
         tokenizer, tokenizer_files = _tokenizer(spark, recipe, place, outputs)
-    else:  # tokens of a version are of one tokenizer
-        tokenizer_files = adopt(place, base, place.tokens, place.held_out_tokens, place.tokenizer)
-        content = storage.read_bytes(storage.join(place.tokenizer, "tokenizer.json"))
-        wanted = recipe.tokenizer.uri
-        if wanted and storage.read_bytes(wanted) != content:
-            raise ContractError(
-                "not the tokenizer of the base",
-                where=wanted,
-                expected="the bytes that the base was tokenised with",
-                remedy="give that tokenizer, or build the corpus without the base",
-            )
-        tokenizer = check_tokenizer(content, recipe.tokenizer.end_of_text, "the tokenizer of the base")
+    else:
+        tokenizer, tokenizer_files = _tokenizer_of_base(base, recipe, place)
     trained = time.monotonic() - started
-    texts = (f"{place.relative(place.documents)}/", f"{place.relative(place.held_out)}/")
-    uris = [
-        storage.join(place.root, file.path)
-        for output in outputs
-        for file in output.files
-        if file.path.startswith(texts)
-    ]
+    uris = _texts(place, outputs)
     choice = choose_engine(tokenizer, _verified_texts(uris))
     if choice.reason:
         print(f"tokenise: by Hugging Face tokenizers, slower: {choice.reason}", file=sys.stderr, flush=True)
@@ -150,6 +134,30 @@ def _tokenise(
     place.save_manifest(manifest)
     _report(place)
     return manifest
+
+
+def _texts(place: Place, outputs: Sequence[OutputPart]) -> list[str]:
+    """Files of this version's own documents, held-out ones among them."""
+    folders = (f"{place.relative(place.documents)}/", f"{place.relative(place.held_out)}/")
+    paths = (file.path for output in outputs for file in output.files)
+    return [storage.join(place.root, path) for path in paths if path.startswith(folders)]
+
+
+def _tokenizer_of_base(
+    base: Base, recipe: CorpusRecipe, place: Place
+) -> tuple[LoadedTokenizer, list[FileEntry]]:
+    """Tokens of a version are of one tokenizer: the base's, which is adopted with its tokens."""
+    entries = adopt(place, base, place.tokens, place.held_out_tokens, place.tokenizer)
+    content = storage.read_bytes(storage.join(place.tokenizer, "tokenizer.json"))
+    wanted = recipe.tokenizer.uri
+    if wanted and storage.read_bytes(wanted) != content:
+        raise ContractError(
+            "not the tokenizer of the base",
+            where=wanted,
+            expected="the bytes that the base was tokenised with",
+            remedy="give that tokenizer, or build the corpus without the base",
+        )
+    return check_tokenizer(content, recipe.tokenizer.end_of_text, "the tokenizer of the base"), entries
 
 
 def _tokenizer(

@@ -12,7 +12,8 @@ from include.contracts.manifests import RawShard
 from spark_jobs import storage
 from spark_jobs.readers.formats import signals_name
 
-#: A document's number is its shard's index and its row: ``index << ROW_BITS | row``, ascending like its id.
+#: A document's number is its shard's index and its row: ``index << ROW_BITS | row``. Within the shards
+#: of one request it ascends like the id.
 ROW_BITS = 36
 
 _PARTS_WANTED = 16

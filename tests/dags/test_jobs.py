@@ -141,9 +141,12 @@ class TestEmr:
         with pytest.raises(JobFailed, match="the job ended failed"):
             task.run(self.step(cluster, "false"))
 
-    def test_stop_cancels_the_step(self, s3: Any, cluster: str) -> None:
+    def test_a_step_is_submitted_once_and_stop_cancels_it(self, aws: Any, s3: Any, cluster: str) -> None:
         steps = jobs_of(JobKind.EMR_STEP, cluster)
-        steps.submit("to-stop", self.step(cluster, "sleep", "60").request)
+        for _ in range(2):  # as after an answer that was lost
+            steps.submit("to-stop", self.step(cluster, "sleep", "60").request)
+        names = [step["Name"] for step in aws.client("emr").list_steps(ClusterId=cluster)["Steps"]]
+        assert names.count("to-stop") == 1
         steps.stop("to-stop")
         event = asyncio.run(first_event(JobTrigger("emr_step", "to-stop", cluster, 0.1)))
         assert event["state"] in ("stopped", "failed")  # cancelled while it ran, EMR calls it either

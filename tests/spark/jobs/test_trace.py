@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,3 +74,17 @@ def test_the_document_is_printed_with_its_raw_shard(built: Path, capsys: pytest.
     assert main([f"{built}/tokens/{shard.name}:0", "--json"]) == 0
     origin = json.loads(capsys.readouterr().out)
     assert origin["raw_shard"] in printed and printed.endswith(f"\n\n{origin['text']}\n")
+
+
+def test_a_document_cannot_command_the_terminal(
+    built: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = read_record(CorpusManifest, str(built / "manifest.json")).shards[0]
+    address = f"{built}/tokens/{shard.name}:0"
+    hostile = "clear \x1b[2J and title \x1b]0;x\x07\n\tnext \u202eline"
+    origin = replace(trace(address), text=hostile, subset=hostile, metadata={"a": hostile})
+    monkeypatch.setattr("spark_jobs.trace.trace", lambda _: origin)
+    assert main([address]) == 0
+    printed = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\u202e"} & set(printed)
+    assert "clear \N{REPLACEMENT CHARACTER}[2J" in printed and "\n\tnext " in printed

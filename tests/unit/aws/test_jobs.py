@@ -3,10 +3,11 @@ from __future__ import annotations
 import boto3
 import pytest
 
+from include.aws.emr import EMR_STEP_STATES
 from include.aws.emr_serverless import EMR_SERVERLESS_STATES
 from include.aws.glue import GLUE_STATES
 from include.aws.job_states import JobState
-from include.aws.jobs import EMR_STEP_STATES, SAGEMAKER_STATES, interruptions, training_reason
+from include.aws.jobs import SAGEMAKER_STATES, interruptions, training_reason
 from include.aws.rollouts import ROLLOUT_STATES, rollout_reason
 
 
