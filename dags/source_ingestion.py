@@ -26,8 +26,8 @@ cleared or marked, leaves its upload unfinished, and the next try continues it w
 
 ### Start it by hand
 *Trigger* fetches The Pile. `dry_run` stops after the plan, whose XCom `plan` shows shards, bytes, what is
-there already and what has no published checksum. `select` and `include` take a part; `max_shards` a first
-few. A second run with the same values fetches only what is missing.
+there already and what has no published checksum. `select`, `include` and `exclude` take a part;
+`max_shards` a first few. A second run with the same values fetches only what is missing.
 
 ### What came out
 XCom `counts` of `summary`, and the manifest: every shard with its SHA-256, URL and state. corpus_refresh
@@ -36,10 +36,11 @@ with `source_uri` = the target prefix builds a corpus of it.
 ### When it fails
 | red task | what to do |
 |---|---|
-| `plan` | the error names the list, line, recipe key or param; mend it and clear |
+| `plan` | the error names the list, line, recipe key or param: mend it and clear, or trigger anew |
 | `fetch`, unavailable shards | the server failed, stalled or asks for patience: a retry or clear goes on |
 | `fetch`, quarantined shards | `quarantine/<source>/<name>.why.json` says why; a clear fetches anew |
-| `fetch`, refused shards | no such file, or a forbidden redirect: leave it out with `include`, and clear |
+| `fetch`, refused shards | no such file, or a forbidden redirect: trigger again, with it in `exclude` |
+| the source's file was corrected | clear `plan` with downstream: `fetch` alone keeps what was planned |
 | `publish` | names what is not there; clear the red `fetch` tasks with downstream |
 | a run is given up | unfinished uploads cost storage until the bucket's lifecycle rule aborts them |
 """
@@ -73,6 +74,14 @@ PARAMS = {
         maxLength=200,
         title="Names",
         description="Only shards whose name matches this glob; * also crosses '/'",
+        section="Input",
+    ),
+    "exclude": Param(
+        [],
+        type=["array", "null"],
+        items={"type": "string", "minLength": 1},
+        title="Without",
+        description="Shards to leave out: a name or glob a line",
         section="Input",
     ),
     "max_shards": Param(

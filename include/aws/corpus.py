@@ -184,6 +184,14 @@ def basis_of(
     return Basis(newest.inputs, newest.base, newest.earlier_inputs)
 
 
-def note_latest(settings: Settings, manifest: ParentRef) -> None:
-    """Remember the newest published corpus: what S3NewShardsSensor compares with."""
-    ObjectStore().write_record(latest_corpus(settings.storage.processed_bucket), manifest)
+def is_announced(place: CorpusPlace, manifest: ParentRef) -> bool:
+    """Whether this version, as it is, was noted as published before."""
+    store = ObjectStore()
+    return store.exists(place.announced) and store.read_record(ParentRef, place.announced) == manifest
+
+
+def note_published(settings: Settings, place: CorpusPlace, manifest: ParentRef) -> None:
+    """Remember it as the newest published corpus, with which S3NewShardsSensor compares, and as announced."""
+    store = ObjectStore()
+    store.write_record(latest_corpus(settings.storage.processed_bucket), manifest)
+    store.write_record(place.announced, manifest)

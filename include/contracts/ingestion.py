@@ -127,6 +127,7 @@ class ShardState(enum.Enum):
 class ShardOutcome:
     """``received_bytes`` came over the network in this try; ``published`` names the checksum compared with.
 
+    ``tried`` is False for one that was left for a later try, because others before it could not be had.
     ``published`` is ``none`` where the source publishes neither SHA-256 nor MD5: ``sha256`` is then only
     what was received. ``reason`` says why a shard is not good.
     """
@@ -142,11 +143,13 @@ class ShardOutcome:
     resumes: int = 0
     restarts: int = 0
     reason: str = ""
+    tried: bool = True
+    retry_after_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class BatchReport:
-    """The newest try of a batch, written before the task ends, whatever its end."""
+    """A try of a batch that came to its end. A try takes the report of the one before away when it begins."""
 
     index: int
     outcomes: tuple[ShardOutcome, ...]

@@ -49,9 +49,13 @@ class IngestionPlace:
         """BatchRequest, written by the plan."""
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}runs/{run}/batches/{index:04d}.json")
 
+    def reports(self, run: str) -> S3Uri:
+        """The prefix of all reports of a run."""
+        return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}runs/{run}/reports/")
+
     def report(self, run: str, index: int) -> S3Uri:
-        """BatchReport of the newest try."""
-        return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}runs/{run}/reports/{index:04d}.json")
+        """BatchReport of the newest try, once that ended."""
+        return self.reports(run) / f"{index:04d}.json"
 
     def manifest(self, run: str) -> S3Uri:
         """IngestionManifest."""
@@ -133,6 +137,11 @@ class CorpusPlace:
     def report(self) -> S3Uri:
         """The page for people; the version is whole without it."""
         return self.root / "report.html"
+
+    @property
+    def announced(self) -> S3Uri:
+        """ParentRef of the manifest that downstream DAGs were told of."""
+        return self.root / "announced.json"
 
     @property
     def manifest(self) -> S3Uri:

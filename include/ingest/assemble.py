@@ -17,7 +17,7 @@ from include.ingest.backoff import Patience
 from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable
 from include.ingest.origin import Answer
 from include.ingest.pace import Pace
-from include.ingest.ranges import OK, Course, Validator, course
+from include.ingest.ranges import OK, Answered, Course, Validator, course
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +124,11 @@ class Assembly:
                 stage.adopt(answer.answered.validator)
             return self._take(answer, stage.offset if what is Course.DISCARD else 0)
 
+    def _whole_of(self, answered: Answered) -> int | None:
+        """How many bytes are the whole, by what is known or else by the answer to a range."""
+        known = self._total()
+        return answered.range.total if known is None and answered.range else known
+
     def _restart(self) -> None:
         """A server whose versions alternate would otherwise be fetched for ever."""
         self.tally.restarts += 1
@@ -139,7 +144,7 @@ class Assembly:
 
     def _take(self, answer: Answer, discard: int) -> bool:
         stage, tally, pace = self._stage, self.tally, self._pace()
-        limit = self._total()
+        limit = self._whole_of(answer.answered)
         for chunk in answer.chunks():
             tally.received_bytes += len(chunk)
             dropped = min(discard, len(chunk))
@@ -150,8 +155,11 @@ class Assembly:
             if limit is not None and stage.offset > limit:
                 raise self._mismatch("more bytes than announced", f"{limit} bytes", "more")
             pace.came(len(chunk), stage.offset, limit)
-        # a server that announces no length says by closing that this was all
-        return stage.offset == limit if limit is not None else discard == 0
+        if limit is not None:
+            return stage.offset == limit
+        # a server that announces no length says by closing that this was all, but not of a range: it may
+        # send less of one than was asked for, and the next answer says whether there was more
+        return discard == 0 and answer.answered.status == OK
 
     @property
     def _verifiable(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -44,12 +44,15 @@ class Fetcher:
         try:
             if (existing := self._existing(shard, target)) is not None:
                 state, size_bytes, sha256 = existing
+                if state is ShardState.FETCHED:  # by a try that may have died before it tidied up
+                    StagedUpload(self.s3, target, shard.url, self.part_bytes).discard()
                 return self._outcome(shard, state, tally, size_bytes=size_bytes, sha256=sha256)
             return self._fetch(shard, target, tally)
         except ShardMismatch as error:
             return self._outcome(shard, ShardState.QUARANTINED, tally, reason=str(error))
         except SourceUnavailable as error:
-            return self._outcome(shard, ShardState.UNAVAILABLE, tally, reason=str(error))
+            outcome = self._outcome(shard, ShardState.UNAVAILABLE, tally, reason=str(error))
+            return replace(outcome, retry_after_seconds=error.retry_after_seconds)
         except SourceRefused as error:
             return self._outcome(shard, ShardState.REFUSED, tally, reason=str(error))
         except (ClientError, BotoCoreError, OSError) as error:  # of S3: a later try may succeed

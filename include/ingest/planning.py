@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from include.contracts.errors import InputError
@@ -15,17 +15,24 @@ _OVERHEAD_BYTES = 4 << 20
 _UNKNOWN_BYTES = 256 << 20
 
 
-def selected(shards: Sequence[Shard], include: str, max_shards: int) -> list[Shard]:
-    """Shards whose name matches the glob, at most ``max_shards`` (0: all), in the order of their names."""
-    found = [shard for shard in shards if fnmatch.fnmatchcase(shard.name, include or "*")]
+def selected(
+    shards: Sequence[Shard], include: str, max_shards: int, exclude: Collection[str] = ()
+) -> list[Shard]:
+    """Shards whose name matches the glob and none of ``exclude``, ``max_shards`` at most (0: all)."""
+    found = [
+        shard
+        for shard in shards
+        if fnmatch.fnmatchcase(shard.name, include or "*")
+        and not any(fnmatch.fnmatchcase(shard.name, glob) for glob in exclude)
+    ]
     if not found:
         examples = ", ".join(shard.name for shard in shards[:3]) or "nothing"
         raise InputError(
             "no shard is selected",
             where="include",
             expected="a glob that matches names of shards",
-            got=f"{include!r}, where the source has {examples}",
-            remedy="correct include or select",
+            got=f"{include!r} without {sorted(exclude)}, where the source has {examples}",
+            remedy="correct include, exclude or select",
         )
     return found[:max_shards] if max_shards else found
 

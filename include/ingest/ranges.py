@@ -26,8 +26,8 @@ class Validator:
 
     @property
     def identifies(self) -> bool:
-        """Whether a change of the file would show."""
-        return bool(self.etag or self.last_modified)
+        """Whether a change of any byte would show: a weak ETag promises the same meaning alone."""
+        return bool(self.if_range)
 
     def agrees(self, other: Validator) -> bool:
         """Whether both may be of one version: what both name is equal."""

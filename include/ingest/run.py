@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ from include.ingest.listings import Lists
 from include.ingest.origin import Origin
 from include.ingest.planning import IngestionPlan, absent, batches, selected
 from include.ingest.staging import StagedUpload, load_progress
-from include.recipes.source import Source, chosen, load_source
+from include.recipes.source import Politeness, Source, chosen, load_source
 from include.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class IngestionRequest:
     target_prefix: str
     verify_existing: bool
     dry_run: bool
+    exclude: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ def plan_run(
     resolved = _resolve(source, request, target, sleep)
     parts = batches(resolved.shards, settings.ingestion.max_batches)
     uris = []
+    if not request.dry_run:
+        ObjectStore().delete(place.reports(run))  # a cleared plan: they are of other batches
     for index, shards in enumerate(parts if not request.dry_run else ()):
         batch = BatchRequest(
             run, index, source.name, source.licence, str(target), request.verify_existing, tuple(shards)
@@ -89,7 +92,7 @@ def _resolve(source: Source, request: IngestionRequest, target: S3Uri, sleep: Sl
     with Origin(source.politeness) as origin:
         lists = Lists(source, origin, sleep)
         listed = lists.shards(chosen(source, request.select))
-        shards = selected(listed, request.include, request.max_shards)
+        shards = selected(listed, request.include, request.max_shards, request.exclude)
         there = ObjectStore().list(target)
         sizes = {entry.uri.key.removeprefix(target.key): entry.size_bytes for entry in there}
         missing = absent(shards, sizes)
@@ -157,27 +160,51 @@ def fetch_batch(
 ) -> BatchReport:
     """Fetch the shards of a batch, one after the other over one connection, and report on all of them.
 
-    What an earlier try fetched is found at its place, what it began is continued.
+    What an earlier try fetched is found at its place, what it began is continued. What it asked for in vain
+    comes last, so that a few bad shards do not keep the others from their turn.
     """
     s3 = s3 or client("s3")
     store = ObjectStore(s3)
     batch = store.read_record(BatchRequest, S3Uri.parse(uri))
     source = load_source(batch.source, settings.ingestion.sources_folder)
+    place = IngestionPlace(settings.storage.raw_bucket).report(run, batch.index)
+    in_vain = _taken_away(store, place)
     outcomes: list[ShardOutcome] = []
-    unavailable = 0
+    why_not = ""
     with Origin(source.politeness) as origin:
         fetcher = Fetcher(s3, origin, source.politeness, batch, settings.ingestion.part_mib << 20, sleep)
-        for shard in batch.shards:
-            if unavailable >= _GIVE_UP_AFTER:
-                reason = f"not tried after {unavailable} shards in a row that could not be had"
-                outcomes.append(ShardOutcome(shard.name, shard.url, ShardState.UNAVAILABLE, reason=reason))
-                continue
-            outcome = fetcher.fetch(shard)
+        for shard in sorted(batch.shards, key=lambda shard: shard.name in in_vain):
+            if why_not:
+                outcome = ShardOutcome(
+                    shard.name, shard.url, ShardState.UNAVAILABLE, reason=why_not, tried=False
+                )
+            else:
+                outcome = fetcher.fetch(shard)
             outcomes.append(outcome)
-            unavailable = unavailable + 1 if outcome.state is ShardState.UNAVAILABLE else 0
+            why_not = why_not or _why_not_go_on(outcomes, source.politeness)
     report = BatchReport(batch.index, tuple(outcomes))
-    store.write_record(IngestionPlace(settings.storage.raw_bucket).report(run, batch.index), report)
+    store.write_record(place, report)
     return report
+
+
+def _taken_away(store: ObjectStore, place: S3Uri) -> frozenset[str]:
+    """Names that the try before asked for in vain. Its report goes: it must not stand for this try."""
+    if not store.exists(place):
+        return frozenset()
+    outcomes = store.read_record(BatchReport, place).outcomes
+    store.delete(place)
+    return frozenset(o.name for o in outcomes if o.state is ShardState.UNAVAILABLE and o.tried)
+
+
+def _why_not_go_on(outcomes: Sequence[ShardOutcome], politeness: Politeness) -> str:
+    """Why the shards that are left are not asked for in this try; empty while they are."""
+    asked = outcomes[-1].retry_after_seconds
+    if asked > politeness.max_wait_seconds:
+        return f"not tried: the server asked to be left alone for {asked:.0f} s"
+    newest = outcomes[-_GIVE_UP_AFTER:]
+    if len(newest) == _GIVE_UP_AFTER and all(o.state is ShardState.UNAVAILABLE for o in newest):
+        return f"not tried after {_GIVE_UP_AFTER} shards in a row that could not be had"
+    return ""
 
 
 def require_good(outcomes: tuple[ShardOutcome, ...], where: str) -> None:
@@ -191,14 +218,23 @@ def require_good(outcomes: tuple[ShardOutcome, ...], where: str) -> None:
     )
     first = next((o for o in bad if o.state is not ShardState.UNAVAILABLE), bad[0])
     if counts[ShardState.UNAVAILABLE.value]:
+        asked = max(outcome.retry_after_seconds for outcome in bad)
         remedy = "a retry or clear goes on where this try ended"
+        if asked:
+            remedy += f"; the server asked for {asked:.0f} s of patience"
         raise SourceUnavailable(what, where=where, got=first.reason, remedy=remedy)
     if counts[ShardState.QUARANTINED.value]:
-        remedy = "read the notes below quarantine/; correct the source, or clear to fetch these shards again"
+        remedy = (
+            "read the notes below quarantine/; clear to fetch these shards again, or correct the source and "
+            "clear the task plan with downstream"
+        )
         raise ShardMismatch(
             what, where=where, expected="every shard as published", got=first.reason, remedy=remedy
         )
-    remedy = "correct the source, or leave these shards out with include; then clear"
+    remedy = (
+        "correct the source and clear the task plan with downstream, or trigger again and leave these shards "
+        "out with exclude"
+    )
     raise SourceRefused(what, where=where, got=first.reason, remedy=remedy)
 
 

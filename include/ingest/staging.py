@@ -126,8 +126,9 @@ class StagedUpload:
 
     def discard(self) -> None:
         """Take away everything that is staged for this shard."""
-        self.clear()
+        # what is noted goes last: by it the plan finds what a lost worker left
         self._s3.delete_object(Bucket=self.uri.bucket, Key=self.uri.key)
+        self.clear()
 
     # ---- state ------------------------------------------------------------
     def _reset(self) -> None:
@@ -181,6 +182,7 @@ class StagedUpload:
             self._begin()
         number = len(self._parts) + 1
         if number > _MOST_PARTS:
+            self.clear()  # parts of another size begin anew
             raise SourceRefused(
                 "the file needs more parts than S3 takes",
                 where=self._url,

@@ -14,7 +14,7 @@ from include.aws.corpus import (
     basis_of,
     find_new_shards,
     inputs_of_latest,
-    note_latest,
+    note_published,
     plan_corpus,
 )
 from include.aws.corpus_inputs import InputListing
@@ -41,7 +41,7 @@ def place(aws: Any, settings_file: Any) -> CorpusPlace:
     manifest = CorpusManifest(
         "v1", str(place.root), request, 0, 0, 0, {}, **empty, held_out_shards=(), files=()
     )
-    note_latest(settings_file, store.write_record(place.manifest, manifest))
+    note_published(settings_file, place, store.write_record(place.manifest, manifest))
     return place
 
 
@@ -85,13 +85,13 @@ def test_a_base_that_was_built_anew_or_is_gone_leaves_the_next_run_able_to_plan(
     extended = replace(request, base=gone, earlier_inputs=((OLDER,),))
     manifest = store.read_record(CorpusManifest, place.manifest)
     manifest = replace(manifest, request=store.write_record(place.request, extended))
-    note_latest(settings_file, store.write_record(place.manifest, manifest))
+    note_published(settings_file, place, store.write_record(place.manifest, manifest))
     assert inputs_of_latest(settings_file) == (OLDER, SHARD)
 
 
 def test_a_corpus_that_was_built_anew_is_known_by_its_address(place: CorpusPlace, settings_file: Any) -> None:
     pointer = ParentRef(str(place.manifest), "0" * 64)
-    note_latest(settings_file, pointer)
+    note_published(settings_file, place, pointer)
     assert inputs_of_latest(settings_file) == (SHARD,)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import Metadata
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.aws.corpus import CorpusPlan, note_latest, plan_corpus
+from include.aws.corpus import CorpusPlan, is_announced, note_published, plan_corpus
 from include.aws.emr import cluster_request
 from include.aws.engines import Engine
 from include.aws.recipes import chosen_recipe
@@ -84,12 +84,16 @@ def verify_manifest(*, ti: Any = None) -> dict[str, str]:
 
 
 def publish(reference: dict[str, str], *, params: Any = None, ti: Any = None) -> Any:
-    """Announce the token dataset. One that existed already is announced only on request."""
+    """Announce the token dataset. One that was announced before is announced again only on request.
+
+    That a version existed when the run was planned does not say so: the run that built it may have ended
+    between its jobs and this task.
+    """
     planned = ti.xcom_pull(task_ids="plan", key="plan")
-    manifest = ParentRef(**reference)
-    if planned["exists"] and not params["continue_downstream"]:
-        raise AirflowSkipException(f"corpus {planned['version']} existed: nothing to announce")
-    note_latest(load_settings(), manifest)
+    manifest, place = ParentRef(**reference), CorpusPlace(S3Uri.parse(planned["root_uri"]))
+    if planned["exists"] and not params["continue_downstream"] and is_announced(place, manifest):
+        raise AirflowSkipException(f"corpus {planned['version']} was announced before")
+    note_published(load_settings(), place, manifest)
     yield Metadata(token_dataset, extra=extra_of(manifest, version=planned["version"]))
 
 

@@ -38,6 +38,7 @@ def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str
         target_prefix=prefix,
         verify_existing=bool(params["verify_existing"]),
         dry_run=bool(params["dry_run"]),
+        exclude=tuple(params["exclude"] or ()),
     )
     planned, uris = plan_run(settings, run_name(dag_run.dag_id, dag_run.run_id), request)
     _log_plan(planned)

@@ -11,6 +11,8 @@ from botocore.exceptions import ClientError
 from include.contracts.ingestion import Checksum, ChecksumKind, QuarantineNote, ShardState
 from include.contracts.records import parse_json
 from include.ingest import publishing
+from include.ingest.errors import SourceUnavailable
+from include.ingest.run import require_good
 from include.ingest.verification import digests_of
 from tests.dags.ingestion.conftest import MEBI, Ingestion, random_bytes, sha256
 from tests.dags.ingestion.hostile_server import Trick
@@ -207,6 +209,47 @@ def test_a_server_that_only_fails_is_not_asked_for_every_shard(ingestion: Ingest
     report = ingestion.fetch(*(ingestion.shard(str(number)) for number in range(6)))
     assert {outcome.state for outcome in report.outcomes} == {ShardState.UNAVAILABLE}
     assert [len(ingestion.server.requests(str(number))) for number in range(6)] == [3, 3, 3, 0, 0, 0]
+
+
+def test_the_next_try_begins_with_what_this_one_did_not_ask_for(ingestion: Ingestion) -> None:
+    for number in range(6):
+        trick = Trick(status=500) if number < 3 else Trick()
+        ingestion.server.host(str(number), random_bytes(0.01), always=trick)
+    shards = [ingestion.shard(str(number)) for number in range(6)]
+    assert [outcome.tried for outcome in ingestion.fetch(*shards).outcomes] == [True] * 3 + [False] * 3
+    second = ingestion.fetch(*shards)
+    assert {o.name for o in second.outcomes if o.state is ShardState.FETCHED} == {"3", "4", "5"}
+    assert ingestion.keys("mirror/") == ["mirror/3", "mirror/4", "mirror/5"]
+
+
+def test_a_server_that_asks_for_an_hour_is_asked_for_no_other_shard(ingestion: Ingestion) -> None:
+    busy = Trick(status=429, headers={"Retry-After": "3600"})
+    for number in range(3):
+        ingestion.server.host(str(number), b"x", always=busy)
+    report = ingestion.fetch(*(ingestion.shard(str(number)) for number in range(3)))
+    assert [len(ingestion.server.requests(str(number))) for number in range(3)] == [1, 0, 0]
+    with pytest.raises(SourceUnavailable, match="asked for 3600 s of patience"):
+        require_good(report.outcomes, "b")
+
+
+def test_what_a_try_left_staged_when_it_died_after_publishing_is_taken_away(ingestion: Ingestion) -> None:
+    body = random_bytes(0.1)
+    ingestion.server.host(NAME, body)
+    assert ingestion.fetch_one(ingestion.shard(NAME)).state is ShardState.FETCHED
+    staged = ingestion.place.staged(ingestion.target(NAME))
+    ingestion.s3.put_object(Bucket=staged.bucket, Key=staged.key, Body=body)
+    assert ingestion.fetch_one(ingestion.shard(NAME)).state is ShardState.FETCHED
+    ingestion.leaves_nothing_behind()
+
+
+def test_more_parts_than_s3_takes_leave_nothing_that_another_part_size_would_meet(
+    ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.ingest.staging._MOST_PARTS", 1)
+    ingestion.server.host(NAME, random_bytes(11), always=Trick(no_length=True))
+    outcome = ingestion.fetch_one(ingestion.shard(NAME))
+    assert outcome.state is ShardState.REFUSED and "raise ingestion.part_mib" in outcome.reason
+    ingestion.leaves_nothing_behind()
 
 
 def test_the_other_shards_go_on(ingestion: Ingestion) -> None:

@@ -99,6 +99,33 @@ def test_a_batch_that_never_reported_is_in_the_manifest_as_unavailable(lists: In
         require_good(manifest.shards, "run")
 
 
+def test_no_report_of_an_earlier_try_or_plan_stands_for_a_batch_that_was_killed(
+    lists: Ingestion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_all(uris: list[str]) -> None:
+        for uri in uris:
+            fetch_batch(lists.settings, "run", uri)
+
+    planned, uris = plan_run(lists.settings, "run", REQUEST)
+    run_all(uris)
+    assert summarise(lists.settings, "run", vars(planned))[0].counts["fetched"] == 5
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("include.ingest.fetch.Fetcher.fetch", killed)
+        with pytest.raises(Killed):
+            fetch_batch(lists.settings, "run", uris[0])
+    assert summarise(lists.settings, "run", vars(planned))[0].counts["unavailable"] > 0
+    run_all(uris)
+    planned, _ = plan_run(lists.settings, "run", REQUEST)  # cleared
+    assert summarise(lists.settings, "run", vars(planned))[0].counts["unavailable"] == 5
+
+
 def test_errors_tell_whether_a_retry_can_help(lists: Ingestion) -> None:
     lists.server.host("bad", b"x")
     refused = lists.fetch(lists.shard("missing")).outcomes

@@ -84,10 +84,13 @@ class Server:
             yield MemoryAnswer(Answered(416, content_range(f"bytes */{total}"), validator), [], False)
             return
         first = offset + 1 if cut.treats == "shifts" and offset else offset
-        span = content_range(f"bytes {first}-{total - 1}/{total}") if offset else None
         body = self.body[offset:][: cut.length]
+        caps = cut.treats.startswith("caps") and bool(offset and body)
+        last = first + len(body) - 1 if caps else total - 1
+        whole = "*" if cut.treats == "caps, total untold" else total
+        span = content_range(f"bytes {first}-{last}/{whole}") if offset else None
         chunks = [body[i : i + 3] for i in range(0, len(body), 3)]
-        broken = offset + len(body) < total
+        broken = offset + len(body) < total and not caps
         yield MemoryAnswer(Answered(206 if offset else 200, span, validator), chunks, broken)
 
 
@@ -113,19 +116,26 @@ def shard(**more: object) -> Shard:
     return Shard("s.jsonl", URL, **more)  # type: ignore[arg-type]
 
 
+#: Servers may send less of a range than was asked for: they cap it.
+TREATS = ["honest", "ignores", "shifts", "refuses", "caps", "caps, total untold"]
 cuts = st.lists(
-    st.builds(Cut, st.integers(0, 60), st.sampled_from(["honest", "ignores", "shifts", "refuses"])),
+    st.builds(Cut, st.integers(0, 20), st.sampled_from(TREATS)),
     max_size=12,
 )
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.binary(min_size=1, max_size=200), cuts, st.integers(1, 40), st.booleans())
+@given(
+    st.binary(min_size=1, max_size=20) | st.binary(min_size=60, max_size=200),
+    cuts,
+    st.integers(1, 40),
+    st.sampled_from(["announced", "published", "untold"]),
+)
 def test_any_sequence_of_cuts_gives_identical_bytes(
-    body: bytes, sequence: list[Cut], part: int, announces: bool
+    body: bytes, sequence: list[Cut], part: int, size: str
 ) -> None:
-    server, stage = Server(body, sequence, announces=announces), MemoryStage(part)
-    known = shard() if announces else shard(size_bytes=len(body))
+    server, stage = Server(body, sequence, announces=size == "announced"), MemoryStage(part)
+    known = shard(size_bytes=len(body)) if size == "published" else shard()
     for _ in range(30):  # each failure is a lost worker: another process goes on with what is safe
         try:
             assembly(known, stage, server).run()
@@ -154,6 +164,14 @@ def test_versions_are_never_mixed(old: bytes, new: bytes, cut: int) -> None:
     one.run()
     assert stage.kept == (new if cut < len(old) else old)
     assert tally.restarts == (1 if stage_filled else 0)
+
+
+@pytest.mark.parametrize("treats", ["caps", "caps, total untold"])
+def test_a_range_that_the_server_caps_is_not_taken_for_the_rest(treats: str) -> None:
+    server = Server(b"0123456789" * 5, [Cut(20), Cut(10, treats)], announces=False)
+    stage = MemoryStage(10)
+    assembly(shard(), stage, server).run()
+    assert stage.kept == server.body
 
 
 def test_only_what_is_missing_is_asked_for() -> None:

@@ -32,6 +32,7 @@ def test_a_glob_and_a_number_select() -> None:
     three = shards(1, 2, 3)
     assert [s.name for s in selected(three, "*", 2)] == ["00000.jsonl", "00001.jsonl"]
     assert [s.name for s in selected(three, "*2.jsonl", 0)] == ["00002.jsonl"]
+    assert [s.name for s in selected(three, "*", 0, ["00001.jsonl", "*2*"])] == ["00000.jsonl"]
 
 
 def test_a_selection_of_nothing_names_what_there_is() -> None:

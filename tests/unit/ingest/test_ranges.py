@@ -60,6 +60,14 @@ def test_a_server_that_names_no_version_is_resumed_only_where_a_checksum_would_t
     assert course(Answered(200, None, UNNAMED), 40, UNNAMED, verifiable=True) is Course.DISCARD
 
 
+def test_bytes_are_not_joined_on_a_weak_etag() -> None:
+    weak = Validator('W/"v1"', "", 100)
+    answered = Answered(206, content_range("bytes 40-99/100"), weak)
+    assert course(answered, 40, weak, verifiable=False) is Course.RESTART
+    assert course(answered, 40, weak, verifiable=True) is Course.APPEND
+    assert course(Answered(200, None, weak), 40, weak, verifiable=False) is Course.RESTART
+
+
 def test_a_weak_etag_is_no_condition_of_a_range() -> None:
     assert Validator('W/"v1"', "Wed, 01 Jan 2025 00:00:00 GMT").if_range == "Wed, 01 Jan 2025 00:00:00 GMT"
     assert Validator('"v1"', "Wed, 01 Jan 2025 00:00:00 GMT").if_range == '"v1"'
