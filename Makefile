@@ -88,7 +88,7 @@ RECIPE ?= standard
 TOKENIZER ?=
 END_OF_TEXT ?=
 BUILD_CORPUS := $(VENVS)/spark/bin/python -m spark_jobs.jobs.build_corpus
-NEAR_DEDUP = --profile "$(PROFILE)" $(if $(VERIFY),--verify)
+NEAR_DEDUP = --profile "$(PROFILE)" $(if $(filter 1,$(VERIFY)),--verify)
 .PHONY: need-input
 need-input:
 	@[ -n "$(INPUT)" ] || { echo "give INPUT=<folder of shards or s3://bucket/prefix/>" >&2; exit 2; }

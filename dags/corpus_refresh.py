@@ -42,8 +42,9 @@ that model_training runs on it.
 |---|---|
 | `wait_for_shards`, `plan` | the error names the prefix, recipe key or missing artifacts; mend it and clear |
 | `clean`, `deduplicate`, `tokenise` | see *Job log*, clear the task: it goes on after the last whole stage |
+| … as a shard changed or is gone | clear `plan` with downstream: the request names the shards as they were |
 | `catalogue.…` | the corpus is published all the same; mend the Glue role or database and clear the group |
-| `verify_manifest` | files are missing: trigger again with `force` |
+| `verify_manifest` | files are missing: trigger again with `force`, which reads all shards |
 | `start_engine` | the error is EMR's: a role, subnet or instance type of the settings, or a quota |
 | `end_engine` | end the cluster by hand; it also ends itself after the idle time of the settings |
 """

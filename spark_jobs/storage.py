@@ -351,7 +351,8 @@ def _missing_is_input_error(uri: str) -> Iterator[None]:
                 "no such bucket", where=uri, remedy="create the bucket or correct its name"
             ) from error
         if code in ("404", "NoSuchKey", "NotFound"):
-            raise InputError("no such object or bucket", where=uri, remedy="check bucket and key") from error
+            remedy = "check bucket and key; for a shard that was there at the plan, plan the corpus again"
+            raise InputError("no such object or bucket", where=uri, remedy=remedy) from error
         raise
 
 

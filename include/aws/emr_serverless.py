@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import time
 from typing import Any
@@ -10,6 +11,8 @@ from include.aws.job_states import JobState, JobView
 from include.contracts.artifacts import SPARK_ARCHIVE
 from include.contracts.storage import S3Uri
 from include.settings import Settings
+
+log = logging.getLogger(__name__)
 
 EMR_SERVERLESS_STATES = {
     "SUBMITTED": JobState.ACTIVE,
@@ -154,8 +157,12 @@ class EmrServerlessJobs:
             application = str(known["id"])
         found = self._settled(application)
         wanted = {key: value for key, value in request.items() if key not in ("name", "type", "tags")}
-        if found["state"] in _RESTING and any(found.get(key) != value for key, value in wanted.items()):
+        changed = sorted(key for key, value in wanted.items() if found.get(key) != value)
+        if changed and found["state"] in _RESTING:
             self._serverless.update_application(applicationId=application, **wanted)
+        elif changed:
+            what = "application %s is %s: %s of the settings apply once it has stopped"
+            log.warning(what, application, found["state"], ", ".join(changed))
         return application
 
     def _settled(self, application: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from include.contracts.storage import S3Uri
 T = TypeVar("T")
 
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
+_DENIED = {"403", "AccessDenied", "Forbidden"}
 
 
 @dataclass(frozen=True)
@@ -145,4 +146,8 @@ def _readable(error: ClientError, uri: S3Uri) -> InputError | ClientError:
         return InputError("the bucket does not exist", where=f"s3://{uri.bucket}", remedy=remedy)
     if code in _ABSENT:
         return InputError("no such object", where=str(uri), remedy="check the URI")
+    if code in _DENIED:
+        # S3 also answers so for what is not there, to a role that may not list the bucket
+        remedy = "give the role s3:ListBucket on the bucket, s3:GetObject and s3:PutObject on its objects"
+        return InputError("access denied", where=str(uri), remedy=remedy)
     return error

@@ -56,6 +56,14 @@ class Tally:
     restarts: int = 0
 
 
+def is_pinned_version(shard: Shard, validator: Validator) -> bool:
+    """Whether a version may be the shard's: False for another ETag than its source names."""
+    checksum = shard.checksum
+    if checksum is None or checksum.kind is not ChecksumKind.ETAG:
+        return True
+    return validator.etag.removeprefix("W/").strip('"') == checksum.value.strip('"')
+
+
 class Assembly:
     """Brings one shard into its stage."""
 
@@ -173,12 +181,10 @@ class Assembly:
             raise self._mismatch(
                 "the server announces another size", f"{size} bytes", f"{validator.size_bytes} bytes"
             )
-        if checksum and checksum.kind is ChecksumKind.ETAG:
-            etag = validator.etag.removeprefix("W/").strip('"')
-            if etag != checksum.value.strip('"'):
-                raise self._mismatch(
-                    "the server has another version", f"ETag {checksum.value}", f"ETag {etag}"
-                )
+        if checksum and not is_pinned_version(self._shard, validator):
+            raise self._mismatch(
+                "the server has another version", f"ETag {checksum.value}", f"ETag {validator.etag}"
+            )
 
     def _mismatch(self, what: str, expected: str, got: str) -> ShardMismatch:
         return ShardMismatch(what, where=self._shard.url, expected=expected, got=got)

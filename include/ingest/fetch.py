@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from include.contracts.ingestion import BatchRequest, Shard, ShardOutcome, ShardState
 from include.contracts.storage import S3Uri
-from include.ingest.assemble import Assembly, Tally
+from include.ingest.assemble import Assembly, Tally, is_pinned_version
 from include.ingest.backoff import Patience, Sleep
 from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable, plain
 from include.ingest.origin import Origin
@@ -64,6 +64,8 @@ class Fetcher:
 
     def _fetch(self, shard: Shard, target: S3Uri, tally: Tally) -> ShardOutcome:
         stage = StagedUpload(self.s3, target, shard.url, self.part_bytes)
+        if stage.offset and not is_pinned_version(shard, stage.validator):
+            stage.discard()  # an earlier try fetched it before the source named another version
         was_finished = stage.is_finished
         digests: Digests | None = None
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import string
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +25,10 @@ _FAMILY = "sources"
 class Politeness:
     """How a server is treated.
 
-    ``max_connections`` bounds the tasks that fetch at once. ``max_attempts`` counts tries that brought no
-    part further. A server that asks for more patience than ``max_wait_seconds`` is left alone until the
-    task's retry. Fewer than ``min_bytes_per_second`` over ``read_timeout_seconds`` is a stall.
+    The smallest ``max_connections`` of all sources bounds the tasks that fetch at once. ``max_attempts``
+    counts tries that brought no part further. A server that asks for more patience than
+    ``max_wait_seconds`` ends the batch: no other shard of it is asked for in this try. Fewer than
+    ``min_bytes_per_second`` over ``read_timeout_seconds`` is a stall.
     """
 
     max_connections: int = 4
@@ -180,8 +182,8 @@ class Source:
             require(valid, name, "1 to 200 ASCII characters: it becomes object metadata", value)
         check_prefix("raw_prefix", self.raw_prefix)
         require(bool(self.shards or self.listings), "shards", "shards or listings", "neither")
-        names = [shard.name for shard in self.shards]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        counts = Counter(shard.name for shard in self.shards)
+        twice = sorted(name for name, count in counts.items() if count > 1)
         require(not twice, "shards.name", "names that differ", ", ".join(twice))
         require(self.max_listing_bytes > 0, "max_listing_bytes", "more than 0", self.max_listing_bytes)
         for listing in self.listings:

@@ -177,6 +177,19 @@ def test_an_application_follows_the_settings_while_it_rests(aws: Any, script: An
     assert changed["maximumCapacity"] == wider["maximumCapacity"]
 
 
+def test_what_an_application_that_runs_cannot_follow_yet_is_told(
+    aws: Any, script: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = operator(Engine.EMR_SERVERLESS)
+    request = one.request["application"] | {"name": "busy"}
+    jobs = jobs_of(Engine.EMR_SERVERLESS.kind, "busy")
+    jobs.submit("a-g1", one.request | {"application": request})
+    assert "apply once it has stopped" not in caplog.text
+    wider = request | {"maximumCapacity": {"cpu": "64 vCPU", "memory": "128 GB"}}
+    jobs.submit("b-g1", one.request | {"application": wider})
+    assert "maximumCapacity of the settings apply once it has stopped" in caplog.text
+
+
 class TestProviderOperatorsUnmodified:
     def test_serverless_application_and_job(self, aws: Any, script: Any, task: Task) -> None:
         script("true")

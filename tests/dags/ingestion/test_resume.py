@@ -166,3 +166,20 @@ def test_a_shard_is_never_held_as_a_whole(ingestion: Ingestion) -> None:
     ]
     assert ingestion.s3.head_object(Bucket=ingestion.bucket, Key=KEY)["ContentLength"] == len(body)
     assert (peaks[1] - peaks[0]) * 1024 < 100 * MEBI, peaks
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_what_was_staged_of_another_version_than_is_pinned_now_is_thrown_away(
+    ingestion: Ingestion, finished: bool
+) -> None:
+    old, new = random_bytes(11), random_bytes(11)
+    stage = StagedUpload(ingestion.s3, ingestion.target(NAME), ingestion.server.url(NAME), 5 * MEBI)
+    stage.adopt(Validator('"v1"'))
+    stage.write(old)
+    if finished:
+        stage.finish()
+    ingestion.server.host(NAME, new, etag='"v2"')
+    outcome = ingestion.fetch_one(ingestion.shard(NAME, checksum=Checksum(ChecksumKind.ETAG, "v2")))
+    assert outcome.state is ShardState.FETCHED
+    assert ingestion.body(f"mirror/{NAME}") == new
+    ingestion.leaves_nothing_behind()

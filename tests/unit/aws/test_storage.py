@@ -1,13 +1,14 @@
-"""Deleting a prefix: what S3 could not delete is an error, though it answers 200."""
+"""What S3 refuses is told readably, also where it answers 200."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from include.aws.storage import ObjectStore
-from include.contracts.errors import NexusError
+from include.contracts.errors import InputError, NexusError
 from include.contracts.storage import S3Uri
 
 
@@ -39,3 +40,12 @@ def test_an_object_that_stays_is_an_error_that_names_it() -> None:
     errors = [{"Key": "corpus/1", "Code": "AccessDenied", "Message": "no"}]
     with pytest.raises(NexusError, match=r"s3://bucket/corpus/1: 1 of 3 objects.*AccessDenied"):
         ObjectStore(_S3(errors)).delete(PREFIX)
+
+
+def test_denied_access_names_the_object_and_what_the_role_lacks() -> None:
+    class Denying:
+        def head_object(self, **_: Any) -> None:
+            raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
+
+    with pytest.raises(InputError, match=r"s3://bucket/corpus/: access denied.*s3:ListBucket"):
+        ObjectStore(Denying()).exists(PREFIX)
