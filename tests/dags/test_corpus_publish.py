@@ -8,6 +8,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.aws.corpus import inputs_of_latest
+from include.aws.corpus_inputs import latest_corpus
 from include.aws.storage import ObjectStore
 from include.contracts.manifests import CorpusManifest, CorpusRequest, RawShard
 from include.contracts.storage import CorpusPlace
@@ -32,6 +33,8 @@ def corpus(aws: Any, settings_file: Any) -> tuple[CorpusPlace, dict[str, str]]:
     for bucket in (settings_file.storage.raw_bucket, settings_file.storage.processed_bucket):
         aws.client("s3").create_bucket(Bucket=bucket)
     store, place = ObjectStore(), CorpusPlace.of(settings_file.storage.processed_bucket, "v1")
+    for left in (place.announced, latest_corpus(settings_file.storage.processed_bucket)):
+        store.delete(left)  # by other tests, which share the server
     request = store.write_record(place.request, CorpusRequest("v1", (SHARD,), {}, "", str(place.root)))
     empty: dict[str, Any] = {"tokens": 0, "tokens_held_out": 0, "subsets": {}, "tokenizer_sha256": ""}
     empty |= {"vocabulary_size": 1, "token_dtype": "uint16", "end_of_text_id": 0, "shards": ()}
