@@ -218,11 +218,13 @@ def delete_prefix(prefix: str) -> None:
     if not is_s3(prefix):
         shutil.rmtree(local_path(prefix), ignore_errors=True)
         return
+    place = S3Uri.parse(prefix)
+    if not place.key:
+        raise InputError("a whole bucket is not deleted", where=prefix, expected="s3://bucket/folder/")
     # with the markers by which Spark tells folders, or it would find them taken
     keys = _keys_below(prefix)
     for start in range(0, len(keys), 1000):
         objects = [{"Key": key} for key in keys[start : start + 1000]]
-        place = S3Uri.parse(prefix)
         answer = _client().delete_objects(Bucket=place.bucket, Delete={"Objects": objects, "Quiet": True})
         # S3 answers 200 with what it could not delete; what stays would be read as this run's output
         if errors := answer.get("Errors"):

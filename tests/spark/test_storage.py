@@ -68,3 +68,10 @@ def test_an_object_whose_connection_drops_is_read_on_from_where_it_was(
         "bytes=9000-",
     ]
     assert {request["IfMatch"] for request in requests} == {'"tag"'}
+
+
+def test_a_whole_bucket_is_never_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "_client", lambda: pytest.fail("S3 was asked"))
+    for bucket in ("s3://bucket", "s3://bucket/"):
+        with pytest.raises(InputError, match="a whole bucket is not deleted"):
+            storage.delete_prefix(bucket)
