@@ -23,7 +23,7 @@ from include.contracts.records import content_hash, from_plain, parse_json
 from include.recipes.near_dedup import NearDedupRecipe
 from spark_jobs import storage
 from spark_jobs.place import Place
-from spark_jobs.readers.shards import ROW_BITS, Shard, ordered_shards
+from spark_jobs.readers.shards import ROW_BITS, Shard, all_shards, ordered_shards
 
 _COPIERS = 16
 
@@ -40,12 +40,12 @@ def extending(request: CorpusRequest, corpus: str) -> CorpusRequest:
     """The request, for those of its shards that a complete version does not hold, on top of that one."""
     uri = storage.join(corpus, "manifest.json")
     reference = ParentRef(uri, content_hash(storage.read_bytes(uri)))
-    earlier = _request_of(_manifest(reference)).all_inputs
-    held = {shard for group in earlier for shard in group}
+    known = _request_of(_manifest(reference))
+    held = set(known.shards)
     fresh = tuple(shard for shard in request.inputs if shard not in held)
     if not fresh:
         raise InputError("no new shard", where=corpus, expected="a shard that this corpus does not hold")
-    return replace(request, inputs=fresh, base=reference, earlier_inputs=earlier)
+    return replace(request, inputs=fresh, base=reference, earlier_inputs=known.all_inputs)
 
 
 def load_base(request: CorpusRequest) -> Base | None:
@@ -93,7 +93,7 @@ def numbered_shards(request: CorpusRequest) -> list[Shard]:
 
 def shard_names(groups: Iterable[Sequence[RawShard]]) -> list[str]:
     """Names by number, over the groups of CorpusRequest.all_inputs."""
-    return [shard.name for group in groups for shard in ordered_shards(group)]
+    return [shard.name for shard in all_shards(groups)]
 
 
 def first_document(request: CorpusRequest) -> int:

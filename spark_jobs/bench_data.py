@@ -17,6 +17,7 @@ from pathlib import Path
 
 from include.contracts.errors import InputError
 from include.recipes.corpus import ReadRecipe
+from spark_jobs import storage
 from spark_jobs.inputs import files_below, list_shards, raw_shard
 from spark_jobs.readers.documents import ReadCounts, read_documents
 from spark_jobs.readers.shards import ordered_shards
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _documents(source: str, first_pass: int) -> Iterator[str]:
-    accepted, _ = list_shards(files_below(str(Path(source).resolve())))
+    accepted, _ = list_shards(files_below(storage.absolute(source)))
     shards = ordered_shards([raw_shard(uri) for uri in accepted])
     for shift in range(first_pass, _PASSES):
         moved = {

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from include.contracts.artifacts import is_corpus_source, sources_hash
+from include.contracts.artifacts import CORPUS_SOURCES, is_corpus_source, sources_hash
 from include.contracts.records import content_hash
 
 
 def sources_sha256() -> str:
     """What ``artifacts.json`` says of the same sources (ArtifactsManifest.sources_sha256)."""
     found: dict[str, str] = {}
-    for package in ("spark_jobs", "include.contracts"):
-        for name, file in _below(files(package), package.replace(".", "/")):
+    for folder in CORPUS_SOURCES:
+        for name, file in _below(files(folder.replace("/", ".")), folder):
             if is_corpus_source(name):
                 found[name] = content_hash(file.read_bytes())
     return sources_hash(found)

@@ -21,7 +21,7 @@ from include.contracts.manifests import CorpusRequest
 from spark_jobs import storage
 from spark_jobs.parquet import documents_by_id
 from spark_jobs.place import Place
-from spark_jobs.readers.shards import ordered_shards
+from spark_jobs.readers.shards import all_shards
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ def _document_of(shard: str, offset: int) -> tuple[str, int, int]:
 
 def _raw_shard(place: Place, name: str) -> str:
     request = storage.read_record(CorpusRequest, storage.join(place.root, "request.json"))
-    shards = (shard for group in request.all_inputs for shard in ordered_shards(group))
-    return next(shard.raw.uri for shard in shards if shard.name == name)
+    return next(shard.raw.uri for shard in all_shards(request.all_inputs) if shard.name == name)
 
 
 def _shown(text: str) -> str:

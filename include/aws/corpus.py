@@ -32,11 +32,6 @@ class KnownCorpus:
     manifest: ParentRef
     request: CorpusRequest
 
-    @property
-    def shards(self) -> tuple[RawShard, ...]:
-        """All that it holds."""
-        return tuple(shard for group in self.request.all_inputs for shard in group)
-
 
 def newest_corpus(settings: Settings) -> KnownCorpus | None:
     """None before the first corpus, and while the newest is built anew."""
@@ -57,7 +52,7 @@ def newest_corpus(settings: Settings) -> KnownCorpus | None:
 def inputs_of_latest(settings: Settings) -> tuple[RawShard, ...]:
     """Shards of the newest published corpus; none where there is no such corpus."""
     known = newest_corpus(settings)
-    return known.shards if known else ()
+    return known.request.shards if known else ()
 
 
 def find_new_shards(source: S3Uri, settings: Settings) -> tuple[int, list[str]]:
@@ -173,12 +168,12 @@ def basis_of(
         or known.request.references != dict(references)
     ):
         return Basis(listing.shards)
-    there, held = set(listing.shards), set(known.shards)
-    fresh = new_shards(listing, known.shards)
+    newest = known.request
+    there, held = set(listing.shards), set(newest.shards)
+    fresh = new_shards(listing, newest.shards)
     replaced = {shard.uri for shard in fresh} & {shard.uri for shard in held}
     if not held <= there or replaced:
         return Basis(listing.shards)
-    newest = known.request
     if fresh:
         return Basis(fresh, known.manifest, newest.all_inputs)
     return Basis(newest.inputs, newest.base, newest.earlier_inputs)

@@ -73,6 +73,11 @@ class CorpusRequest:
         """The shards that the version holds, in the groups by which they are numbered."""
         return (*self.earlier_inputs, self.inputs)
 
+    @property
+    def shards(self) -> tuple[RawShard, ...]:
+        """All of them in a row."""
+        return tuple(shard for group in self.all_inputs for shard in group)
+
 
 @dataclass(frozen=True)
 class StageReport:

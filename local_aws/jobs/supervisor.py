@@ -111,10 +111,14 @@ class Supervisor:
                 raise
             except Exception as error:
                 log.exception("%s %s", kind, name)
-                kill_marked(f"{self.marker}{kind}/{name}/")
+                self.kill_job(kind, name)
                 failed(name, f"{type(error).__name__}: {error}")
 
         self.run(f"{kind} {name}", body)
+
+    def kill_job(self, kind: str, name: str) -> None:
+        """SIGKILL to all processes of a job, whatever its generation."""
+        kill_marked(f"{self.marker}{kind}/{name}/")
 
     def pause(self, seconds: float = TICK_SECONDS) -> None:
         """Wait, or raise Stopping as soon as local_aws stops."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from include.contracts.errors import NexusError
 from local_aws.errors import AwsError
-from local_aws.jobs.processes import JobProcess, kill_marked
+from local_aws.jobs.processes import JobProcess
 from local_aws.jobs.supervisor import Stopping
 from local_aws.jobs.table import Job
 from local_aws.operations import Handler
@@ -146,7 +146,7 @@ class _ProcessingRun:
             log.exception("processing job %s", self._name)
             self._finish("Failed", f"InternalServerError: {type(error).__name__}: {error}")
         finally:
-            kill_marked(self._world.supervisor.marker + f"{KIND}/{self._name}/")
+            self._world.supervisor.kill_job(KIND, self._name)
 
     def _run(self) -> None:
         job = self._job()
@@ -154,7 +154,7 @@ class _ProcessingRun:
         if outcome is None:
             processes = [JobProcess.load(row) for row in job.processes]
             if len(processes) < len(self._hosts):
-                kill_marked(self._world.supervisor.marker + f"{KIND}/{self._name}/")
+                self._world.supervisor.kill_job(KIND, self._name)
                 processes = self._start()
             outcome = self._wait(processes) if processes else "stopped"
             self._set(outcome=outcome)

@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 from local_aws.errors import AwsError
-from local_aws.jobs.processes import kill_marked
 from local_aws.jobs.table import Job
 from local_aws.operations import Handler
 from local_aws.sagemaker.containers import World
@@ -123,7 +122,7 @@ class TrainingJobs:
             if job.state in ("InProgress", "Stopping"):
                 self._start(job.name)
             else:
-                kill_marked(self._world.supervisor.marker + f"{KIND}/{job.name}/")
+                self._world.supervisor.kill_job(KIND, job.name)
 
     def tick(self) -> None:
         """Jobs have threads of their own."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from include.contracts.errors import NexusError
 from include.contracts.storage import S3Uri
-from local_aws.jobs.processes import JobProcess, kill_marked
+from local_aws.jobs.processes import JobProcess
 from local_aws.jobs.supervisor import Stopping
 from local_aws.jobs.table import Job
 from local_aws.sagemaker import containers
@@ -80,7 +80,7 @@ class TrainingRun:
             log.exception("training job %s", self._name)
             self._fail(f"InternalServerError: {type(error).__name__}: {error}")
         finally:
-            kill_marked(self._world.supervisor.marker + f"{KIND}/{self._name}/")
+            self._world.supervisor.kill_job(KIND, self._name)
             containers.finish_logs(self._world, self._job(), LOG_GROUP, self._hosts)
 
     def _run(self) -> None:
@@ -108,7 +108,7 @@ class TrainingRun:
         processes = [JobProcess.load(row) for row in job.processes]
         if len(processes) < len(self._hosts):
             # also when only some hosts had started: a cut-off start is made anew as a whole
-            kill_marked(self._world.supervisor.marker + f"{KIND}/{self._name}/")
+            self._world.supervisor.kill_job(KIND, self._name)
             if why := self._why_end():
                 self._set(outcome=why)
                 return why

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from include.contracts.errors import InputError
@@ -45,6 +45,14 @@ def ordered_shards(inputs: Sequence[RawShard], first_index: int = 0) -> list[Sha
         Shard(index, name, by_name[name], by_name.get(signals_name(name) or ""))
         for index, name in enumerate(ordered, first_index)
     ]
+
+
+def all_shards(groups: Iterable[Sequence[RawShard]]) -> list[Shard]:
+    """The shards of CorpusRequest.all_inputs: those of a group are numbered after those of the one before."""
+    shards: list[Shard] = []
+    for group in groups:
+        shards += ordered_shards(group, first_index=len(shards))
+    return shards
 
 
 def grouped(shards: Sequence[Shard]) -> list[tuple[Shard, ...]]:

@@ -17,6 +17,10 @@ import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import TaskDeferred
 
+from include.aws.corpus_inputs import latest_corpus
+from include.aws.storage import ObjectStore
+from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
+from include.contracts.storage import CorpusPlace
 from tests.quick_spark import quick_spark
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +61,28 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield SimpleNamespace(client=lambda service: boto3.client(service, endpoint_url=endpoint))
     process.terminate()
     process.wait(60)
+
+
+#: What the corpus of ``whole_corpus`` was made from.
+SHARD = RawShard("s3://nexus-llm-raw/pile/a.jsonl", 3, "e1")
+
+
+@pytest.fixture
+def whole_corpus(aws: Any, settings_file: Any) -> tuple[CorpusPlace, ParentRef]:
+    """A whole version of which nobody was told, and its manifest."""
+    storage = settings_file.storage
+    for bucket in (storage.raw_bucket, storage.processed_bucket):
+        aws.client("s3").create_bucket(Bucket=bucket)
+    store, place = ObjectStore(), CorpusPlace.of(storage.processed_bucket, "v1")
+    for left in (place.announced, latest_corpus(storage.processed_bucket)):
+        store.delete(left)  # by other tests, which share the server
+    request = store.write_record(place.request, CorpusRequest("v1", (SHARD,), {}, "", str(place.root)))
+    empty: dict[str, Any] = {"tokens": 0, "tokens_held_out": 0, "subsets": {}, "tokenizer_sha256": ""}
+    empty |= {"vocabulary_size": 1, "token_dtype": "uint16", "end_of_text_id": 0, "shards": ()}
+    manifest = CorpusManifest(
+        "v1", str(place.root), request, 0, 0, 0, {}, **empty, held_out_shards=(), files=()
+    )
+    return place, store.write_record(place.manifest, manifest)
 
 
 @pytest.fixture

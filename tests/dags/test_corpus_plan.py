@@ -24,24 +24,14 @@ from include.contracts.manifests import CorpusManifest, CorpusRequest, FileEntry
 from include.contracts.records import to_plain
 from include.contracts.storage import CorpusPlace, S3Uri
 from include.recipes.corpus import CorpusRecipe
-
-SHARD = RawShard("s3://nexus-llm-raw/pile/a.jsonl", 3, "e1")
+from tests.dags.conftest import SHARD
 
 
 @pytest.fixture
-def place(aws: Any, settings_file: Any) -> CorpusPlace:
+def place(whole_corpus: tuple[CorpusPlace, ParentRef], settings_file: Any) -> CorpusPlace:
     """A published corpus of one shard."""
-    s3 = aws.client("s3")
-    for bucket in (settings_file.storage.raw_bucket, settings_file.storage.processed_bucket):
-        s3.create_bucket(Bucket=bucket)
-    store, place = ObjectStore(), CorpusPlace.of(settings_file.storage.processed_bucket, "v1")
-    request = store.write_record(place.request, CorpusRequest("v1", (SHARD,), {}, "", str(place.root)))
-    empty: dict[str, Any] = {"tokens": 0, "tokens_held_out": 0, "subsets": {}, "tokenizer_sha256": ""}
-    empty |= {"vocabulary_size": 1, "token_dtype": "uint16", "end_of_text_id": 0, "shards": ()}
-    manifest = CorpusManifest(
-        "v1", str(place.root), request, 0, 0, 0, {}, **empty, held_out_shards=(), files=()
-    )
-    note_published(settings_file, place, store.write_record(place.manifest, manifest))
+    place, manifest = whole_corpus
+    note_published(settings_file, place, manifest)
     return place
 
 

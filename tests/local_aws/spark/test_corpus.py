@@ -29,8 +29,8 @@ from local_aws.testing import until
 from tests.local_aws.conftest import LocalAws
 
 STANDARD = packaged_recipe(CorpusRecipe, "corpora", "standard")
-#: Its deduplicate has Spark write folders in S3, and read them again.
-VERIFIED = replace(STANDARD, near_dedup=replace(STANDARD.near_dedup, verify=True))
+#: With verification deduplicate has Spark write folders in S3, and read them again.
+RECIPE = replace(STANDARD, near_dedup=replace(STANDARD.near_dedup, verify=True))
 JOBS = ("clean", "deduplicate", "tokenise")
 SETTINGS = load_settings("dev")
 pytestmark = pytest.mark.timeout(900)
@@ -76,17 +76,12 @@ def upload(client: Any, package: Path, code: S3Uri) -> None:
         client.upload_file(str(path), place.bucket, place.key)
 
 
-def built_by(
-    engine: Engine,
-    s3: Any,
-    recipe: CorpusRecipe = STANDARD,
-    first: Callable[[CorpusPlace], None] | None = None,
-) -> dict[str, bytes]:
+def built_by(engine: Engine, s3: Any, first: Callable[[CorpusPlace], None] | None = None) -> dict[str, bytes]:
     """All files of the corpus that the manifest lists, and the manifest, built anew by ``engine``.
 
     ``first`` is called while the first of two runs of deduplicate goes on, and must end it.
     """
-    plan = plan_corpus(SETTINGS, SETTINGS.storage.raw, recipe, force=True, dry_run=False)
+    plan = plan_corpus(SETTINGS, SETTINGS.storage.raw, RECIPE, force=True, dry_run=False)
     place, code = CorpusPlace(S3Uri.parse(plan.root_uri)), S3Uri.parse(plan.code_uri)
     for prefix in (place.documents, place.tokens, place.work):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key)
@@ -136,14 +131,9 @@ def test_another_engine_builds_the_same_bytes(engine: Engine, by_emr: dict[str, 
     assert built_by(engine, s3) == by_emr
 
 
-@pytest.fixture(scope="module")
-def verified(s3: Any) -> dict[str, bytes]:
-    return built_by(Engine.EMR_SERVERLESS, s3, VERIFIED)
-
-
 @pytest.mark.parametrize("written", ["texts", "compared"])
 def test_a_job_killed_while_it_writes_to_s3_is_ended_by_the_next(
-    written: str, verified: dict[str, bytes], s3: Any, server: LocalAws
+    written: str, by_emr: dict[str, bytes], s3: Any, server: LocalAws
 ) -> None:
     def kill(place: CorpusPlace) -> None:
         """SIGKILL to all of the job's processes as soon as it has begun to write this folder."""
@@ -159,4 +149,4 @@ def test_a_job_killed_while_it_writes_to_s3_is_ended_by_the_next(
         # what stays when the kill comes between the folder and its first file
         s3.put_object(Bucket=below.bucket, Key=f"{below.key}/{written}/_temporary/0/")
 
-    assert built_by(Engine.EMR_SERVERLESS, s3, VERIFIED, kill) == verified
+    assert built_by(Engine.EMR_SERVERLESS, s3, kill) == by_emr
