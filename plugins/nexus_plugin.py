@@ -8,20 +8,22 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from include.settings import load_settings
 from nexus_airflow.links.aws import CorpusReportLink, EcsServiceLink, JobLink, JobLogsLink
 from nexus_airflow.listeners import jobs
+from nexus_airflow.one_writer import OneWriter, database_has_one_writer
+
+_HOSTS = {
+    "name": "hosts",
+    "middleware": TrustedHostMiddleware,
+    "kwargs": {"allowed_hosts": list(load_settings().airflow.hosts)},
+}
+_ONE_WRITER = {"name": "one writer", "middleware": OneWriter}
 
 
 class NexusPlugin(AirflowPlugin):
-    """Links for serialized operators, the listener that stops the job of a task marked failed, and the
-    names under which the API server answers.
+    """Links for serialized operators, the listener that stops the job of a task marked failed, and
+    what every request to the API server passes first.
     """
 
     name = "nexus"
     operator_extra_links = [JobLink(), JobLogsLink(), CorpusReportLink(), EcsServiceLink()]
     listeners = [jobs]
-    fastapi_root_middlewares = [
-        {
-            "name": "hosts",
-            "middleware": TrustedHostMiddleware,
-            "kwargs": {"allowed_hosts": list(load_settings().airflow.hosts)},
-        }
-    ]
+    fastapi_root_middlewares = [_HOSTS, *([_ONE_WRITER] if database_has_one_writer() else [])]

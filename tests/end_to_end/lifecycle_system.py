@@ -164,6 +164,9 @@ class Run:
     def mark(self, state: str) -> None:
         self.system.send("PATCH", f"{self._path}/taskInstances/train", {"new_state": state})
 
+    def note(self, text: str) -> None:
+        self.system.send("PATCH", f"{self._path}/taskInstances/train", {"note": text})
+
     def finish_job(self) -> None:
         key = f"runs/{self.dag_id}-{self.run_id}/finish"
         self.system.s3.put_object(Bucket="nexus-llm-models", Key=key, Body=b"now")

@@ -7,6 +7,7 @@ no triggerer alive).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -138,3 +139,13 @@ def test_clearing_a_completed_task_with_force_runs_the_next_generation(system: S
     run.reaches("success", tries=2)
     assert run.status(2) == "Completed"
     run.never_two_at_once()
+
+
+def test_writes_of_several_clients_at_once_are_all_answered(system: System) -> None:
+    """SQLite has one write lock, and a running task's heartbeats take it too."""
+    run = system.start("on_worker")
+    run.reaches("running")
+    with ThreadPoolExecutor(4) as clients:
+        list(clients.map(lambda _: run.note("seen"), range(40)))
+    run.finish_job()
+    run.ends()

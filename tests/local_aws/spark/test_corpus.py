@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -76,10 +77,12 @@ def upload(client: Any, package: Path, code: S3Uri) -> None:
         client.upload_file(str(path), place.bucket, place.key)
 
 
-def built_by(engine: Engine, s3: Any, first: Callable[[CorpusPlace], None] | None = None) -> dict[str, bytes]:
+def built_by(
+    engine: Engine, s3: Any, kills: Sequence[Callable[[CorpusPlace], None]] = ()
+) -> dict[str, bytes]:
     """All files of the corpus that the manifest lists, and the manifest, built anew by ``engine``.
 
-    ``first`` is called while the first of two runs of deduplicate goes on, and must end it.
+    Each of ``kills`` is called while a run of deduplicate goes on, and must end it; one more run follows.
     """
     plan = plan_corpus(SETTINGS, SETTINGS.storage.raw, RECIPE, force=True, dry_run=False)
     place, code = CorpusPlace(S3Uri.parse(plan.root_uri)), S3Uri.parse(plan.code_uri)
@@ -95,12 +98,12 @@ def built_by(engine: Engine, s3: Any, first: Callable[[CorpusPlace], None] | Non
     for job in JOBS:
         jobs = jobs_of(engine.kind, cluster or engine.scope(SETTINGS, job))
         request = engine.request(SETTINGS, job, code, place.request)
-        if first and job == "deduplicate":
-            jobs.submit(f"{job}-{run}-g0", request)
-            first(place)
-            assert _end(jobs, f"{job}-{run}-g0").state.value == "failed"
-        jobs.submit(f"{job}-{run}-g1", request)
-        view = _end(jobs, f"{job}-{run}-g1")
+        for generation, kill in enumerate(kills if job == "deduplicate" else ()):
+            jobs.submit(f"{job}-{run}-g{generation}", request)
+            kill(place)
+            assert _end(jobs, f"{job}-{run}-g{generation}").state.value == "failed"
+        jobs.submit(f"{job}-{run}-g{len(kills)}", request)
+        view = _end(jobs, f"{job}-{run}-g{len(kills)}")
         assert view.state.value == "completed", view.reason
     manifest = s3.get_object(Bucket=place.root.bucket, Key=place.manifest.key)["Body"].read()
     return {"manifest": manifest} | {
@@ -131,11 +134,10 @@ def test_another_engine_builds_the_same_bytes(engine: Engine, by_emr: dict[str, 
     assert built_by(engine, s3) == by_emr
 
 
-@pytest.mark.parametrize("written", ["texts", "compared"])
 def test_a_job_killed_while_it_writes_to_s3_is_ended_by_the_next(
-    written: str, by_emr: dict[str, bytes], s3: Any, server: LocalAws
+    by_emr: dict[str, bytes], s3: Any, server: LocalAws
 ) -> None:
-    def kill(place: CorpusPlace) -> None:
+    def kill_at(written: str, place: CorpusPlace) -> None:
         """SIGKILL to all of the job's processes as soon as it has begun to write this folder."""
         below = place.work / "near_dedup/rounds/round-000"
 
@@ -149,4 +151,5 @@ def test_a_job_killed_while_it_writes_to_s3_is_ended_by_the_next(
         # what stays when the kill comes between the folder and its first file
         s3.put_object(Bucket=below.bucket, Key=f"{below.key}/{written}/_temporary/0/")
 
-    assert built_by(Engine.EMR_SERVERLESS, s3, kill) == by_emr
+    kills = [partial(kill_at, "texts"), partial(kill_at, "compared")]
+    assert built_by(Engine.EMR_SERVERLESS, s3, kills) == by_emr

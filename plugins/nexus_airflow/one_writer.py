@@ -1,0 +1,35 @@
+"""One writing request at a time, for an API server whose metadata database is SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+
+from airflow.configuration import conf
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class OneWriter:
+    """ASGI middleware: a request that may write waits for the one before it.
+
+    SQLite has one write lock, and Airflow's audit log takes it on the event loop. Where a request on a
+    thread holds the lock, the loop waits for that request and the request, to commit, for the loop, until
+    SQLite gives up: the answer is a 500. Waiting here leaves the loop free.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in _READS:
+            await self.app(scope, receive, send)
+            return
+        async with self._turn:
+            await self.app(scope, receive, send)
+
+
+def database_has_one_writer() -> bool:
+    """Whether Airflow's metadata database is SQLite."""
+    return conf.get_mandatory_value("database", "sql_alchemy_conn").startswith("sqlite")
