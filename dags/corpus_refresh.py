@@ -60,7 +60,7 @@ PARAMS = {
         section="Input",
     ),
     "engine": Param(
-        Engine.EMR.value,
+        settings.corpus.engine,
         enum=[engine.value for engine in Engine],
         title="Engine",
         description="emr: a cluster for this run. emr_serverless: none to size or to end. glue: the same "
@@ -68,7 +68,7 @@ PARAMS = {
         section="Engine",
     ),
     "recipe": Param(
-        "standard",
+        settings.corpus.recipe,
         enum=recipe_names("corpora"),
         title="Recipe",
         description="How documents are filtered, deduplicated and tokenised (include/recipes/corpora)",

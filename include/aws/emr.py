@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from include.aws.job_states import JobState, JobView
 from include.contracts.artifacts import EMR_BOOTSTRAP, SPARK_ARCHIVE
+from include.contracts.errors import InputError
 from include.contracts.storage import S3Uri
 from include.settings import Settings
 from include.settings.spark import EmrSettings
@@ -30,6 +33,8 @@ _IN_CONTAINERS = "./environment/bin/python"
 #: … and where the bootstrap action puts it for the driver, which in client mode runs on the master node.
 _ON_MASTER = "/opt/nexus/environment/bin/python"
 
+_CLUSTER_ALIVE = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
+_CLUSTER_OVER = ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")
 EMR_STEP_STATES = {
     "PENDING": JobState.ACTIVE,
     "RUNNING": JobState.ACTIVE,
@@ -167,6 +172,13 @@ def _bootstrap(emr: EmrSettings, code: S3Uri) -> list[dict[str, Any]]:
     return [{"Name": "python environment", "ScriptBootstrapAction": script}]
 
 
+def living_cluster(emr: Any, name: str) -> str | None:
+    """Id of the cluster of this name that takes steps, or will."""
+    pages = emr.get_paginator("list_clusters").paginate(ClusterStates=_CLUSTER_ALIVE)
+    clusters = (cluster for page in pages for cluster in page["Clusters"])
+    return next((str(cluster["Id"]) for cluster in clusters if cluster["Name"] == name), None)
+
+
 class EmrSteps:
     """The steps of one cluster, known by their names."""
 
@@ -175,23 +187,36 @@ class EmrSteps:
         self._cluster = cluster_id
 
     def describe(self, name: str) -> JobView:
-        """See Jobs."""
+        """See Jobs. A step that ended with its cluster has the cluster's reason."""
         step_id = self._find(name)
         if step_id is None:
-            return JobView(JobState.ABSENT)
+            return JobView(JobState.ABSENT, log_prefix=f"{self._cluster}/steps/")
         step = self._emr.describe_step(ClusterId=self._cluster, StepId=step_id)["Step"]
-        status = step["Status"]
-        details = status.get("FailureDetails", {})
-        reason = details.get("Message") or details.get("Reason") or ""
-        reason = reason or status.get("StateChangeReason", {}).get("Message", "")
-        if details.get("LogFile"):
-            reason = f"{reason} (log: {details['LogFile']})"
-        return JobView(EMR_STEP_STATES[status["State"]], reason, step)
+        state = EMR_STEP_STATES[step["Status"]["State"]]
+        reason = _step_reason(step["Status"])
+        if state in (JobState.FAILED, JobState.STOPPED):
+            reason = "; ".join(part for part in (reason, self._end_of_cluster()) if part)
+        return JobView(state, reason, f"{self._cluster}/steps/{step_id}/", step)
 
     def submit(self, name: str, request: dict[str, Any]) -> None:
-        """See Jobs. EMR lets steps share a name, so it is asked first."""
-        if self._find(name) is None:
+        """See Jobs. EMR lets steps share a name, so it is asked first.
+
+        InputError when the cluster is over: no retry brings it back.
+        """
+        if self._find(name) is not None:
+            return
+        try:
             self._emr.add_job_flow_steps(JobFlowId=self._cluster, Steps=[{**request, "Name": name}])
+        except ClientError as error:
+            if not (ended := self._end_of_cluster()):
+                raise
+            raise InputError(
+                "the run's cluster is over",
+                where=name,
+                expected="a cluster that takes steps",
+                got=ended,
+                remedy="clear start_engine with Downstream: that starts a cluster, and whole stages are kept",
+            ) from error
 
     def stop(self, name: str) -> None:
         """See Jobs."""
@@ -201,9 +226,26 @@ class EmrSteps:
                 ClusterId=self._cluster, StepIds=[step_id], StepCancellationOption="SEND_INTERRUPT"
             )
 
+    def _end_of_cluster(self) -> str:
+        """How the cluster came to its end; empty while it lives."""
+        status = self._emr.describe_cluster(ClusterId=self._cluster)["Cluster"]["Status"]
+        if status["State"] not in _CLUSTER_OVER:
+            return ""
+        why = [status.get("StateChangeReason", {}).get("Message", "")]
+        why += [detail.get("ErrorMessage", "") for detail in status.get("ErrorDetails", ())]
+        known = " ".join(part for part in why if part) or "no reason given"
+        return f"cluster {self._cluster} is {status['State']}: {known}"
+
     def _find(self, name: str) -> str | None:
         for page in self._emr.get_paginator("list_steps").paginate(ClusterId=self._cluster):
             for step in page["Steps"]:  # newest first
                 if step["Name"] == name:
                     return str(step["Id"])
         return None
+
+
+def _step_reason(status: dict[str, Any]) -> str:
+    details = status.get("FailureDetails", {})
+    reason = details.get("Message") or details.get("Reason") or ""
+    reason = reason or status.get("StateChangeReason", {}).get("Message", "")
+    return f"{reason} (log: {details['LogFile']})" if details.get("LogFile") else str(reason)

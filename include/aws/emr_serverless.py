@@ -117,7 +117,8 @@ class EmrServerlessJobs:
         if place is None:
             return JobView(JobState.ABSENT)
         run = self._serverless.get_job_run(**place)["jobRun"]
-        return JobView(EMR_SERVERLESS_STATES[run["state"]], run.get("stateDetails", ""), run)
+        prefix = f"applications/{place['applicationId']}/jobs/{place['jobRunId']}/"
+        return JobView(EMR_SERVERLESS_STATES[run["state"]], run.get("stateDetails", ""), prefix, run)
 
     def submit(self, name: str, request: dict[str, Any]) -> None:
         """See Jobs; ``request`` is what ``serverless_job`` gives."""

@@ -101,7 +101,7 @@ class GlueJobs:
         reason = run.get("ErrorMessage", "")
         if state == "TIMEOUT":
             reason = reason or f"not done within {run.get('Timeout')} minutes; raise glue.timeout_minutes"
-        return JobView(GLUE_STATES[state], reason, run)
+        return JobView(GLUE_STATES[state], reason, run["Id"], run)
 
     def submit(self, name: str, request: dict[str, Any]) -> None:
         """See Jobs; ``request`` is what ``glue_job`` gives. The definition is brought up to date first."""

@@ -25,8 +25,13 @@ class JobState(enum.StrEnum):
 
 @dataclass(frozen=True)
 class JobView:
-    """A job as its service describes it; ``reason`` is readable, ``raw`` is the service's answer."""
+    """A job as its service describes it; ``reason`` is readable, ``raw`` is the service's answer.
+
+    ``log_prefix`` tells the job's log from those of others: below the log URI in S3, or by the names of the
+    streams in CloudWatch.
+    """
 
     state: JobState
     reason: str = ""
+    log_prefix: str = ""
     raw: dict[str, Any] = field(default_factory=dict)

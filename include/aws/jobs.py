@@ -81,7 +81,7 @@ class TrainingJobs:
         except ClientError as error:
             return _absent_or_raise(error)
         state = SAGEMAKER_STATES[raw["TrainingJobStatus"]]
-        return JobView(state, training_reason(raw), raw)
+        return JobView(state, training_reason(raw), name, raw)
 
     def submit(self, name: str, request: dict[str, Any]) -> None:
         """See Jobs."""
@@ -105,7 +105,7 @@ class ProcessingJobs:
         except ClientError as error:
             return _absent_or_raise(error)
         reason = raw.get("FailureReason") or raw.get("ExitMessage") or ""
-        return JobView(SAGEMAKER_STATES[raw["ProcessingJobStatus"]], reason, raw)
+        return JobView(SAGEMAKER_STATES[raw["ProcessingJobStatus"]], reason, name, raw)
 
     def submit(self, name: str, request: dict[str, Any]) -> None:
         """See Jobs."""

@@ -21,6 +21,11 @@ def job_name(dag_id: str, run_id: str, task_id: str, generation: int) -> str:
     return f"{_slug(task_id)[: _LIMIT - len(suffix)].strip('-')}{suffix}"
 
 
+def cluster_name(dag_id: str, run_id: str) -> str:
+    """The one cluster of a run, however often the run is cleared: one that lives is found and used again."""
+    return job_name(dag_id, run_id, "cluster", 1)
+
+
 def run_name(dag_id: str, run_id: str) -> str:
     """The name of a run in S3 keys: the same for every try and generation of its tasks."""
     digest = hashlib.sha256(f"{dag_id}\n{run_id}".encode()).hexdigest()[:8]

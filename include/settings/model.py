@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 
 from include.contracts.storage import S3Uri
 from include.settings.checks import ARN_NAME, at_least, require
-from include.settings.spark import CatalogueSettings, EmrServerlessSettings, EmrSettings, GlueSettings
+from include.settings.spark import (
+    CatalogueSettings,
+    CorpusSettings,
+    EmrServerlessSettings,
+    EmrSettings,
+    GlueSettings,
+)
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
@@ -231,6 +237,7 @@ class Settings:
     serving: ServingSettings
     registry: RegistrySettings
     airflow: AirflowSettings
+    corpus: CorpusSettings = field(default_factory=CorpusSettings)
     ingestion: IngestionSettings = field(default_factory=IngestionSettings)
 
     def __post_init__(self) -> None:

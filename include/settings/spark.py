@@ -7,7 +7,23 @@ from dataclasses import dataclass, field
 
 from include.settings.checks import at_least, require, s3_uri
 
+#: What can run the Spark jobs (``include.aws.engines.Engine``).
+ENGINES = ("emr", "emr_serverless", "glue")
 _MOST_TYPES = 30  # EMR's limit for a fleet with an allocation strategy
+
+
+@dataclass(frozen=True)
+class CorpusSettings:
+    """What a run of corpus_refresh takes when nothing is chosen, as one by schedule does.
+
+    ``recipe`` names a packaged recipe, ``engine`` what runs its Spark jobs.
+    """
+
+    recipe: str = "standard"
+    engine: str = ENGINES[0]
+
+    def __post_init__(self) -> None:
+        require(self.engine in ENGINES, "corpus.engine", f"one of {', '.join(ENGINES)}", self.engine)
 
 
 @dataclass(frozen=True)

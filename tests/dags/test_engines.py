@@ -19,7 +19,9 @@ from include.aws.engines import Engine
 from include.aws.jobs import jobs_of
 from include.contracts.storage import S3Uri
 from include.settings import load_settings
+from include.settings.spark import ENGINES as ENGINE_NAMES
 from nexus_airflow.errors import JobFailed
+from nexus_airflow.listeners import jobs as jobs_listener
 from nexus_airflow.listeners.jobs import stop_jobs
 from nexus_airflow.operators.end_engine import EndEngineOperator
 from nexus_airflow.operators.spark_job import SparkJobOperator
@@ -137,6 +139,30 @@ class TestSparkJob:
         name = task.xcoms["job_name"]
         event = asyncio.run(first_event(JobTrigger(engine.kind.value, name, one.scope, 0.1)))
         assert event["state"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("conf", "asked"),
+    [
+        ({"engine": "glue"}, {Engine.GLUE}),
+        ({"engine": "emr"}, set()),
+        ({}, set()),  # the settings' engine, which is emr
+        (None, {Engine.EMR_SERVERLESS, Engine.GLUE}),  # no run at hand
+    ],
+)
+def test_the_listener_asks_the_engine_of_the_run_alone(
+    conf: dict[str, str] | None, asked: set[Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = set()
+    monkeypatch.setattr(jobs_listener, "_stop_generations", lambda *_: None)
+    monkeypatch.setattr(jobs_listener, "jobs_of", lambda kind, _: kinds.add(kind))
+    dag_run = None if conf is None else SimpleNamespace(conf=conf)
+    stop_jobs(SimpleNamespace(operator="SparkJobOperator", task_id="clean", dag_run=dag_run))
+    assert kinds == {engine.kind for engine in asked}
+
+
+def test_the_settings_know_every_engine() -> None:
+    assert set(ENGINE_NAMES) == {engine.value for engine in Engine}
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import boto3
 import pytest
 from airflow.providers.amazon.aws.operators.emr import (
     EmrAddStepsOperator,
@@ -16,13 +17,17 @@ from airflow.providers.amazon.aws.operators.sagemaker import (
 )
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOperator
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
+from botocore.stub import Stubber
 
-from include.aws.emr import cluster_request
+from include.aws.emr import EmrSteps, cluster_request
 from include.aws.jobs import JobKind, jobs_of
 from include.aws.processing import processing_job
+from include.contracts.errors import InputError
+from include.contracts.job_names import cluster_name
 from include.contracts.storage import S3Uri
 from include.settings import load_settings
 from nexus_airflow.errors import JobFailed
+from nexus_airflow.listeners.jobs import end_cluster
 from nexus_airflow.operators.emr_cluster import EmrRunClusterOperator
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
 from nexus_airflow.operators.spark_job import SparkJobOperator
@@ -150,6 +155,53 @@ class TestEmr:
         steps.stop("to-stop")
         event = asyncio.run(first_event(JobTrigger("emr_step", "to-stop", cluster, 0.1)))
         assert event["state"] in ("stopped", "failed")  # cancelled while it ran, EMR calls it either
+
+
+class TestEmrClusterThatIsOver:
+    @pytest.fixture
+    def cluster(self, aws: Any, s3: Any, task: Task) -> str:
+        request = cluster_request(load_settings("dev"), cluster_name("tests", task.name), CODE)
+        return str(aws.client("emr").run_job_flow(**request)["JobFlowId"])
+
+    def test_a_step_that_ended_with_it_has_its_reason(self, aws: Any, cluster: str) -> None:
+        steps = jobs_of(JobKind.EMR_STEP, cluster)
+        steps.submit("ends", TestEmr().step(cluster, "sleep", "60").request)
+        aws.client("emr").terminate_job_flows(JobFlowIds=[cluster])
+        asyncio.run(first_event(JobTrigger("emr_step", "ends", cluster, 0.1)))
+        reason = steps.describe("ends").reason
+        assert f"cluster {cluster} is TERMINAT" in reason
+        assert "Terminated by user request" in reason
+
+    def test_a_step_for_it_is_an_error_that_says_what_to_clear(
+        self, aws: Any, cluster: str, task: Task
+    ) -> None:
+        aws.client("emr").terminate_job_flows(JobFlowIds=[cluster])
+        with pytest.raises(InputError, match=r"Terminated by user request.*clear start_engine"):
+            task.run(TestEmr().step(cluster, "true"))
+        assert cluster in task.xcoms["job_url"] and cluster in task.xcoms["job_log_url"]
+
+    def test_every_reason_that_emr_gives_is_told(self) -> None:
+        emr = boto3.client("emr", region_name="us-east-1")
+        reason = {"Code": "BOOTSTRAP_FAILURE", "Message": "On the master instance, bootstrap action 1 failed"}
+        details = [{"ErrorCode": "BOOTSTRAP_FAILURE_1", "ErrorMessage": "non-zero return code"}]
+        status = {"State": "TERMINATED_WITH_ERRORS", "StateChangeReason": reason, "ErrorDetails": details}
+        with Stubber(emr) as stub:
+            stub.add_response("list_steps", {"Steps": [{"Id": "s-1", "Name": "ends"}]})
+            step = {"Id": "s-1", "Status": {"State": "CANCELLED"}}
+            stub.add_response("describe_step", {"Step": step})
+            stub.add_response("describe_cluster", {"Cluster": {"Status": status}})
+            view = EmrSteps(emr, "j-1").describe("ends")
+        assert view.reason == (
+            "cluster j-1 is TERMINATED_WITH_ERRORS: On the master instance, bootstrap action 1 failed "
+            "non-zero return code"
+        )
+        assert view.log_prefix == "j-1/steps/s-1/"
+
+    def test_the_cluster_of_a_run_that_timed_out_is_ended(self, aws: Any, cluster: str, task: Task) -> None:
+        end_cluster("tests", task.name)
+        status = aws.client("emr").describe_cluster(ClusterId=cluster)["Cluster"]["Status"]["State"]
+        assert status in ("TERMINATING", "TERMINATED")
+        end_cluster("tests", task.name)  # there is none any more
 
 
 class TestProviderOperatorsUnmodified:

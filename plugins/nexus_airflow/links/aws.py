@@ -16,7 +16,7 @@ _LINK_SECONDS = 3600
 _LOG_GROUPS = {
     JobKind.TRAINING: "/aws/sagemaker/TrainingJobs",
     JobKind.PROCESSING: "/aws/sagemaker/ProcessingJobs",
-    JobKind.GLUE: "/aws-glue/jobs/output",
+    JobKind.GLUE: "/aws-glue/jobs/error",
 }
 
 
@@ -80,15 +80,17 @@ def job_url(kind: JobKind, region: str, name: str, scope: str) -> str:
     return f"{console}/sagemaker/home?region={region}#/{page}/{name}"
 
 
-def job_log_url(kind: JobKind, region: str, name: str, log_uri: str) -> str:
-    """Console page of a job's log: CloudWatch streams, or the prefix in S3 for EMR and EMR Serverless."""
+def job_log_url(kind: JobKind, region: str, log_uri: str, log_prefix: str) -> str:
+    """Console page of a job's log: CloudWatch streams, or the prefix in S3 for EMR and EMR Serverless.
+
+    ``log_prefix`` is JobView's; empty shows the logs of all such jobs.
+    """
     console = f"https://{region}.console.aws.amazon.com"
     if kind in (JobKind.EMR_STEP, JobKind.EMR_SERVERLESS):
-        bucket, _, prefix = log_uri.removeprefix("s3://").partition("/")
-        return f"{console}/s3/buckets/{bucket}?prefix={quote(prefix)}"
+        place = S3Uri.parse(log_uri) / log_prefix
+        return f"{console}/s3/buckets/{place.bucket}?prefix={quote(place.key)}"
     group = quote(_LOG_GROUPS[kind], safe="").replace("%", "$25")
-    # Glue's streams are named by the run's id
-    streams = "" if kind is JobKind.GLUE else f"$3FlogStreamNameFilter$3D{name}"
+    streams = f"$3FlogStreamNameFilter$3D{log_prefix}" if log_prefix else ""
     return f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}{streams}"
 
 

@@ -1,22 +1,26 @@
 """Stop the jobs of a task that a user or Airflow ended while neither worker nor trigger had it.
 
 Mark-failed in the UI runs in the API server: a task between its trigger and its worker has no on_kill
-to call. A task whose worker died for the last time is failed by the scheduler. Both end here.
+to call. A task whose worker died for the last time is failed by the scheduler. Both end here; so does the
+cluster of a run that timed out, of which Airflow skips the teardown too.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.listeners import hookimpl
 from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy.orm import object_session
 
+from include.aws.clients import client
+from include.aws.emr import living_cluster
 from include.aws.engines import Engine
 from include.aws.job_states import JobState
 from include.aws.jobs import JobKind, Jobs, jobs_of
-from include.contracts.job_names import job_name
+from include.contracts.job_names import cluster_name, job_name
 from include.settings import load_settings
 
 log = logging.getLogger(__name__)
@@ -26,8 +30,7 @@ KINDS = {
     "SageMakerSpotTrainingOperator": JobKind.TRAINING,
     "SageMakerProcessingOperator": JobKind.PROCESSING,
 }
-#: Which engine a Spark job ran on is not known here, so it is looked for on these. Steps of EMR end with
-#: their cluster, by the teardown.
+#: Where a Spark job is found by its name. Steps of EMR end with their cluster.
 _ENGINES = (Engine.EMR_SERVERLESS, Engine.GLUE)
 
 
@@ -56,9 +59,13 @@ def on_task_instance_skipped(previous_state: Any, task_instance: Any) -> None:
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:
     """After everything is committed: a second look closes the gap between mark-failed and submission."""
     # in the run's own session: a session of its own, when it closed, would detach what the scheduler holds
-    for task_instance in dag_run.get_task_instances(session=object_session(dag_run)):
+    task_instances = dag_run.get_task_instances(session=object_session(dag_run))
+    for task_instance in task_instances:
         if _state(task_instance) in ("failed", "skipped", "upstream_failed"):
             stop_jobs(task_instance)
+    has_engine = any(_operator(task_instance) == "StartEngineOperator" for task_instance in task_instances)
+    if has_engine and _engine(dag_run) is Engine.EMR:
+        end_cluster(dag_run.dag_id, dag_run.run_id)
 
 
 def stop_jobs(task_instance: Any) -> None:
@@ -68,13 +75,33 @@ def stop_jobs(task_instance: Any) -> None:
         _stop_generations(task_instance, jobs_of(KINDS[operator]))
     elif operator == "SparkJobOperator":
         settings = load_settings()
-        for engine in _ENGINES:
+        for engine in _engines(task_instance):
             try:
                 scope = engine.scope(settings, task_instance.task_id)
                 _stop_generations(task_instance, jobs_of(engine.kind, scope))
             # an account need not allow, nor a region have, the engine that it does not use
             except (BotoCoreError, ClientError) as error:
                 log.warning("cannot look for jobs of %s: %s", engine.value, error)
+
+
+def end_cluster(dag_id: str, run_id: str) -> None:
+    """Terminate the EMR cluster of this run, if it has one that lives."""
+    emr = client("emr")
+    cluster = living_cluster(emr, cluster_name(dag_id, run_id))
+    if cluster:
+        log.warning("terminating cluster %s: its run has failed", cluster)
+        emr.terminate_job_flows(JobFlowIds=[cluster])
+
+
+def _engines(task_instance: Any) -> Sequence[Engine]:
+    """Where to look for a Spark job: everywhere when its run is not at hand, as on a worker."""
+    dag_run = vars(task_instance).get("dag_run")
+    return [engine for engine in _ENGINES if dag_run is None or engine is _engine(dag_run)]
+
+
+def _engine(dag_run: Any) -> Engine:
+    """What a run of corpus_refresh chose."""
+    return Engine((dag_run.conf or {}).get("engine", load_settings().corpus.engine))
 
 
 def _stop_generations(task_instance: Any, jobs: Jobs) -> None:

@@ -8,8 +8,7 @@ from airflow.providers.amazon.aws.operators.emr import EmrCreateJobFlowOperator
 from airflow.sdk import Context
 
 from include.aws.clients import client
-
-_ALIVE = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
+from include.aws.emr import living_cluster
 
 
 class EmrRunClusterOperator(EmrCreateJobFlowOperator):
@@ -21,16 +20,10 @@ class EmrRunClusterOperator(EmrCreateJobFlowOperator):
     def execute(self, context: Context) -> str | None:
         """The id of the run's cluster."""
         name = str(dict(self.job_flow_overrides)["Name"])  # type: ignore[arg-type]
-        found = _find(name)
+        found = living_cluster(client("emr"), name)
         if found:
             self.log.info("cluster %s of this run is alive: %s", name, found)
             self._job_flow_id = found
             return found
         created: Any = super().execute(context)
         return str(created) if created else None
-
-
-def _find(name: str) -> str | None:
-    pages = client("emr").get_paginator("list_clusters").paginate(ClusterStates=_ALIVE)
-    clusters = (cluster for page in pages for cluster in page["Clusters"])
-    return next((str(cluster["Id"]) for cluster in clusters if cluster["Name"] == name), None)

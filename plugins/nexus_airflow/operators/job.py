@@ -158,7 +158,9 @@ class JobOperator(BaseOperator):
         self._name = _name(context, generation)
         # remembered before it is started: a try that dies in between finds the name, and no job
         self._remember(context, generation, Phase.WORKER)
-        if self._jobs().describe(self._name).state is JobState.ABSENT:
+        view = self._jobs().describe(self._name)
+        self._push_links(context, view)  # also for a job that cannot be submitted
+        if view.state is JobState.ABSENT:
             self._jobs().submit(self._name, self.request)
         self.log.info("submitted %s", self._name)
         self._stop_unwanted(context)
@@ -176,7 +178,7 @@ class JobOperator(BaseOperator):
             raise TaskEnded("a user ended this task; its job was stopped", where=self._name, got=str(state))
 
     def _wait(self, context: Context, generation: int, method_name: str) -> dict[str, Any]:
-        self._push_links(context)
+        self._push_links(context, self._jobs().describe(self._name))
         interval = self.poll_interval_seconds or load_settings().airflow.poll_interval_seconds
         if self.deferrable:
             self._remember(context, generation, Phase.DEFERRED)
@@ -193,14 +195,14 @@ class JobOperator(BaseOperator):
         record = JobRecord(generation, self.scope, _attempt(context), phase)
         context["task_state_store"].set(_STORE_KEY, record.to_store(), retention=NEVER_EXPIRE)
 
-    def _push_links(self, context: Context) -> None:
+    def _push_links(self, context: Context, view: JobView) -> None:
         settings = load_settings()
         is_serverless = self.kind is JobKind.EMR_SERVERLESS
         log_uri = settings.emr_serverless.log_uri if is_serverless else settings.emr.log_uri
         links = {
             "job_name": self._name,
             JobLink.stored_key: job_url(self.kind, settings.region, self._name, self.scope),
-            JobLogsLink.stored_key: job_log_url(self.kind, settings.region, self._name, log_uri),
+            JobLogsLink.stored_key: job_log_url(self.kind, settings.region, log_uri, view.log_prefix),
         }
         for key, value in links.items():
             context["ti"].xcom_push(key=key, value=value)

@@ -14,7 +14,7 @@ from include.aws.emr import cluster_request
 from include.aws.engines import Engine
 from include.aws.recipes import chosen_recipe
 from include.aws.verification import verify_corpus
-from include.contracts.job_names import job_name
+from include.contracts.job_names import cluster_name
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import CorpusPlace, S3Uri
 from include.recipes.corpus import CorpusRecipe
@@ -44,9 +44,8 @@ def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str
     place = CorpusPlace(S3Uri.parse(planned.root_uri))
     code = S3Uri.parse(planned.code_uri)
     engine = Engine(params["engine"])
-    # one name for the run, however often it is cleared: a cluster that lives is found and used again
-    name = job_name(dag_run.dag_id, dag_run.run_id, "cluster", 1)
-    ti.xcom_push(key="cluster", value=cluster_request(settings, name, code))
+    cluster = cluster_name(dag_run.dag_id, dag_run.run_id)
+    ti.xcom_push(key="cluster", value=cluster_request(settings, cluster, code))
     requests = {job: engine.request(settings, job, code, place.request) for job in MARKERS}
     ti.xcom_push(key="requests", value=requests)
     ti.xcom_push(key="scopes", value={job: engine.scope(settings, job) for job in MARKERS})
