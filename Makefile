@@ -162,6 +162,10 @@ test-peers: $(PEERS) $(VENVS)/spark/.ready ## Tokens and exports read by megatro
 package: $(VENVS)/airflow/.ready ## Build what MWAA and the jobs get, into build/package
 	@$(VENVS)/airflow/bin/python -m infrastructure.packaging.build
 
+.PHONY: upload-package
+upload-package: $(VENVS)/airflow/.ready ## Bring build/package to the account of NEXUS_SETTINGS, for the jobs
+	@$(VENVS)/airflow/bin/python -m infrastructure.packaging.upload
+
 BASE_IMAGE ?=
 .PHONY: package-spark-env
 package-spark-env: ## Pack the Spark jobs' Python for EMR on Amazon Linux 2023 (needs docker; BASE_IMAGE=)

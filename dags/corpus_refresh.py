@@ -41,7 +41,9 @@ that model_training runs on it.
 | red task | what to do |
 |---|---|
 | `wait_for_shards`, `plan` | the error names the prefix, recipe key or missing artifacts; mend it and clear |
-| `clean`, `deduplicate`, `tokenise` | see *Job log*, clear the task: it goes on after the last whole stage |
+| `clean`, `deduplicate`, `tokenise` | see *Job log*; clear with *Downstream*: whole stages are kept |
+| … as the cluster is over | the error has EMR's reason; mend it, clear `start_engine` with *Downstream* |
+| the run timed out | its cluster is ended; trigger again: whole stages are kept |
 | … as a shard changed or is gone | clear `plan` with downstream: the request names the shards as they were |
 | `catalogue.…` | the corpus is published all the same; mend the Glue role or database and clear the group |
 | `verify_manifest` | files are missing: trigger again with `force`, which reads all shards |
@@ -134,6 +136,7 @@ def corpus_refresh() -> None:
     wait = S3NewShardsSensor(
         task_id="wait_for_shards",
         source_uri="{{ params.source_uri }}",
+        recipe="{{ params.recipe }}",
         wait="{{ dag_run.run_type == 'scheduled' }}",
         poke_interval=300,
         timeout=settings.airflow.new_shards_wait_seconds,

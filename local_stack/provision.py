@@ -15,8 +15,8 @@ import tomli_w
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from include.contracts.artifacts import CODE_FILES, ArtifactsManifest
-from include.contracts.records import parse_json
+from include.aws.job_code import upload_code as upload_package
+from include.aws.storage import ObjectStore
 from include.contracts.storage import S3Uri
 from include.settings.loading import load_settings
 from include.settings.model import ServingSettings, Settings
@@ -65,15 +65,7 @@ def upload_code(config: StackConfig, settings: Settings) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ProcessFailed("packaging the jobs failed", where=str(built), got=done.stderr[-2000:])
-    s3 = client(config, "s3")
-    pointer = built / "artifacts.json"
-    artifacts = parse_json(ArtifactsManifest, pointer.read_bytes(), where=str(pointer))
-    place = settings.storage.artifacts
-    for path in [*(built / name for name in CODE_FILES), *sorted((built / "jobs").glob("*.py"))]:
-        code = place / artifacts.code_folder / path.relative_to(built).as_posix()
-        s3.upload_file(str(path), code.bucket, code.key)
-    # last: whoever reads the pointer finds everything that it names
-    s3.upload_file(str(pointer), place.bucket, (place / pointer.name).key)
+    upload_package(ObjectStore(client(config, "s3")), built, settings.storage.artifacts)
 
 
 def _buckets(config: StackConfig, settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from include.aws.corpus_inputs import (
     InputListing,
@@ -12,8 +13,8 @@ from include.aws.corpus_inputs import (
     require_shards,
     split_inputs,
 )
+from include.aws.job_code import newest_code
 from include.aws.storage import ObjectStore
-from include.contracts.artifacts import ArtifactsManifest
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
 from include.contracts.records import to_plain
 from include.contracts.storage import CorpusPlace, S3Uri
@@ -33,13 +34,12 @@ class KnownCorpus:
     request: CorpusRequest
 
 
-def newest_corpus(settings: Settings) -> KnownCorpus | None:
-    """None before the first corpus, and while the newest is built anew."""
+def newest_corpus(latest: S3Uri) -> KnownCorpus | None:
+    """What ``latest`` points to; None before the first corpus, and while the newest is built anew."""
     store = ObjectStore()
-    pointer = latest_corpus(settings.storage.processed_bucket)
-    if not store.exists(pointer):
+    if not store.exists(latest):
         return None
-    uri = S3Uri.parse(store.read_record(ParentRef, pointer).uri)
+    uri = S3Uri.parse(store.read_record(ParentRef, latest).uri)
     if not store.exists(uri):  # `force` took it away, and its jobs have not ended yet
         return None
     # not by the pointer's hash: a corpus that was built anew is another manifest of the same inputs
@@ -49,16 +49,17 @@ def newest_corpus(settings: Settings) -> KnownCorpus | None:
     return KnownCorpus(reference, request)
 
 
-def inputs_of_latest(settings: Settings) -> tuple[RawShard, ...]:
+def inputs_of_latest(latest: S3Uri) -> tuple[RawShard, ...]:
     """Shards of the newest published corpus; none where there is no such corpus."""
-    known = newest_corpus(settings)
+    known = newest_corpus(latest)
     return known.request.shards if known else ()
 
 
-def find_new_shards(source: S3Uri, settings: Settings) -> tuple[int, list[str]]:
-    """How many shards under ``source`` the newest corpus does not know, and the first names."""
+def find_new_shards(source: S3Uri, recipe: str, settings: Settings) -> tuple[int, list[str]]:
+    """How many shards under ``source`` the newest corpus of ``recipe`` does not know, and the first names."""
     listing = split_inputs(ObjectStore().list(source))
-    fresh = new_shards(listing, inputs_of_latest(settings))
+    latest = latest_corpus(settings.storage.processed_bucket, source, recipe)
+    fresh = new_shards(listing, inputs_of_latest(latest))
     return len(fresh), [shard.uri for shard in fresh[:_EXAMPLES]]
 
 
@@ -67,7 +68,8 @@ class CorpusPlan:
     """What one run of corpus_refresh will do, with the code at ``code_uri``.
 
     ``shards`` and ``size_bytes`` are those to be read; with ``extends``, the manifest of an earlier
-    version, they are what has come since. ``left_out`` names objects that are no shards.
+    version, they are what has come since; else ``read_whole_because`` says why not. ``left_out`` names
+    objects that are no shards, ``latest_uri`` is where the version is noted once it is published.
     """
 
     version: str
@@ -79,7 +81,9 @@ class CorpusPlan:
     shards: int
     size_bytes: int
     left_out: tuple[str, ...]
+    latest_uri: str
     extends: str = ""
+    read_whole_because: str = ""
 
 
 def plan_corpus(
@@ -100,10 +104,13 @@ def plan_corpus(
     """
     store = ObjectStore()
     listing = require_shards(split_inputs(store.list(source)), source)
-    artifacts = store.read_record(ArtifactsManifest, settings.storage.artifacts / "artifacts.json")
+    artifacts = newest_code(settings.storage.artifacts)
     references = {uri: store.head(S3Uri.parse(uri)).etag for uri in recipe.references}
-    known = newest_corpus(settings) if extend and not force else None
-    basis = basis_of(known, listing, recipe, artifacts.sources_sha256, references)
+    latest = latest_corpus(settings.storage.processed_bucket, source, recipe.name)
+    if extend and not force:
+        basis = basis_of(newest_corpus(latest), listing, recipe, artifacts.sources_sha256, references)
+    else:
+        basis = Basis(listing.shards, why_whole="`force` is set" if force else "`extend_newest` is off")
     inputs, base = basis.inputs, basis.base
     version = corpus_version(inputs, recipe, artifacts.sources_sha256, references, base)
     place = CorpusPlace.of(settings.storage.processed_bucket, version)
@@ -135,17 +142,20 @@ def plan_corpus(
         shards=len(inputs),
         size_bytes=sum(shard.size_bytes for shard in inputs),
         left_out=listing.left_out[:_LEFT_OUT_LIMIT],
+        latest_uri=str(latest),
         extends=base.uri if base else "",
+        read_whole_because=basis.why_whole,
     )
 
 
 @dataclass(frozen=True)
 class Basis:
-    """The shards to read, the version to extend by them, and what that one holds."""
+    """The shards to read, the version to extend by them, and what that one holds; or why there is none."""
 
     inputs: tuple[RawShard, ...]
     base: ParentRef | None = None
     earlier_inputs: tuple[tuple[RawShard, ...], ...] = ()
+    why_whole: str = ""
 
 
 def basis_of(
@@ -161,22 +171,41 @@ def basis_of(
     shard that it holds is still there unchanged. The newest version of exactly these shards is itself the one
     that is wanted.
     """
-    if (
-        known is None
-        or known.request.recipe != to_plain(recipe)
-        or known.request.sources_sha256 != sources_sha256
-        or known.request.references != dict(references)
-    ):
-        return Basis(listing.shards)
+    if known is None:
+        return Basis(listing.shards, why_whole="no version of this source and recipe was published before")
     newest = known.request
-    there, held = set(listing.shards), set(newest.shards)
+    if why := _difference(newest, listing, recipe, sources_sha256, references):
+        return Basis(listing.shards, why_whole=f"{newest.version} is not extended: {why}")
     fresh = new_shards(listing, newest.shards)
-    replaced = {shard.uri for shard in fresh} & {shard.uri for shard in held}
-    if not held <= there or replaced:
-        return Basis(listing.shards)
     if fresh:
         return Basis(fresh, known.manifest, newest.all_inputs)
     return Basis(newest.inputs, newest.base, newest.earlier_inputs)
+
+
+def _difference(
+    newest: CorpusRequest,
+    listing: InputListing,
+    recipe: CorpusRecipe,
+    sources_sha256: str,
+    references: Mapping[str, str],
+) -> str:
+    """What is otherwise than when the newest version was made, beside new shards; empty for nothing."""
+    wanted = to_plain(recipe)
+    if values := _changed(newest.recipe, wanted) | newest.recipe.keys() ^ wanted.keys():
+        return f"the recipe has other values in {', '.join(sorted(values))}"
+    if files := _changed(newest.references, references) | newest.references.keys() ^ references.keys():
+        return f"files of the recipe have changed: {', '.join(sorted(files))}"
+    if newest.sources_sha256 != sources_sha256:
+        return "the code of the jobs has changed"
+    held, there = ({shard.uri: shard for shard in shards} for shards in (newest.shards, listing.shards))
+    if changed := _changed(held, there):
+        return f"{len(changed)} of its shards have changed, such as {min(changed)}"
+    gone = held.keys() - there.keys()
+    return f"{len(gone)} of its shards are gone, such as {min(gone)}" if gone else ""
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
+    return {key for key in before.keys() & now.keys() if before[key] != now[key]}
 
 
 def is_announced(place: CorpusPlace, manifest: ParentRef) -> bool:
@@ -185,8 +214,8 @@ def is_announced(place: CorpusPlace, manifest: ParentRef) -> bool:
     return store.exists(place.announced) and store.read_record(ParentRef, place.announced) == manifest
 
 
-def note_published(settings: Settings, place: CorpusPlace, manifest: ParentRef) -> None:
+def note_published(latest: S3Uri, place: CorpusPlace, manifest: ParentRef) -> None:
     """Remember it as the newest published corpus, with which S3NewShardsSensor compares, and as announced."""
     store = ObjectStore()
-    store.write_record(latest_corpus(settings.storage.processed_bucket), manifest)
+    store.write_record(latest, manifest)
     store.write_record(place.announced, manifest)

@@ -56,9 +56,10 @@ def require_shards(listing: InputListing, source: S3Uri) -> InputListing:
     )
 
 
-def latest_corpus(processed_bucket: str) -> S3Uri:
-    """Where corpus_refresh notes the newest published manifest (a ParentRef)."""
-    return S3Uri(processed_bucket, "corpus/latest.json")
+def latest_corpus(processed_bucket: str, source: S3Uri, recipe: str) -> S3Uri:
+    """Where corpus_refresh notes the newest published manifest (a ParentRef) of a source and recipe."""
+    name = f"{source.bucket}/{source.key}".rstrip("/")
+    return S3Uri(processed_bucket, f"corpus/latest/{recipe}/{name}.json")
 
 
 def new_shards(listing: InputListing, known: Sequence[RawShard]) -> tuple[RawShard, ...]:

@@ -17,10 +17,9 @@ import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import TaskDeferred
 
-from include.aws.corpus_inputs import latest_corpus
 from include.aws.storage import ObjectStore
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
-from include.contracts.storage import CorpusPlace
+from include.contracts.storage import CorpusPlace, S3Uri
 from tests.quick_spark import quick_spark
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,8 +62,9 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     process.wait(60)
 
 
-#: What the corpus of ``whole_corpus`` was made from.
+#: What the corpus of ``whole_corpus`` was made from, and where it is noted.
 SHARD = RawShard("s3://nexus-llm-raw/pile/a.jsonl", 3, "e1")
+LATEST = S3Uri("nexus-llm-processed", "corpus/latest/standard/nexus-llm-raw/pile.json")
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def whole_corpus(aws: Any, settings_file: Any) -> tuple[CorpusPlace, ParentRef]:
     for bucket in (storage.raw_bucket, storage.processed_bucket):
         aws.client("s3").create_bucket(Bucket=bucket)
     store, place = ObjectStore(), CorpusPlace.of(storage.processed_bucket, "v1")
-    for left in (place.announced, latest_corpus(storage.processed_bucket)):
+    for left in (place.announced, LATEST):
         store.delete(left)  # by other tests, which share the server
     request = store.write_record(place.request, CorpusRequest("v1", (SHARD,), {}, "", str(place.root)))
     empty: dict[str, Any] = {"tokens": 0, "tokens_held_out": 0, "subsets": {}, "tokenizer_sha256": ""}

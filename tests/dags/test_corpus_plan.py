@@ -17,34 +17,34 @@ from include.aws.corpus import (
     note_published,
     plan_corpus,
 )
-from include.aws.corpus_inputs import InputListing
+from include.aws.corpus_inputs import InputListing, latest_corpus
 from include.aws.storage import ObjectStore
 from include.contracts.artifacts import SPARK_ARCHIVE, ArtifactsManifest
 from include.contracts.manifests import CorpusManifest, CorpusRequest, FileEntry, ParentRef, RawShard
 from include.contracts.records import to_plain
 from include.contracts.storage import CorpusPlace, S3Uri
 from include.recipes.corpus import CorpusRecipe
-from tests.dags.conftest import SHARD
+from tests.dags.conftest import LATEST, SHARD
 
 
 @pytest.fixture
 def place(whole_corpus: tuple[CorpusPlace, ParentRef], settings_file: Any) -> CorpusPlace:
     """A published corpus of one shard."""
     place, manifest = whole_corpus
-    note_published(settings_file, place, manifest)
+    note_published(LATEST, place, manifest)
     return place
 
 
 def test_the_newest_corpus_says_which_shards_are_known(place: CorpusPlace, settings_file: Any) -> None:
-    assert inputs_of_latest(settings_file) == (SHARD,)
+    assert inputs_of_latest(LATEST) == (SHARD,)
 
 
 def test_a_corpus_that_is_built_anew_leaves_the_next_run_able_to_plan(
     place: CorpusPlace, settings_file: Any
 ) -> None:
     ObjectStore().delete(place.manifest)  # as `force` does before its jobs run, and fail
-    assert inputs_of_latest(settings_file) == ()
-    assert find_new_shards(settings_file.storage.raw, settings_file)[0] == 0
+    assert inputs_of_latest(LATEST) == ()
+    assert find_new_shards(settings_file.storage.raw, "standard", settings_file)[0] == 0
 
 
 def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
@@ -75,14 +75,14 @@ def test_a_base_that_was_built_anew_or_is_gone_leaves_the_next_run_able_to_plan(
     extended = replace(request, base=gone, earlier_inputs=((OLDER,),))
     manifest = store.read_record(CorpusManifest, place.manifest)
     manifest = replace(manifest, request=store.write_record(place.request, extended))
-    note_published(settings_file, place, store.write_record(place.manifest, manifest))
-    assert inputs_of_latest(settings_file) == (OLDER, SHARD)
+    note_published(LATEST, place, store.write_record(place.manifest, manifest))
+    assert inputs_of_latest(LATEST) == (OLDER, SHARD)
 
 
 def test_a_corpus_that_was_built_anew_is_known_by_its_address(place: CorpusPlace, settings_file: Any) -> None:
     pointer = ParentRef(str(place.manifest), "0" * 64)
-    note_published(settings_file, place, pointer)
-    assert inputs_of_latest(settings_file) == (SHARD,)
+    note_published(LATEST, place, pointer)
+    assert inputs_of_latest(LATEST) == (SHARD,)
 
 
 RECIPE = CorpusRecipe("standard")
@@ -124,17 +124,32 @@ def test_a_corpus_of_exactly_these_shards_is_the_one_that_is_wanted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("corpus", "listing"),
+    ("corpus", "listing", "why"),
     [
-        (None, (OLD, NEW)),
-        (known(OLD), (NEW,)),  # a shard is gone
-        (known(OLD), (CHANGED, NEW)),  # a shard has changed
-        (known(OLD, recipe=CorpusRecipe("standard", shard_tokens=5)), (OLD, NEW)),
-        (known(OLD, sources="other code"), (OLD, NEW)),
-        (known(OLD, references={"s3://b/gsm8k.jsonl": "changed since"}), (OLD, NEW)),
+        (None, (OLD, NEW), "no version of this source and recipe was published before"),
+        (known(OLD), (NEW,), "1 of its shards are gone, such as s3://nexus-llm-raw/pile/a.jsonl"),
+        (known(OLD), (CHANGED, NEW), "1 of its shards have changed, such as s3://nexus-llm-raw/pile/a.jsonl"),
+        (known(OLD, recipe=CorpusRecipe("standard", shard_tokens=5)), (OLD, NEW), "shard_tokens"),
+        (known(OLD, sources="other code"), (OLD, NEW), "the code of the jobs has changed"),
+        (known(OLD, references={"s3://b/gsm8k.jsonl": "e"}), (OLD, NEW), "have changed: s3://b/gsm8k.jsonl"),
     ],
 )
-def test_whatever_cannot_be_extended_is_read_whole(
-    corpus: KnownCorpus | None, listing: tuple[RawShard, ...]
+def test_whatever_cannot_be_extended_is_read_whole_and_says_why(
+    corpus: KnownCorpus | None, listing: tuple[RawShard, ...], why: str
 ) -> None:
-    assert planned(corpus, *listing) == Basis(listing)
+    basis = planned(corpus, *listing)
+    assert why in basis.why_whole
+    assert replace(basis, why_whole="") == Basis(listing)
+
+
+def test_each_source_and_recipe_has_its_own_newest_corpus() -> None:
+    raw = S3Uri("raw", "pile/")
+    assert latest_corpus("b", raw, "standard") == latest_corpus("b", S3Uri("raw", "pile"), "standard")
+    places = {
+        latest_corpus("b", raw, "standard"),
+        latest_corpus("b", raw, "strict"),
+        latest_corpus("b", S3Uri("raw", "redpajama/"), "standard"),
+        latest_corpus("b", S3Uri("raw", ""), "standard"),
+        latest_corpus("b", S3Uri("other", "pile/"), "standard"),
+    }
+    assert len(places) == 5

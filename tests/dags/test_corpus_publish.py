@@ -11,14 +11,19 @@ from include.aws.corpus import inputs_of_latest
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import CorpusPlace
 from nexus_airflow.steps.corpus import publish
-from tests.dags.conftest import SHARD
+from tests.dags.conftest import LATEST, SHARD
 
 
 class Pulled:
     """A task instance whose plan is given."""
 
     def __init__(self, place: CorpusPlace, exists: bool) -> None:
-        self._plan = {"version": "v1", "root_uri": str(place.root), "exists": exists}
+        self._plan = {
+            "version": "v1",
+            "root_uri": str(place.root),
+            "exists": exists,
+            "latest_uri": str(LATEST),
+        }
 
     def xcom_pull(self, **_: Any) -> dict[str, Any]:
         return self._plan
@@ -33,9 +38,9 @@ def test_a_corpus_that_was_built_but_never_announced_is_announced_by_the_next_ru
     whole_corpus: tuple[CorpusPlace, ParentRef], settings_file: Any
 ) -> None:
     """The run that built it ended between its jobs and publish; the next one finds the version there."""
-    assert inputs_of_latest(settings_file) == ()
+    assert inputs_of_latest(LATEST) == ()
     assert announced(*whole_corpus, exists=True) == 1
-    assert inputs_of_latest(settings_file) == (SHARD,)
+    assert inputs_of_latest(LATEST) == (SHARD,)
 
 
 def test_what_was_announced_is_announced_again_only_on_request_or_when_built_anew(

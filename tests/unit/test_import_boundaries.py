@@ -60,7 +60,7 @@ RULES = [
         ("include", "local_stack", "demo"),
         ("boto3", "botocore", "httpx", "rich", "zstandard", "psutil"),
     ),
-    Rule("infrastructure/packaging", ("include", "infrastructure")),
+    Rule("infrastructure/packaging", ("include", "infrastructure"), ("botocore",)),
 ]
 
 

@@ -20,28 +20,30 @@ class S3NewShardsSensor(BaseSensorOperator):
     """Deferrable. Skips what follows when nothing new came within ``timeout``.
 
     :param source_uri: prefix of the raw shards (templated)
+    :param recipe: name of the recipe of the corpus that is compared with (templated)
     :param wait: False passes at once and only counts, for a run started by hand (templated)
     """
 
-    template_fields: Sequence[str] = ("source_uri", "wait")
+    template_fields: Sequence[str] = ("source_uri", "recipe", "wait")
     ui_color = "#e3f7d5"
 
-    def __init__(self, *, source_uri: Any, wait: Any = True, **kwargs: Any) -> None:
+    def __init__(self, *, source_uri: Any, recipe: Any, wait: Any = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.source_uri = source_uri
+        self.recipe = recipe
         self.wait = wait
 
     def execute(self, context: Context) -> dict[str, Any]:
         """How many shards are new; defers until there is one."""
         source = S3Uri.parse(self.source_uri)
-        count, names = find_new_shards(source, load_settings())
+        count, names = find_new_shards(source, self.recipe, load_settings())
         self.log.info("%s new shards under %s: %s", count, source, ", ".join(names))
         if count or not is_true(self.wait):
             return {"new_shards": count, "examples": names}
         if self.timeout <= 0:
             return self.finish(context, {"new_shards": 0, "examples": []})
         deadline = time.time() + self.timeout
-        trigger = NewShardsTrigger(self.source_uri, self.poke_interval, deadline)
+        trigger = NewShardsTrigger(self.source_uri, self.recipe, self.poke_interval, deadline)
         return self.defer(trigger=trigger, method_name="finish")
 
     def finish(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:

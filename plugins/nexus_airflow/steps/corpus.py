@@ -92,7 +92,7 @@ def publish(reference: dict[str, str], *, params: Any = None, ti: Any = None) ->
     manifest, place = ParentRef(**reference), CorpusPlace(S3Uri.parse(planned["root_uri"]))
     if planned["exists"] and not params["continue_downstream"] and is_announced(place, manifest):
         raise AirflowSkipException(f"corpus {planned['version']} was announced before")
-    note_published(load_settings(), place, manifest)
+    note_published(S3Uri.parse(planned["latest_uri"]), place, manifest)
     yield Metadata(token_dataset, extra=extra_of(manifest, version=planned["version"]))
 
 
@@ -106,5 +106,7 @@ def _log_plan(planned: CorpusPlan) -> None:
     )
     if planned.extends:
         log.info("what %s holds is kept as it is; only these shards are read", planned.extends)
+    elif planned.read_whole_because:
+        log.info("all shards are read: %s", planned.read_whole_because)
     for name in planned.left_out:
         log.warning("left out, not a shard: %s", name)

@@ -18,9 +18,10 @@ from include.settings import load_settings
 class NewShardsTrigger(BaseTrigger):
     """Fires once: ``{"new_shards": n, "examples": […]}``; n is 0 when ``deadline`` (epoch seconds) passes."""
 
-    def __init__(self, source_uri: str, poll_interval_seconds: float, deadline: float) -> None:
+    def __init__(self, source_uri: str, recipe: str, poll_interval_seconds: float, deadline: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.source_uri = source_uri
+        self.recipe = recipe
         self.poll_interval_seconds = poll_interval_seconds
         self.deadline = deadline
 
@@ -30,6 +31,7 @@ class NewShardsTrigger(BaseTrigger):
             "nexus_airflow.triggers.new_shards.NewShardsTrigger",
             {
                 "source_uri": self.source_uri,
+                "recipe": self.recipe,
                 "poll_interval_seconds": self.poll_interval_seconds,
                 "deadline": self.deadline,
             },
@@ -41,7 +43,7 @@ class NewShardsTrigger(BaseTrigger):
         while True:
             count, names = 0, list[str]()
             try:
-                count, names = await asyncio.to_thread(find_new_shards, source, load_settings())
+                count, names = await asyncio.to_thread(self._look, source)
             except (ClientError, BotoCoreError) as error:
                 self.log.warning("listing %s failed: %s", source, error)
             if count or time.time() > self.deadline:
@@ -49,3 +51,6 @@ class NewShardsTrigger(BaseTrigger):
                 yield TriggerEvent(event)  # type: ignore[no-untyped-call]
                 return
             await asyncio.sleep(self.poll_interval_seconds)
+
+    def _look(self, source: S3Uri) -> tuple[int, list[str]]:
+        return find_new_shards(source, self.recipe, load_settings())

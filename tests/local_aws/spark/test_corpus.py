@@ -9,7 +9,6 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,8 +17,10 @@ import pytest
 from include.aws.corpus import plan_corpus
 from include.aws.emr import cluster_request
 from include.aws.engines import Engine
+from include.aws.job_code import upload_code
 from include.aws.job_states import JobView
 from include.aws.jobs import Jobs, jobs_of
+from include.aws.storage import ObjectStore
 from include.contracts.storage import CorpusPlace, S3Uri
 from include.recipes.corpus import CorpusRecipe
 from include.recipes.loading import packaged_recipe
@@ -58,10 +59,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         for bucket in (storage.raw_bucket, storage.processed_bucket):
             client.create_bucket(Bucket=bucket)
         client.put_object(Bucket=storage.raw_bucket, Key="pile/00.jsonl", Body=shard())
-        artifacts = build(ROOT, folder / "package")
-        upload(client, folder / "package", storage.artifacts / artifacts.code_folder)
-        pointer = storage.artifacts / "artifacts.json"
-        client.upload_file(str(folder / "package/artifacts.json"), pointer.bucket, pointer.key)
+        build(ROOT, folder / "package")
+        upload_code(ObjectStore(client), folder / "package", storage.artifacts)
         yield server
     server.end()
 
@@ -69,12 +68,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
 @pytest.fixture(scope="module")
 def s3(server: LocalAws) -> Any:
     return server.client("s3")
-
-
-def upload(client: Any, package: Path, code: S3Uri) -> None:
-    for path in [package / "spark_jobs.zip", *(package / "jobs").glob("*.py")]:
-        place = code / path.relative_to(package).as_posix()
-        client.upload_file(str(path), place.bucket, place.key)
 
 
 def built_by(

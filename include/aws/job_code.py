@@ -1,0 +1,60 @@
+"""The code of the Spark jobs in S3: a folder for each package, and a pointer to the newest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from include.aws.storage import ObjectStore
+from include.contracts.artifacts import CODE_FILES, ArtifactsManifest
+from include.contracts.errors import InputError
+from include.contracts.records import content_hash, parse_json
+from include.contracts.storage import S3Uri
+
+_POINTER = "artifacts.json"
+
+
+def newest_code(artifacts: S3Uri) -> ArtifactsManifest:
+    """What the next run takes; InputError when nothing was ever uploaded."""
+    store, pointer = ObjectStore(), artifacts / _POINTER
+    if not store.exists(pointer):
+        remedy = "`make package upload-package` brings it there (docs/guides/corpus.md, On AWS)"
+        raise InputError("the code of the jobs was never uploaded", where=str(pointer), remedy=remedy)
+    return store.read_record(ArtifactsManifest, pointer)
+
+
+def upload_code(store: ObjectStore, package: Path, artifacts: S3Uri) -> S3Uri:
+    """Put the jobs of a package into a folder of their own below ``artifacts``, then point to it.
+
+    Returns the folder. A run that has its plan goes on with the code of its plan. InputError when the
+    package is not whole or the bucket is not to be written.
+    """
+    manifest = _manifest(package)
+    code = artifacts / manifest.code_folder
+    for path in _code(package, manifest):
+        store.write(code / path.relative_to(package).as_posix(), path.read_bytes())
+    # last: whoever reads the pointer finds everything that it names
+    store.write(artifacts / _POINTER, (package / _POINTER).read_bytes())
+    return code
+
+
+def _manifest(package: Path) -> ArtifactsManifest:
+    path = package / _POINTER
+    if not path.exists():
+        raise InputError("no package", where=str(path), remedy="run `make package` first")
+    return parse_json(ArtifactsManifest, path.read_bytes(), where=str(path))
+
+
+def _code(package: Path, manifest: ArtifactsManifest) -> Iterator[Path]:
+    """The files of the Spark jobs, each as the manifest has it."""
+    for entry in manifest.files:
+        if entry.path not in CODE_FILES and not entry.path.startswith("jobs/"):
+            continue
+        path = package / entry.path
+        found = content_hash(path.read_bytes()) if path.exists() else "no file"
+        if found != entry.sha256:
+            remedy = "run `make package` again"
+            raise InputError(
+                "not as it was packaged", where=str(path), expected=entry.sha256, got=found, remedy=remedy
+            )
+        yield path

@@ -1,0 +1,42 @@
+"""Bring what the jobs get into the account of the settings, for the next run of corpus_refresh.
+
+python -m infrastructure.packaging.upload [--package build/package]
+
+``NEXUS_SETTINGS`` chooses the settings; account and region are those of AWS's own environment and profiles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from include.aws.job_code import upload_code
+from include.aws.storage import ObjectStore
+from include.contracts.errors import NexusError
+from include.settings import load_settings
+from infrastructure.packaging.build import ROOT
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when the account has the package."""
+    parser = argparse.ArgumentParser(
+        prog="infrastructure.packaging.upload", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--package", type=Path, default=ROOT / "build" / "package")
+    arguments = parser.parse_args(argv)
+    try:
+        settings = load_settings()
+        code = upload_code(ObjectStore(), arguments.package, settings.storage.artifacts)
+    except (NexusError, BotoCoreError, ClientError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"settings {settings.name}: the next corpus_refresh runs the code at {code}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
