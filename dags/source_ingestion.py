@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk import Param, dag
 
-from include.recipes.source import load_source, source_names
+from include.recipes.source import source_names, strictest_connections
 from include.settings import load_settings
 from nexus_airflow.assets import raw_shards
 from nexus_airflow.defaults import default_args
@@ -49,9 +49,7 @@ settings = load_settings()
 SOURCES = source_names(settings.ingestion.sources_folder)
 # Each fetch holds one connection. A limit of the task counts over all runs of this DAG and exists with it; a
 # pool would have to be made by hand in the metadata database, and where it is missing, tasks wait for ever.
-CONNECTIONS = min(
-    load_source(name, settings.ingestion.sources_folder).politeness.max_connections for name in SOURCES
-)
+CONNECTIONS = strictest_connections(settings.ingestion.sources_folder)
 PARAMS = {
     "source": Param(
         "the_pile",

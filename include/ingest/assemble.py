@@ -82,6 +82,7 @@ class Assembly:
         self._patience = patience
         self._pace = pace
         self._by_range = True
+        self._changes = 0
         self.tally = tally
 
     def run(self) -> None:
@@ -99,7 +100,7 @@ class Assembly:
                 )
             except SourceUnavailable as failure:
                 error = failure
-            if self._stage.safe > before:
+            if self._stage.safe > before and self._is_resumable:
                 self._patience.progressed()
             waited = self._patience.endure(error)
             log.warning("%s; tried again after %.1f s", error, waited)
@@ -124,7 +125,8 @@ class Assembly:
                 self._by_range = False
                 raise SourceUnavailable("the server gets ranges wrong", where=self._shard.url)
             if what is Course.RESTART:
-                self._restart()
+                is_same = stage.validator.agrees(answer.answered.validator)
+                self._restart(has_changed=self._is_resumable or not is_same)
                 if answer.answered.status != OK:  # this body is no beginning
                     raise SourceUnavailable("the file changed while it was fetched", where=self._shard.url)
             if stage.offset == 0:
@@ -137,10 +139,14 @@ class Assembly:
         known = self._total()
         return answered.range.total if known is None and answered.range else known
 
-    def _restart(self) -> None:
-        """A server whose versions alternate would otherwise be fetched for ever."""
+    def _restart(self, *, has_changed: bool) -> None:
+        """A server whose versions alternate would otherwise be fetched for ever.
+
+        One that names no version, and breaks off, is no such server: the patience bounds its breaks.
+        """
         self.tally.restarts += 1
-        if self.tally.restarts > _MAX_RESTARTS:
+        self._changes += has_changed
+        if self._changes > _MAX_RESTARTS:
             raise SourceRefused(
                 f"the file changed {_MAX_RESTARTS} times while it was fetched",
                 where=self._shard.url,
@@ -168,6 +174,11 @@ class Assembly:
         # a server that announces no length says by closing that this was all, but not of a range: it may
         # send less of one than was asked for, and the next answer says whether there was more
         return discard == 0 and answer.answered.status == OK
+
+    @property
+    def _is_resumable(self) -> bool:
+        """Whether what is kept can be told from another version, or a mixture would be found out."""
+        return self._verifiable or self._stage.validator.identifies
 
     @property
     def _verifiable(self) -> bool:

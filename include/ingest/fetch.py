@@ -20,7 +20,7 @@ from include.ingest.origin import Origin
 from include.ingest.pace import Pace
 from include.ingest.publishing import metadata_of, publish, quarantine, shard_metadata
 from include.ingest.staging import StagedUpload
-from include.ingest.verification import Digests, check, digests_of, published, wants_md5
+from include.ingest.verification import Digests, check, digests_of, is_as_published, published, wants_md5
 from include.recipes.source import Politeness
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,8 @@ class Fetcher:
         stage = StagedUpload(self.s3, target, shard.url, self.part_bytes)
         if stage.offset and not is_pinned_version(shard, stage.validator):
             stage.discard()  # an earlier try fetched it before the source named another version
+        if stage.is_finished and published(shard) == "none" and not self._is_current(stage, shard):
+            stage.discard()  # no checksum would tell it from what the server has now
         was_finished = stage.is_finished
         digests: Digests | None = None
         try:
@@ -91,6 +93,11 @@ class Fetcher:
             shard, ShardState.FETCHED, tally, size_bytes=digests.size_bytes, sha256=digests.sha256
         )
 
+    def _is_current(self, stage: StagedUpload, shard: Shard) -> bool:
+        """Whether what is staged may be the version that the server has."""
+        with self.origin.open(shard.url) as answer:
+            return stage.validator.agrees(answer.answered.validator)
+
     def _pace(self, shard: Shard) -> Callable[[], Pace]:
         return partial(Pace, shard.name, shard.url, self.politeness)
 
@@ -103,6 +110,7 @@ class Fetcher:
         if found is None:
             return None
         size, metadata = found
+        md5 = metadata.get("md5", "")
         if "sha256" not in metadata or metadata.get("source") != self.batch.source:
             raise SourceRefused(
                 "an object is there that ingestion did not write",
@@ -122,8 +130,8 @@ class Fetcher:
                 note = quarantine(self.s3, target, shard, self.batch.source, damage, digests)
                 log.error("%s; moved away, see %s; fetched again", damage, note)
                 return None
-        promised = shard.checksum.value if shard.checksum and published(shard) == "sha256" else ""
-        if shard.size_bytes not in (None, size) or promised not in ("", metadata["sha256"]):
+            md5 = digests.md5
+        if not is_as_published(shard, size, {"sha256": metadata["sha256"], "md5": md5}):
             log.warning("%s: its source has another version now, fetched again", shard.name)
             return None
         log.info("%s: there already, %.1f MB, skipped", shard.name, size / 1e6)

@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from include.aws.clients import unless
 from include.aws.storage import ObjectStore
 from include.contracts.ingestion import BatchRequest, QuarantineNote, Shard
 from include.contracts.storage import IngestionPlace, S3Uri
@@ -31,8 +32,10 @@ def metadata_of(s3: Any, uri: S3Uri) -> tuple[int, dict[str, str]] | None:
 
 def shard_metadata(shard: Shard, batch: BatchRequest, digests: Digests) -> dict[str, str]:
     """What travels with a shard; the presence of ``sha256`` says that ingestion verified it."""
+    md5 = {"md5": digests.md5} if digests.md5 else {}
     return {
         "sha256": digests.sha256,
+        **md5,
         "published-checksum": published(shard),
         "source": batch.source,
         "source-url": shard.url,
@@ -89,6 +92,7 @@ def now() -> str:
 
 def _copy_in_parts(s3: Any, staged: S3Uri, target: S3Uri, digests: Digests, metadata: dict[str, str]) -> None:
     place = {"Bucket": target.bucket, "Key": target.key}
+    abort_uploads(s3, target)  # of a worker that was killed while it copied
     upload = {**place, "UploadId": s3.create_multipart_upload(**place, Metadata=metadata)["UploadId"]}
     try:
         parts = []
@@ -106,6 +110,15 @@ def _copy_in_parts(s3: Any, staged: S3Uri, target: S3Uri, digests: Digests, meta
     except BaseException:
         s3.abort_multipart_upload(**upload)
         raise
+
+
+def abort_uploads(s3: Any, uri: S3Uri) -> None:
+    """Abort every unfinished upload of this key."""
+    place = {"Bucket": uri.bucket, "Key": uri.key}
+    pages = s3.get_paginator("list_multipart_uploads").paginate(Bucket=uri.bucket, Prefix=uri.key)
+    for upload in [u for page in pages for u in page.get("Uploads", ()) if u["Key"] == uri.key]:
+        # gone already is as good
+        unless("NoSuchUpload", s3.abort_multipart_upload, **place, UploadId=upload["UploadId"])
 
 
 def _source(uri: S3Uri) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,13 @@ def published(shard: Shard) -> str:
     """The kind of the published checksum of its bytes, or ``none``."""
     checksum = shard.checksum
     return checksum.kind.value if checksum and checksum.kind is not ChecksumKind.ETAG else "none"
+
+
+def is_as_published(shard: Shard, size_bytes: int, known: Mapping[str, str]) -> bool:
+    """Whether what is ``known`` of an object, '' for what is not, agrees with the source."""
+    kind = published(shard)
+    promised = shard.checksum.value if shard.checksum and kind != "none" else ""
+    return shard.size_bytes in (None, size_bytes) and known.get(kind, "") in ("", promised)
 
 
 def check(shard: Shard, found: Digests) -> None:

@@ -7,16 +7,19 @@ publishes sizes and SHA-256. ``{…}`` in its URL is filled with the chosen valu
 from __future__ import annotations
 
 import enum
+import logging
 import string
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from include.contracts.errors import RecipeError
+from include.contracts.errors import NexusError, RecipeError
 from include.contracts.ingestion import Checksum, ChecksumKind, Shard, name_problem, url_problem
 from include.contracts.storage import CONTROL_PREFIXES
 from include.recipes.loading import packaged_recipe, recipe_from_toml, recipe_names, require
+
+log = logging.getLogger(__name__)
 
 _FAMILY = "sources"
 
@@ -224,6 +227,21 @@ def source_names(folder: str = "") -> list[str]:
         raise RecipeError("no such folder of sources", where=folder, remedy=remedy)
     own = [path.stem for path in Path(folder).glob("*.toml")] if folder else []
     return sorted({*recipe_names(_FAMILY), *own})
+
+
+def strictest_connections(folder: str = "") -> int:
+    """How many connections the most modest source allows.
+
+    A source of ``folder`` that cannot be read is left out, with a warning: its own plan says what is wrong,
+    and the others are not held up by it.
+    """
+    allowed = []
+    for name in source_names(folder):
+        try:
+            allowed.append(load_source(name, folder).politeness.max_connections)
+        except (NexusError, OSError, ValueError) as error:
+            log.warning("source %s cannot be used: %s", name, error)
+    return min(allowed)
 
 
 def load_source(name: str, folder: str = "") -> Source:

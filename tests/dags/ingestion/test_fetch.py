@@ -322,6 +322,20 @@ def test_a_shard_that_its_source_replaced_is_fetched_again(ingestion: Ingestion)
     assert ingestion.body(KEY) == new
 
 
+def test_a_shard_whose_md5_was_published_is_compared_by_it_when_its_source_changes(
+    ingestion: Ingestion,
+) -> None:
+    old, new = random_bytes(0.1), random_bytes(0.1)
+    ingestion.server.host(NAME, old)
+    ingestion.fetch_one(ingestion.shard(NAME, **pinned(old, ChecksumKind.MD5)))
+    same = ingestion.shard(NAME, **pinned(old, ChecksumKind.MD5))
+    assert ingestion.fetch_one(same, run="the next").state is ShardState.PRESENT
+    ingestion.server.host(NAME, new, etag='"v2"')
+    replaced = ingestion.shard(NAME, **pinned(new, ChecksumKind.MD5))
+    assert ingestion.fetch_one(replaced, run="the last").state is ShardState.FETCHED
+    assert ingestion.body(KEY) == new
+
+
 def test_a_shard_that_was_damaged_where_it_lies_is_moved_away_and_fetched_again(
     ingestion: Ingestion,
 ) -> None:
@@ -350,6 +364,8 @@ def test_an_object_that_ingestion_did_not_write_is_not_written_over(ingestion: I
 def test_a_large_shard_is_copied_in_parts(ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "LARGEST_COPY_BYTES", PART)
     monkeypatch.setattr(publishing, "_COPY_PART_BYTES", PART)
+    # a worker was killed while it copied
+    ingestion.s3.create_multipart_upload(Bucket=ingestion.bucket, Key=KEY)
     body = random_bytes(11)
     ingestion.server.host(NAME, body)
     assert ingestion.fetch_one(ingestion.shard(NAME, **pinned(body))).state is ShardState.FETCHED

@@ -92,10 +92,27 @@ def test_a_try_that_died_before_the_verification_is_not_fetched_again(ingestion:
     body = random_bytes(12)
     ingestion.server.host(NAME, body)
     begun(ingestion, body).finish()
-    outcome = ingestion.fetch_one(ingestion.shard(NAME, size_bytes=len(body)))
+    checksum = Checksum(ChecksumKind.SHA256, sha256(body))
+    outcome = ingestion.fetch_one(ingestion.shard(NAME, checksum=checksum))
     assert (outcome.state, outcome.received_bytes) == (ShardState.FETCHED, 0)
     assert ingestion.server.requests(NAME) == []
     assert ingestion.body(KEY) == body
+    ingestion.leaves_nothing_behind()
+
+
+@pytest.mark.parametrize(("etag", "is_fetched"), [('"v1"', False), ('"v2"', True)])
+def test_what_is_staged_and_has_no_checksum_is_kept_while_the_server_has_its_version(
+    ingestion: Ingestion, etag: str, is_fetched: bool
+) -> None:
+    staged, now = random_bytes(12), random_bytes(12)
+    ingestion.server.host(NAME, now, etag=etag)
+    stage = StagedUpload(ingestion.s3, ingestion.target(NAME), ingestion.server.url(NAME), PART)
+    stage.adopt(Validator('"v1"', "", len(staged)))
+    stage.write(staged)
+    stage.finish()
+    outcome = ingestion.fetch_one(ingestion.shard(NAME))
+    assert (outcome.state, outcome.received_bytes) == (ShardState.FETCHED, len(now) if is_fetched else 0)
+    assert ingestion.body(KEY) == (now if is_fetched else staged)
     ingestion.leaves_nothing_behind()
 
 

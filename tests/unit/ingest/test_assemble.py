@@ -220,6 +220,16 @@ def test_after_a_restart_ranges_are_asked_for_again() -> None:
     assert server.asked == [0, 20, 0, 30]
 
 
+def test_a_server_that_names_no_version_and_breaks_off_may_be_asked_again_later() -> None:
+    server, tally = Server(b"0123456789" * 5, [Cut(20)] * 9, etag=""), Tally()
+    with pytest.raises(SourceUnavailable):
+        assembly(shard(), MemoryStage(10), server, tally).run()
+    assert len(server.asked) == POLITE.max_attempts
+    server.cuts, stage = [Cut(20)], MemoryStage(10)
+    assembly(shard(), stage, server).run()
+    assert stage.kept == server.body
+
+
 def test_a_file_that_keeps_changing_is_given_up() -> None:
     class Restless(Server):
         @contextmanager

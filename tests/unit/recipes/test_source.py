@@ -9,7 +9,14 @@ import pytest
 from include.contracts.errors import NexusError, RecipeError
 from include.contracts.ingestion import name_problem
 from include.recipes.loading import recipe_from_toml
-from include.recipes.source import Source, check_prefix, chosen, load_source, source_names
+from include.recipes.source import (
+    Source,
+    check_prefix,
+    chosen,
+    load_source,
+    source_names,
+    strictest_connections,
+)
 
 MINIMAL = """
 name = "mine"
@@ -36,6 +43,17 @@ def test_the_packaged_sources_are_valid() -> None:
 
 def test_no_source_is_fetched_by_more_than_four_connections() -> None:
     assert max(load_source(name).politeness.max_connections for name in source_names()) <= 4
+
+
+def test_a_source_of_ones_own_that_is_broken_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    (tmp_path / "broken.toml").write_text("name = ")
+    (tmp_path / "modest.toml").write_text(
+        MINIMAL.replace("mine", "modest", 1) + SHARD + "[politeness]\nmax_connections = 1\n"
+    )
+    assert {"broken", "modest", "the_pile"} <= set(source_names(str(tmp_path)))
+    assert strictest_connections(str(tmp_path)) == 1
+    with pytest.raises(NexusError, match="broken"):
+        load_source("broken", str(tmp_path))
 
 
 def test_redpajama_v2_has_its_84_snapshots() -> None:
