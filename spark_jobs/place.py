@@ -104,6 +104,14 @@ class Place:
     def manifest(self) -> str:
         return self.of(_KEYS.manifest)
 
+    def discard_work(self) -> None:
+        """Delete what only the jobs themselves read: texts before dedup, signatures and tokens in between.
+
+        It is as much again as the corpus. Of a version that is whole nothing reads it.
+        """
+        for folder in (self.clean, self.signatures, self.near_dedup, self.decisions, self.work_tokens):
+            storage.delete_prefix(folder)
+
     def relative(self, uri: str) -> str:
         """The path below the root, as manifests name files."""
         return uri[len(self.root.rstrip("/")) + 1 :]

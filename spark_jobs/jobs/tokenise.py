@@ -64,6 +64,7 @@ def tokenise(spark: SparkSession, request_uri: str) -> dict[str, Any]:
         manifest = _tokenise(spark, request, recipe, place, parent)
     else:
         print("progress: tokenise skipped, complete", flush=True)
+    place.discard_work()
     return {
         "version": manifest.version,
         "documents_in": manifest.documents_in,

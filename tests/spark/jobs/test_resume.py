@@ -12,6 +12,7 @@ from include.contracts.errors import ContractError
 from include.contracts.manifests import CorpusManifest, CorpusRequest
 from include.contracts.records import canonical_json, parse_json
 from spark_jobs.jobs.build_corpus import build_corpus
+from spark_jobs.jobs.clean import clean
 
 if TYPE_CHECKING:
     from conftest import Known
@@ -29,16 +30,23 @@ def copied(built: Path, tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture
+def cleaned(copied: Path, spark: SparkSession) -> Path:
+    """A corpus whose first job has ended, with files of an earlier build that was taken back by `force`."""
+    shutil.rmtree(copied / "stages")
+    (copied / "manifest.json").unlink()
+    clean(spark, str(copied / "request.json"))
+    return copied
+
+
 def test_documents_that_a_stage_loses_are_no_near_duplicates_but_an_error(
-    copied: Path, spark: SparkSession
+    cleaned: Path, spark: SparkSession
 ) -> None:
-    index = copied / "work/clean_index.json"
+    index = cleaned / "work/clean_index.json"
     kept = json.loads(index.read_text())
     index.write_text(json.dumps(kept[:-1]))
-    (copied / "manifest.json").unlink()
-    (copied / "stages/near_dedup.json").unlink()
     with pytest.raises(ContractError, match="documents do not add up"):
-        build_corpus(spark, str(copied / "request.json"))
+        build_corpus(spark, str(cleaned / "request.json"))
 
 
 def files(root: Path) -> list[object]:
@@ -56,22 +64,33 @@ def test_a_complete_corpus_is_not_built_again(
 
 
 def test_a_job_killed_while_it_deduplicated_is_resumed_to_the_same_bytes(
-    copied: Path, built: Path, spark: SparkSession
+    cleaned: Path, built: Path, spark: SparkSession, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (copied / "manifest.json").unlink()
-    (copied / "stages/near_dedup.json").unlink()
-    (copied / "stages/exact_dedup.json").unlink()
-    clean = {path: path.stat().st_mtime_ns for path in (copied / "work/clean").iterdir()}
     # what a killed stage leaves: half a file, a file of no use, output of later stages
-    next((copied / "documents").glob("*.parquet")).write_bytes(b"half")
-    (copied / "documents/part-99999.parquet").write_bytes(b"stale")
-    (copied / "tokens/stale-00000.bin").write_bytes(b"stale")
-    (copied / "work/decisions/part=0/file=0").mkdir(parents=True, exist_ok=True)
-    (copied / "work/decisions/part=0/file=0/extra.parquet").write_bytes(b"half")
+    next((cleaned / "documents").glob("*.parquet")).write_bytes(b"half")
+    (cleaned / "documents/part-99999.parquet").write_bytes(b"stale")
+    (cleaned / "tokens/stale-00000.bin").write_bytes(b"stale")
+    (cleaned / "work/decisions/part=0/file=0").mkdir(parents=True, exist_ok=True)
+    (cleaned / "work/decisions/part=0/file=0/extra.parquet").write_bytes(b"half")
+    capsys.readouterr()
+    build_corpus(spark, str(cleaned / "request.json"))
+    assert "progress: read skipped" in capsys.readouterr().out
+    assert files(cleaned) == files(built)
+    assert not list(cleaned.rglob("*stale*")) and not (cleaned / "documents/part-99999.parquet").exists()
+
+
+def test_what_only_the_jobs_read_is_deleted_once_the_corpus_is_whole(
+    copied: Path, spark: SparkSession
+) -> None:
+    assert {path.name for path in (copied / "work").iterdir()} == {
+        "clean_index.json",
+        "examples.json",
+        "outputs_index.json",
+    }
+    (copied / "work/tokens").mkdir()  # of a job that was killed when its manifest was written
+    (copied / "work/tokens/part.bin").write_bytes(b"x")
     build_corpus(spark, str(copied / "request.json"))
-    assert {path: path.stat().st_mtime_ns for path in (copied / "work/clean").iterdir()} == clean
-    assert files(copied) == files(built)
-    assert not list(copied.rglob("*stale*")) and not (copied / "documents/part-99999.parquet").exists()
+    assert not list((copied / "work").rglob("*.bin"))
 
 
 def test_the_order_of_shards_changes_no_byte(
