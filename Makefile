@@ -163,7 +163,7 @@ package: $(VENVS)/airflow/.ready ## Build what MWAA and the jobs get, into build
 	@$(VENVS)/airflow/bin/python -m infrastructure.packaging.build
 
 .PHONY: upload-package
-upload-package: $(VENVS)/airflow/.ready ## Bring build/package to the account of NEXUS_SETTINGS, for the jobs
+upload-package: package ## Package, and bring what the jobs get to the account of NEXUS_SETTINGS
 	@$(VENVS)/airflow/bin/python -m infrastructure.packaging.upload
 
 BASE_IMAGE ?=

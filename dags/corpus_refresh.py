@@ -8,7 +8,7 @@ from airflow.providers.amazon.aws.operators.glue_crawler import GlueCrawlerRunOp
 from airflow.sdk import Param, TaskGroup, dag
 
 from include.aws.engines import Engine
-from include.recipes.loading import recipe_names
+from include.recipes.loading import recipe_names, require_recipe
 from include.settings import load_settings
 from nexus_airflow.assets import token_dataset
 from nexus_airflow.defaults import default_args
@@ -42,12 +42,12 @@ that model_training runs on it.
 |---|---|
 | `wait_for_shards`, `plan` | the error names the prefix, recipe key or missing artifacts; mend it and clear |
 | `clean`, `deduplicate`, `tokenise` | see *Job log*; clear with *Downstream*: whole stages are kept |
-| … as the cluster is over | the error has EMR's reason; mend it, clear `start_engine` with *Downstream* |
-| the run timed out | its cluster is ended; trigger again: whole stages are kept |
+| … as the cluster is over | EMR's reason is told: mend it, clear `start_engine` with *Downstream* |
 | … as a shard changed or is gone | clear `plan` with downstream: the request names the shards as they were |
+| the run timed out | its cluster is ended; trigger again: whole stages are kept |
 | `catalogue.…` | the corpus is published all the same; mend the Glue role or database and clear the group |
 | `verify_manifest` | files are missing: trigger again with `force`, which reads all shards |
-| `start_engine` | the error is EMR's: a role, subnet or instance type of the settings, or a quota |
+| `start_engine` | EMR refuses the request: a role, subnet or instance type of the settings |
 | `end_engine` | end the cluster by hand; it also ends itself after the idle time of the settings |
 """
 
@@ -70,7 +70,7 @@ PARAMS = {
         section="Engine",
     ),
     "recipe": Param(
-        settings.corpus.recipe,
+        require_recipe("corpora", settings.corpus.recipe, "corpus.recipe"),
         enum=recipe_names("corpora"),
         title="Recipe",
         description="How documents are filtered, deduplicated and tokenised (include/recipes/corpora)",
@@ -95,7 +95,7 @@ PARAMS = {
         False,
         type="boolean",
         title="Build again",
-        description="Read all shards, build the version again; on a clear, repeat completed steps too",
+        description="Read all shards and build the version again, also when it exists",
         section="What happens",
     ),
     "continue_downstream": Param(
@@ -137,6 +137,7 @@ def corpus_refresh() -> None:
         task_id="wait_for_shards",
         source_uri="{{ params.source_uri }}",
         recipe="{{ params.recipe }}",
+        recipe_overrides="{{ params.recipe_overrides }}",
         wait="{{ dag_run.run_type == 'scheduled' }}",
         poke_interval=300,
         timeout=settings.airflow.new_shards_wait_seconds,
@@ -146,7 +147,7 @@ def corpus_refresh() -> None:
     start = StartEngineOperator(
         task_id="start_engine",
         engine="{{ params.engine }}",
-        job_flow_overrides="{{ ti.xcom_pull(task_ids='plan', key='cluster') }}",
+        code_uri="{{ ti.xcom_pull(task_ids='plan', key='plan')['code_uri'] }}",
         emr_conn_id=None,
         aws_conn_id=None,
         wait_for_completion=False,
@@ -165,6 +166,7 @@ def corpus_refresh() -> None:
             engine="{{ params.engine }}",
             request=f"{{{{ ti.xcom_pull(task_ids='plan', key='requests')['{job}'] }}}}",
             marker_uri=f"{{{{ ti.xcom_pull(task_ids='plan', key='markers')['{job}'] }}}}",
+            error_uri=f"{{{{ ti.xcom_pull(task_ids='plan', key='errors')['{job}'] }}}}",
             report_uri=f"{{{{ ti.xcom_pull(task_ids='plan', key='reports')['{job}'] }}}}",
             scope="{{ ti.xcom_pull(task_ids='start_engine') or "
             f"ti.xcom_pull(task_ids='plan', key='scopes')['{job}'] }}}}",

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from airflow.sdk import Param, dag
 
-from include.recipes.loading import recipe_names
+from include.recipes.loading import recipe_names, require_recipe
 from include.settings import load_settings
 from nexus_airflow.assets import candidate_model, token_dataset
 from nexus_airflow.defaults import default_args
@@ -48,7 +48,7 @@ PARAMS = {
         section="Input",
     ),
     "recipe": Param(
-        settings.training.recipe,
+        require_recipe("trainings", settings.training.recipe, "training.recipe"),
         enum=recipe_names("trainings"),
         title="Recipe",
         description="Shape of the model, steps, optimiser (include/recipes/trainings)",

@@ -15,7 +15,7 @@ import tomli_w
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from include.aws.job_code import upload_code as upload_package
+from include.aws.job_code import upload_code
 from include.aws.storage import ObjectStore
 from include.contracts.storage import S3Uri
 from include.settings.loading import load_settings
@@ -42,7 +42,7 @@ def provision(config: StackConfig) -> None:
     _buckets(config, settings)
     _registry(config, settings)
     _serving(config, settings)
-    upload_code(config, settings)
+    package_and_upload(config, settings)
 
 
 def client(config: StackConfig, service: str) -> Any:
@@ -57,7 +57,7 @@ def client(config: StackConfig, service: str) -> Any:
     )
 
 
-def upload_code(config: StackConfig, settings: Settings) -> None:
+def package_and_upload(config: StackConfig, settings: Settings) -> None:
     """Build what the jobs get (`make package`) and put it where the cluster looks for it."""
     built = config.state / "package"
     command = [str(config.python("airflow")), "-m", "infrastructure.packaging.build", "--output", str(built)]
@@ -65,7 +65,7 @@ def upload_code(config: StackConfig, settings: Settings) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ProcessFailed("packaging the jobs failed", where=str(built), got=done.stderr[-2000:])
-    upload_package(ObjectStore(client(config, "s3")), built, settings.storage.artifacts)
+    upload_code(ObjectStore(client(config, "s3")), built, settings.storage.artifacts)
 
 
 def _buckets(config: StackConfig, settings: Settings) -> None:

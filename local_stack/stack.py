@@ -19,7 +19,7 @@ from local_stack.airflow import (
 )
 from local_stack.config import StackConfig
 from local_stack.processes import ProcessBook, ProcessFailed, ProcessRecord
-from local_stack.provision import provision, upload_code, write_settings
+from local_stack.provision import package_and_upload, provision, write_settings
 
 Announce = Callable[[str], None]
 
@@ -36,7 +36,7 @@ class Stack:
         running = {record.name for record in self.book.records() if record.alive}
         if running == {"local_aws", *COMPONENTS}:
             # DAGs are read anew by Airflow itself; what the jobs run has to be brought
-            upload_code(self.config, load_settings(str(self.config.settings_file)))
+            package_and_upload(self.config, load_settings(str(self.config.settings_file)))
             announce("already running")
             return
         if running:

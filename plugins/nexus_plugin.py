@@ -26,4 +26,5 @@ class NexusPlugin(AirflowPlugin):
     name = "nexus"
     operator_extra_links = [JobLink(), JobLogsLink(), CorpusReportLink(), EcsServiceLink()]
     listeners = [jobs]
-    fastapi_root_middlewares = [_HOSTS, *([_ONE_WRITER] if database_has_one_writer() else [])]
+    #: The last is asked first: what has no business here waits for no turn.
+    fastapi_root_middlewares = [*([_ONE_WRITER] if database_has_one_writer() else []), _HOSTS]

@@ -11,14 +11,18 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.errors import NexusError
+from include.contracts.job_errors import JobError
+from include.contracts.records import canonical_json
 from spark_jobs import storage
+from spark_jobs.place import Place
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+_DISK_FULL = "the disk is full; to do: free space and start the job again, it resumes"
 Job = Callable[["SparkSession", str], dict[str, Any]]
 
-_REMOTE_ERROR = re.compile(r"^include\.contracts\.errors\.\w+: (.+)$", re.MULTILINE)
+_REMOTE_ERROR = re.compile(r"^include\.contracts\.errors\.(\w+): (.+)$", re.MULTILINE)
 
 
 def run_job(name: str, job: Job, argv: Sequence[str] | None, description: str | None) -> int:
@@ -30,20 +34,30 @@ def run_job(name: str, job: Job, argv: Sequence[str] | None, description: str | 
     parser.add_argument("--request", required=True, help="URI of the CorpusRequest: s3://, file:// or a path")
     arguments, _ = parser.parse_known_args(argv)
     request = storage.absolute(arguments.request)  # it is named in the manifest, which others read elsewhere
-    return run_with_session(name, lambda spark: job(spark, request))
+    place = Place(request.rpartition("/")[0])
+    return run_with_session(name, lambda spark: job(spark, request), place)
 
 
-def run_with_session(name: str, job: Callable[[SparkSession], dict[str, Any]]) -> int:
-    """Run ``job`` in the Spark session and print what it returns as the last line."""
+def run_with_session(
+    name: str, job: Callable[[SparkSession], dict[str, Any]], place: Place | None = None
+) -> int:
+    """Run ``job`` in the Spark session and print what it returns as the last line.
+
+    An error for the user is also left at ``place``, where the task that waits for the job finds it.
+    """
     from spark_jobs.session import spark_session
 
     try:
+        if place:
+            storage.delete_file(place.error(name))  # of an earlier try: it must not stand for this one
         result = job(spark_session(f"nexus-llm {name}"))
     except Exception as error:
-        message = readable(error)
-        if message is None:
+        told = readable(error)
+        if told is None:
             raise
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        print(f"error: {told.message}", file=sys.stderr, flush=True)
+        if place:
+            _leave(told, place.error(name))
         return 2
     print(json.dumps({"job": name, **result}, sort_keys=True), flush=True)
     return 0
@@ -55,17 +69,22 @@ def end(code: int) -> None:
         raise SystemExit(code)
 
 
-def readable(error: Exception) -> str | None:
-    """The message of an error that a user can mend, also out of a Spark task; None for a defect."""
+def readable(error: Exception) -> JobError | None:
+    """An error that a user can mend, also out of a Spark task; None for a defect."""
     if isinstance(error, NexusError):
-        return str(error)
+        return JobError(type(error).__name__, str(error))
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"the disk is full; to do: free space and start the job again, it resumes ({error})"
+        return JobError("OSError", f"{_DISK_FULL} ({error})")
     if type(error).__module__.split(".")[0] not in ("py4j", "pyspark"):
         return None
     text = str(error)
     if match := _REMOTE_ERROR.search(text):
-        return match[1].strip()
-    if "No space left on device" in text:
-        return "the disk is full; to do: free space and start the job again, it resumes"
-    return None
+        return JobError(match[1], match[2].strip())
+    return JobError("OSError", _DISK_FULL) if "No space left on device" in text else None
+
+
+def _leave(error: JobError, uri: str) -> None:
+    try:
+        storage.write_bytes(uri, canonical_json(error))
+    except Exception as failure:  # the error itself is told on stderr
+        print(f"{uri} could not be written ({failure})", file=sys.stderr, flush=True)

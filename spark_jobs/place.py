@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -63,6 +64,10 @@ class Place:
         """JSON list of OutputPart: what deduplicate wrote."""
         return storage.join(self.of(_KEYS.work), "outputs_index.json")
 
+    def error(self, job: str) -> str:
+        """JobError of the newest run of this job."""
+        return self.of(_KEYS.error(job))
+
     @property
     def work_tokens(self) -> str:
         return storage.join(self.of(_KEYS.work), "tokens")
@@ -107,10 +112,14 @@ class Place:
     def discard_work(self) -> None:
         """Delete what only the jobs themselves read: texts before dedup, signatures and tokens in between.
 
-        It is as much again as the corpus. Of a version that is whole nothing reads it.
+        It is as much again as the corpus. Of a version that is whole nothing reads it. What cannot be deleted
+        now costs storage and is no reason to fail: the next call deletes it.
         """
         for folder in (self.clean, self.signatures, self.near_dedup, self.decisions, self.work_tokens):
-            storage.delete_prefix(folder)
+            try:
+                storage.delete_prefix(folder)
+            except Exception as error:
+                print(f"{folder} stays ({type(error).__name__}: {error})", file=sys.stderr, flush=True)
 
     def relative(self, uri: str) -> str:
         """The path below the root, as manifests name files."""

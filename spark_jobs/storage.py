@@ -213,6 +213,15 @@ def list_files(prefix: str) -> list[str]:
     return sorted(str(path) for path in folder.rglob("*") if path.is_file())
 
 
+def delete_file(uri: str) -> None:
+    """Remove one file, if it is there."""
+    if is_s3(uri):
+        place = S3Uri.parse(uri)
+        _client().delete_object(Bucket=place.bucket, Key=place.key)
+    else:
+        local_path(uri).unlink(missing_ok=True)
+
+
 def delete_prefix(prefix: str) -> None:
     """Remove everything below a folder, such as what a killed stage left behind."""
     if not is_s3(prefix):

@@ -55,10 +55,9 @@ def inputs_of_latest(latest: S3Uri) -> tuple[RawShard, ...]:
     return known.request.shards if known else ()
 
 
-def find_new_shards(source: S3Uri, recipe: str, settings: Settings) -> tuple[int, list[str]]:
-    """How many shards under ``source`` the newest corpus of ``recipe`` does not know, and the first names."""
-    listing = split_inputs(ObjectStore().list(source))
-    latest = latest_corpus(settings.storage.processed_bucket, source, recipe)
+def find_new_shards(source: S3Uri, latest: S3Uri) -> tuple[int, list[str]]:
+    """How many shards in ``source`` are not in the corpus that ``latest`` points to, and the first names."""
+    listing = split_inputs(ObjectStore().list(source.folder))
     fresh = new_shards(listing, inputs_of_latest(latest))
     return len(fresh), [shard.uri for shard in fresh[:_EXAMPLES]]
 
@@ -103,23 +102,22 @@ def plan_corpus(
     missing, or the code was never uploaded.
     """
     store = ObjectStore()
-    listing = require_shards(split_inputs(store.list(source)), source)
+    listing = require_shards(split_inputs(store.list(source.folder)), source.folder)
     artifacts = newest_code(settings.storage.artifacts)
     references = {uri: store.head(S3Uri.parse(uri)).etag for uri in recipe.references}
-    latest = latest_corpus(settings.storage.processed_bucket, source, recipe.name)
+    latest = latest_corpus(settings.storage.processed_bucket, source, recipe)
     if extend and not force:
-        basis = basis_of(newest_corpus(latest), listing, recipe, artifacts.sources_sha256, references)
+        basis = basis_of(newest_corpus(latest), listing, artifacts.sources_sha256, references)
     else:
         basis = Basis(listing.shards, why_whole="`force` is set" if force else "`extend_newest` is off")
     inputs, base = basis.inputs, basis.base
     version = corpus_version(inputs, recipe, artifacts.sources_sha256, references, base)
     place = CorpusPlace.of(settings.storage.processed_bucket, version)
-    exists = store.exists(place.manifest)
-    if exists and force:
-        exists = False
-        if not dry_run:
-            store.delete(place.manifest)
-            store.delete(place.stages)
+    if force and not dry_run:
+        # the manifest last: a try that dies in between is known by it, and begins again
+        store.delete(place.stages)
+        store.delete(place.manifest)
+    exists = store.exists(place.manifest) and not force
     if not exists and not dry_run:
         request = CorpusRequest(
             version,
@@ -144,7 +142,7 @@ def plan_corpus(
         left_out=listing.left_out[:_LEFT_OUT_LIMIT],
         latest_uri=str(latest),
         extends=base.uri if base else "",
-        read_whole_because=basis.why_whole,
+        read_whole_because="" if exists else basis.why_whole,
     )
 
 
@@ -161,20 +159,19 @@ class Basis:
 def basis_of(
     known: KnownCorpus | None,
     listing: InputListing,
-    recipe: CorpusRecipe,
     sources_sha256: str,
     references: Mapping[str, str],
 ) -> Basis:
-    """What a new version of these shards is made from.
+    """What a new version of these shards is made from; ``known`` is the newest by the same recipe.
 
-    A version can be extended by the same recipe, the same files that it names, and the same code, while every
-    shard that it holds is still there unchanged. The newest version of exactly these shards is itself the one
+    It can be extended by the same code, while the files that the recipe names and every shard that it holds
+    are still there unchanged. The newest version of exactly these shards is itself the one
     that is wanted.
     """
     if known is None:
-        return Basis(listing.shards, why_whole="no version of this source and recipe was published before")
+        return Basis(listing.shards, why_whole="no whole version of this source and recipe is published")
     newest = known.request
-    if why := _difference(newest, listing, recipe, sources_sha256, references):
+    if why := _difference(newest, listing, sources_sha256, references):
         return Basis(listing.shards, why_whole=f"{newest.version} is not extended: {why}")
     fresh = new_shards(listing, newest.shards)
     if fresh:
@@ -185,14 +182,10 @@ def basis_of(
 def _difference(
     newest: CorpusRequest,
     listing: InputListing,
-    recipe: CorpusRecipe,
     sources_sha256: str,
     references: Mapping[str, str],
 ) -> str:
     """What is otherwise than when the newest version was made, beside new shards; empty for nothing."""
-    wanted = to_plain(recipe)
-    if values := _changed(newest.recipe, wanted) | newest.recipe.keys() ^ wanted.keys():
-        return f"the recipe has other values in {', '.join(sorted(values))}"
     if files := _changed(newest.references, references) | newest.references.keys() ^ references.keys():
         return f"files of the recipe have changed: {', '.join(sorted(files))}"
     if newest.sources_sha256 != sources_sha256:

@@ -35,6 +35,10 @@ _ON_MASTER = "/opt/nexus/environment/bin/python"
 
 _CLUSTER_ALIVE = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
 _CLUSTER_OVER = ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")
+_START_AGAIN = (
+    "mend what ended it, then clear start_engine with Downstream: that starts a cluster by the settings as "
+    "they are then, and whole stages are kept"
+)
 EMR_STEP_STATES = {
     "PENDING": JobState.ACTIVE,
     "RUNNING": JobState.ACTIVE,
@@ -193,10 +197,12 @@ class EmrSteps:
             return JobView(JobState.ABSENT, log_prefix=f"{self._cluster}/steps/")
         step = self._emr.describe_step(ClusterId=self._cluster, StepId=step_id)["Step"]
         state = EMR_STEP_STATES[step["Status"]["State"]]
-        reason = _step_reason(step["Status"])
-        if state in (JobState.FAILED, JobState.STOPPED):
-            reason = "; ".join(part for part in (reason, self._end_of_cluster()) if part)
-        return JobView(state, reason, f"{self._cluster}/steps/{step_id}/", step)
+        reason, prefix = _step_reason(step["Status"]), f"{self._cluster}/steps/{step_id}/"
+        if state in (JobState.FAILED, JobState.STOPPED) and (ended := self._end_of_cluster()):
+            # the step may never have run: the nodes' logs, of bootstrap actions too, are the cluster's
+            reason = f"{reason}; {ended}" if reason else ended
+            return JobView(state, reason, f"{self._cluster}/", step, _START_AGAIN)
+        return JobView(state, reason, prefix, step)
 
     def submit(self, name: str, request: dict[str, Any]) -> None:
         """See Jobs. EMR lets steps share a name, so it is asked first.
@@ -215,7 +221,7 @@ class EmrSteps:
                 where=name,
                 expected="a cluster that takes steps",
                 got=ended,
-                remedy="clear start_engine with Downstream: that starts a cluster, and whole stages are kept",
+                remedy=_START_AGAIN,
             ) from error
 
     def stop(self, name: str) -> None:
@@ -232,7 +238,9 @@ class EmrSteps:
         if status["State"] not in _CLUSTER_OVER:
             return ""
         why = [status.get("StateChangeReason", {}).get("Message", "")]
-        why += [detail.get("ErrorMessage", "") for detail in status.get("ErrorDetails", ())]
+        for detail in status.get("ErrorDetails", ()):
+            data = [value for entry in detail.get("ErrorData", ()) for value in entry.values()]
+            why += [detail.get("ErrorMessage", ""), f"({', '.join(data)})" if data else ""]
         known = " ".join(part for part in why if part) or "no reason given"
         return f"cluster {self._cluster} is {status['State']}: {known}"
 

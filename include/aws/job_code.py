@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from include.aws.storage import ObjectStore
-from include.contracts.artifacts import CODE_FILES, ArtifactsManifest
+from include.contracts.artifacts import ArtifactsManifest
 from include.contracts.errors import InputError
 from include.contracts.records import content_hash, parse_json
 from include.contracts.storage import S3Uri
@@ -16,18 +16,25 @@ _POINTER = "artifacts.json"
 
 def newest_code(artifacts: S3Uri) -> ArtifactsManifest:
     """What the next run takes; InputError when nothing was ever uploaded."""
-    store, pointer = ObjectStore(), artifacts / _POINTER
-    if not store.exists(pointer):
-        remedy = "`make package upload-package` brings it there (docs/guides/corpus.md, On AWS)"
-        raise InputError("the code of the jobs was never uploaded", where=str(pointer), remedy=remedy)
-    return store.read_record(ArtifactsManifest, pointer)
+    found = uploaded_code(ObjectStore(), artifacts)
+    if found is None:
+        remedy = "`make upload-package` brings it there (docs/guides/corpus.md, On AWS)"
+        where = str(artifacts / _POINTER)
+        raise InputError("the code of the jobs was never uploaded", where=where, remedy=remedy)
+    return found
 
 
-def upload_code(store: ObjectStore, package: Path, artifacts: S3Uri) -> S3Uri:
+def uploaded_code(store: ObjectStore, artifacts: S3Uri) -> ArtifactsManifest | None:
+    """What was uploaded last, if anything was."""
+    pointer = artifacts / _POINTER
+    return store.read_record(ArtifactsManifest, pointer) if store.exists(pointer) else None
+
+
+def upload_code(store: ObjectStore, package: Path, artifacts: S3Uri) -> tuple[S3Uri, ArtifactsManifest]:
     """Put the jobs of a package into a folder of their own below ``artifacts``, then point to it.
 
-    Returns the folder. A run that has its plan goes on with the code of its plan. InputError when the
-    package is not whole or the bucket is not to be written.
+    Returns the folder and what the package is. A run that has its plan goes on with the code of its plan.
+    InputError when the package is not whole or the bucket is not to be written.
     """
     manifest = _manifest(package)
     code = artifacts / manifest.code_folder
@@ -35,7 +42,7 @@ def upload_code(store: ObjectStore, package: Path, artifacts: S3Uri) -> S3Uri:
         store.write(code / path.relative_to(package).as_posix(), path.read_bytes())
     # last: whoever reads the pointer finds everything that it names
     store.write(artifacts / _POINTER, (package / _POINTER).read_bytes())
-    return code
+    return code, manifest
 
 
 def _manifest(package: Path) -> ArtifactsManifest:
@@ -47,9 +54,7 @@ def _manifest(package: Path) -> ArtifactsManifest:
 
 def _code(package: Path, manifest: ArtifactsManifest) -> Iterator[Path]:
     """The files of the Spark jobs, each as the manifest has it."""
-    for entry in manifest.files:
-        if entry.path not in CODE_FILES and not entry.path.startswith("jobs/"):
-            continue
+    for entry in manifest.code:
         path = package / entry.path
         found = content_hash(path.read_bytes()) if path.exists() else "no file"
         if found != entry.sha256:

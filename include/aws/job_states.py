@@ -28,10 +28,11 @@ class JobView:
     """A job as its service describes it; ``reason`` is readable, ``raw`` is the service's answer.
 
     ``log_prefix`` tells the job's log from those of others: below the log URI in S3, or by the names of the
-    streams in CloudWatch.
+    streams in CloudWatch. ``remedy`` is what to do about a failure, where it is not what helps any job.
     """
 
     state: JobState
     reason: str = ""
     log_prefix: str = ""
     raw: dict[str, Any] = field(default_factory=dict)
+    remedy: str = ""

@@ -46,11 +46,17 @@ class ArtifactsManifest:
 
     @property
     def code_folder(self) -> str:
-        """Where the Spark jobs lie in S3, beside ``artifacts.json``: ``<hash of their archive>/``.
+        """Where the jobs' code lies in S3, beside ``artifacts.json``: ``<hash of it all>/``.
 
         An upload of other code replaces nothing that a running step reads.
         """
-        for entry in self.files:
-            if entry.path == SPARK_ARCHIVE:
-                return f"{entry.sha256}/"
-        raise ContractError("no archive of the Spark jobs", where="artifacts.json", expected=SPARK_ARCHIVE)
+        return f"{content_hash(canonical_json({entry.path: entry.sha256 for entry in self.code}))}/"
+
+    @property
+    def code(self) -> tuple[FileEntry, ...]:
+        """What the Spark jobs need; ContractError when some of it was not packaged."""
+        missing = sorted(set(CODE_FILES) - {entry.path for entry in self.files})
+        if missing:
+            expected = ", ".join(missing)
+            raise ContractError("not the code of the jobs", where="artifacts.json", expected=expected)
+        return tuple(e for e in self.files if e.path in CODE_FILES or e.path.startswith("jobs/"))

@@ -32,6 +32,11 @@ class S3Uri:
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
+    @property
+    def folder(self) -> S3Uri:
+        """The prefix of what lies in here, and not of ``pile2/`` when this is ``pile``."""
+        return S3Uri(self.bucket, f"{self.key.rstrip('/')}/".lstrip("/"))
+
 
 #: Prefixes of the raw bucket that hold what is no corpus input, whatever a key below them looks like.
 CONTROL_PREFIXES = ("_ingestion/", "quarantine/")
@@ -102,6 +107,10 @@ class CorpusPlace:
     def work(self) -> S3Uri:
         """Intermediate parquet between stages."""
         return self.root / "work/"
+
+    def error(self, job: str) -> S3Uri:
+        """JobError of the newest run of a Spark job, if it ended with one: engines tell little of it."""
+        return self.work / f"{job}.error.json"
 
     @property
     def documents(self) -> S3Uri:

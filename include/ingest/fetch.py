@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from include.contracts.ingestion import BatchRequest, Shard, ShardOutcome, ShardState
 from include.contracts.storage import S3Uri
 from include.ingest.assemble import Assembly, Tally, is_pinned_version
-from include.ingest.backoff import Patience, Sleep
+from include.ingest.backoff import Patience, Sleep, persist
 from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable, plain
 from include.ingest.origin import Origin
 from include.ingest.pace import Pace
@@ -66,8 +66,8 @@ class Fetcher:
         stage = StagedUpload(self.s3, target, shard.url, self.part_bytes)
         if stage.offset and not is_pinned_version(shard, stage.validator):
             stage.discard()  # an earlier try fetched it before the source named another version
-        if stage.is_finished and published(shard) == "none" and not self._is_current(stage, shard):
-            stage.discard()  # no checksum would tell it from what the server has now
+        if stage.is_finished and shard.checksum is None and not self._is_current(stage, shard):
+            stage.discard()
         was_finished = stage.is_finished
         digests: Digests | None = None
         try:
@@ -94,9 +94,16 @@ class Fetcher:
         )
 
     def _is_current(self, stage: StagedUpload, shard: Shard) -> bool:
-        """Whether what is staged may be the version that the server has."""
-        with self.origin.open(shard.url) as answer:
-            return stage.validator.agrees(answer.answered.validator)
+        """Whether what is staged may be the version that the server has: no checksum would tell.
+
+        Where the server names no version, the size alone is compared.
+        """
+
+        def ask() -> bool:
+            with self.origin.open(shard.url) as answer:
+                return stage.validator.agrees(answer.answered.validator)
+
+        return persist(ask, self.politeness, self.sleep)
 
     def _pace(self, shard: Shard) -> Callable[[], Pace]:
         return partial(Pace, shard.name, shard.url, self.politeness)

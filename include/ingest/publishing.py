@@ -92,7 +92,6 @@ def now() -> str:
 
 def _copy_in_parts(s3: Any, staged: S3Uri, target: S3Uri, digests: Digests, metadata: dict[str, str]) -> None:
     place = {"Bucket": target.bucket, "Key": target.key}
-    abort_uploads(s3, target)  # of a worker that was killed while it copied
     upload = {**place, "UploadId": s3.create_multipart_upload(**place, Metadata=metadata)["UploadId"]}
     try:
         parts = []
@@ -108,17 +107,9 @@ def _copy_in_parts(s3: Any, staged: S3Uri, target: S3Uri, digests: Digests, meta
             parts.append({"PartNumber": number, "ETag": copied["CopyPartResult"]["ETag"]})
         s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
     except BaseException:
-        s3.abort_multipart_upload(**upload)
+        # gone already is as good, and must not stand before what went wrong
+        unless("NoSuchUpload", s3.abort_multipart_upload, **upload)
         raise
-
-
-def abort_uploads(s3: Any, uri: S3Uri) -> None:
-    """Abort every unfinished upload of this key."""
-    place = {"Bucket": uri.bucket, "Key": uri.key}
-    pages = s3.get_paginator("list_multipart_uploads").paginate(Bucket=uri.bucket, Prefix=uri.key)
-    for upload in [u for page in pages for u in page.get("Uploads", ()) if u["Key"] == uri.key]:
-        # gone already is as good
-        unless("NoSuchUpload", s3.abort_multipart_upload, **place, UploadId=upload["UploadId"])
 
 
 def _source(uri: S3Uri) -> dict[str, str]:

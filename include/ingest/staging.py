@@ -19,7 +19,7 @@ from include.aws.storage import ObjectStore
 from include.contracts.errors import ContractError
 from include.contracts.storage import IngestionPlace, S3Uri
 from include.ingest.errors import SourceRefused
-from include.ingest.publishing import abort_uploads, metadata_of
+from include.ingest.publishing import metadata_of
 from include.ingest.ranges import Validator
 
 _MOST_PARTS = 10_000
@@ -148,7 +148,7 @@ class StagedUpload:
             return
         if progress is None or progress.url != self._url:
             # those of another URL, or of a try that died before it wrote its progress
-            abort_uploads(self._s3, self.uri)
+            self._abort_all()
             self._forget()
             return
         try:
@@ -221,6 +221,13 @@ class StagedUpload:
             Bucket=self.uri.bucket, Key=self.uri.key, UploadId=upload_id
         )
         return [part for page in pages for part in page.get("Parts", ())]
+
+    def _abort_all(self) -> None:
+        pages = self._s3.get_paginator("list_multipart_uploads").paginate(
+            Bucket=self.uri.bucket, Prefix=self.uri.key
+        )
+        for upload in [u for page in pages for u in page.get("Uploads", ()) if u["Key"] == self.uri.key]:
+            self._abort(upload["UploadId"])
 
     def _abort(self, upload_id: str) -> None:
         place = {"Bucket": self.uri.bucket, "Key": self.uri.key}

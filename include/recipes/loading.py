@@ -6,7 +6,7 @@ import tomllib
 from importlib.resources import files
 from typing import Any, TypeVar
 
-from include.contracts.errors import RecipeError
+from include.contracts.errors import RecipeError, SettingsError
 from include.contracts.records import from_plain
 
 T = TypeVar("T")
@@ -28,6 +28,15 @@ def packaged_recipe(kind: type[T], family: str, name: str) -> T:
         known = ", ".join(recipe_names(family))
         raise RecipeError("no such recipe", where=family, expected=f"one of {known}", got=repr(name))
     return recipe_from_toml(kind, path.read_text(), where=f"recipes/{family}/{name}.toml")
+
+
+def require_recipe(family: str, name: str, setting: str) -> str:
+    """``name``, which a setting gives; SettingsError where no packaged recipe of the family is called so."""
+    known = recipe_names(family)
+    if name not in known:
+        expected = f"one of {', '.join(known)}"
+        raise SettingsError("no such recipe", where=setting, expected=expected, got=repr(name))
+    return name
 
 
 def recipe_from_toml(kind: type[T], text: str, *, where: str) -> T:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from include.aws.job_code import upload_code
+from include.aws.job_code import upload_code, uploaded_code
 from include.aws.storage import ObjectStore
 from include.contracts.errors import NexusError
 from include.settings import load_settings
@@ -29,12 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--package", type=Path, default=ROOT / "build" / "package")
     arguments = parser.parse_args(argv)
     try:
-        settings = load_settings()
-        code = upload_code(ObjectStore(), arguments.package, settings.storage.artifacts)
+        settings, store = load_settings(), ObjectStore()
+        before = uploaded_code(store, settings.storage.artifacts)
+        code, now = upload_code(store, arguments.package, settings.storage.artifacts)
     except (NexusError, BotoCoreError, ClientError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"settings {settings.name}: the next corpus_refresh runs the code at {code}")
+    print(f"settings {settings.name}: the next corpus_refresh runs {now.git_sha}, at {code}")
+    if before is not None and before.sources_sha256 == now.sources_sha256:
+        print("what decides a corpus is the same as before")
+    else:
+        print("what decides a corpus is not what was there before: the next version reads all shards")
     return 0
 
 

@@ -12,7 +12,7 @@ from include.contracts.errors import ContractError, InputError, IntegrityError, 
 from include.settings import load_settings
 
 #: Errors that a second try meets again: what was given is wrong, and a person must mend it.
-_HOPELESS = (ContractError, InputError, IntegrityError, RecipeError, SettingsError)
+HOPELESS = (ContractError, InputError, IntegrityError, RecipeError, SettingsError)
 
 
 def default_args() -> dict[str, Any]:
@@ -20,7 +20,7 @@ def default_args() -> dict[str, Any]:
     settings = load_settings().airflow
     rules = [
         RetryRule(exception=f"{kind.__module__}.{kind.__qualname__}", action=RetryAction.FAIL)
-        for kind in _HOPELESS
+        for kind in HOPELESS
     ]
     return {
         "owner": settings.owner,

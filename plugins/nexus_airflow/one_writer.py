@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 from airflow.configuration import conf
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -26,8 +27,25 @@ class OneWriter:
         if scope["type"] != "http" or scope["method"] in _READS:
             await self.app(scope, receive, send)
             return
+        # the body first: a client that never ends it keeps nobody else waiting
+        body = await _received(receive)
         async with self._turn:
-            await self.app(scope, receive, send)
+            await self.app(scope, _again(body, receive), send)
+
+
+async def _received(receive: Receive) -> deque[Message]:
+    """The messages of a request's body; the last may say that the client is gone."""
+    messages = deque([await receive()])
+    while messages[-1]["type"] == "http.request" and messages[-1].get("more_body"):
+        messages.append(await receive())
+    return messages
+
+
+def _again(messages: deque[Message], receive: Receive) -> Receive:
+    async def replay() -> Message:
+        return messages.popleft() if messages else await receive()
+
+    return replay
 
 
 def database_has_one_writer() -> bool:

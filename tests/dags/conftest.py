@@ -64,7 +64,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 #: What the corpus of ``whole_corpus`` was made from, and where it is noted.
 SHARD = RawShard("s3://nexus-llm-raw/pile/a.jsonl", 3, "e1")
-LATEST = S3Uri("nexus-llm-processed", "corpus/latest/standard/nexus-llm-raw/pile.json")
+LATEST = S3Uri("nexus-llm-processed", "corpus/latest/nexus-llm-raw/pile/tests.json")
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ class Task:
             xcom_push=self.push,
             get_task_states=lambda **_: {self.name: {operator.task_id: "running"}},
         )
-        run = SimpleNamespace(clear_number=self.clear_number, run_id=self.name)
+        run = SimpleNamespace(dag_id="tests", run_id=self.name, clear_number=self.clear_number)
         return {
             "ti": ti,
             "task_instance": ti,

@@ -19,7 +19,7 @@ from include.aws.corpus import (
 )
 from include.aws.corpus_inputs import InputListing, latest_corpus
 from include.aws.storage import ObjectStore
-from include.contracts.artifacts import SPARK_ARCHIVE, ArtifactsManifest
+from include.contracts.artifacts import CODE_FILES, ArtifactsManifest
 from include.contracts.manifests import CorpusManifest, CorpusRequest, FileEntry, ParentRef, RawShard
 from include.contracts.records import to_plain
 from include.contracts.storage import CorpusPlace, S3Uri
@@ -44,7 +44,7 @@ def test_a_corpus_that_is_built_anew_leaves_the_next_run_able_to_plan(
 ) -> None:
     ObjectStore().delete(place.manifest)  # as `force` does before its jobs run, and fail
     assert inputs_of_latest(LATEST) == ()
-    assert find_new_shards(settings_file.storage.raw, "standard", settings_file)[0] == 0
+    assert find_new_shards(settings_file.storage.raw, LATEST)[0] == 0
 
 
 def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
@@ -52,7 +52,9 @@ def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
 ) -> None:
     store, storage = ObjectStore(), settings_file.storage
     store.write(storage.raw / "a.jsonl", b'{"text": "x"}')
-    artifacts = ArtifactsManifest("git", "0" * 64, {}, (FileEntry(SPARK_ARCHIVE, 1, "1" * 64),))
+    artifacts = ArtifactsManifest(
+        "git", "0" * 64, {}, tuple(FileEntry(name, 1, "1" * 64) for name in CODE_FILES)
+    )
     store.write_record(storage.artifacts / "artifacts.json", artifacts)
 
     def plan(force: bool) -> CorpusPlan:
@@ -104,7 +106,7 @@ def known(
 
 
 def planned(corpus: KnownCorpus | None, *listing: RawShard) -> Basis:
-    return basis_of(corpus, InputListing(listing, ()), RECIPE, "code", {})
+    return basis_of(corpus, InputListing(listing, ()), "code", {})
 
 
 def extending(corpus: KnownCorpus, *earlier: tuple[RawShard, ...]) -> KnownCorpus:
@@ -126,10 +128,9 @@ def test_a_corpus_of_exactly_these_shards_is_the_one_that_is_wanted() -> None:
 @pytest.mark.parametrize(
     ("corpus", "listing", "why"),
     [
-        (None, (OLD, NEW), "no version of this source and recipe was published before"),
+        (None, (OLD, NEW), "no whole version of this source and recipe is published"),
         (known(OLD), (NEW,), "1 of its shards are gone, such as s3://nexus-llm-raw/pile/a.jsonl"),
         (known(OLD), (CHANGED, NEW), "1 of its shards have changed, such as s3://nexus-llm-raw/pile/a.jsonl"),
-        (known(OLD, recipe=CorpusRecipe("standard", shard_tokens=5)), (OLD, NEW), "shard_tokens"),
         (known(OLD, sources="other code"), (OLD, NEW), "the code of the jobs has changed"),
         (known(OLD, references={"s3://b/gsm8k.jsonl": "e"}), (OLD, NEW), "have changed: s3://b/gsm8k.jsonl"),
     ],
@@ -143,13 +144,40 @@ def test_whatever_cannot_be_extended_is_read_whole_and_says_why(
 
 
 def test_each_source_and_recipe_has_its_own_newest_corpus() -> None:
-    raw = S3Uri("raw", "pile/")
-    assert latest_corpus("b", raw, "standard") == latest_corpus("b", S3Uri("raw", "pile"), "standard")
+    raw, overridden = S3Uri("raw", "pile/"), replace(RECIPE, shard_tokens=5)
+    assert latest_corpus("b", raw, RECIPE) == latest_corpus("b", S3Uri("raw", "pile"), RECIPE)
     places = {
-        latest_corpus("b", raw, "standard"),
-        latest_corpus("b", raw, "strict"),
-        latest_corpus("b", S3Uri("raw", "redpajama/"), "standard"),
-        latest_corpus("b", S3Uri("raw", ""), "standard"),
-        latest_corpus("b", S3Uri("other", "pile/"), "standard"),
+        latest_corpus("b", raw, RECIPE),
+        latest_corpus("b", raw, overridden),  # of the same name
+        latest_corpus("b", S3Uri("raw", "redpajama/"), RECIPE),
+        latest_corpus("b", S3Uri("raw", ""), RECIPE),
+        latest_corpus("b", S3Uri("other", "pile/"), RECIPE),
     }
     assert len(places) == 5
+
+
+def test_a_source_is_a_folder_however_it_is_written(place: CorpusPlace, settings_file: Any) -> None:
+    store, raw = ObjectStore(), settings_file.storage.raw_bucket
+    for key in ("books/0.jsonl", "books2/0.jsonl"):
+        store.write(S3Uri(raw, key), b'{"text": "x"}')
+    nothing = S3Uri(settings_file.storage.processed_bucket, "corpus/latest/none.json")
+    expected = (1, [f"s3://{raw}/books/0.jsonl"])
+    assert find_new_shards(S3Uri(raw, "books"), nothing) == expected
+    assert find_new_shards(S3Uri(raw, "books/"), nothing) == expected
+
+
+def test_force_that_died_half_way_begins_again(place: CorpusPlace, settings_file: Any) -> None:
+    """Stage reports without manifest would let jobs skip work whose files are gone."""
+    store, storage = ObjectStore(), settings_file.storage
+    store.write(storage.raw / "a.jsonl", b'{"text": "x"}')
+    artifacts = ArtifactsManifest(
+        "git", "0" * 64, {}, tuple(FileEntry(name, 1, "1" * 64) for name in CODE_FILES)
+    )
+    store.write_record(storage.artifacts / "artifacts.json", artifacts)
+    planned = plan_corpus(settings_file, storage.raw, RECIPE, force=True, dry_run=False)
+    left = CorpusPlace(S3Uri.parse(planned.root_uri)).stages / "near_dedup.json"
+    store.write(left, b"{}")
+    plan_corpus(settings_file, storage.raw, RECIPE, force=True, dry_run=True)
+    assert store.exists(left)  # a dry run takes nothing away
+    plan_corpus(settings_file, storage.raw, RECIPE, force=True, dry_run=False)
+    assert not store.exists(left)

@@ -175,7 +175,7 @@ def _triggers() -> list[BaseTrigger]:
         JobTrigger("emr_serverless", "name-g1", "application", 30.0),
         JobTrigger("glue", "name-g1", "nexus-llm-clean", 30.0),
         RolloutTrigger("cluster", "service", "arn:aws:ecs:x", 1.5, 1e9),
-        NewShardsTrigger("s3://raw-bucket/pile/", "standard", 300.0, 1e9),
+        NewShardsTrigger("s3://raw-bucket/pile/", "s3://b/corpus/latest/x.json", 300.0, 1e9),
     ]
 
 

@@ -17,6 +17,9 @@ from airflow.sdk.exceptions import TaskDeferred
 from include.aws.emr_serverless import application_request
 from include.aws.engines import Engine
 from include.aws.jobs import jobs_of
+from include.aws.storage import ObjectStore
+from include.contracts.errors import IntegrityError
+from include.contracts.job_errors import JobError
 from include.contracts.storage import S3Uri
 from include.settings import load_settings
 from include.settings.spark import ENGINES as ENGINE_NAMES
@@ -113,6 +116,22 @@ class TestSparkJob:
         task.run(operator(engine))
         assert task.xcoms["job_name"].endswith("-g2")
 
+    @pytest.mark.parametrize(
+        ("kind", "raised"), [("IntegrityError", IntegrityError), ("OSError", JobFailed), ("Odd", JobFailed)]
+    )
+    def test_the_error_that_a_job_left_is_its_tasks_and_of_its_kind(
+        self, s3: Any, script: Any, task: Task, engine: Engine, kind: str, raised: type[Exception]
+    ) -> None:
+        script("exit 2")
+        left = MARKER.folder / "work/clean.error.json"
+        ObjectStore().write_record(left, JobError(kind, "s3://raw/a.jsonl: changed since the plan"))
+        with pytest.raises(raised, match="changed since the plan") as error:
+            task.run(operator(engine, error_uri=str(left)))
+        assert type(error.value) is raised
+        ObjectStore().delete(left)
+        with pytest.raises(JobFailed, match="the job ended failed"):
+            task.run(operator(engine, error_uri=str(left)))
+
     def test_a_clear_stops_what_runs_and_starts_the_next_generation(
         self, script: Any, task: Task, engine: Engine
     ) -> None:
@@ -147,7 +166,7 @@ class TestSparkJob:
         ({"engine": "glue"}, {Engine.GLUE}),
         ({"engine": "emr"}, set()),
         ({}, set()),  # the settings' engine, which is emr
-        (None, {Engine.EMR_SERVERLESS, Engine.GLUE}),  # no run at hand
+        (None, {Engine.EMR_SERVERLESS, Engine.GLUE}),  # no run at hand, as on a worker
     ],
 )
 def test_the_listener_asks_the_engine_of_the_run_alone(
@@ -156,9 +175,37 @@ def test_the_listener_asks_the_engine_of_the_run_alone(
     kinds = set()
     monkeypatch.setattr(jobs_listener, "_stop_generations", lambda *_: None)
     monkeypatch.setattr(jobs_listener, "jobs_of", lambda kind, _: kinds.add(kind))
-    dag_run = None if conf is None else SimpleNamespace(conf=conf)
-    stop_jobs(SimpleNamespace(operator="SparkJobOperator", task_id="clean", dag_run=dag_run))
+    at_hand = {} if conf is None else {"dag_run": SimpleNamespace(conf=conf)}
+    stop_jobs(SimpleNamespace(operator="SparkJobOperator", task_id="clean", **at_hand))
     assert kinds == {engine.kind for engine in asked}
+
+
+def ended_run(conf: dict[str, str], *operators: str) -> SimpleNamespace:
+    """A run of corpus_refresh that has failed, with tasks of these operators, all skipped."""
+    common = {"dag_id": "corpus_refresh", "run_id": "r", "map_index": -1, "state": "skipped"}
+    run = SimpleNamespace(dag_id="corpus_refresh", run_id="r", conf=conf)
+    tasks = [SimpleNamespace(operator=o, task_id=o, dag_run=run, **common) for o in operators]
+    run.get_task_instances = lambda session: tasks
+    return run
+
+
+@pytest.mark.parametrize(
+    ("run", "ended"),
+    [
+        (ended_run({"engine": "emr"}, "StartEngineOperator", "EmptyOperator"), ["corpus_refresh r"]),
+        (ended_run({}, "StartEngineOperator"), ["corpus_refresh r"]),  # by the settings
+        (ended_run({"engine": "glue"}, "StartEngineOperator"), []),
+        (ended_run({"engine": "emr"}, "EmptyOperator"), []),  # of another DAG
+    ],
+)
+def test_a_run_that_has_failed_ends_its_cluster_where_it_may_have_one(
+    run: SimpleNamespace, ended: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(jobs_listener, "end_cluster", lambda dag, run_id: asked.append(f"{dag} {run_id}"))
+    monkeypatch.setattr(jobs_listener, "object_session", lambda _: None)
+    jobs_listener.on_dag_run_failed(run, "timed_out")
+    assert asked == ended
 
 
 def test_the_settings_know_every_engine() -> None:
@@ -177,8 +224,7 @@ def test_without_a_cluster_the_engine_is_started_and_ended_by_nobody(
     aws: Any, task: Task, engine: Engine
 ) -> None:
     before = aws.client("emr").list_clusters()["Clusters"]
-    overrides: dict[str, Any] = {"Name": "unused"}
-    start = StartEngineOperator(task_id="start", engine=engine.value, job_flow_overrides=overrides)
+    start = StartEngineOperator(task_id="start", engine=engine.value, code_uri=str(CODE))
     cluster = task.run(start)
     assert cluster is None
     task.run(EndEngineOperator(task_id="end", job_flow_id=cluster, deferrable=False))

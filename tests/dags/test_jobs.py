@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -31,6 +33,7 @@ from nexus_airflow.listeners.jobs import end_cluster
 from nexus_airflow.operators.emr_cluster import EmrRunClusterOperator
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
 from nexus_airflow.operators.spark_job import SparkJobOperator
+from nexus_airflow.operators.start_engine import StartEngineOperator
 from nexus_airflow.triggers.job import JobTrigger
 from tests.dags.conftest import Task, first_event
 
@@ -122,6 +125,29 @@ class TestEmr:
             )
         )
 
+    def test_the_engine_of_a_run_is_a_cluster_by_the_settings_as_they_are_now(
+        self, aws: Any, s3: Any, task: Task, settings_file: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        start = StartEngineOperator(
+            task_id="start", engine="emr", code_uri=str(CODE), emr_conn_id=None, aws_conn_id=None
+        )
+        emr = aws.client("emr")
+
+        def subnets(cluster: str) -> list[str]:
+            attributes = emr.describe_cluster(ClusterId=cluster)["Cluster"]["Ec2InstanceAttributes"]
+            return list(attributes["RequestedEc2SubnetIds"])
+
+        first = task.run(start)
+        assert task.run(start) == first  # a retry
+        emr.terminate_job_flows(JobFlowIds=[first])
+        path = Path(os.environ["NEXUS_SETTINGS"])
+        corrected = path.with_name("corrected.toml")
+        corrected.write_text(path.read_text().replace("subnet-0a1b2c3d", "subnet-corrected"))
+        monkeypatch.setenv("NEXUS_SETTINGS", str(corrected))
+        second = task.run(start)
+        emr.terminate_job_flows(JobFlowIds=[second])
+        assert (subnets(first), subnets(second)) == (["subnet-0a1b2c3d"], ["subnet-corrected"])
+
     def step(self, cluster: str, *command: str) -> SparkJobOperator:
         jar = {"Jar": "command-runner.jar", "Args": list(command)}
         return SparkJobOperator(
@@ -183,7 +209,10 @@ class TestEmrClusterThatIsOver:
     def test_every_reason_that_emr_gives_is_told(self) -> None:
         emr = boto3.client("emr", region_name="us-east-1")
         reason = {"Code": "BOOTSTRAP_FAILURE", "Message": "On the master instance, bootstrap action 1 failed"}
-        details = [{"ErrorCode": "BOOTSTRAP_FAILURE_1", "ErrorMessage": "non-zero return code"}]
+        data = [{"instance-id": "i-1"}]
+        details = [
+            {"ErrorCode": "BOOTSTRAP_FAILURE_1", "ErrorMessage": "non-zero return code", "ErrorData": data}
+        ]
         status = {"State": "TERMINATED_WITH_ERRORS", "StateChangeReason": reason, "ErrorDetails": details}
         with Stubber(emr) as stub:
             stub.add_response("list_steps", {"Steps": [{"Id": "s-1", "Name": "ends"}]})
@@ -193,9 +222,10 @@ class TestEmrClusterThatIsOver:
             view = EmrSteps(emr, "j-1").describe("ends")
         assert view.reason == (
             "cluster j-1 is TERMINATED_WITH_ERRORS: On the master instance, bootstrap action 1 failed "
-            "non-zero return code"
+            "non-zero return code (i-1)"
         )
-        assert view.log_prefix == "j-1/steps/s-1/"
+        assert view.log_prefix == "j-1/"  # bootstrap actions write beside the steps
+        assert "clear start_engine" in view.remedy
 
     def test_the_cluster_of_a_run_that_timed_out_is_ended(self, aws: Any, cluster: str, task: Task) -> None:
         end_cluster("tests", task.name)

@@ -17,10 +17,12 @@ class Handler:
     def __init__(self) -> None:
         self.inside: list[str] = []
         self.met: set[tuple[str, ...]] = set()
+        self.bodies: list[bytes] = []
 
     async def __call__(self, scope, receive, send) -> None:
         self.inside.append(scope["method"])
         try:
+            self.bodies.append((await receive())["body"])
             for _ in range(5):
                 self.met.add(tuple(sorted(self.inside)))
                 await asyncio.sleep(0.001)
@@ -57,6 +59,25 @@ def test_two_writes_are_never_in_the_application_at_once(handler: Handler) -> No
     handler.met.clear()
     ask_at_once(OneWriter(handler), ("POST", "/a"), ("PATCH", "/b"), ("DELETE", "/c"))
     assert handler.met == {("DELETE",), ("PATCH",), ("POST",)}
+
+
+def test_a_client_that_never_ends_its_body_keeps_nobody_waiting(handler: Handler) -> None:
+    async def stalled() -> dict[str, object]:
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    async def both() -> None:
+        app = OneWriter(handler)
+        scope = {"type": "http", "method": "POST", "path": "/stalled"}
+        first = asyncio.create_task(app(scope, stalled, stalled))
+        await asyncio.sleep(0.01)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            await client.put("/b", content=b"body")
+        first.cancel()
+
+    asyncio.run(asyncio.wait_for(both(), 10))
+    assert handler.bodies == [b"body"]
 
 
 def test_reads_wait_for_nobody(handler: Handler) -> None:

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import http.client
-import shutil
 import socket
-from pathlib import Path
 
 import pytest
 
-from include.aws.job_code import upload_code
-from include.aws.storage import ObjectStore
-from include.contracts.artifacts import CODE_FILES, ArtifactsManifest
-from include.contracts.errors import InputError
-from include.contracts.records import parse_json
-from include.contracts.storage import S3Uri
 from include.settings import loading
-from infrastructure.packaging.build import ROOT, build
 from local_stack import provision
 from local_stack.config import StackConfig, port_is_free
 from local_stack.stack import Stack
@@ -34,7 +25,7 @@ def config(monkeypatch, tmp_path):
     """An endpoint with an empty account; what the jobs run is not uploaded."""
     for name in ("NEXUS_AWS_PORT", "NEXUS_AIRFLOW_PORT", "NEXUS_SERVING_PORT"):
         monkeypatch.setenv(name, str(free_port()))
-    monkeypatch.setattr(provision, "upload_code", lambda *_: None)
+    monkeypatch.setattr(provision, "package_and_upload", lambda *_: None)
     made = StackConfig.from_environment(tmp_path / "state")
     made.state.mkdir()
     stack = Stack(made)
@@ -109,43 +100,3 @@ def test_a_balancer_that_was_never_made_gets_the_group_that_is_there(config):
 
     arns = [group["TargetGroupArn"] for group in client.describe_target_groups()["TargetGroups"]]
     assert arns == [group["TargetGroupArn"] for group in groups]
-
-
-class TestUpload:
-    @pytest.fixture(scope="class")
-    def package(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        output = tmp_path_factory.mktemp("package") / "built"
-        build(ROOT, output)
-        return output
-
-    def test_the_pointer_names_a_folder_that_has_every_file_of_the_jobs(
-        self, config: StackConfig, package: Path
-    ) -> None:
-        s3 = provision.client(config, "s3")
-        s3.create_bucket(Bucket="code")
-        code = upload_code(ObjectStore(s3), package, S3Uri("code", "artifacts/"))
-        pointer = s3.get_object(Bucket="code", Key="artifacts/artifacts.json")["Body"].read()
-        manifest = parse_json(ArtifactsManifest, pointer, where="artifacts.json")
-        assert code == S3Uri("code", f"artifacts/{manifest.code_folder}")
-        keys = {entry["Key"] for entry in s3.list_objects_v2(Bucket="code", Prefix=code.key)["Contents"]}
-        jobs = {path.name for path in (package / "jobs").glob("*.py")}
-        assert {"clean.py", "deduplicate.py", "tokenise.py"} <= jobs
-        assert keys == {f"{code.key}{name}" for name in (*CODE_FILES, *(f"jobs/{job}" for job in jobs))}
-
-    @pytest.mark.parametrize("broken", ["changed", "gone"])
-    def test_a_package_that_is_not_whole_moves_no_pointer(
-        self, config: StackConfig, package: Path, tmp_path: Path, broken: str
-    ) -> None:
-        s3 = provision.client(config, "s3")
-        s3.create_bucket(Bucket="code")
-        copy = Path(shutil.copytree(package, tmp_path / "copy"))
-        script = copy / "jobs" / "clean.py"
-        script.unlink() if broken == "gone" else script.write_text("x = 1\n")
-        with pytest.raises(InputError, match=r"(?s)clean\.py.*make package"):
-            upload_code(ObjectStore(s3), copy, S3Uri("code", "artifacts/"))
-        keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket="code").get("Contents", ())]
-        assert "artifacts/artifacts.json" not in keys
-
-    def test_before_make_package_the_error_says_so(self, config: StackConfig, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="make package"):
-            upload_code(ObjectStore(provision.client(config, "s3")), tmp_path, S3Uri("code", "artifacts/"))

@@ -57,7 +57,10 @@ def on_task_instance_skipped(previous_state: Any, task_instance: Any) -> None:
 
 @hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:
-    """After everything is committed: a second look closes the gap between mark-failed and submission."""
+    """The run is over: a second look closes the gap between mark-failed and submission.
+
+    A run that timed out has its teardown skipped, so that its cluster is ended here.
+    """
     # in the run's own session: a session of its own, when it closed, would detach what the scheduler holds
     task_instances = dag_run.get_task_instances(session=object_session(dag_run))
     for task_instance in task_instances:

@@ -17,6 +17,7 @@ from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from include.aws.job_states import JobState, JobView
 from include.aws.jobs import JobKind, Jobs, jobs_of
+from include.contracts.errors import NexusError
 from include.contracts.job_names import job_name
 from include.settings import load_settings
 from nexus_airflow.errors import JobFailed, TaskEnded
@@ -80,6 +81,16 @@ class JobOperator(BaseOperator):
         """What goes to XCom; ``view`` is the completed job, ABSENT when the output was reused."""
         return output
 
+    def failure(self, view: JobView) -> NexusError:
+        """The error of a job that ended otherwise than completed."""
+        return JobFailed(
+            f"the job ended {view.state.value}",
+            where=self._name,
+            expected="completed",
+            got=view.reason or "no reason given",
+            remedy=view.remedy or "read the job's log; a retry or clear starts the next generation",
+        )
+
     # ---- life -------------------------------------------------------------
     def execute(self, context: Context) -> dict[str, Any]:
         """Decide what this try does (``lifecycle.decide``), do it, and wait."""
@@ -130,13 +141,7 @@ class JobOperator(BaseOperator):
         if not view.state.is_terminal:  # the trigger gave up looking; the job did not give up working
             return self._wait(context, generation, "finish")
         if view.state is not JobState.COMPLETED:
-            raise JobFailed(
-                f"the job ended {view.state.value}",
-                where=self._name,
-                expected="completed",
-                got=view.reason or "no reason given",
-                remedy="read the job's log; a retry or clear starts the next generation",
-            )
+            raise self.failure(view)
         output = self.verified_output(context)
         if output is None:
             raise JobFailed(

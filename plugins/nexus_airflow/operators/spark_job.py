@@ -11,9 +11,14 @@ from typing import Any
 from airflow.sdk import Context
 
 from include.aws.engines import Engine
+from include.aws.job_states import JobView
 from include.aws.jobs import JobKind
 from include.aws.storage import ObjectStore
+from include.contracts.errors import NexusError
+from include.contracts.job_errors import JobError
 from include.contracts.storage import S3Uri
+from nexus_airflow.defaults import HOPELESS
+from nexus_airflow.errors import JobFailed
 from nexus_airflow.links.aws import CorpusReportLink
 from nexus_airflow.operators.job import JobOperator
 
@@ -23,16 +28,20 @@ class SparkJobOperator(JobOperator):
 
     :param engine: one of ``include.aws.engines.Engine`` (templated)
     :param marker_uri: stage report or manifest that a completed job leaves (templated)
+    :param error_uri: where a job leaves the error that ended it, or empty (templated)
     :param report_uri: page that the job writes for people, or empty (templated)
     """
 
-    template_fields = (*JobOperator.template_fields, "engine", "marker_uri", "report_uri")
+    template_fields = (*JobOperator.template_fields, "engine", "marker_uri", "error_uri", "report_uri")
     operator_extra_links = (*JobOperator.operator_extra_links, CorpusReportLink())
 
-    def __init__(self, *, engine: Any, marker_uri: Any, report_uri: Any = "", **kwargs: Any) -> None:
+    def __init__(
+        self, *, engine: Any, marker_uri: Any, error_uri: Any = "", report_uri: Any = "", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.engine = engine
         self.marker_uri = marker_uri
+        self.error_uri = error_uri
         self.report_uri = report_uri
 
     @property
@@ -49,3 +58,15 @@ class SparkJobOperator(JobOperator):
         if self.report_uri:
             context["ti"].xcom_push(key=CorpusReportLink.stored_key, value=self.report_uri)
         return {"uri": reference.uri, "sha256": reference.sha256}
+
+    def failure(self, view: JobView) -> NexusError:
+        """With the error that the job itself left: an engine tells little more than that it ended.
+
+        It is of the job's kind, so that what no retry mends is not tried again.
+        """
+        store = ObjectStore()
+        if not self.error_uri or not store.exists(S3Uri.parse(self.error_uri)):
+            return super().failure(view)
+        error = store.read_record(JobError, S3Uri.parse(self.error_uri))
+        kind = {kind.__name__: kind for kind in HOPELESS}.get(error.kind, JobFailed)
+        return kind(error.message, where=self.task_id)

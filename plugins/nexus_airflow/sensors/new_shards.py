@@ -10,7 +10,10 @@ from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.aws.corpus import find_new_shards
+from include.aws.corpus_inputs import latest_corpus
+from include.aws.recipes import chosen_recipe
 from include.contracts.storage import S3Uri
+from include.recipes.corpus import CorpusRecipe
 from include.settings import load_settings
 from nexus_airflow.params import is_true
 from nexus_airflow.triggers.new_shards import NewShardsTrigger
@@ -21,29 +24,35 @@ class S3NewShardsSensor(BaseSensorOperator):
 
     :param source_uri: prefix of the raw shards (templated)
     :param recipe: name of the recipe of the corpus that is compared with (templated)
+    :param recipe_overrides: values that replace the recipe's (templated)
     :param wait: False passes at once and only counts, for a run started by hand (templated)
     """
 
-    template_fields: Sequence[str] = ("source_uri", "recipe", "wait")
+    template_fields: Sequence[str] = ("source_uri", "recipe", "recipe_overrides", "wait")
     ui_color = "#e3f7d5"
 
-    def __init__(self, *, source_uri: Any, recipe: Any, wait: Any = True, **kwargs: Any) -> None:
+    def __init__(
+        self, *, source_uri: Any, recipe: Any, recipe_overrides: Any = None, wait: Any = True, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.source_uri = source_uri
         self.recipe = recipe
+        self.recipe_overrides = recipe_overrides
         self.wait = wait
 
     def execute(self, context: Context) -> dict[str, Any]:
         """How many shards are new; defers until there is one."""
         source = S3Uri.parse(self.source_uri)
-        count, names = find_new_shards(source, self.recipe, load_settings())
+        recipe = chosen_recipe(CorpusRecipe, "corpora", self.recipe, self.recipe_overrides)
+        latest = latest_corpus(load_settings().storage.processed_bucket, source, recipe)
+        count, names = find_new_shards(source, latest)
         self.log.info("%s new shards under %s: %s", count, source, ", ".join(names))
         if count or not is_true(self.wait):
             return {"new_shards": count, "examples": names}
         if self.timeout <= 0:
             return self.finish(context, {"new_shards": 0, "examples": []})
         deadline = time.time() + self.timeout
-        trigger = NewShardsTrigger(self.source_uri, self.recipe, self.poke_interval, deadline)
+        trigger = NewShardsTrigger(self.source_uri, str(latest), self.poke_interval, deadline)
         return self.defer(trigger=trigger, method_name="finish")
 
     def finish(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,9 @@ from airflow.sdk import Metadata
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.aws.corpus import CorpusPlan, is_announced, note_published, plan_corpus
-from include.aws.emr import cluster_request
 from include.aws.engines import Engine
 from include.aws.recipes import chosen_recipe
 from include.aws.verification import verify_corpus
-from include.contracts.job_names import cluster_name
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import CorpusPlace, S3Uri
 from include.recipes.corpus import CorpusRecipe
@@ -26,7 +24,7 @@ log = logging.getLogger(__name__)
 BUILD, REUSE = "start_engine", "verify_manifest"
 
 
-def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str]:
+def plan(*, params: Any = None, ti: Any = None) -> list[str]:
     """Resolve inputs, recipe and version; write the request. Returns which way the run goes on."""
     settings = load_settings()
     recipe = chosen_recipe(CorpusRecipe, "corpora", params["recipe"], params["recipe_overrides"])
@@ -44,12 +42,11 @@ def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str
     place = CorpusPlace(S3Uri.parse(planned.root_uri))
     code = S3Uri.parse(planned.code_uri)
     engine = Engine(params["engine"])
-    cluster = cluster_name(dag_run.dag_id, dag_run.run_id)
-    ti.xcom_push(key="cluster", value=cluster_request(settings, cluster, code))
     requests = {job: engine.request(settings, job, code, place.request) for job in MARKERS}
     ti.xcom_push(key="requests", value=requests)
     ti.xcom_push(key="scopes", value={job: engine.scope(settings, job) for job in MARKERS})
     ti.xcom_push(key="markers", value={job: str(place.root / marker) for job, marker in MARKERS.items()})
+    ti.xcom_push(key="errors", value={job: str(place.error(job)) for job in MARKERS})
     reports = {job: str(place.report) if job == "tokenise" else "" for job in MARKERS}
     ti.xcom_push(key="reports", value=reports)
     if params["dry_run"]:
@@ -107,6 +104,6 @@ def _log_plan(planned: CorpusPlan) -> None:
     if planned.extends:
         log.info("what %s holds is kept as it is; only these shards are read", planned.extends)
     elif planned.read_whole_because:
-        log.info("all shards are read: %s", planned.read_whole_because)
+        log.warning("all shards are read: %s", planned.read_whole_because)
     for name in planned.left_out:
         log.warning("left out, not a shard: %s", name)

@@ -12,16 +12,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from include.aws.corpus import find_new_shards
 from include.contracts.storage import S3Uri
-from include.settings import load_settings
 
 
 class NewShardsTrigger(BaseTrigger):
-    """Fires once: ``{"new_shards": n, "examples": […]}``; n is 0 when ``deadline`` (epoch seconds) passes."""
+    """Fires once: ``{"new_shards": n, "examples": […]}``; n is 0 when ``deadline`` (epoch seconds) passes.
 
-    def __init__(self, source_uri: str, recipe: str, poll_interval_seconds: float, deadline: float) -> None:
+    ``latest_uri`` points to the corpus that is compared with (``include.aws.corpus_inputs.latest_corpus``).
+    """
+
+    def __init__(
+        self, source_uri: str, latest_uri: str, poll_interval_seconds: float, deadline: float
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.source_uri = source_uri
-        self.recipe = recipe
+        self.latest_uri = latest_uri
         self.poll_interval_seconds = poll_interval_seconds
         self.deadline = deadline
 
@@ -31,7 +35,7 @@ class NewShardsTrigger(BaseTrigger):
             "nexus_airflow.triggers.new_shards.NewShardsTrigger",
             {
                 "source_uri": self.source_uri,
-                "recipe": self.recipe,
+                "latest_uri": self.latest_uri,
                 "poll_interval_seconds": self.poll_interval_seconds,
                 "deadline": self.deadline,
             },
@@ -39,11 +43,11 @@ class NewShardsTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """List and compare until something is new or the time is up."""
-        source = S3Uri.parse(self.source_uri)
+        source, latest = S3Uri.parse(self.source_uri), S3Uri.parse(self.latest_uri)
         while True:
             count, names = 0, list[str]()
             try:
-                count, names = await asyncio.to_thread(self._look, source)
+                count, names = await asyncio.to_thread(find_new_shards, source, latest)
             except (ClientError, BotoCoreError) as error:
                 self.log.warning("listing %s failed: %s", source, error)
             if count or time.time() > self.deadline:
@@ -51,6 +55,3 @@ class NewShardsTrigger(BaseTrigger):
                 yield TriggerEvent(event)  # type: ignore[no-untyped-call]
                 return
             await asyncio.sleep(self.poll_interval_seconds)
-
-    def _look(self, source: S3Uri) -> tuple[int, list[str]]:
-        return find_new_shards(source, self.recipe, load_settings())

@@ -364,8 +364,6 @@ def test_an_object_that_ingestion_did_not_write_is_not_written_over(ingestion: I
 def test_a_large_shard_is_copied_in_parts(ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "LARGEST_COPY_BYTES", PART)
     monkeypatch.setattr(publishing, "_COPY_PART_BYTES", PART)
-    # a worker was killed while it copied
-    ingestion.s3.create_multipart_upload(Bucket=ingestion.bucket, Key=KEY)
     body = random_bytes(11)
     ingestion.server.host(NAME, body)
     assert ingestion.fetch_one(ingestion.shard(NAME, **pinned(body))).state is ShardState.FETCHED
