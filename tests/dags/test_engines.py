@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +24,7 @@ from include.contracts.job_errors import JobError
 from include.contracts.storage import S3Uri
 from include.settings import load_settings
 from include.settings.spark import ENGINES as ENGINE_NAMES
+from local_aws.testing import until
 from nexus_airflow.errors import JobFailed
 from nexus_airflow.listeners import jobs as jobs_listener
 from nexus_airflow.listeners.jobs import stop_jobs
@@ -123,7 +125,7 @@ class TestSparkJob:
         self, s3: Any, script: Any, task: Task, engine: Engine, kind: str, raised: type[Exception]
     ) -> None:
         script("exit 2")
-        left = MARKER.folder / "work/clean.error.json"
+        left = S3Uri(BUCKET, "engines/work/clean.error.json")
         ObjectStore().write_record(left, JobError(kind, "s3://raw/a.jsonl: changed since the plan"))
         with pytest.raises(raised, match="changed since the plan") as error:
             task.run(operator(engine, error_uri=str(left)))
@@ -133,14 +135,15 @@ class TestSparkJob:
             task.run(operator(engine, error_uri=str(left)))
 
     def test_a_clear_stops_what_runs_and_starts_the_next_generation(
-        self, script: Any, task: Task, engine: Engine
+        self, script: Any, task: Task, engine: Engine, tmp_path: Path
     ) -> None:
-        script("sleep 60")
+        began = tmp_path / "began"
+        script(f"[ -e {began} ] || {{ touch {began}; sleep 60; }}")
         first = operator(engine)
         with pytest.raises(TaskDeferred):
             first.execute(task.context(first))
         name = task.xcoms["job_name"]
-        script("true")
+        until(began.exists, bool, seconds=30)
         task.clear()
         task.run(operator(engine))
         assert jobs_of(engine.kind, first.scope).describe(name).state.value == "stopped"

@@ -70,7 +70,7 @@ def submit(s3: S3, bundle: Path, job: str, request: str, folder: Path) -> list[s
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout.splitlines()
 
 
