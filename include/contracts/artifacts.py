@@ -20,9 +20,26 @@ CODE_FILES = (SPARK_ARCHIVE, EMR_BOOTSTRAP, GLUE_REQUIREMENTS)
 CORPUS_SOURCES = ("spark_jobs", "include/contracts")
 
 
+#: … but not these: the page about a corpus, benchmarks, exports and traces of it, and other contracts.
+#: Whoever changes them need not build every corpus again; a test holds that no stage imports them.
+_NOT_OF_A_STAGE = (
+    "include/contracts/evaluation.py",
+    "include/contracts/ingestion.py",
+    "include/contracts/job_names.py",
+    "spark_jobs/bench_",
+    "spark_jobs/export_tokens.py",
+    "spark_jobs/report/",
+    "spark_jobs/tasks/exports.py",
+    "spark_jobs/tokens/mds.py",
+    "spark_jobs/tokens/parquet.py",
+    "spark_jobs/tokens/sequences.py",
+    "spark_jobs/trace.py",
+)
+
+
 def is_corpus_source(name: str) -> bool:
     """Whether a file of CORPUS_SOURCES, by its path in the repository, takes part in the bytes."""
-    return name.endswith((".py", "/requirements.lock"))
+    return name.endswith((".py", "/requirements.lock")) and not name.startswith(_NOT_OF_A_STAGE)
 
 
 def sources_hash(sources: Mapping[str, str]) -> str:
@@ -34,8 +51,9 @@ def sources_hash(sources: Mapping[str, str]) -> str:
 class ArtifactsManifest:
     """``artifacts.json`` beside the artifacts; file paths are relative to it.
 
-    ``sources_sha256`` covers spark_jobs and include/contracts: the code that decides a corpus, and
-    nothing else, so that a commit to a README recomputes nothing. ``git_sha`` is for the reader.
+    ``sources_sha256`` covers what ``is_corpus_source`` takes of spark_jobs and include/contracts: the code
+    that decides a corpus, and nothing else, so that a commit to a README recomputes nothing. ``git_sha`` is
+    for the reader.
     """
 
     git_sha: str
