@@ -55,11 +55,31 @@ def inputs_of_latest(latest: S3Uri) -> tuple[RawShard, ...]:
     return known.request.shards if known else ()
 
 
-def find_new_shards(source: S3Uri, latest: S3Uri) -> tuple[int, list[str]]:
-    """How many shards in ``source`` are not in the corpus that ``latest`` points to, and the first names."""
-    listing = split_inputs(ObjectStore().list(source.folder))
-    fresh = new_shards(listing, inputs_of_latest(latest))
-    return len(fresh), [shard.uri for shard in fresh[:_EXAMPLES]]
+@dataclass(frozen=True)
+class ShardNews:
+    """URIs of shards that the newest corpus does not hold, and of those that it holds and that are gone."""
+
+    new: tuple[str, ...]
+    gone: tuple[str, ...]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """``{"new_shards", "examples", "gone_shards"}``: counts, and the first names."""
+        return {
+            "new_shards": len(self.new),
+            "examples": list(self.new[:_EXAMPLES]),
+            "gone_shards": len(self.gone),
+        }
+
+
+def shard_news(source: S3Uri, latest: S3Uri) -> ShardNews:
+    """What lies in ``source`` against the corpus that ``latest`` points to."""
+    listing, held = split_inputs(ObjectStore().list(source.folder)), inputs_of_latest(latest)
+    there = {shard.uri for shard in listing.shards}
+    return ShardNews(
+        tuple(shard.uri for shard in new_shards(listing, held)),
+        tuple(shard.uri for shard in held if shard.uri not in there),
+    )
 
 
 @dataclass(frozen=True)

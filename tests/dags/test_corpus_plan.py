@@ -11,11 +11,12 @@ from include.aws.corpus import (
     Basis,
     CorpusPlan,
     KnownCorpus,
+    ShardNews,
     basis_of,
-    find_new_shards,
     inputs_of_latest,
     note_published,
     plan_corpus,
+    shard_news,
 )
 from include.aws.corpus_inputs import InputListing, latest_corpus
 from include.aws.storage import ObjectStore
@@ -44,7 +45,7 @@ def test_a_corpus_that_is_built_anew_leaves_the_next_run_able_to_plan(
 ) -> None:
     ObjectStore().delete(place.manifest)  # as `force` does before its jobs run, and fail
     assert inputs_of_latest(LATEST) == ()
-    assert find_new_shards(settings_file.storage.raw, LATEST)[0] == 0
+    assert shard_news(settings_file.storage.raw, LATEST).new == ()
 
 
 def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
@@ -161,9 +162,17 @@ def test_a_source_is_a_folder_however_it_is_written(place: CorpusPlace, settings
     for key in ("books/0.jsonl", "books2/0.jsonl"):
         store.write(S3Uri(raw, key), b'{"text": "x"}')
     nothing = S3Uri(settings_file.storage.processed_bucket, "corpus/latest/none.json")
-    expected = (1, [f"s3://{raw}/books/0.jsonl"])
-    assert find_new_shards(S3Uri(raw, "books"), nothing) == expected
-    assert find_new_shards(S3Uri(raw, "books/"), nothing) == expected
+    expected = ShardNews((f"s3://{raw}/books/0.jsonl",), ())
+    assert shard_news(S3Uri(raw, "books"), nothing) == expected
+    assert shard_news(S3Uri(raw, "books/"), nothing) == expected
+
+
+def test_shards_that_are_gone_are_told(place: CorpusPlace, settings_file: Any) -> None:
+    store, raw = ObjectStore(), settings_file.storage.raw_bucket
+    store.write(S3Uri(raw, "other/0.jsonl"), b'{"text": "x"}')
+    news = shard_news(S3Uri(raw, "other/"), LATEST)
+    assert news.gone == (SHARD.uri,)
+    assert news.summary == {"new_shards": 1, "examples": [f"s3://{raw}/other/0.jsonl"], "gone_shards": 1}
 
 
 def test_force_that_died_half_way_begins_again(place: CorpusPlace, settings_file: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.aws.corpus import find_new_shards
+from include.aws.corpus import shard_news
 from include.aws.corpus_inputs import latest_corpus
 from include.aws.recipes import chosen_recipe
 from include.contracts.storage import S3Uri
@@ -45,12 +45,16 @@ class S3NewShardsSensor(BaseSensorOperator):
         source = S3Uri.parse(self.source_uri)
         recipe = chosen_recipe(CorpusRecipe, "corpora", self.recipe, self.recipe_overrides)
         latest = latest_corpus(load_settings().storage.processed_bucket, source, recipe)
-        count, names = find_new_shards(source, latest)
-        self.log.info("%s new shards under %s: %s", count, source, ", ".join(names))
-        if count or not is_true(self.wait):
-            return {"new_shards": count, "examples": names}
+        news = shard_news(source, latest)
+        found = news.summary
+        self.log.info("%s new shards in %s: %s", found["new_shards"], source, ", ".join(found["examples"]))
+        if news.gone:
+            what = "%s shards of the newest corpus are gone, such as %s; it holds their documents still"
+            self.log.warning(what, len(news.gone), news.gone[0])
+        if news.new or not is_true(self.wait):
+            return found
         if self.timeout <= 0:
-            return self.finish(context, {"new_shards": 0, "examples": []})
+            return self.finish(context, found)
         deadline = time.time() + self.timeout
         trigger = NewShardsTrigger(self.source_uri, str(latest), self.poke_interval, deadline)
         return self.defer(trigger=trigger, method_name="finish")

@@ -10,12 +10,12 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
-from include.aws.corpus import find_new_shards
+from include.aws.corpus import ShardNews, shard_news
 from include.contracts.storage import S3Uri
 
 
 class NewShardsTrigger(BaseTrigger):
-    """Fires once: ``{"new_shards": n, "examples": […]}``; n is 0 when ``deadline`` (epoch seconds) passes.
+    """Fires once, with ``ShardNews.summary``; without new shards when ``deadline`` (epoch seconds) passes.
 
     ``latest_uri`` points to the corpus that is compared with (``include.aws.corpus_inputs.latest_corpus``).
     """
@@ -45,13 +45,12 @@ class NewShardsTrigger(BaseTrigger):
         """List and compare until something is new or the time is up."""
         source, latest = S3Uri.parse(self.source_uri), S3Uri.parse(self.latest_uri)
         while True:
-            count, names = 0, list[str]()
+            news = ShardNews((), ())
             try:
-                count, names = await asyncio.to_thread(find_new_shards, source, latest)
+                news = await asyncio.to_thread(shard_news, source, latest)
             except (ClientError, BotoCoreError) as error:
                 self.log.warning("listing %s failed: %s", source, error)
-            if count or time.time() > self.deadline:
-                event = {"new_shards": count, "examples": names}
-                yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+            if news.new or time.time() > self.deadline:
+                yield TriggerEvent(news.summary)  # type: ignore[no-untyped-call]
                 return
             await asyncio.sleep(self.poll_interval_seconds)
