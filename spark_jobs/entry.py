@@ -48,8 +48,6 @@ def run_with_session(
     from spark_jobs.session import spark_session
 
     try:
-        if place:
-            storage.delete_file(place.error(name))  # of an earlier try: it must not stand for this one
         result = job(spark_session(f"nexus-llm {name}"))
     except Exception as error:
         told = readable(error)

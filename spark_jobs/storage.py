@@ -12,7 +12,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -213,15 +213,6 @@ def list_files(prefix: str) -> list[str]:
     return sorted(str(path) for path in folder.rglob("*") if path.is_file())
 
 
-def delete_file(uri: str) -> None:
-    """Remove one file, if it is there."""
-    if is_s3(uri):
-        place = S3Uri.parse(uri)
-        _delete_keys(place.bucket, [place.key])
-    else:
-        local_path(uri).unlink(missing_ok=True)
-
-
 def delete_prefix(prefix: str) -> None:
     """Remove everything below a folder, such as what a killed stage left behind."""
     if not is_s3(prefix):
@@ -231,18 +222,15 @@ def delete_prefix(prefix: str) -> None:
     if not place.key:
         raise InputError("a whole bucket is not deleted", where=prefix, expected="s3://bucket/folder/")
     # with the markers by which Spark tells folders, or it would find them taken
-    _delete_keys(place.bucket, _keys_below(prefix))
-
-
-def _delete_keys(bucket: str, keys: Sequence[str]) -> None:
+    keys = _keys_below(prefix)
     for start in range(0, len(keys), 1000):
         objects = [{"Key": key} for key in keys[start : start + 1000]]
-        answer = _client().delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+        answer = _client().delete_objects(Bucket=place.bucket, Delete={"Objects": objects, "Quiet": True})
         # S3 answers 200 with what it could not delete; what stays would be read as this run's output
         if errors := answer.get("Errors"):
             raise NexusError(
                 f"{len(errors)} of {len(objects)} objects could not be deleted",
-                where=f"s3://{bucket}/{errors[0].get('Key')}",
+                where=f"s3://{place.bucket}/{errors[0].get('Key')}",
                 got=f"{errors[0].get('Code')}: {errors[0].get('Message')}",
                 remedy="try again; if it stays, look at the role's s3:DeleteObject",
             )

@@ -109,7 +109,7 @@ class CorpusPlace:
         return self.root / "work/"
 
     def error(self, job: str) -> S3Uri:
-        """JobError of the newest run of a Spark job, if it ended with one: engines tell little of it."""
+        """JobError with which the newest run of a Spark job ended: engines tell little of it."""
         return self.work / f"{job}.error.json"
 
     @property

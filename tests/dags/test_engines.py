@@ -122,17 +122,33 @@ class TestSparkJob:
         ("kind", "raised"), [("IntegrityError", IntegrityError), ("OSError", JobFailed), ("Odd", JobFailed)]
     )
     def test_the_error_that_a_job_left_is_its_tasks_and_of_its_kind(
-        self, s3: Any, script: Any, task: Task, engine: Engine, kind: str, raised: type[Exception]
+        self,
+        script: Any,
+        task: Task,
+        engine: Engine,
+        kind: str,
+        raised: type[Exception],
+        tmp_path: Path,
     ) -> None:
-        script("exit 2")
-        left = S3Uri(BUCKET, "engines/work/clean.error.json")
-        ObjectStore().write_record(left, JobError(kind, "s3://raw/a.jsonl: changed since the plan"))
+        store, left = ObjectStore(), S3Uri(BUCKET, "engines/work/clean.error.json")
+        store.write_record(left, JobError(kind, "of an earlier run, which the next one takes away"))
+        began = tmp_path / "began"
+        script(f"touch {began}; sleep 1; exit 2")
+        one = operator(engine, error_uri=str(left))
+        with pytest.raises(TaskDeferred):
+            one.execute(task.context(one))
+        assert not store.exists(left)
+        until(began.exists, bool, seconds=30)
+        store.write_record(left, JobError(kind, "s3://raw/a.jsonl: changed since the plan"))
+        until(
+            lambda: jobs_of(engine.kind, one.scope).describe(task.xcoms["job_name"]).state.is_terminal, bool
+        )
         with pytest.raises(raised, match="changed since the plan") as error:
-            task.run(operator(engine, error_uri=str(left)))
+            one.finish(task.context(one))
         assert type(error.value) is raised
-        ObjectStore().delete(left)
+        store.delete(left)
         with pytest.raises(JobFailed, match="the job ended failed"):
-            task.run(operator(engine, error_uri=str(left)))
+            one.finish(task.context(one))
 
     def test_a_clear_stops_what_runs_and_starts_the_next_generation(
         self, script: Any, task: Task, engine: Engine, tmp_path: Path

@@ -77,6 +77,9 @@ class JobOperator(BaseOperator):
     def verified_output(self, context: Context) -> dict[str, Any] | None:
         """The result of a completed job when its output is there and whole, else None."""
 
+    def prepare(self) -> None:
+        """Whatever must be so before a job starts."""
+
     def result(self, output: dict[str, Any], view: JobView) -> dict[str, Any]:
         """What goes to XCom; ``view`` is the completed job, ABSENT when the output was reused."""
         return output
@@ -166,6 +169,7 @@ class JobOperator(BaseOperator):
         view = self._jobs().describe(self._name)
         self._push_links(context, view)  # also for a job that cannot be submitted
         if view.state is JobState.ABSENT:
+            self.prepare()
             self._jobs().submit(self._name, self.request)
         self.log.info("submitted %s", self._name)
         self._stop_unwanted(context)

@@ -59,6 +59,11 @@ class SparkJobOperator(JobOperator):
             context["ti"].xcom_push(key=CorpusReportLink.stored_key, value=self.report_uri)
         return {"uri": reference.uri, "sha256": reference.sha256}
 
+    def prepare(self) -> None:
+        """No error of an earlier run stands for this one, which may end before it can leave its own."""
+        if self.error_uri:
+            ObjectStore().delete(S3Uri.parse(self.error_uri))
+
     def failure(self, view: JobView) -> NexusError:
         """With the error that the job itself left: an engine tells little more than that it ended.
 
