@@ -14,7 +14,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The requests that a job was run on."""
     requests: list[str] = []
 
-    def run(name: str, job: Any) -> int:
+    def run(name: str, job: Any, place: Any) -> int:
         job(None)
         return 0
 
