@@ -8,6 +8,7 @@ from typing import Any
 
 from include.aws.corpus_inputs import (
     InputListing,
+    gone_shards,
     latest_corpus,
     new_shards,
     require_shards,
@@ -75,10 +76,9 @@ class ShardNews:
 def shard_news(source: S3Uri, latest: S3Uri) -> ShardNews:
     """What lies in ``source`` against the corpus that ``latest`` points to."""
     listing, held = split_inputs(ObjectStore().list(source.folder)), inputs_of_latest(latest)
-    there = {shard.uri for shard in listing.shards}
     return ShardNews(
         tuple(shard.uri for shard in new_shards(listing, held)),
-        tuple(shard.uri for shard in held if shard.uri not in there),
+        tuple(shard.uri for shard in gone_shards(listing, held)),
     )
 
 
@@ -185,8 +185,7 @@ def basis_of(
     """What a new version of these shards is made from; ``known`` is the newest by the same recipe.
 
     It can be extended by the same code, while the files that the recipe names and every shard that it holds
-    are still there unchanged. The newest version of exactly these shards is itself the one
-    that is wanted.
+    are still there unchanged. The newest version of exactly these shards is itself the one that is wanted.
     """
     if known is None:
         return Basis(listing.shards, why_whole="no whole version of this source and recipe is published")
@@ -206,19 +205,15 @@ def _difference(
     references: Mapping[str, str],
 ) -> str:
     """What is otherwise than when the newest version was made, beside new shards; empty for nothing."""
-    if files := _changed(newest.references, references) | newest.references.keys() ^ references.keys():
+    if files := {uri for uri, _ in newest.references.items() ^ references.items()}:
         return f"files of the recipe have changed: {', '.join(sorted(files))}"
     if newest.sources_sha256 != sources_sha256:
         return "the code of the jobs has changed"
-    held, there = ({shard.uri: shard for shard in shards} for shards in (newest.shards, listing.shards))
-    if changed := _changed(held, there):
+    there = {shard.uri: shard for shard in listing.shards}
+    if changed := [shard.uri for shard in newest.shards if there.get(shard.uri, shard) != shard]:
         return f"{len(changed)} of its shards have changed, such as {min(changed)}"
-    gone = held.keys() - there.keys()
+    gone = [shard.uri for shard in gone_shards(listing, newest.shards)]
     return f"{len(gone)} of its shards are gone, such as {min(gone)}" if gone else ""
-
-
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
-    return {key for key in before.keys() & now.keys() if before[key] != now[key]}
 
 
 def is_announced(place: CorpusPlace, manifest: ParentRef) -> bool:

@@ -72,3 +72,9 @@ def new_shards(listing: InputListing, known: Sequence[RawShard]) -> tuple[RawSha
     """Shards that the corpus of ``known`` was not made from, by URI and ETag."""
     seen = {(shard.uri, shard.etag) for shard in known}
     return tuple(shard for shard in listing.shards if (shard.uri, shard.etag) not in seen)
+
+
+def gone_shards(listing: InputListing, known: Sequence[RawShard]) -> tuple[RawShard, ...]:
+    """Shards of ``known`` whose URI is not listed any more."""
+    there = {shard.uri for shard in listing.shards}
+    return tuple(shard for shard in known if shard.uri not in there)

@@ -25,6 +25,7 @@ from include.contracts.manifests import CorpusManifest, CorpusRequest, FileEntry
 from include.contracts.records import to_plain
 from include.contracts.storage import CorpusPlace, S3Uri
 from include.recipes.corpus import CorpusRecipe
+from include.settings.model import StorageSettings
 from tests.dags.conftest import LATEST, SHARD
 
 
@@ -48,15 +49,20 @@ def test_a_corpus_that_is_built_anew_leaves_the_next_run_able_to_plan(
     assert shard_news(settings_file.storage.raw, LATEST).new == ()
 
 
-def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
-    place: CorpusPlace, settings_file: Any
-) -> None:
-    store, storage = ObjectStore(), settings_file.storage
+def put_shard_and_code(store: ObjectStore, storage: StorageSettings) -> None:
+    """What a plan needs."""
     store.write(storage.raw / "a.jsonl", b'{"text": "x"}')
     artifacts = ArtifactsManifest(
         "git", "0" * 64, {}, tuple(FileEntry(name, 1, "1" * 64) for name in CODE_FILES)
     )
     store.write_record(storage.artifacts / "artifacts.json", artifacts)
+
+
+def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
+    place: CorpusPlace, settings_file: Any
+) -> None:
+    store, storage = ObjectStore(), settings_file.storage
+    put_shard_and_code(store, storage)
 
     def plan(force: bool) -> CorpusPlan:
         return plan_corpus(settings_file, storage.raw, RECIPE, force=force, dry_run=False)
@@ -97,12 +103,11 @@ PARENT = ParentRef("s3://processed/corpus/v1/manifest.json", "a" * 64)
 
 def known(
     *shards: RawShard,
-    recipe: CorpusRecipe = RECIPE,
     sources: str = "code",
     references: dict[str, str] | None = None,
 ) -> KnownCorpus:
     root = "s3://processed/corpus/v1/"
-    request = CorpusRequest("v1", shards, to_plain(recipe), sources, root, references=references or {})
+    request = CorpusRequest("v1", shards, to_plain(RECIPE), sources, root, references=references or {})
     return KnownCorpus(PARENT, request)
 
 
@@ -178,11 +183,7 @@ def test_shards_that_are_gone_are_told(place: CorpusPlace, settings_file: Any) -
 def test_force_that_died_half_way_begins_again(place: CorpusPlace, settings_file: Any) -> None:
     """Stage reports without manifest would let jobs skip work whose files are gone."""
     store, storage = ObjectStore(), settings_file.storage
-    store.write(storage.raw / "a.jsonl", b'{"text": "x"}')
-    artifacts = ArtifactsManifest(
-        "git", "0" * 64, {}, tuple(FileEntry(name, 1, "1" * 64) for name in CODE_FILES)
-    )
-    store.write_record(storage.artifacts / "artifacts.json", artifacts)
+    put_shard_and_code(store, storage)
     planned = plan_corpus(settings_file, storage.raw, RECIPE, force=True, dry_run=False)
     left = CorpusPlace(S3Uri.parse(planned.root_uri)).stages / "near_dedup.json"
     store.write(left, b"{}")

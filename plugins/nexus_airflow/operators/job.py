@@ -116,12 +116,12 @@ class JobOperator(BaseOperator):
         if action is Action.STOP_AND_ADVANCE:
             self._remember(context, generation, Phase.WORKER)
             self._jobs().stop(self._name)
-            return self._wait(context, generation, "advance")
+            return self._wait(context, generation, "advance", view)
         if action is Action.ADVANCE:
             return self._submit(context, generation + 1)
         if action is Action.SUBMIT:
             return self._submit(context, generation)
-        return self._wait(context, generation, "finish")
+        return self._wait(context, generation, "finish", view)
 
     def advance(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """The job of the cleared generation is over: start the next one."""
@@ -142,7 +142,7 @@ class JobOperator(BaseOperator):
                 remedy="look whether its cluster or application was ended; a retry or clear starts it again",
             )
         if not view.state.is_terminal:  # the trigger gave up looking; the job did not give up working
-            return self._wait(context, generation, "finish")
+            return self._wait(context, generation, "finish", view)
         if view.state is not JobState.COMPLETED:
             raise self.failure(view)
         output = self.verified_output(context)
@@ -173,7 +173,7 @@ class JobOperator(BaseOperator):
             self._jobs().submit(self._name, self.request)
         self.log.info("submitted %s", self._name)
         self._stop_unwanted(context)
-        return self._wait(context, generation, "finish")
+        return self._wait(context, generation, "finish", self._jobs().describe(self._name))
 
     def _stop_unwanted(self, context: Context) -> None:
         """A mark-failed between the last heartbeat and the submission met no job to stop: look again."""
@@ -186,8 +186,8 @@ class JobOperator(BaseOperator):
             self._jobs().stop(self._name)
             raise TaskEnded("a user ended this task; its job was stopped", where=self._name, got=str(state))
 
-    def _wait(self, context: Context, generation: int, method_name: str) -> dict[str, Any]:
-        self._push_links(context, self._jobs().describe(self._name))
+    def _wait(self, context: Context, generation: int, method_name: str, view: JobView) -> dict[str, Any]:
+        self._push_links(context, view)
         interval = self.poll_interval_seconds or load_settings().airflow.poll_interval_seconds
         if self.deferrable:
             self._remember(context, generation, Phase.DEFERRED)
