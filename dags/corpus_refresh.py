@@ -76,11 +76,19 @@ PARAMS = {
         description="How documents are filtered, deduplicated and tokenised (include/recipes/corpora)",
         section="Recipe",
     ),
+    "profile": Param(
+        "",
+        enum=["", *recipe_names("near_dedup_profiles")],
+        title="Near dedup profile",
+        description="Published parameters instead of the recipe's. Empty: the recipe's, fineweb in all three",
+        section="Recipe",
+    ),
     "recipe_overrides": Param(
         {},
         type=["object", "null"],
         title="Recipe overrides",
-        description='Values that replace the recipe\'s, by section: {"filter": {"min_characters": 100}}',
+        description="Values that replace the recipe's and the profile's, by section: "
+        '{"near_dedup": {"verify": true}, "tokenizer": {"uri": "s3://…/tokenizer.json"}}',
         section="Recipe",
     ),
     "extend_newest": Param(
@@ -137,6 +145,7 @@ def corpus_refresh() -> None:
         task_id="wait_for_shards",
         source_uri="{{ params.source_uri }}",
         recipe="{{ params.recipe }}",
+        profile="{{ params.profile }}",
         recipe_overrides="{{ params.recipe_overrides }}",
         wait="{{ dag_run.run_type == 'scheduled' }}",
         poke_interval=300,

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# check.sh VENVS: format, lint, types (each folder in the environment that runs it), shell syntax.
-# The import boundaries are a test of the unit suite.
+# check.sh VENVS: format, lint, types (each folder in the environment that runs it), import boundaries, shell syntax.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 venvs=$1 failed=()
@@ -26,6 +25,7 @@ types spark spark_jobs
 types training training
 types serving serving
 types local_aws local_aws local_stack demo
+run boundaries "$venvs/airflow/bin/python" -m pytest -q -p no:cacheprovider tests/unit/test_import_boundaries.py
 for script in infrastructure/*/*.sh .ci/run; do run "syntax, $script" bash -n "$script"; done
 if ((${#failed[@]})); then
   printf 'check: failed: %s\n' "${failed[*]}" >&2

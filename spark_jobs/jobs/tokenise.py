@@ -132,8 +132,8 @@ def _tokenise(
     )
     if base is not None:
         manifest = extended(manifest, base.manifest)
+    _report(place, manifest)
     place.save_manifest(manifest)
-    _report(place)
     return manifest
 
 
@@ -196,12 +196,12 @@ def _train(spark: SparkSession, recipe: CorpusRecipe, place: Place, outputs: Seq
     )
 
 
-def _report(place: Place) -> None:
-    """The page for people; the version is whole without it."""
-    from spark_jobs.report.page import write_report  # matplotlib takes its time
+def _report(place: Place, manifest: CorpusManifest) -> None:
+    """The page for people, before the manifest: a version that is whole lacks it only where it failed."""
+    from spark_jobs.report.page import write_page  # matplotlib takes its time
 
     try:
-        print(f"report: {write_report(place)}", flush=True)
+        print(f"report: {write_page(place, manifest)}", flush=True)
     except Exception as error:
         print(f"no report ({type(error).__name__}: {error}); try `make report`", file=sys.stderr, flush=True)
 

@@ -51,6 +51,11 @@ def write_report(place: Place) -> str:
             expected="a folder with manifest.json",
             remedy="run build_corpus to its end",
         )
+    return write_page(place, manifest)
+
+
+def write_page(place: Place, manifest: CorpusManifest) -> str:
+    """Write ``report.html`` of the version that the manifest describes; its URI."""
     uri = place.report_page
     # a lone surrogate out of a JSON example is no character and has no UTF-8
     storage.write_bytes(uri, _page(place, manifest).encode("utf-8", "replace"))

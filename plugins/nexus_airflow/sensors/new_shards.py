@@ -11,9 +11,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.aws.corpus import shard_news
 from include.aws.corpus_inputs import latest_corpus
-from include.aws.recipes import chosen_recipe
+from include.aws.recipes import chosen_corpus_recipe
 from include.contracts.storage import S3Uri
-from include.recipes.corpus import CorpusRecipe
 from include.settings import load_settings
 from nexus_airflow.params import is_true
 from nexus_airflow.triggers.new_shards import NewShardsTrigger
@@ -24,26 +23,35 @@ class S3NewShardsSensor(BaseSensorOperator):
 
     :param source_uri: prefix of the raw shards (templated)
     :param recipe: name of the recipe of the corpus that is compared with (templated)
+    :param profile: near dedup profile instead of the recipe's, or empty (templated)
     :param recipe_overrides: values that replace the recipe's (templated)
     :param wait: False passes at once and only counts, for a run started by hand (templated)
     """
 
-    template_fields: Sequence[str] = ("source_uri", "recipe", "recipe_overrides", "wait")
+    template_fields: Sequence[str] = ("source_uri", "recipe", "profile", "recipe_overrides", "wait")
     ui_color = "#e3f7d5"
 
     def __init__(
-        self, *, source_uri: Any, recipe: Any, recipe_overrides: Any = None, wait: Any = True, **kwargs: Any
+        self,
+        *,
+        source_uri: Any,
+        recipe: Any,
+        profile: Any = "",
+        recipe_overrides: Any = None,
+        wait: Any = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.source_uri = source_uri
         self.recipe = recipe
+        self.profile = profile
         self.recipe_overrides = recipe_overrides
         self.wait = wait
 
     def execute(self, context: Context) -> dict[str, Any]:
         """How many shards are new; defers until there is one."""
         source = S3Uri.parse(self.source_uri)
-        recipe = chosen_recipe(CorpusRecipe, "corpora", self.recipe, self.recipe_overrides)
+        recipe = chosen_corpus_recipe(self.recipe, self.profile, self.recipe_overrides)
         latest = latest_corpus(load_settings().storage.processed_bucket, source, recipe)
         news = shard_news(source, latest)
         found = news.summary

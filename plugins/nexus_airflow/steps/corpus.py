@@ -11,11 +11,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.aws.corpus import CorpusPlan, is_announced, note_published, plan_corpus
 from include.aws.engines import Engine
-from include.aws.recipes import chosen_recipe
+from include.aws.recipes import chosen_corpus_recipe
 from include.aws.verification import verify_corpus
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import CorpusPlace, S3Uri
-from include.recipes.corpus import CorpusRecipe
 from include.settings import load_settings
 from nexus_airflow.assets import extra_of, token_dataset
 
@@ -27,7 +26,7 @@ BUILD, REUSE = "start_engine", "verify_manifest"
 def plan(*, params: Any = None, ti: Any = None) -> list[str]:
     """Resolve inputs, recipe and version; write the request. Returns which way the run goes on."""
     settings = load_settings()
-    recipe = chosen_recipe(CorpusRecipe, "corpora", params["recipe"], params["recipe_overrides"])
+    recipe = chosen_corpus_recipe(params["recipe"], params["profile"], params["recipe_overrides"])
     source = S3Uri.parse(params["source_uri"])
     planned = plan_corpus(
         settings,

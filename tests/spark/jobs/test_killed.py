@@ -1,6 +1,6 @@
 """kill -9 of the driver, its JVM or a Python worker at random moments: the next run ends with the same bytes.
 
-NEXUS_KILLS says at how many moments; ``make kill-corpus`` takes 20.
+NEXUS_KILLS says at how many moments; ``make kill-corpus`` takes 20. NEXUS_KILL_SEED chooses them again.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.contracts.manifests import CorpusManifest
-from include.contracts.records import parse_json
+from include.contracts.records import content_hash, parse_json
 
 if TYPE_CHECKING:
     from conftest import Known
 
 KILLS = int(os.environ.get("NEXUS_KILLS", "3"))
+SEED = int(os.environ.get("NEXUS_KILL_SEED", time.time_ns() % 1_000_000))
 VICTIMS = ("driver", "jvm", "worker")
 
 
@@ -85,8 +86,20 @@ def _kill(pid: int) -> None:
 
 
 def content(root: Path) -> dict[str, str]:
+    """Hashes of what lies on the disk; empty for a file that names its folder or its time."""
+    found = {
+        str(path.relative_to(root)): "" if _tells_of_the_run(path, root) else content_hash(path.read_bytes())
+        for path in root.rglob("*")
+        if path.is_file() and path.relative_to(root).parts[0] != "work"
+    }
     manifest = parse_json(CorpusManifest, (root / "manifest.json").read_bytes(), where="manifest")
-    return {entry.path: entry.sha256 for entry in manifest.files}
+    listed = {entry.path: entry.sha256 for entry in manifest.files}
+    assert listed == {path: sha for path, sha in found.items() if sha}
+    return found
+
+
+def _tells_of_the_run(path: Path, root: Path) -> bool:
+    return path.parent == root or path.parent == root / "stages"
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +123,12 @@ def test_a_run_that_was_killed_is_ended_by_the_next_with_the_same_bytes(
     make_request: Callable[..., Any],
 ) -> None:
     expected, seconds = undisturbed
-    at = random.uniform(0, seconds)
+    at = random.Random(SEED + moment).uniform(0, seconds)
     victim = VICTIMS[moment % len(VICTIMS)]
     while not killed(make_request(tmp_path, known.shards), victim, at):
         at /= 2  # this run was over before
         shutil.rmtree(tmp_path)
-    print(f"{victim} killed {at:.1f} s of {seconds:.1f} s after the first task")
+    print(f"{victim} killed {at:.1f} s of {seconds:.1f} s after the first task (NEXUS_KILL_SEED={SEED})")
     # a dead driver's successor starts at once: what the dead one left behind may still be writing
     again = Run(make_request(tmp_path, known.shards))
     assert again.finish() == 0, "".join(again.output)

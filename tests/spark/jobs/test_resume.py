@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 
@@ -13,6 +14,7 @@ from include.contracts.manifests import CorpusManifest, CorpusRequest
 from include.contracts.records import canonical_json, parse_json
 from spark_jobs.jobs.build_corpus import build_corpus
 from spark_jobs.jobs.clean import clean
+from spark_jobs.report import page
 
 if TYPE_CHECKING:
     from conftest import Known
@@ -91,6 +93,17 @@ def test_what_only_the_jobs_read_is_deleted_once_the_corpus_is_whole(
     (copied / "work/tokens/part.bin").write_bytes(b"x")
     build_corpus(spark, str(copied / "request.json"))
     assert not list((copied / "work").rglob("*.bin"))
+
+
+def test_a_job_killed_while_it_writes_the_report_has_left_no_version_without_one(
+    cleaned: Path, spark: SparkSession
+) -> None:
+    (cleaned / "report.html").unlink()
+    with patch.object(page, "write_page", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        build_corpus(spark, str(cleaned / "request.json"))
+    assert not (cleaned / "manifest.json").exists()
+    build_corpus(spark, str(cleaned / "request.json"))
+    assert (cleaned / "report.html").exists() and (cleaned / "manifest.json").exists()
 
 
 def test_the_order_of_shards_changes_no_byte(

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from include.aws.recipes import chosen_recipe
+from include.aws.recipes import chosen_corpus_recipe, chosen_recipe
 from include.contracts.errors import RecipeError
+from include.recipes.near_dedup import profile
 from include.recipes.training import TrainingRecipe
 
 
@@ -29,3 +32,14 @@ def test_overrides_replace_single_values_of_a_section() -> None:
 def test_impossible_override_is_refused_by_name(overrides: dict[str, object], named: str) -> None:
     with pytest.raises(RecipeError, match=named):
         chosen_recipe(TrainingRecipe, "trainings", "tiny", overrides)
+
+
+def test_a_profile_replaces_the_near_dedup_of_a_corpus_and_an_override_has_the_last_word() -> None:
+    chosen = chosen_corpus_recipe("standard", "slimpajama", {"near_dedup": {"verify": True}})
+    assert chosen.near_dedup == replace(profile("slimpajama"), verify=True)
+    assert chosen.filter == chosen_corpus_recipe("standard", "", None).filter
+
+
+def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(RecipeError, match="bigcode, fineweb, redpajama_v2, slimpajama"):
+        chosen_corpus_recipe("standard", "nothing", None)
