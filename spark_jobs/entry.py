@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _DISK_FULL = "the disk is full; to do: free space and start the job again, it resumes"
 Job = Callable[["SparkSession", str], dict[str, Any]]
 
+#: The last line of a traceback.
+_PYTHON_ERROR = re.compile(r"^(?:\w+\.)*\w+(?:Error|Exception|Exit|Interrupt): .+$", re.MULTILINE)
+_LONGEST_LINE = 500
 _REMOTE_ERROR = re.compile(r"^include\.contracts\.errors\.(\w+): (.+)$", re.MULTILINE)
 
 
@@ -43,7 +46,7 @@ def run_with_session(
 ) -> int:
     """Run ``job`` in the Spark session and print what it returns as the last line.
 
-    An error for the user is also left at ``place``, where the task that waits for the job finds it.
+    An error is also left at ``place``, where the task that waits for the job finds it.
     """
     from spark_jobs.session import spark_session
 
@@ -51,11 +54,11 @@ def run_with_session(
         result = job(spark_session(f"nexus-llm {name}"))
     except Exception as error:
         told = readable(error)
+        if place:
+            _leave(told or defect(error), place.error(name))
         if told is None:
             raise
         print(f"error: {told.message}", file=sys.stderr, flush=True)
-        if place:
-            _leave(told, place.error(name))
         return 2
     print(json.dumps({"job": name, **result}, sort_keys=True), flush=True)
     return 0
@@ -79,6 +82,13 @@ def readable(error: Exception) -> JobError | None:
     if match := _REMOTE_ERROR.search(text):
         return JobError(match[1], match[2].strip())
     return JobError("OSError", _DISK_FULL) if "No space left on device" in text else None
+
+
+def defect(error: Exception) -> JobError:
+    """What a defect says of itself in a line: of one in a Spark task, the error of Python, not Java's."""
+    text = str(error)
+    lines = _PYTHON_ERROR.findall(text) or text.strip().splitlines()[:1]
+    return JobError(type(error).__name__, lines[-1][:_LONGEST_LINE] if lines else "no reason given")
 
 
 def _leave(error: JobError, uri: str) -> None:

@@ -74,11 +74,11 @@ def stat(uri: str) -> Stat:
     """Size and tag; InputError when the object, file or bucket is missing."""
     if is_s3(uri):
         place = S3Uri.parse(uri)
-        with _missing_is_input_error(uri):
+        with _readable_errors(uri):
             head = _client().head_object(Bucket=place.bucket, Key=place.key)
         return Stat(int(head["ContentLength"]), str(head["ETag"]).strip('"'))
     path = local_path(uri)
-    with _missing_is_input_error(uri), path.open("rb") as file:
+    with _readable_errors(uri), path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Stat(path.stat().st_size, digest)
 
@@ -98,7 +98,7 @@ def open_stream(uri: str, etag: str = "") -> BinaryIO:
     """A forward-only byte stream. On S3 every byte is of the version ``etag`` (IntegrityError else)."""
     if is_s3(uri):
         return io.BufferedReader(_S3Stream(uri, etag), _BLOCK)
-    with _missing_is_input_error(uri):
+    with _readable_errors(uri):
         return local_path(uri).open("rb", buffering=_BLOCK)
 
 
@@ -119,13 +119,13 @@ def read_range(uri: str, start: int, size: int) -> bytes:
         return b""
     if is_s3(uri):
         place = S3Uri.parse(uri)
-        with _missing_is_input_error(uri):
+        with _readable_errors(uri):
             answer = _client().get_object(
                 Bucket=place.bucket, Key=place.key, Range=f"bytes={start}-{start + size - 1}"
             )
             content: bytes = answer["Body"].read()
             return content
-    with _missing_is_input_error(uri), local_path(uri).open("rb") as file:
+    with _readable_errors(uri), local_path(uri).open("rb") as file:
         file.seek(start)
         return file.read(size)
 
@@ -145,7 +145,7 @@ def output_file(uri: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="nexus-") as folder:
             path = Path(folder) / "content"
             yield path
-            with _missing_is_input_error(uri):
+            with _readable_errors(uri):
                 # a browser shows what it is told is a page, and downloads the rest
                 shown = {"ContentType": "text/html; charset=utf-8"} if uri.endswith(".html") else None
                 _client().upload_file(str(path), place.bucket, place.key, ExtraArgs=shown)
@@ -186,7 +186,7 @@ def copy(source: str, target: str) -> None:
     """A file as it is, to another place: linked on one disk, copied by S3 within S3."""
     if is_s3(source) and is_s3(target):
         place, origin = S3Uri.parse(target), S3Uri.parse(source)
-        with _missing_is_input_error(source):
+        with _readable_errors(source):
             _client().copy({"Bucket": origin.bucket, "Key": origin.key}, place.bucket, place.key)
         return
     with local_copy(source) as path:
@@ -241,7 +241,7 @@ def _keys_below(prefix: str) -> list[str]:
     place = S3Uri.parse(prefix)
     below = place.key.rstrip("/") + "/" if place.key else ""
     pages = _client().get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=below)
-    with _missing_is_input_error(prefix):
+    with _readable_errors(prefix):
         return [item["Key"] for page in pages for item in page.get("Contents", ())]
 
 
@@ -279,7 +279,7 @@ class _S3Stream(io.RawIOBase):
         if self._position:
             request["Range"] = f"bytes={self._position}-"
         try:
-            with _missing_is_input_error(self._uri):
+            with _readable_errors(self._uri):
                 return _client().get_object(**request)["Body"]
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -341,7 +341,7 @@ def _http_error() -> type[Exception]:
 
 
 @contextlib.contextmanager
-def _missing_is_input_error(uri: str) -> Iterator[None]:
+def _readable_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
@@ -355,6 +355,12 @@ def _missing_is_input_error(uri: str) -> Iterator[None]:
         if code in ("404", "NoSuchKey", "NotFound"):
             remedy = "check bucket and key; for a shard that was there at the plan, plan the corpus again"
             raise InputError("no such object or bucket", where=uri, remedy=remedy) from error
+        if code in ("403", "AccessDenied", "Forbidden"):
+            # S3 also answers so for what is not there, to a role that may not list the bucket
+            remedy = (
+                "give the role of the jobs s3:ListBucket on the bucket, s3:GetObject and s3:PutObject below"
+            )
+            raise InputError("access denied", where=uri, remedy=remedy) from error
         raise
 
 

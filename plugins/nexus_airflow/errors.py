@@ -13,5 +13,9 @@ class TaskEnded(NexusError):
     """A user ended the task (mark-failed, mark-success or clear) while its worker was at it."""
 
 
+class SourceUnseen(NexusError):
+    """Nobody could look what lies in a source of shards."""
+
+
 class RolloutFailed(NexusError):
     """The new revision did not take over; the old one serves on."""

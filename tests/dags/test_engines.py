@@ -146,6 +146,9 @@ class TestSparkJob:
         with pytest.raises(raised, match="changed since the plan") as error:
             one.finish(task.context(one))
         assert type(error.value) is raised
+        store.write(left, b"{")  # of another release, or no permission: the failure is told all the same
+        with pytest.raises(JobFailed, match="the job ended failed"):
+            one.finish(task.context(one))
         store.delete(left)
         with pytest.raises(JobFailed, match="the job ended failed"):
             one.finish(task.context(one))

@@ -19,6 +19,7 @@ from airflow.providers.amazon.aws.operators.sagemaker import (
 )
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOperator
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
+from airflow.sdk.exceptions import TaskDeferred
 from botocore.stub import Stubber
 
 from include.aws.emr import EmrSteps, cluster_request
@@ -96,6 +97,23 @@ class TestProcessing:
         task.store["job"] = {**task.store["job"], "generation": 9}
         with pytest.raises(JobFailed, match="the job is gone"):
             operator.finish(task.context(operator))
+
+    def test_a_clear_whose_trigger_gave_up_looking_starts_no_job_beside_the_one_that_still_stops(
+        self, aws: Any, s3: Any, task: Task
+    ) -> None:
+        operator = processing("h/report.json", put_job("h/report.json", "import time; time.sleep(60)"))
+        with pytest.raises(TaskDeferred):
+            operator.execute(task.context(operator))
+        first, unknown = task.xcoms["job_name"], {"state": "unknown", "reason": "20 looks failed"}
+        with pytest.raises(TaskDeferred) as again:
+            operator.advance(task.context(operator), unknown)
+        assert (again.value.method_name, task.xcoms["job_name"]) == ("advance", first)
+        jobs_of(JobKind.PROCESSING).stop(first)
+        asyncio.run(first_event(again.value.trigger))
+        with pytest.raises(TaskDeferred):
+            operator.advance(task.context(operator), unknown)
+        assert task.xcoms["job_name"] == first.replace("-g1", "-g2")
+        jobs_of(JobKind.PROCESSING).stop(task.xcoms["job_name"])
 
     def test_completion_without_output_is_a_failure(self, s3: Any, task: Task) -> None:
         with pytest.raises(JobFailed, match="no whole output"):

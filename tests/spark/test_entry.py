@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from spark_jobs import entry
+from include.contracts.job_errors import JobError
+from spark_jobs import entry, storage
+from spark_jobs.place import Place
 
 
 @pytest.fixture
@@ -54,3 +57,36 @@ def test_a_success_ends_without_an_exception_and_a_failure_with_its_code() -> No
     with pytest.raises(SystemExit) as ended:
         entry.end(2)
     assert ended.value.code == 2
+
+
+def test_a_defect_is_left_for_the_task_too_in_the_words_of_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PythonException(Exception):
+        """As pyspark's, whose text is a traceback."""
+
+    remote = (
+        "An exception was thrown\nTraceback (most recent call last):\n  File ...\nImportError: no numba\n"
+    )
+
+    def job(session: Any) -> dict[str, Any]:
+        raise PythonException(remote)
+
+    monkeypatch.setattr("spark_jobs.session.spark_session", lambda name: None)
+    place = Place(str(tmp_path))
+    with pytest.raises(PythonException):
+        entry.run_with_session("clean", job, place)
+    left = storage.read_record(JobError, place.error("clean"))
+    assert left == JobError("PythonException", "ImportError: no numba")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("plain words\nand more", "plain words"),
+        ("", "no reason given"),
+        ("x.y.OddError: a\njava.lang.Other: b", "x.y.OddError: a"),
+    ],
+)
+def test_a_defect_tells_one_line(text: str, told: str) -> None:
+    assert entry.defect(ValueError(text)) == JobError("ValueError", told)

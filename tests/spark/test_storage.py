@@ -4,7 +4,9 @@ import io
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
 from include.contracts.errors import InputError
 from spark_jobs import storage
@@ -75,3 +77,16 @@ def test_a_whole_bucket_is_never_deleted(monkeypatch: pytest.MonkeyPatch) -> Non
     for bucket in ("s3://bucket", "s3://bucket/"):
         with pytest.raises(InputError, match="a whole bucket is not deleted"):
             storage.delete_prefix(bucket)
+
+
+def test_a_role_that_may_not_read_is_an_error_that_names_the_permissions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    s3 = boto3.client("s3", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    monkeypatch.setattr(storage, "_client", lambda: s3)
+    with Stubber(s3) as stub:
+        stub.add_client_error("head_object", "403", "Forbidden", 403)
+        stub.add_client_error("get_object", "AccessDenied", "not authorized", 403)
+        for read in (storage.stat, storage.read_bytes):
+            with pytest.raises(InputError, match=r"s3://raw/a.jsonl: access denied.*s3:GetObject"):
+                read("s3://raw/a.jsonl")

@@ -27,6 +27,8 @@ from nexus_airflow.params import is_true
 from nexus_airflow.triggers.job import JobTrigger
 
 _STORE_KEY = "job"
+#: States of a job beside which no other of its task may start.
+_AT_WORK = (JobState.ACTIVE, JobState.STOPPING)
 #: States in which Airflow still wants the work of this try.
 _WANTED = {"running", "queued", "scheduled"}
 
@@ -126,7 +128,13 @@ class JobOperator(BaseOperator):
     def advance(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """The job of the cleared generation is over: start the next one."""
         record = JobRecord.from_store(context["task_state_store"].get(_STORE_KEY))
-        return self._submit(context, record.generation + 1 if record else 1)
+        if record is None:
+            return self._submit(context, 1)
+        self._name = _name(context, record.generation)
+        view = self._jobs().describe(self._name)
+        if view.state in _AT_WORK:  # the trigger gave up looking
+            return self._wait(context, record.generation, "advance", view)
+        return self._submit(context, record.generation + 1)
 
     def finish(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """The job is over: its result, or JobFailed with the service's reason."""
@@ -141,7 +149,7 @@ class JobOperator(BaseOperator):
                 expected="a job of this name",
                 remedy="look whether its cluster or application was ended; a retry or clear starts it again",
             )
-        if not view.state.is_terminal:  # the trigger gave up looking; the job did not give up working
+        if view.state in _AT_WORK:  # the trigger gave up looking; the job did not give up working
             return self._wait(context, generation, "finish", view)
         if view.state is not JobState.COMPLETED:
             raise self.failure(view)
@@ -171,7 +179,7 @@ class JobOperator(BaseOperator):
         if view.state is JobState.ABSENT:
             self.prepare()
             self._jobs().submit(self._name, self.request)
-        self.log.info("submitted %s", self._name)
+            self.log.info("submitted %s", self._name)
         self._stop_unwanted(context)
         return self._wait(context, generation, "finish", self._jobs().describe(self._name))
 
@@ -193,7 +201,7 @@ class JobOperator(BaseOperator):
             self._remember(context, generation, Phase.DEFERRED)
             trigger = JobTrigger(self.kind.value, self._name, self.scope, interval)
             self.defer(trigger=trigger, method_name=method_name)
-        while self._jobs().describe(self._name).state in (JobState.ACTIVE, JobState.STOPPING):
+        while self._jobs().describe(self._name).state in _AT_WORK:
             time.sleep(interval)
         if self._killed:
             raise TaskEnded("a user ended this task; its job was stopped", where=self._name)

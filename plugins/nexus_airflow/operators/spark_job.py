@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import Context
+from botocore.exceptions import BotoCoreError, ClientError
 
 from include.aws.engines import Engine
 from include.aws.job_states import JobView
@@ -69,9 +70,22 @@ class SparkJobOperator(JobOperator):
 
         It is of the job's kind, so that what no retry mends is not tried again.
         """
-        store = ObjectStore()
-        if not self.error_uri or not store.exists(S3Uri.parse(self.error_uri)):
-            return super().failure(view)
-        error = store.read_record(JobError, S3Uri.parse(self.error_uri))
-        kind = {kind.__name__: kind for kind in HOPELESS}.get(error.kind, JobFailed)
-        return kind(error.message, where=self.task_id)
+        told = super().failure(view)
+        error = self._error_of_the_job()
+        if error is None:
+            return told
+        for kind in HOPELESS:
+            if kind.__name__ == error.kind:
+                return kind(error.message, where=self.task_id)
+        what = f"{error.kind}: {error.message}"
+        return JobFailed(what, where=told.where, got=view.reason, remedy=told.remedy)
+
+    def _error_of_the_job(self) -> JobError | None:
+        if not self.error_uri:
+            return None
+        store, uri = ObjectStore(), S3Uri.parse(self.error_uri)
+        try:
+            return store.read_record(JobError, uri) if store.exists(uri) else None
+        except (NexusError, ClientError, BotoCoreError) as error:
+            self.log.warning("what the job said about its end cannot be read: %s", error)
+            return None

@@ -14,6 +14,7 @@ from include.aws.corpus_inputs import latest_corpus
 from include.aws.recipes import chosen_corpus_recipe
 from include.contracts.storage import S3Uri
 from include.settings import load_settings
+from nexus_airflow.errors import SourceUnseen
 from nexus_airflow.params import is_true
 from nexus_airflow.triggers.new_shards import NewShardsTrigger
 
@@ -68,7 +69,12 @@ class S3NewShardsSensor(BaseSensorOperator):
         return self.defer(trigger=trigger, method_name="finish")
 
     def finish(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """The trigger's count, or a skip when the time is up."""
+        """The trigger's count, or a skip when the time is up; SourceUnseen when its last look failed."""
+        if error := event.get("error"):
+            remedy = "mend access to the source, then clear; a retry waits again"
+            raise SourceUnseen(
+                "the source could not be listed", where=self.source_uri, got=error, remedy=remedy
+            )
         if not event["new_shards"]:
             raise AirflowSkipException(f"no new shards under {self.source_uri} within {self.timeout} s")
         return event

@@ -17,6 +17,8 @@ from include.contracts.storage import S3Uri
 class NewShardsTrigger(BaseTrigger):
     """Fires once, with ``ShardNews.summary``; without new shards when ``deadline`` (epoch seconds) passes.
 
+    A last look that failed has nothing to say about shards: the event then is ``{"error": …}``.
+
     ``latest_uri`` points to the corpus that is compared with (``include.aws.corpus_inputs.latest_corpus``).
     """
 
@@ -45,12 +47,15 @@ class NewShardsTrigger(BaseTrigger):
         """List and compare until something is new or the time is up."""
         source, latest = S3Uri.parse(self.source_uri), S3Uri.parse(self.latest_uri)
         while True:
-            news = ShardNews((), ())
+            late = time.time() > self.deadline
             try:
                 news = await asyncio.to_thread(shard_news, source, latest)
             except (ClientError, BotoCoreError) as error:
                 self.log.warning("listing %s failed: %s", source, error)
-            if news.new or time.time() > self.deadline:
-                yield TriggerEvent(news.summary)  # type: ignore[no-untyped-call]
+                found, news = {"error": str(error)}, ShardNews((), ())
+            else:
+                found = news.summary
+            if news.new or late:
+                yield TriggerEvent(found)  # type: ignore[no-untyped-call]
                 return
             await asyncio.sleep(self.poll_interval_seconds)
