@@ -357,9 +357,7 @@ def _readable_errors(uri: str) -> Iterator[None]:
             raise InputError("no such object or bucket", where=uri, remedy=remedy) from error
         if code in ("403", "AccessDenied", "Forbidden"):
             # S3 also answers so for what is not there, to a role that may not list the bucket
-            remedy = (
-                "give the role of the jobs s3:ListBucket on the bucket, s3:GetObject and s3:PutObject below"
-            )
+            remedy = "give the role s3:ListBucket on the bucket, s3:GetObject and s3:PutObject on objects"
             raise InputError("access denied", where=uri, remedy=remedy) from error
         raise
 
