@@ -116,12 +116,13 @@ export-tokens: $(VENVS)/spark/.ready ## A corpus' tokens for other readers (CORP
 	@$(VENVS)/spark/bin/python -m spark_jobs.export_tokens --corpus "$(CORPUS)" --format "$(FORMAT)" \
 	  --output "$(OUTPUT)" --split $(SPLIT)
 
+PEER ?=
 .PHONY: bench-dedup
 bench-dedup: OUTPUT := build/bench_dedup
-bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup alone, from scratch, against the clock (INPUT= OUTPUT=)
+bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup from scratch beside Spark alone, and a peer (INPUT= OUTPUT= PEER="COMMAND")
 	@[ ! -e "$(OUTPUT)" ] || [ -f "$(OUTPUT)/request.json" ] || { echo "$(OUTPUT) is no corpus, and bench-dedup begins with an empty folder: give another OUTPUT" >&2; exit 2; }
 	rm -rf "$(OUTPUT)"
-	$(BUILD_CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --recipe dedup_only $(NEAR_DEDUP) --until near_dedup
+	$(VENVS)/spark/bin/python -m demo.dedup_bench --input "$(INPUT)" --output "$(OUTPUT)" --peer "$(PEER)" -- --recipe dedup_only $(NEAR_DEDUP)
 
 MEGABYTES ?= 1000
 HOT ?= 0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # On one machine Spark only moves small columns, beside the Python tasks that do the work: a JVM that
 # compiles and collects with less effort halves the CPU time of a run of this size.
 _OWN_MASTER = {
-    "spark.master": "local[2]",
+    "spark.master": "local[*]",
     "spark.driver.memory": "2g",
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.driver.host": "127.0.0.1",
@@ -32,7 +32,7 @@ _ALWAYS = {
 
 
 def spark_session(name: str) -> SparkSession:
-    """The running session, else a new one: with spark-submit's master and memory, or ``local[2]``."""
+    """The running session, else a new one: with spark-submit's master and memory, or all cores here."""
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     if not submitted:
         _find_java()

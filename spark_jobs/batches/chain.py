@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ class ChainCounts:
     replaced: Counter[str] = field(default_factory=Counter)
     #: By benchmark.
     contamination: dict[str, Contamination] = field(default_factory=dict)
+    #: By stage.
+    seconds: dict[str, float] = field(default_factory=lambda: {stage.value: 0.0 for stage in CHAIN})
 
 
 def apply_chain(batch: pa.RecordBatch, recipe: CorpusRecipe, counts: ChainCounts) -> pa.RecordBatch:
@@ -52,7 +55,9 @@ def apply_chain(batch: pa.RecordBatch, recipe: CorpusRecipe, counts: ChainCounts
         Stage.SCRUB: lambda documents, _: _scrubbed(documents, recipe, counts.replaced),
     }
     for stage in CHAIN:
+        started = time.monotonic()
         batch = steps[stage](batch, counts.dropped[stage.value])
+        counts.seconds[stage.value] += time.monotonic() - started
         counts.left[stage.value] += batch.num_rows
     return batch
 

@@ -21,7 +21,7 @@ from include.contracts.manifests import CorpusRequest
 from include.contracts.records import canonical_json, to_plain
 from include.recipes.corpus import CorpusRecipe, with_profile
 from include.recipes.corpus_version import corpus_version
-from include.recipes.loading import packaged_recipe
+from include.recipes.loading import packaged_recipe, recipe_from_toml
 from spark_jobs import storage
 from spark_jobs.base import extending
 from spark_jobs.batches.chain import CHAIN
@@ -136,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--input", help="folder or s3://bucket/prefix/ of shards")
     parser.add_argument("--output", default="build/corpus", help="folder of the corpus (with --input)")
     parser.add_argument("--base", default="", help="a complete corpus to extend by the shards it lacks")
-    parser.add_argument("--recipe", default="standard", help="packaged corpus recipe (with --input)")
+    parser.add_argument("--recipe", default="standard", help="packaged recipe, or a .toml (with --input)")
     parser.add_argument("--profile", default="", help="packaged near dedup profile instead of the recipe's")
     parser.add_argument("--verify", action="store_true", help="drop near duplicates only by exact similarity")
     parser.add_argument(
@@ -149,7 +149,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _recipe(arguments: argparse.Namespace) -> CorpusRecipe:
-    recipe = packaged_recipe(CorpusRecipe, "corpora", arguments.recipe)
+    if arguments.recipe.endswith(".toml"):
+        text = storage.read_bytes(storage.absolute(arguments.recipe)).decode()
+        recipe = recipe_from_toml(CorpusRecipe, text, where=arguments.recipe)
+    else:
+        recipe = packaged_recipe(CorpusRecipe, "corpora", arguments.recipe)
     if arguments.profile:
         recipe = with_profile(recipe, arguments.profile)
     if arguments.verify:

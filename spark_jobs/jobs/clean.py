@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from spark_jobs.batches.decontaminate import Contamination
 from spark_jobs.entry import end, run_job
 from spark_jobs.place import Place, load_request, save_records
 from spark_jobs.readers.shards import document_id, grouped
-from spark_jobs.tasks.clean import CleanTask, ShardOutcome, clean_part
+from spark_jobs.tasks.clean import CleanPart, CleanTask, ShardOutcome, clean_part
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -63,14 +63,24 @@ def _read_and_filter(spark: SparkSession, request: CorpusRequest, recipe: Corpus
     benchmarks(recipe.decontaminate)  # one that nothing could match is said before the work
     _check_unchanged(request)
     tasks = [CleanTask(part, group, place, recipe) for part, group in enumerate(grouped(shards))]
-    results = progress.run_tasks(spark, Stage.READ, "parts", clean_part, tasks)
-    outcomes = [outcome for outcomes, _ in results for outcome in outcomes]
-    files = [file for _, files in results for file in files]
+    parts = progress.run_tasks(spark, Stage.READ, "parts", clean_part, tasks)
+    outcomes = [outcome for part in parts for outcome in part.outcomes]
+    files = [file for part in parts for file in part.files]
     save_records(place.clean_index, files)
-    seconds = time.monotonic() - started
     storage.write_bytes(place.examples, canonical_json(_examples(outcomes)))
+    seconds = _by_stage(time.monotonic() - started, parts)
     for report in _reports(outcomes, sum(file.documents for file in files), seconds):
         place.save_report(report)
+
+
+def _by_stage(seconds: float, parts: Sequence[CleanPart]) -> dict[Stage, float]:
+    """The time of the pass, shared out as the tasks spent theirs. Reading has the rest: signing, writing."""
+    worked = sum(part.seconds for part in parts) or 1.0
+    spent = {
+        stage: seconds * sum(o.chain.seconds[stage.value] for p in parts for o in p.outcomes) / worked
+        for stage in CHAIN
+    }
+    return {Stage.READ: seconds - sum(spent.values()), **spent}
 
 
 def _check_unchanged(request: CorpusRequest) -> None:
@@ -82,21 +92,24 @@ def _check_unchanged(request: CorpusRequest) -> None:
                 raise storage.changed_input(uri, expected[uri], f"etag {now.etag}")
 
 
-def _reports(outcomes: Sequence[ShardOutcome], written: int, seconds: float) -> list[StageReport]:
-    """One pass did all stages; its time stands with the first.
+def _reports(
+    outcomes: Sequence[ShardOutcome], written: int, seconds: Mapping[Stage, float]
+) -> list[StageReport]:
+    """One pass did all stages.
 
     What came out is counted apart from what was dropped, so that a report of the two can be wrong.
     """
     records = sum(outcome.read.records for outcome in outcomes)
     documents = sum(outcome.documents_read for outcome in outcomes)
     read = _counted(outcome.read.dropped for outcome in outcomes)
-    reports = [StageReport(Stage.READ, records, documents, read, seconds, _read_details(outcomes))]
+    details = _read_details(outcomes)
+    reports = [StageReport(Stage.READ, records, documents, read, seconds[Stage.READ], details)]
     for stage in CHAIN:
         left = sum(outcome.chain.left[stage.value] for outcome in outcomes)
         after = written if stage is CHAIN[-1] else left
         dropped = _counted(outcome.chain.dropped[stage.value] for outcome in outcomes)
         details = _details(stage, [outcome.chain for outcome in outcomes])
-        reports.append(StageReport(stage, documents, after, dropped, 0.0, details))
+        reports.append(StageReport(stage, documents, after, dropped, seconds[stage], details))
         documents = left
     return reports
 

@@ -44,7 +44,7 @@ class Funnel:
 
     @property
     def seconds(self) -> float:
-        """Of all stages; those that are done in one pass stand with the first of them."""
+        """Of all stages."""
         return sum(report.seconds for report in self.stages)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -57,8 +58,18 @@ class CleanTask:
     recipe: CorpusRecipe
 
 
-def clean_part(task: CleanTask) -> tuple[list[ShardOutcome], list[CleanFile]]:
+@dataclass(frozen=True)
+class CleanPart:
+    """What a task did, and how long it took."""
+
+    outcomes: list[ShardOutcome]
+    files: list[CleanFile]
+    seconds: float
+
+
+def clean_part(task: CleanTask) -> CleanPart:
     """Write the task's files ``part-<part>-<file>.parquet`` and say what is in them and what was dropped."""
+    started = time.monotonic()
     outcomes: list[ShardOutcome] = []
     files: list[CleanFile] = []
     batches = _task_batches(task, outcomes)
@@ -81,7 +92,7 @@ def clean_part(task: CleanTask) -> tuple[list[ShardOutcome], list[CleanFile]]:
                 text_bytes += pc.sum(pc.binary_length(batch.column("text"))).as_py()
                 batch = next(batches, None)
         files.append(CleanFile(name, task.part, len(files), documents, text_bytes))
-    return outcomes, files
+    return CleanPart(outcomes, files, time.monotonic() - started)
 
 
 def _task_batches(task: CleanTask, outcomes: list[ShardOutcome]) -> Iterator[pa.RecordBatch]:
