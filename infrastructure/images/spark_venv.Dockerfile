@@ -28,4 +28,4 @@ RUN environment/bin/pip install --no-cache-dir -q venv-pack==0.2.0 setuptools==8
  && tar -czf pyspark_env.tar.gz -C /unpacked .
 # unpacked elsewhere, without the Python that it was made with, it must still import everything
 RUN mkdir /elsewhere && tar -xzf pyspark_env.tar.gz -C /elsewhere && mv /opt/python /opt/hidden \
- && env -i /elsewhere/bin/python -c "import boto3, gigatoken, numba, numpy, pandas, pyarrow, py3langid, tokenizers, zstandard"
+ && env -i /elsewhere/bin/python -c "import awkward, boto3, gigatoken, jinja2, matplotlib, numba, numpy, orjson, pandas, pyarrow, py3langid, tokenizers, zstandard"
