@@ -94,6 +94,8 @@ def _page(place: Place, manifest: CorpusManifest) -> str:
         contaminated=contaminated,
         benchmarks=benchmarks,
         benchmark_scale=Scale(0, max(benchmarks.values(), default=1), logarithmic=False),
+        scrubs=bool(request.recipe.get("scrub", {}).get("enabled")),
+        scrubbed_scale=Scale(0, max(manifest.scrubbed.values(), default=1), logarithmic=False),
         recipe=json.dumps(request.recipe, indent=2, sort_keys=True, ensure_ascii=False),
         trace=_trace_command(place, manifest),
         shown_characters=SHOWN_CHARACTERS,

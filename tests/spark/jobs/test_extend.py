@@ -17,6 +17,7 @@ from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef
 from include.contracts.records import canonical_json, content_hash, to_plain
 from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
 from include.recipes.near_dedup import NearDedupRecipe
+from include.recipes.scrubbing import ScrubRecipe
 from spark_jobs import clusters
 from spark_jobs.base import extending
 from spark_jobs.jobs.build_corpus import build_corpus, request_for
@@ -111,6 +112,25 @@ def test_the_manifest_is_that_of_a_whole_corpus(built: Path, extended: Path) -> 
 def test_the_report_is_that_of_the_whole(extended: Path) -> None:
     page = (extended / "report.html").read_text()
     assert f"{manifest_of(extended).documents_in:,}" in page
+
+
+def test_the_personal_data_of_base_and_news_are_counted_together(
+    tmp_path: Path, spark: SparkSession, make_request: Any, extend: Any, write_shard: Write, sentence: Draw
+) -> None:
+    generator, scrub = random.Random(5), ScrubRecipe(enabled=True)
+
+    def shard(name: str, pieces: list[str]) -> Path:
+        said = [*pieces, *[""] * (30 - len(pieces))]
+        return write_shard(tmp_path / name, [{"text": f"{sentence(generator, 60)} {one}"} for one in said])
+
+    mail, address = "write to jane.roe@mail.example.eu", "from 93.184.216.34 on"
+    recipe = CorpusRecipe("test", scrub=scrub, tokenizer=TokenizerRecipe(vocabulary_size=300))
+    build_corpus(spark, make_request(tmp_path / "base", [shard("a.jsonl", [mail, mail, address])], recipe))
+    assert manifest_of(tmp_path / "base").scrubbed == {"emails": 2, "ip_addresses": 1}
+    news = [shard("b.jsonl", [mail, "or call 617-555-0123"])]
+    root = extend(tmp_path / "extended", tmp_path / "base", news, scrub=to_plain(scrub))
+    assert manifest_of(root).scrubbed == {"emails": 3, "ip_addresses": 1, "phone_numbers": 1}
+    assert "5 pieces of personal data" in (root / "report.html").read_text()
 
 
 def test_tokens_of_old_and_new_documents_lead_to_their_raw_shards(extended: Path, news: Path) -> None:

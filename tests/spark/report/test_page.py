@@ -158,6 +158,25 @@ def test_contamination_is_shown_by_benchmark_the_most_first(corpus: Path, page_o
     assert stages.index("after filter") + 1 == stages.index("after decontaminate")
 
 
+def test_personal_data_is_shown_by_kind_the_most_first(corpus: Path, page_of: PageOf) -> None:
+    assert "Personal data was not looked for" in page_of(corpus).sections["scrubbed"]
+    manifest = json.loads((corpus / "manifest.json").read_bytes())
+    manifest["scrubbed"] = {"emails": 7, "ip_addresses": 1234}
+    (corpus / "manifest.json").write_bytes(canonical_json(manifest))
+    page = page_of(corpus)
+    assert "1,241 pieces of personal data" in page.sections["scrubbed"]
+    assert [row[:2] for row in page.rows["scrubbed"][1:]] == [["ip addresses", "1,234"], ["emails", "7"]]
+
+
+def test_a_recipe_that_scrubs_and_finds_nothing_is_not_said_to_have_looked_for_nothing(
+    corpus: Path, page_of: PageOf
+) -> None:
+    request = json.loads((corpus / "request.json").read_bytes())
+    request["recipe"]["scrub"]["enabled"] = True
+    (corpus / "request.json").write_bytes(canonical_json(request))
+    assert "counts no piece of personal data" in page_of(corpus).sections["scrubbed"]
+
+
 def test_hostile_documents_subsets_and_reasons_are_text_and_nothing_else(
     hostile: Path, attack: str, tmp_path: Path, page_of: PageOf
 ) -> None:
