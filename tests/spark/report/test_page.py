@@ -143,6 +143,15 @@ def test_examples_stand_under_their_reason_and_are_cut(corpus: Path, page_of: Pa
     assert re.search(r"too_short in filter\s+raw/a/7" + "x" * 200 + "y" * 99 + "…", section)
 
 
+def test_every_reason_of_a_record_that_could_not_be_read_has_an_example(
+    built: Path, known: Known, page_of: PageOf
+) -> None:
+    section = page_of(built).sections["examples"]
+    for reason in known.dropped["read"]:
+        assert re.search(rf"\b{reason} in read\s+raw/\w", section), reason
+    assert 'raw/a.jsonl.zst/000000404{"text": "' + "q" * 289 + "…" in section
+
+
 def test_examples_of_another_shape_are_an_error_that_names_the_file(corpus: Path) -> None:
     (corpus / "work/examples.json").write_text('{"filter": {"too_short": ["text"]}}')
     with pytest.raises(ContractError, match=r"work/examples\.json"):
