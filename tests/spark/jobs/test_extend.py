@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from collections.abc import Callable
@@ -21,6 +22,9 @@ from include.recipes.scrubbing import ScrubRecipe
 from spark_jobs import clusters
 from spark_jobs.base import extending
 from spark_jobs.jobs.build_corpus import build_corpus, request_for
+from spark_jobs.place import Place
+from spark_jobs.report.page import write_report
+from spark_jobs.report.wording import size
 from spark_jobs.storage import read_record
 from spark_jobs.trace import trace
 
@@ -109,9 +113,33 @@ def test_the_manifest_is_that_of_a_whole_corpus(built: Path, extended: Path) -> 
         assert content_hash((extended / entry.path).read_bytes()) == entry.sha256, entry.path
 
 
-def test_the_report_is_that_of_the_whole(extended: Path) -> None:
+def test_the_report_is_that_of_the_whole(known: Known, news: Path, extended: Path) -> None:
     page = (extended / "report.html").read_text()
     assert f"{manifest_of(extended).documents_in:,}" in page
+    assert f"{size(sum(path.stat().st_size for path in (*known.shards, news)))} of records" in page
+
+
+def test_the_report_says_of_which_shards_examples_and_details_are(
+    tmp_path: Path, built: Path, extended: Path
+) -> None:
+    of_added = "of the 1 shard that this version added"
+    page = (extended / "report.html").read_text()
+    assert f'It extends <span class="id">{built}/manifest.json</span> by 1 shard' in page
+    assert f"No examples were recorded {of_added}." in page
+    root = Path(shutil.copytree(extended, tmp_path / "copy"))
+    (root / "work/examples.json").write_text('{"filter": {"too_short": [{"id": "new/c/7", "text": "x"}]}}')
+    request = json.loads((root / "request.json").read_bytes())
+    request["recipe"]["decontaminate"]["benchmarks"] = [{"name": "arc"}]
+    (root / "request.json").write_bytes(canonical_json(request))
+    stage = json.loads((root / "stages/decontaminate.json").read_bytes())
+    stage["details"] = {"benchmarks": {"arc": {"example": "seen in the news"}}}
+    (root / "stages/decontaminate.json").write_bytes(canonical_json(stage))
+    write_report(Place(str(root)))
+    page = (root / "report.html").read_text()
+    assert f"All are {of_added}." in page
+    assert f"Details of the stage {of_added}</summary>" in page
+    assert "seen in the news" in page
+    assert "that this version added" not in (built / "report.html").read_text()
 
 
 def test_the_personal_data_of_base_and_news_are_counted_together(
