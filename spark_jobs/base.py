@@ -128,6 +128,7 @@ def extended(own: CorpusManifest, base: CorpusManifest) -> CorpusManifest:
             stage: _added(base.dropped.get(stage, {}), own.dropped.get(stage, {}))
             for stage in sorted({*base.dropped, *own.dropped})
         },
+        scrubbed=_added(base.scrubbed, own.scrubbed),
         tokens=base.tokens + own.tokens,
         tokens_held_out=base.tokens_held_out + own.tokens_held_out,
         subsets={

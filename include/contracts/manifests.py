@@ -126,7 +126,8 @@ class TokenShard:
 class CorpusManifest:
     """A corpus version and its token dataset, whole: counts and files hold those of the version's base.
 
-    File paths are relative to ``root_uri``.
+    File paths are relative to ``root_uri``. ``scrubbed`` counts pieces of personal data by the field of
+    ScrubRecipe that asks for them; manifests that were written before it was here have none.
     """
 
     version: str
@@ -146,6 +147,7 @@ class CorpusManifest:
     shards: tuple[TokenShard, ...]
     held_out_shards: tuple[TokenShard, ...]
     files: tuple[FileEntry, ...]
+    scrubbed: dict[str, int] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+#: Of each reason.
 _EXAMPLES = 3
-_EXAMPLE_CHARACTERS = 300
+#: One more than the report shows, which tells by it that there is more.
+_EXAMPLE_CHARACTERS = 301
 
 
 class Example(NamedTuple):
@@ -27,6 +29,14 @@ class Drops(Counter[str]):
     def __init__(self, *counts: Any, **more: Any) -> None:
         super().__init__(*counts, **more)
         self.examples: dict[str, list[Example]] = {}
+
+    def lack_example(self, reason: str) -> bool:
+        """Whether fewer are kept than are to be shown."""
+        return len(self.examples.get(reason, ())) < _EXAMPLES
+
+    def add_example(self, reason: str, row: int, text: str) -> None:
+        """Keep the beginning of one; ``lack_example`` says whether one is wanted."""
+        self.examples.setdefault(reason, []).append(Example(row, text[:_EXAMPLE_CHARACTERS]))
 
     def __reduce__(self) -> tuple[Callable[..., Drops], tuple[Any, ...]]:
         return _restored, (dict(self), self.examples)
@@ -44,10 +54,10 @@ def count_drops(
     """Count the documents that ``hits`` marks; Drops also gets the first of them as examples."""
     dropped[reason] += int(hits.sum())
     if isinstance(dropped, Drops):
-        examples = dropped.examples.setdefault(reason, [])
-        for position in np.flatnonzero(hits)[: _EXAMPLES - len(examples)].tolist():
-            text = batch.column("text")[position].as_py()[:_EXAMPLE_CHARACTERS]
-            examples.append(Example(batch.column("row")[position].as_py(), text))
+        for position in np.flatnonzero(hits)[:_EXAMPLES].tolist():
+            if dropped.lack_example(reason):
+                text = batch.column("text")[position].as_py()
+                dropped.add_example(reason, batch.column("row")[position].as_py(), text)
 
 
 def drop_broken(

@@ -153,10 +153,10 @@ def _counted(counters: Iterable[Counter[str]]) -> dict[str, int]:
 
 
 def _examples(outcomes: Sequence[ShardOutcome]) -> dict[str, dict[str, list[dict[str, str]]]]:
-    """The first dropped documents of each stage and reason, for the report."""
+    """The first dropped records and documents of each stage and reason, for the report."""
     examples: dict[str, dict[str, list[dict[str, str]]]] = {}
     for outcome in outcomes:
-        for stage, drops in outcome.chain.dropped.items():
+        for stage, drops in {Stage.READ.value: outcome.read.dropped, **outcome.chain.dropped}.items():
             for reason, found in drops.examples.items():
                 shown = examples.setdefault(stage, {}).setdefault(reason, [])
                 shown += [{"id": document_id(outcome.name, row), "text": text} for row, text in found]

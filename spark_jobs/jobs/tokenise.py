@@ -119,6 +119,7 @@ def _tokenise(
         documents_kept=kept,
         documents_held_out=sum(output.held_out for output in outputs),
         dropped=_dropped(place),
+        scrubbed=place.completed(Stage.SCRUB).details.get("replaced", {}),
         tokens=_tokens(training),
         tokens_held_out=_tokens(held_out),
         subsets=_subsets(training, held_out),

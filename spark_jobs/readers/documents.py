@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -15,6 +15,7 @@ import pyarrow as pa
 from include.contracts.documents import DropReason
 from include.recipes.corpus import ReadRecipe
 from spark_jobs import storage
+from spark_jobs.batches.rules import Drops
 from spark_jobs.readers.compression import CorruptStream, gzip_blocks, plain_blocks, zstd_blocks
 from spark_jobs.readers.formats import (
     HEAD_BYTES,
@@ -24,7 +25,7 @@ from spark_jobs.readers.formats import (
     first_lines,
     first_record_keys,
 )
-from spark_jobs.readers.lines import OVERLONG, split_lines
+from spark_jobs.readers.lines import Overlong, split_lines
 from spark_jobs.readers.parquet import parquet_documents
 from spark_jobs.readers.records import Fields, ShardNames, fields_of
 from spark_jobs.readers.shards import Shard
@@ -39,8 +40,10 @@ BATCH_SCHEMA = pa.schema(
     ]
 )
 
+_Content = bytes | str
 _BATCH_CHARACTERS = 4 << 20
 _BATCH_ROWS = 8192
+_EXCERPT_BYTES = 301
 _BLOCKS = {Container.ZSTD: zstd_blocks, Container.GZIP: gzip_blocks, Container.LINES: plain_blocks}
 
 
@@ -52,12 +55,21 @@ class ReadCounts:
     companion: str = ""
     records: int = 0
     bytes: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
+    dropped: Drops = field(default_factory=Drops)
     note: str = ""
 
-    def drop(self, reason: DropReason) -> None:
-        """One record that is no document."""
-        self.dropped[reason.value] += 1
+    def drop(self, reason: DropReason, row: int, content: _Content, records: int = 1) -> None:
+        """Records that are no documents; of the first of a reason the beginning of the content is kept."""
+        self.dropped[reason.value] += records
+        if self.dropped.lack_example(reason.value):
+            text = content if isinstance(content, str) else _excerpt(content)
+            self.dropped.add_example(reason.value, row, text)
+
+    def drop_rest(self, note: str) -> None:
+        """What follows cannot be read: it counts as one record, and no byte of it is shown."""
+        self.note = note
+        self.drop(DropReason.CORRUPT_SHARD, self.records, note)
+        self.records += 1
 
 
 def read_documents(shard: Shard, recipe: ReadRecipe, counts: ReadCounts) -> Iterator[pa.RecordBatch]:
@@ -76,7 +88,7 @@ def read_documents(shard: Shard, recipe: ReadRecipe, counts: ReadCounts) -> Iter
             yield from parquet_documents(shard, recipe, counts, BATCH_SCHEMA)
         elif container is None and b"\0" in head:
             counts.records += 1
-            counts.drop(DropReason.UNKNOWN_SCHEMA)
+            counts.drop(DropReason.UNKNOWN_SCHEMA, 0, head)
             counts.note = "neither JSON lines nor a known container"
         else:
             container = container or Container.LINES
@@ -101,14 +113,12 @@ def _line_documents(
             except StopIteration:
                 return
             except CorruptStream as error:
-                counts.records += 1
-                counts.drop(DropReason.CORRUPT_SHARD)
-                counts.note = str(error)
+                counts.drop_rest(str(error))
                 return
             row = counts.records
             counts.records += 1
-            if line is None:
-                counts.drop(DropReason.TOO_LARGE)
+            if isinstance(line, Overlong):
+                counts.drop(DropReason.TOO_LARGE, row, line)
                 continue
             record = parse_line(line)
             fields = (
@@ -119,7 +129,7 @@ def _line_documents(
             if isinstance(fields, Fields) and _too_large(fields.text, recipe.max_document_bytes):
                 fields = DropReason.TOO_LARGE
             if isinstance(fields, DropReason):
-                counts.drop(fields)
+                counts.drop(fields, row, line)
             else:
                 yield row, fields
 
@@ -142,6 +152,12 @@ def parse_line(line: bytes) -> Any:
     except (ValueError, RecursionError):
         return DropReason.INVALID_JSON
     return record
+
+
+def _excerpt(content: bytes) -> str:
+    """The beginning as text; a character that is cut off at the end of the excerpt is left out."""
+    whole = len(content) <= _EXCERPT_BYTES
+    return codecs.getincrementaldecoder("utf-8")("replace").decode(content[:_EXCERPT_BYTES], final=whole)
 
 
 def _too_large(text: str, limit_bytes: int) -> bool:
@@ -184,7 +200,7 @@ class _Signals:
         while self._row < row:
             try:
                 line = next(self._lines, b"null")
-                if line is OVERLONG:
+                if isinstance(line, Overlong):
                     self._counts.note = "quality signals of some documents are too large and left out"
                     continue
                 record = orjson.loads(line)

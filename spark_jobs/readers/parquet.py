@@ -13,6 +13,7 @@ from include.contracts.documents import DropReason
 from include.recipes.corpus import ReadRecipe
 from spark_jobs import storage
 from spark_jobs.readers.formats import TEXT_KEYS, companion_of
+from spark_jobs.readers.lines import BEGINNING_BYTES
 from spark_jobs.readers.records import Fields, ShardNames, fields_of
 from spark_jobs.readers.shards import Shard
 
@@ -43,15 +44,15 @@ def parquet_documents(
                     return
                 if len(set(columns)) < len(columns) or not any(key in columns for key in TEXT_KEYS):
                     counts.records += file.metadata.num_rows
-                    counts.dropped[DropReason.UNKNOWN_SCHEMA.value] += file.metadata.num_rows
+                    if file.metadata.num_rows:
+                        named = f"columns {', '.join(columns)}"
+                        counts.drop(DropReason.UNKNOWN_SCHEMA, 0, named, file.metadata.num_rows)
                     return
                 for batch in file.iter_batches(batch_size=_BATCH_ROWS):
                     for part in _bounded(batch):
                         yield _documents(part, ShardNames.of(shard.name), recipe, counts, schema)
         except (pa.ArrowException, OSError) as error:
-            counts.records += 1
-            counts.drop(DropReason.CORRUPT_SHARD)
-            counts.note = f"parquet: {str(error).splitlines()[0]}"
+            counts.drop_rest(f"parquet: {str(error).splitlines()[0]}")
 
 
 def _bounded(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -90,13 +91,26 @@ def _documents(
     for position, (content, reason, others) in enumerate(zip(text, reasons, rest, strict=True)):
         fields: Fields | DropReason = reason or fields_of({key: content.as_py(), **others}, names)
         if isinstance(fields, DropReason):
-            counts.drop(fields)
+            shown = _excerpt(batch.column(key), position) if counts.dropped.lack_example(fields) else b""
+            counts.drop(fields, first_row + position, shown)
         else:
             rows.append(first_row + position)
             kept.append(fields)
     columns: list[Any] = [list(column) for column in zip(*kept, strict=True)] or [[], [], [], []]
     arrays = [pa.array(rows, pa.int64()), *(pa.array(column, pa.string()) for column in columns)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _excerpt(column: pa.Array, position: int) -> bytes | str:
+    """The beginning of a value that is no text of a document, or of what type it is."""
+    value = column[position]
+    if isinstance(value, pa.DictionaryScalar):
+        value = value.value
+    if value is None or not value.is_valid:
+        return "null"
+    if isinstance(value, pa.BinaryScalar | pa.LargeBinaryScalar | pa.BinaryViewScalar):
+        return bytes(memoryview(value.as_buffer())[:BEGINNING_BYTES])
+    return f"a value of type {value.type}"
 
 
 def _checked_text(column: pa.Array, limit_bytes: int) -> tuple[pa.Array, list[DropReason | None]]:

@@ -60,13 +60,13 @@ def read_stages(place: Place) -> list[StageReport]:
 
 
 def of_the_whole(stages: Sequence[StageReport], manifest: CorpusManifest) -> list[StageReport]:
-    """The counts of a version and its base, out of the manifest; seconds are the version's own."""
+    """The counts of a version and its base, by the manifest; seconds and details are the version's own."""
     documents = manifest.documents_in
     whole = []
     for report in sorted(stages, key=lambda report: _KNOWN_ORDER.get(report.stage, len(_KNOWN_ORDER))):
         dropped = dict(manifest.dropped.get(report.stage, {}))
         left = documents - sum(dropped.values())
-        whole.append(replace(report, documents_in=documents, documents_out=left, dropped=dropped, details={}))
+        whole.append(replace(report, documents_in=documents, documents_out=left, dropped=dropped))
         documents = left
     return whole
 

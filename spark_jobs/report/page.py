@@ -79,6 +79,8 @@ def _page(place: Place, manifest: CorpusManifest) -> str:
         css=Markup(_packaged("page.css")),
         root=place.root,
         manifest=manifest,
+        base=request.base,
+        shards_added=len(request.inputs),
         funnel=flow,
         bytes_in=_bytes_in(flow, request),
         text_bytes=sum(subset.text_bytes for subset in manifest.subsets.values()),
@@ -99,6 +101,8 @@ def _page(place: Place, manifest: CorpusManifest) -> str:
         contaminated=contaminated,
         benchmarks=benchmarks,
         benchmark_scale=Scale(0, max(benchmarks.values(), default=1), logarithmic=False),
+        scrubs=bool(request.recipe.get("scrub", {}).get("enabled")),
+        scrubbed_scale=Scale(0, max(manifest.scrubbed.values(), default=1), logarithmic=False),
         recipe=json.dumps(request.recipe, indent=2, sort_keys=True, ensure_ascii=False),
         trace=_trace_command(place, manifest),
         shown_characters=SHOWN_CHARACTERS,
@@ -172,8 +176,9 @@ def _below(found: Duplicates, similarity: float | None) -> int:
 
 def _bytes_in(flow: Funnel, request: CorpusRequest) -> int:
     read = next((report for report in flow.stages if report.stage == Stage.READ), None)
-    stored = sum(shard.size_bytes for shard in request.inputs)
-    return int(read.details.get("bytes", stored)) if read else stored
+    own = sum(shard.size_bytes for shard in request.inputs)
+    of_base = sum(shard.size_bytes for group in request.earlier_inputs for shard in group)
+    return of_base + (int(read.details.get("bytes", own)) if read else own)
 
 
 def _charts(

@@ -74,6 +74,25 @@ def test_stage_reports_chain_without_a_gap(built: Path, known: Known) -> None:
     assert reports[0].details["bytes"] == sum(path.stat().st_size for path in known.shards)
 
 
+def test_every_reason_to_drop_a_record_has_examples_that_name_their_row(built: Path, known: Known) -> None:
+    examples = json.loads((built / "work/examples.json").read_bytes())
+    for stage in ("read", "normalise", "filter"):
+        assert {reason: len(shown) for reason, shown in examples[stage].items()} == {
+            reason: min(3, count) for reason, count in known.dropped[stage].items()
+        }
+    shown = {reason: (one["id"], one["text"]) for reason, (one, *_) in examples["read"].items()}
+    read = json.loads((built / "stages/read.json").read_bytes())
+    note = read["details"]["shards"]["raw/cut.jsonl.gz"]["note"]
+    assert shown.pop("corrupt_shard") == ("raw/cut.jsonl.gz/000000001", note)
+    assert shown == {
+        "invalid_json": ("raw/a.jsonl.zst/000000400", "{"),
+        "invalid_utf8": ("raw/a.jsonl.zst/000000401", '{"text": "\ufffd"}'),
+        "unknown_schema": ("raw/a.jsonl.zst/000000402", '{"meta": {}}'),
+        "no_text": ("raw/a.jsonl.zst/000000403", '{"text": ""}'),
+        "too_large": ("raw/a.jsonl.zst/000000404", '{"text": "' + "q" * 291),
+    }
+
+
 def test_duplicates_name_the_document_that_stands_for_them(known: Known, built: Path) -> None:
     found = rows(built / "duplicates")
     assert {row["id"]: row["kept_id"] for row in found if row["stage"] == "exact_dedup"} == known.exact

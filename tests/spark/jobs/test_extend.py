@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from collections.abc import Callable
@@ -17,9 +18,13 @@ from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef
 from include.contracts.records import canonical_json, content_hash, to_plain
 from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
 from include.recipes.near_dedup import NearDedupRecipe
+from include.recipes.scrubbing import ScrubRecipe
 from spark_jobs import clusters
 from spark_jobs.base import extending
 from spark_jobs.jobs.build_corpus import build_corpus, request_for
+from spark_jobs.place import Place
+from spark_jobs.report.page import write_report
+from spark_jobs.report.wording import size
 from spark_jobs.storage import read_record
 from spark_jobs.trace import trace
 
@@ -108,9 +113,52 @@ def test_the_manifest_is_that_of_a_whole_corpus(built: Path, extended: Path) -> 
         assert content_hash((extended / entry.path).read_bytes()) == entry.sha256, entry.path
 
 
-def test_the_report_is_that_of_the_whole(extended: Path) -> None:
+def test_the_report_is_that_of_the_whole(known: Known, news: Path, extended: Path) -> None:
     page = (extended / "report.html").read_text()
     assert f"{manifest_of(extended).documents_in:,}" in page
+    assert f"{size(sum(path.stat().st_size for path in (*known.shards, news)))} of records" in page
+
+
+def test_the_report_says_of_which_shards_examples_and_details_are(
+    tmp_path: Path, built: Path, extended: Path
+) -> None:
+    of_added = "of the 1 shard that this version added"
+    page = (extended / "report.html").read_text()
+    assert f'It extends <span class="id">{built}/manifest.json</span> by 1 shard' in page
+    assert f"No examples were recorded {of_added}." in page
+    root = Path(shutil.copytree(extended, tmp_path / "copy"))
+    (root / "work/examples.json").write_text('{"filter": {"too_short": [{"id": "new/c/7", "text": "x"}]}}')
+    request = json.loads((root / "request.json").read_bytes())
+    request["recipe"]["decontaminate"]["benchmarks"] = [{"name": "arc"}]
+    (root / "request.json").write_bytes(canonical_json(request))
+    stage = json.loads((root / "stages/decontaminate.json").read_bytes())
+    stage["details"] = {"benchmarks": {"arc": {"example": "seen in the news"}}}
+    (root / "stages/decontaminate.json").write_bytes(canonical_json(stage))
+    write_report(Place(str(root)))
+    page = (root / "report.html").read_text()
+    assert f"All are {of_added}." in page
+    assert f"Details of the stage {of_added}</summary>" in page
+    assert "seen in the news" in page
+    assert "that this version added" not in (built / "report.html").read_text()
+
+
+def test_the_personal_data_of_base_and_news_are_counted_together(
+    tmp_path: Path, spark: SparkSession, make_request: Any, extend: Any, write_shard: Write, sentence: Draw
+) -> None:
+    generator, scrub = random.Random(5), ScrubRecipe(enabled=True)
+
+    def shard(name: str, pieces: list[str]) -> Path:
+        said = [*pieces, *[""] * (30 - len(pieces))]
+        return write_shard(tmp_path / name, [{"text": f"{sentence(generator, 60)} {one}"} for one in said])
+
+    mail, address = "write to jane.roe@mail.example.eu", "from 93.184.216.34 on"
+    recipe = CorpusRecipe("test", scrub=scrub, tokenizer=TokenizerRecipe(vocabulary_size=300))
+    build_corpus(spark, make_request(tmp_path / "base", [shard("a.jsonl", [mail, mail, address])], recipe))
+    assert manifest_of(tmp_path / "base").scrubbed == {"emails": 2, "ip_addresses": 1}
+    news = [shard("b.jsonl", [mail, "or call 617-555-0123"])]
+    root = extend(tmp_path / "extended", tmp_path / "base", news, scrub=to_plain(scrub))
+    assert manifest_of(root).scrubbed == {"emails": 3, "ip_addresses": 1, "phone_numbers": 1}
+    assert "5 pieces of personal data" in (root / "report.html").read_text()
 
 
 def test_tokens_of_old_and_new_documents_lead_to_their_raw_shards(extended: Path, news: Path) -> None:

@@ -78,6 +78,57 @@ def test_bad_lines_are_counted_each_with_its_reason(tmp_path: Path, write_shard:
     assert rows[-1]["row"] == 11  # blank lines are no records
 
 
+@pytest.mark.parametrize(
+    ("line", "reason", "shown"),
+    [
+        (b'{"text": "cut \xc3\xa4 off', "invalid_json", '{"text": "cut ä off'),
+        (b'{"text": "\xff\xfe"}', "invalid_utf8", '{"text": "\ufffd\ufffd"}'),
+        (b'{"title": "no text"}', "unknown_schema", '{"title": "no text"}'),
+        (b'{"text": null}', "no_text", '{"text": null}'),
+        (b'{"text": "' + b"x" * 3000 + b'"}', "too_large", '{"text": "' + "x" * 291),
+        (b'{"text": "' + b"y" * (3 << 20) + b'"}', "too_large", '{"text": "' + "y" * 291),
+    ],
+)
+def test_of_bad_lines_the_first_three_of_a_reason_are_shown_by_their_beginnings(
+    line: bytes, reason: str, shown: str, tmp_path: Path, write_shard: Write
+) -> None:
+    good = json.dumps({"text": "good"}).encode()
+    _, counts = read(write_shard(tmp_path / "a.jsonl", b"\n".join([good, *[line] * 5])), limit=2000)
+    assert counts.dropped == {reason: 5}
+    assert counts.dropped.examples == {reason: [(1, shown), (2, shown), (3, shown)]}
+
+
+def test_a_character_that_the_end_of_an_excerpt_cuts_is_left_out(tmp_path: Path, write_shard: Write) -> None:
+    _, counts = read(write_shard(tmp_path / "a.jsonl", ("not json" + "漢" * 500).encode()))
+    assert counts.dropped.examples["invalid_json"] == [(0, "not json" + "漢" * 97)]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason", "shown"),
+    [
+        (pa.array([None]), "no_text", "null"),
+        (pa.array([""]), "no_text", ""),
+        (pa.array([7]), "no_text", "a value of type int64"),
+        (pa.array([["one", "two"]]), "no_text", "a value of type list<element: string>"),
+        (pa.array([None], pa.dictionary(pa.int32(), pa.string())), "no_text", "null"),
+        (pa.array([b"caf\xff"]), "invalid_utf8", "caf\ufffd"),
+        (pa.array([b"caf\xff"], pa.large_binary()), "invalid_utf8", "caf\ufffd"),
+        (pa.array(["x" * 3000]), "too_large", "x" * 301),
+        (pa.array(["x" * 3000], pa.string_view()), "too_large", "x" * 301),
+        (pa.array(["x" * 3000]).dictionary_encode(), "too_large", "x" * 301),
+    ],
+    ids=lambda value: str(value.type) if isinstance(value, pa.Array) else None,
+)
+def test_of_bad_rows_the_first_three_of_a_reason_are_shown_by_their_beginnings(
+    values: pa.Array, reason: str, shown: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.parquet"
+    pq.write_table(pa.table({"text": pa.concat_arrays([values] * 100)}), path)
+    _, counts = read(path, limit=2000)
+    assert counts.dropped == {reason: 100}
+    assert counts.dropped.examples == {reason: [(0, shown), (1, shown), (2, shown)]}
+
+
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst"])
 def test_a_cut_shard_keeps_what_lies_before_and_counts_the_cut(
     name: str, tmp_path: Path, write_shard: Write
@@ -90,6 +141,7 @@ def test_a_cut_shard_keeps_what_lies_before_and_counts_the_cut(
     assert [row["text"] for row in rows] == [f"{i} {i * i} {i**5}" for i in range(len(rows))]
     assert counts.dropped == {"corrupt_shard": 1}
     assert "ends within" in counts.note
+    assert counts.dropped.examples == {"corrupt_shard": [(len(rows), counts.note)]}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +159,7 @@ def test_a_binary_file_is_one_dropped_record(tmp_path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0")
     _, counts = read(path)
     assert counts.dropped == {"unknown_schema": 1}
+    assert counts.dropped.examples == {"unknown_schema": [(0, "\ufffdPNG\r\n\x1a\n\0\0\0")]}
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.zst"])
@@ -253,10 +306,14 @@ def test_a_cut_parquet_is_one_corrupt_record(tmp_path: Path) -> None:
     path = tmp_path / "cut.parquet"
     pq.write_table(pa.table({"text": ["a" * 1000]}), path)
     path.write_bytes(path.read_bytes()[:-20])
-    assert read(path)[1].dropped == {"corrupt_shard": 1}
+    dropped = read(path)[1].dropped
+    assert dropped == {"corrupt_shard": 1}
+    assert [text[:9] for _, text in dropped.examples["corrupt_shard"]] == ["parquet: "]
 
 
 def test_parquet_without_text_is_counted_by_rows(tmp_path: Path) -> None:
     path = tmp_path / "other.parquet"
-    pq.write_table(pa.table({"x": [1, 2, 3]}), path)
-    assert read(path)[1].dropped == {"unknown_schema": 3}
+    pq.write_table(pa.table({"x": [1, 2, 3], "y": [1, 2, 3]}), path)
+    dropped = read(path)[1].dropped
+    assert dropped == {"unknown_schema": 3}
+    assert dropped.examples == {"unknown_schema": [(0, "columns x, y")]}

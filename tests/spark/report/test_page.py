@@ -143,6 +143,15 @@ def test_examples_stand_under_their_reason_and_are_cut(corpus: Path, page_of: Pa
     assert re.search(r"too_short in filter\s+raw/a/7" + "x" * 200 + "y" * 99 + "…", section)
 
 
+def test_every_reason_of_a_record_that_could_not_be_read_has_an_example(
+    built: Path, known: Known, page_of: PageOf
+) -> None:
+    section = page_of(built).sections["examples"]
+    for reason in known.dropped["read"]:
+        assert re.search(rf"\b{reason} in read\s+raw/\w", section), reason
+    assert 'raw/a.jsonl.zst/000000404{"text": "' + "q" * 289 + "…" in section
+
+
 def test_examples_of_another_shape_are_an_error_that_names_the_file(corpus: Path) -> None:
     (corpus / "work/examples.json").write_text('{"filter": {"too_short": ["text"]}}')
     with pytest.raises(ContractError, match=r"work/examples\.json"):
@@ -156,6 +165,25 @@ def test_contamination_is_shown_by_benchmark_the_most_first(corpus: Path, page_o
     assert '"ngrams": 13' in page.sections["contamination"]
     stages = [row[0] for row in page.rows["funnel"] if row[0].startswith("after ")]
     assert stages.index("after filter") + 1 == stages.index("after decontaminate")
+
+
+def test_personal_data_is_shown_by_kind_the_most_first(corpus: Path, page_of: PageOf) -> None:
+    assert "Personal data was not looked for" in page_of(corpus).sections["scrubbed"]
+    manifest = json.loads((corpus / "manifest.json").read_bytes())
+    manifest["scrubbed"] = {"emails": 7, "ip_addresses": 1234}
+    (corpus / "manifest.json").write_bytes(canonical_json(manifest))
+    page = page_of(corpus)
+    assert "1,241 pieces of personal data" in page.sections["scrubbed"]
+    assert [row[:2] for row in page.rows["scrubbed"][1:]] == [["ip addresses", "1,234"], ["emails", "7"]]
+
+
+def test_a_recipe_that_scrubs_and_finds_nothing_is_not_said_to_have_looked_for_nothing(
+    corpus: Path, page_of: PageOf
+) -> None:
+    request = json.loads((corpus / "request.json").read_bytes())
+    request["recipe"]["scrub"]["enabled"] = True
+    (corpus / "request.json").write_bytes(canonical_json(request))
+    assert "counts no piece of personal data" in page_of(corpus).sections["scrubbed"]
 
 
 def test_hostile_documents_subsets_and_reasons_are_text_and_nothing_else(

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from include.contracts.errors import ContractError
-from include.contracts.manifests import FileEntry
+from include.contracts.manifests import CorpusManifest, FileEntry, ParentRef
+from include.contracts.records import from_plain, to_plain
 
 
 @pytest.mark.parametrize(
@@ -16,3 +17,16 @@ def test_a_file_of_a_manifest_is_in_its_folder_and_on_one_line(path: str) -> Non
 
 def test_a_name_in_any_script_is_a_name() -> None:
     assert FileEntry("tokens/日本語 (1)-00000.bin", 1, "0" * 64).path
+
+
+def test_a_corpus_manifest_of_before_personal_data_was_counted_is_read() -> None:
+    manifest = CorpusManifest(
+        version="v", root_uri="s3://b/v/", request=ParentRef("s3://b/r.json", "a" * 64), documents_in=1,
+        documents_kept=1, documents_held_out=0, dropped={}, tokens=1, tokens_held_out=0, subsets={},
+        tokenizer_sha256="", vocabulary_size=258, token_dtype="uint16", end_of_text_id=0, shards=(),
+        held_out_shards=(), files=(), scrubbed={"emails": 1},
+    )  # fmt: skip
+    plain = to_plain(manifest)
+    assert from_plain(CorpusManifest, plain, where="here") == manifest
+    del plain["scrubbed"]
+    assert from_plain(CorpusManifest, plain, where="here").scrubbed == {}
