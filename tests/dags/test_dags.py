@@ -164,6 +164,12 @@ def test_assets_join_the_dags(dags: dict[str, Any]) -> None:
     }
 
 
+def test_what_the_gate_refuses_is_not_announced(dags: dict[str, Any]) -> None:
+    approve = dags["model_evaluation"].get_task("approve")
+    assert approve.trigger_rule == "all_success"
+    assert "gate" in approve.upstream_task_ids
+
+
 def _triggers() -> list[BaseTrigger]:
     from nexus_airflow.triggers.job import JobTrigger
     from nexus_airflow.triggers.new_shards import NewShardsTrigger

@@ -1,4 +1,7 @@
-"""The whole pipeline, as `make demo` runs it, on a small corpus; the second time against a champion."""
+"""The whole pipeline, as `make demo` runs it, on a small corpus; the second time against a champion.
+
+Then the first model meets a gate that it cannot pass.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,17 @@ import json
 import os
 import socket
 import subprocess
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
+from demo.airflow_api import TERMINAL_RUN_STATES, AirflowApi
+from include.settings import load_settings
+from local_stack.config import StackConfig
+from local_stack.provision import client
+from local_stack.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venvs" / "local_aws" / "bin" / "python"
@@ -79,6 +90,45 @@ def second(system, first):
     return run_demo(system)
 
 
+@pytest.fixture(scope="module")
+def refused(system, second):
+    """The first model, judged once more by a gate that asks for more documents than there are."""
+    ports = [int(system[f"NEXUS_{name}_PORT"]) for name in ("AWS", "AIRFLOW", "SERVING")]
+    config = StackConfig(ROOT, Path(system["NEXUS_STATE"]), *ports)
+    stack = Stack(config)
+    stack.up(lambda _: None)
+    try:
+        yield judge_again(config)
+    finally:
+        stack.down(lambda _: None)
+
+
+def judge_again(config: StackConfig) -> dict:
+    """What can be seen of the run from outside, once it is over."""
+    api, sagemaker, dag_id = AirflowApi(config.airflow_url), client(config, "sagemaker"), "model_evaluation"
+    group = load_settings(str(config.settings_file)).registry.package_group
+    page = sagemaker.list_model_packages(ModelPackageGroupName=group, SortOrder="Ascending")
+    before = [package["ModelPackageArn"] for package in page["ModelPackageSummaryList"]]
+    package = sagemaker.describe_model_package(ModelPackageName=before[0])
+    since = datetime.now(UTC)
+    conf = {name: package["CustomerMetadataProperties"][name] for name in ("manifest_uri", "manifest_sha256")}
+    run_id = api.trigger(dag_id, conf | {"gate_overrides": {"min_documents": 1_000_000}})
+    deadline = time.monotonic() + 180
+    while (state := api.run_state(dag_id, run_id)) not in TERMINAL_RUN_STATES:
+        assert time.monotonic() < deadline, api.task_instances(dag_id, run_id)
+        time.sleep(0.5)
+    return {
+        "state": state,
+        "tasks": {task["task_id"]: task["state"] for task in api.task_instances(dag_id, run_id)},
+        "tries": {task["task_id"]: task["try_number"] for task in api.task_instances(dag_id, run_id)},
+        "error": api.failure(dag_id, run_id, "gate", 1),
+        "table": api.xcom(dag_id, run_id, "gate", "verdict_table"),
+        "packages": [sagemaker.describe_model_package(ModelPackageName=arn) for arn in before],
+        "announced": api.asset_extra(dag_id, run_id),
+        "deployments": api.runs_since("model_deployment", since),
+    }
+
+
 pytestmark = pytest.mark.timeout(1800)
 
 
@@ -125,6 +175,22 @@ def test_a_second_run_reuses_the_corpus_and_meets_the_champion(first, second):
     assert second[0]["gate"]["baseline"].startswith("champion ")
     assert second[0]["gate"]["verdict"] == "pass"
     assert second[0]["deployment"]["revision"] != first[0]["deployment"]["revision"]
+
+
+def test_a_model_that_the_gate_refuses_is_rejected_with_its_reasons_and_not_deployed(refused):
+    assert refused["state"] == "failed"
+    assert refused["tasks"] == {
+        "plan": "success", "evaluate": "success", "gate": "failed", "approve": "upstream_failed"
+    }  # fmt: skip
+    assert refused["tries"]["gate"] == 1  # a verdict is not asked for again
+    why = "held-out documents, needed 1000000"
+    assert "the gate says inconclusive" in refused["error"] and why in refused["error"]
+    assert "| held-out documents |" in refused["table"]
+    assert "1000000.0000 | inconclusive |" in refused["table"]
+    first_model, second_model = refused["packages"]
+    assert first_model["ModelApprovalStatus"] == "Rejected" and why in first_model["ApprovalDescription"]
+    assert second_model["ModelApprovalStatus"] == "Approved"  # the champion is what it was
+    assert refused["announced"] == {} and refused["deployments"] == []
 
 
 def test_nothing_is_left_running(system, second):

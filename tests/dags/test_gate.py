@@ -1,0 +1,147 @@
+"""The gate of model_evaluation: its refusals are told wherever one looks; only what passes is announced."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.aws.registry import APPROVED, PENDING, REJECTED, ModelRegistry
+from include.aws.storage import ObjectStore
+from include.contracts.errors import RecipeError
+from include.contracts.evaluation import EvaluationReport, ModelScores, SubsetScore, Verdict
+from include.contracts.manifests import ModelManifest, ParentRef
+from include.contracts.records import to_plain
+from include.contracts.storage import S3Uri
+from nexus_airflow.assets import approved_model
+from nexus_airflow.steps import evaluation
+from tests.dags.conftest import Task
+
+PARENT = ParentRef("s3://nexus-llm-processed/corpus/v1/manifest.json", "c" * 64)
+_TOKENS = 100  # of each document
+
+
+def scores(name: str, losses: list[float]) -> ModelScores:
+    mean = sum(losses) / (_TOKENS * len(losses))
+    tokens, text_bytes = _TOKENS * len(losses), 400 * len(losses)
+    score = SubsetScore(len(losses), tokens, text_bytes, mean, 2.0, mean, tuple(losses))
+    return ModelScores(name, {"code": score})
+
+
+def report(candidate: list[float], champion: list[float]) -> EvaluationReport:
+    return EvaluationReport(
+        candidate=scores("candidate", candidate),
+        baseline=scores("champion", champion),
+        baseline_is_champion=True,
+        document_ids={"code": tuple(f"code/{n}" for n in range(len(champion)))},
+        document_tokens={"code": (_TOKENS,) * len(champion)},
+        model=PARENT,
+        corpus=PARENT,
+        seconds=1.0,
+    )
+
+
+CHAMPION = [500.0 + n for n in range(60)]
+EQUAL = report(CHAMPION, CHAMPION)
+WORSE = report([loss + 30 for loss in CHAMPION], CHAMPION)
+#: As good on average, but no two documents agree: within what a subset may lose, not within the margin.
+UNCLEAR = report([loss + (-60, 60)[n % 2] for n, loss in enumerate(CHAMPION)], CHAMPION)
+
+
+class Evaluated:
+    """A registered candidate whose report is given, and the two tasks that follow it."""
+
+    def __init__(self, aws: Any, settings: Any, task: Task) -> None:
+        self._aws, self._task = aws, task
+        self._store = ObjectStore()
+        self._folder = S3Uri(settings.storage.models_bucket, f"runs/{task.name}/evaluations/e/")
+        manifest = ParentRef(str(self._folder / "model.json"), "a" * 64)
+        model = ModelManifest("safetensors", task.name, 9, PARENT, PARENT, 1, 1, ())
+        self._planned = {
+            "candidate": to_plain(manifest),
+            "package_arn": ModelRegistry(settings).register(model, manifest, {}).arn,
+            "run": task.name,
+            "verdict_uri": str(self._folder / "verdict.json"),
+        }
+
+    def gate(self, given: EvaluationReport, **overrides: Any) -> dict[str, Any]:
+        written = self._store.write_record(self._folder / "report.json", given)
+        params = {"gate": "standard", "gate_overrides": overrides}
+        ti = SimpleNamespace(xcom_push=self._task.push)
+        return evaluation.gate(self._planned, to_plain(written), params=params, ti=ti)
+
+    def approve(self, verdict: dict[str, Any]) -> list[Any]:
+        """The asset events of the task after the gate."""
+        return list(evaluation.approve(self._planned, verdict))
+
+    @property
+    def package(self) -> dict[str, Any]:
+        arn = self._planned["package_arn"]
+        described: dict[str, Any] = self._aws.client("sagemaker").describe_model_package(ModelPackageName=arn)
+        return described
+
+    @property
+    def verdict(self) -> Verdict:
+        return self._store.read_record(Verdict, S3Uri.parse(str(self._planned["verdict_uri"])))
+
+
+@pytest.fixture
+def evaluated(aws: Any, settings_file: Any, task: Task) -> Evaluated:
+    sagemaker, group = aws.client("sagemaker"), settings_file.registry.package_group
+    aws.client("s3").create_bucket(Bucket=settings_file.storage.models_bucket)
+    if not sagemaker.list_model_package_groups(NameContains=group)["ModelPackageGroupSummaryList"]:
+        sagemaker.create_model_package_group(ModelPackageGroupName=group)
+    return Evaluated(aws, settings_file, task)
+
+
+@pytest.mark.parametrize(
+    ("given", "outcome", "reason", "row"),
+    [
+        (WORSE, "fail", r"Fail: loss differs by \+0\.300 nats per token", "5.5950 | 5.2950 | 0.0200 | fail"),
+        (UNCLEAR, "inconclusive", "Inconclusive: loss differs by", "5.2950 | 5.2950 | 0.0200 | inconclusive"),
+    ],
+    ids=["worse", "unclear"],
+)
+def test_what_does_not_pass_is_rejected_and_its_reasons_stand_in_error_registry_and_table(
+    evaluated: Evaluated, task: Task, given: EvaluationReport, outcome: str, reason: str, row: str
+) -> None:
+    with pytest.raises(AirflowFailException, match=f"the gate says {outcome}: {reason}") as failure:
+        evaluated.gate(given)
+    assert evaluated.package["ModelApprovalStatus"] == REJECTED
+    assert str(failure.value) == f"the gate says {evaluated.package['ApprovalDescription']}"
+    assert evaluated.verdict.outcome.value == outcome
+    assert task.xcoms["verdict_table"].startswith(f"**{outcome}**: candidate against champion")
+    assert f"| loss against champion | {row} |" in task.xcoms["verdict_table"]
+
+
+def test_a_reason_that_passed_is_in_the_table_and_not_in_the_refusal(
+    evaluated: Evaluated, task: Task
+) -> None:
+    with pytest.raises(AirflowFailException) as failure:
+        evaluated.gate(UNCLEAR)
+    assert "| subset code | 5.2950 | 5.2950 | 0.1500 | pass |" in task.xcoms["verdict_table"]
+    assert "Pass" not in str(failure.value) and "subset" not in str(failure.value)
+
+
+def test_what_passes_is_approved_and_announced_by_the_task_after_the_gate(
+    evaluated: Evaluated, task: Task
+) -> None:
+    verdict = evaluated.gate(EQUAL)
+    assert evaluated.package["ModelApprovalStatus"] == PENDING  # the gate decides, and does no more
+    assert task.xcoms["verdict_table"].startswith("**pass**")
+    (event,) = evaluated.approve(verdict)
+    assert event.asset == approved_model
+    assert event.extra["manifest_sha256"] == "a" * 64
+    assert event.extra["package_arn"] == evaluated.package["ModelPackageArn"]
+    assert evaluated.package["ModelApprovalStatus"] == APPROVED
+    assert "passed the gate: Pass: loss differs by" in evaluated.package["ApprovalDescription"]
+
+
+def test_the_overrides_of_a_run_decide(evaluated: Evaluated) -> None:
+    with pytest.raises(AirflowFailException, match="60 held-out documents, needed 61"):
+        evaluated.gate(EQUAL, min_documents=61)
+    assert evaluated.package["ModelApprovalStatus"] == REJECTED
+    with pytest.raises(RecipeError, match="margin_nats"):
+        evaluated.gate(EQUAL, margin_nats=-1)
