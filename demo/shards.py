@@ -32,10 +32,9 @@ class Shards:
         size = sum(path.stat().st_size for path in self.files)
         text = f"{len(self.files)} shards, {size / 2**20:.1f} MiB compressed"
         if self.left_out:
-            shown = list(self.left_out.items())[:_SHOWN_LEFT_OUT]
-            more = len(self.left_out) - len(shown)
-            text += "; left out: " + "; ".join(f"{name} ({reason})" for name, reason in shown)
-            text += f"; and {more} more" if more else ""
+            text += f"; left out: {_first_of(self.left_out)}"
+        if len(self.left_out) > _SHOWN_LEFT_OUT:
+            text += ", the whole list will be `left_out` in summary.json"
         return text
 
 
@@ -51,8 +50,8 @@ def choose_shards(config: StackConfig, data: Path | None) -> Shards:
         raise InputError("no such folder", where=str(data), remedy="make demo DATA=<folder of shards>")
     accepted, left_out = _inspect(config, folder)
     if not accepted:
-        reasons = "; ".join(f"{name} ({reason})" for name, reason in list(left_out.items())[:_SHOWN_LEFT_OUT])
-        raise InputError("holds no shard", where=str(folder), got=reasons or "an empty folder")
+        got = _first_of(left_out) or "an empty folder"
+        raise InputError("holds no shard", where=str(folder), got=got)
     # a folder keeps its prefix between runs: the corpus version then depends on the shards alone
     prefix = f"data-{content_hash(str(folder).encode())[:12]}"
     files = tuple(folder / name for name in accepted)
@@ -69,6 +68,13 @@ def upload(s3: Any, shards: Shards) -> None:
             s3.delete_object(Bucket=target.bucket, Key=entry["Key"])
     for key, path in names.items():
         s3.upload_file(str(path), target.bucket, key)
+
+
+def _first_of(left_out: dict[str, str]) -> str:
+    """As many as a line of the screen bears."""
+    shown = [f"{name} ({reason})" for name, reason in list(left_out.items())[:_SHOWN_LEFT_OUT]]
+    more = len(left_out) - len(shown)
+    return "; ".join([*shown, f"and {more} more"] if more else shown)
 
 
 def _inspect(config: StackConfig, folder: Path) -> tuple[list[str], dict[str, str]]:
