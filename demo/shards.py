@@ -17,6 +17,8 @@ from local_stack.airflow import base_environment
 from local_stack.config import StackConfig
 
 _SHOWN_LEFT_OUT = 5
+#: Of the default corpus, as text: less would show too little, and may not pass the gate.
+_NEEDED_BYTES = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,7 @@ def choose_shards(config: StackConfig, data: Path | None) -> Shards:
     bucket = load_settings("dev").storage.raw_bucket
     if data is None:
         folder = config.repository / "build" / "demo" / "raw"
-        gathered = gather(config.repository / ".venvs", folder)
-        return Shards(tuple(s.path for s in gathered), folder, f"s3://{bucket}/machine-text/", {})
+        return Shards(machine_text(config, folder), folder, f"s3://{bucket}/machine-text/", {})
     folder = data.expanduser().resolve()
     if not folder.is_dir():
         raise InputError("no such folder", where=str(data), remedy="make demo DATA=<folder of shards>")
@@ -56,6 +57,23 @@ def choose_shards(config: StackConfig, data: Path | None) -> Shards:
     prefix = f"data-{content_hash(str(folder).encode())[:12]}"
     files = tuple(folder / name for name in accepted)
     return Shards(files, folder, f"s3://{bucket}/{prefix}/", left_out)
+
+
+def machine_text(config: StackConfig, folder: Path) -> tuple[Path, ...]:
+    """Gather the default corpus into ``folder``; InputError when it is too small for a demo."""
+    environments = config.repository / ".venvs"
+    shards = gather(environments, config.environments, folder)
+    size = sum(shard.text_bytes for shard in shards)
+    if size < _NEEDED_BYTES:
+        absent = [name for name in config.environments if not (environments / name).is_dir()]
+        raise InputError(
+            "too little text was found for the demo",
+            where=str(environments),
+            expected=f"{_NEEDED_BYTES / 1e6:.0f} MB at least",
+            got=f"{size / 1e6:.1f} MB" + (f", {', '.join(absent)} not set up" if absent else ""),
+            remedy="`make setup` fills the environments; or bring your own text: make demo DATA=<folder>",
+        )
+    return tuple(shard.path for shard in shards)
 
 
 def upload(s3: Any, shards: Shards) -> None:
