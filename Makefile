@@ -27,7 +27,8 @@ PYTHON_export := 3.11
 PYTHON_serving := 3.11
 PYTHON_local_aws := 3.12
 PYTHON_peers := 3.11
-ENVIRONMENTS := airflow spark training export serving local_aws
+# The demo gathers its text from the same list.
+ENVIRONMENTS := $(shell cat $(ROOT)/infrastructure/setup/environments.txt)
 READY := $(ENVIRONMENTS:%=$(VENVS)/%/.ready)
 # Readers of other projects: for one suite alone, so neither set-up nor the demo makes it.
 PEERS := $(VENVS)/peers/.ready

@@ -24,7 +24,7 @@ from typing import Any
 
 import httpx
 
-from demo.gather import gather
+from demo.shards import machine_text
 from include.contracts.errors import NexusError
 from include.contracts.storage import S3Uri
 from local_stack.config import StackConfig
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     shutil.copytree(config.aws_root, bare.aws_root, ignore=shutil.ignore_patterns(".state"))
     seconds: dict[str, float] = {}
     with _timed(seconds, "text"), TemporaryDirectory() as folder:
-        gather(config.repository / ".venvs", Path(folder))
+        machine_text(config, Path(folder))
     with _local_aws(bare):
         remove_outputs(bare)
         run_all(bare, requests, summary["training"]["interruptions"], seconds)

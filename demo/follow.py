@@ -29,7 +29,7 @@ class RunFailed(NexusError):
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """One successful DAG run."""
+    """One DAG run that is over."""
 
     dag_id: str
     run_id: str

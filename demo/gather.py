@@ -1,5 +1,8 @@
 """The default corpus: the text of the packages in the project's own environments, as The Pile's shards.
 
+Only the environments that set-up fills count: one more beside them (of a test suite, of a tool) would make
+another corpus of the same machine.
+
 Source files, documentation, READMEs and licences are real text that every machine has after set-up.
 The same environments give the same bytes: files are taken in the order of a hash of their path, each
 subset up to its budget, and duplicates between environments stay in, for the pipeline to find.
@@ -11,7 +14,7 @@ import email
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +38,8 @@ class GatheredShard:
     text_bytes: int
 
 
-def gather(environments: Path, output: Path) -> list[GatheredShard]:
-    """Write the shards of every environment below ``environments`` to ``output``; replaces what is there.
+def gather(folder: Path, environments: Sequence[str], output: Path) -> list[GatheredShard]:
+    """Write the shards of these environments below ``folder`` to ``output``; replaces what is there.
 
     Returns them in name order. Raises nothing for a file that cannot be decoded: it is no text.
     """
@@ -44,15 +47,15 @@ def gather(environments: Path, output: Path) -> list[GatheredShard]:
     for old in output.glob("*.jsonl.zst"):
         old.unlink()
     candidates: dict[str, list[tuple[str, Path]]] = {subset: [] for subset in BUDGETS}
-    for path in environments.glob("*/lib/python3.*/site-packages/**/*"):
-        subset = subset_of(path)
-        if subset:
-            relative = path.relative_to(environments).as_posix()
-            candidates[subset].append((hashlib.sha256(relative.encode()).hexdigest(), path))
+    for name in environments:
+        for path in (folder / name).glob("lib/python3.*/site-packages/**/*"):
+            if subset := subset_of(path):
+                relative = path.relative_to(folder).as_posix()
+                candidates[subset].append((hashlib.sha256(relative.encode()).hexdigest(), path))
     shards = []
     for subset, files in candidates.items():
         files.sort()
-        documents = _within(_documents(files, environments, subset), BUDGETS[subset])
+        documents = _within(_documents(files, folder, subset), BUDGETS[subset])
         shards += _write_shards(subset, documents, output)
     return sorted(shards, key=lambda shard: shard.path.name)
 

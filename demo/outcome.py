@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 import httpx
 
+from demo.follow import FinishedRun
 from demo.summary import CorpusSummary, DeploymentSummary, GateSummary, TrainingSummary
-from include.contracts.errors import NexusError
 from include.contracts.evaluation import EvaluationReport, Verdict
+from include.contracts.job_names import run_name
 from include.contracts.manifests import CorpusManifest, DeploymentManifest, TrainingReport
 from include.contracts.records import parse_json
 from include.contracts.storage import RunPlace, S3Uri
@@ -31,15 +32,10 @@ class Store:
         body = self._s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()
         return parse_json(kind, body, where=str(uri))
 
-    def newest(self, prefix: S3Uri, name: str) -> S3Uri:
-        """The youngest object called ``name`` below ``prefix``."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key)
-        found = [
-            entry for page in pages for entry in page.get("Contents", []) if entry["Key"].endswith(f"/{name}")
-        ]
-        if not found:
-            raise NexusError(f"no {name} was written", where=str(prefix))
-        return S3Uri(prefix.bucket, max(found, key=lambda entry: entry["LastModified"])["Key"])
+    def holds(self, uri: S3Uri) -> bool:
+        """Whether there is an object at ``uri``."""
+        listed = self._s3.list_objects_v2(Bucket=uri.bucket, Prefix=uri.key, MaxKeys=1)
+        return any(entry["Key"] == uri.key for entry in listed.get("Contents", ()))
 
     def newest_training_job(self) -> dict[str, Any]:
         """DescribeTrainingJob of the job that was created last."""
@@ -81,10 +77,13 @@ def training_summary(store: Store, run: RunPlace) -> TrainingSummary:
     )
 
 
-def gate_summary(store: Store, run: RunPlace) -> GateSummary:
-    """Verdict and reasons of the run's newest evaluation."""
-    verdict = store.read(Verdict, store.newest(run.evaluations, "verdict.json"))
-    report = store.read(EvaluationReport, store.newest(run.evaluations, "report.json"))
+def gate_summary(store: Store, run: RunPlace, evaluation: FinishedRun) -> GateSummary | None:
+    """Verdict and reasons of this evaluation; None when it ended before the gate had judged."""
+    folder = run.evaluations / f"{run_name(evaluation.dag_id, evaluation.run_id)}/"
+    if not store.holds(folder / "verdict.json"):
+        return None
+    verdict = store.read(Verdict, folder / "verdict.json")
+    report = store.read(EvaluationReport, folder / "report.json")
     champion = f"champion {report.baseline.name}" if report.baseline_is_champion else report.baseline.name
     return GateSummary(verdict.outcome.value, champion, tuple(reason.text for reason in verdict.reasons))
 

@@ -53,6 +53,7 @@ class Display:
         self._started: dict[str, float] = {}
         self._ended: dict[str, float] = {}
         self._notes: dict[str, str] = {}
+        self._failed: set[str] = set()
         self._live: Live | None = None
 
     def __enter__(self) -> Display:
@@ -87,6 +88,11 @@ class Display:
         self._ended[phase] = time.monotonic()
         self.note(phase, text)
 
+    def refuse(self, phase: str, text: str) -> None:
+        """A phase came to its end, and the end is a no."""
+        self._failed.add(phase)
+        self.end(phase, text)
+
     def seconds(self) -> dict[str, float]:
         """Elapsed seconds of each phase that ended."""
         return {phase: round(self._ended[phase] - self._started[phase], 1) for phase in self._ended}
@@ -99,7 +105,9 @@ class Display:
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))
         for number, phase in enumerate(self._phases, start=1):
-            if phase in self._ended:
+            if phase in self._failed:
+                mark, style = "✗", "red"
+            elif phase in self._ended:
                 mark, style = "✓", "green"
             elif phase in self._started:
                 mark, style = "▸", "bold cyan"

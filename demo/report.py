@@ -9,15 +9,41 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from demo.summary import Summary
+from demo.summary import DeploymentSummary, Summary
 
 _BAR = 24
 
 
 def print_report(summary: Summary, written: Path, airflow_url: str, console: Console) -> None:
-    """Funnel, training, verdict, completion, addresses; ``written`` is where the summary lies."""
-    corpus, training = summary.corpus, summary.training
+    """Funnel, training, verdict, completion, addresses; ``written`` is where the summary lies.
+
+    Without a deployment the last two give way to what the gate's no means and what to do.
+    """
     console.rule("[bold]Nexus LLM demo")
+    _print_corpus(summary, written, console)
+    _print_training_and_gate(summary, console)
+    if summary.deployment is None:
+        console.print(f"[bold]Not deployed[/]  {_next_step(summary)}\n")
+    else:
+        deployment = summary.deployment
+        completion = Text(deployment.sample_prompt, style="bold") + Text(deployment.sample_completion)
+        title = f"served by {deployment.revision} at {deployment.endpoint}"
+        console.print(Panel(completion, title=title, title_align="left"))
+    minutes, seconds = divmod(round(summary.seconds["total"]), 60)
+    console.print(
+        f"{minutes} min {seconds} s in all, peak memory {summary.peak_memory_bytes / 2**30:.1f} GiB. "
+        f"Everything above is in {written}."
+    )
+    asking = _asking(summary.deployment) if summary.deployment else "\n"
+    console.print(
+        f"Look next: `make up`, then {airflow_url} (the DAGs with this run).{asking}`make down` ends it.\n",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _print_corpus(summary: Summary, written: Path, console: Console) -> None:
+    corpus = summary.corpus
     reused = "  (existing version: its work was skipped)" if corpus.reused else ""
     console.print(f"[bold]Corpus[/] {corpus.version}{reused}")
     console.print(_funnel(summary))
@@ -25,6 +51,12 @@ def print_report(summary: Summary, written: Path, airflow_url: str, console: Con
         f"  {corpus.tokens:,} tokens to train on; "
         f"{corpus.documents_held_out:,} of the kept documents held out\n"
     )
+    if summary.left_out:
+        console.print(f"  {len(summary.left_out):,} files left out: `left_out` in {written} says why\n")
+
+
+def _print_training_and_gate(summary: Summary, console: Console) -> None:
+    training, gate = summary.training, summary.gate
     resumed = f", resumed at step {training.resumed_at_step}" if training.resumed_at_step is not None else ""
     console.print(
         f"[bold]Training[/] {training.steps} steps: "
@@ -32,27 +64,30 @@ def print_report(summary: Summary, written: Path, airflow_url: str, console: Con
         f"{training.interruptions} spot interruption(s){resumed}; "
         f"{training.billable_seconds} of {training.total_seconds} s billable\n"
     )
-    colour = {"pass": "green", "fail": "red"}.get(summary.gate.verdict, "yellow")
-    console.print(f"[bold]Gate[/] [{colour}]{summary.gate.verdict}[/] against {summary.gate.baseline}")
-    for reason in summary.gate.reasons:
+    colour = {"pass": "green", "fail": "red"}.get(gate.verdict, "yellow")
+    console.print(f"[bold]Gate[/] [{colour}]{gate.verdict}[/] against {gate.baseline}")
+    for reason in gate.reasons:
         console.print(Text(f"  · {reason}"))
     console.print()
-    deployment = summary.deployment
-    completion = Text(deployment.sample_prompt, style="bold") + Text(deployment.sample_completion)
-    title = f"served by {deployment.revision} at {deployment.endpoint}"
-    console.print(Panel(completion, title=title, title_align="left"))
-    minutes, seconds = divmod(round(summary.seconds["total"]), 60)
-    console.print(
-        f"{minutes} min {seconds} s in all, peak memory {summary.peak_memory_bytes / 2**30:.1f} GiB. "
-        f"Everything above is in {written}."
+
+
+def _next_step(summary: Summary) -> str:
+    """The commonest cause is a corpus too small to learn from, or to judge by."""
+    corpus = summary.corpus
+    champion = summary.gate.baseline.startswith("champion ")
+    return (
+        f"The model learned from {corpus.documents_kept - corpus.documents_held_out:,} documents and was "
+        f"judged by {corpus.documents_held_out:,}. A folder of a few documents cannot pass: give one with "
+        "hundreds of documents and some megabytes of text (make demo DATA=<folder>), or none: make demo "
+        "gathers more than 50 MB." + (" `make reset` forgets the champion." if champion else "")
     )
-    console.print(
-        f"Look next: `make up`, then {airflow_url} (the four DAGs with this run). Ask the model:\n"
+
+
+def _asking(deployment: DeploymentSummary) -> str:
+    return (
+        " Ask the model:\n"
         f"  curl {deployment.endpoint}/v1/completions -H 'Content-Type: application/json' \\\n"
         f'    -d \'{{"model": "{deployment.model}", "prompt": "def main(", "max_tokens": 40}}\'\n'
-        "`make down` ends it.\n",
-        soft_wrap=True,
-        highlight=False,
     )
 
 

@@ -17,6 +17,8 @@ from local_stack.airflow import base_environment
 from local_stack.config import StackConfig
 
 _SHOWN_LEFT_OUT = 5
+#: Of the default corpus, as text: less would show too little, and may not pass the gate.
+_NEEDED_BYTES = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,9 @@ class Shards:
         size = sum(path.stat().st_size for path in self.files)
         text = f"{len(self.files)} shards, {size / 2**20:.1f} MiB compressed"
         if self.left_out:
-            shown = list(self.left_out.items())[:_SHOWN_LEFT_OUT]
-            more = len(self.left_out) - len(shown)
-            text += "; left out: " + "; ".join(f"{name} ({reason})" for name, reason in shown)
-            text += f"; and {more} more" if more else ""
+            text += f"; left out: {_first_of(self.left_out)}"
+        if len(self.left_out) > _SHOWN_LEFT_OUT:
+            text += ", the whole list will be `left_out` in summary.json"
         return text
 
 
@@ -44,19 +45,35 @@ def choose_shards(config: StackConfig, data: Path | None) -> Shards:
     bucket = load_settings("dev").storage.raw_bucket
     if data is None:
         folder = config.repository / "build" / "demo" / "raw"
-        gathered = gather(config.repository / ".venvs", folder)
-        return Shards(tuple(s.path for s in gathered), folder, f"s3://{bucket}/machine-text/", {})
+        return Shards(machine_text(config, folder), folder, f"s3://{bucket}/machine-text/", {})
     folder = data.expanduser().resolve()
     if not folder.is_dir():
         raise InputError("no such folder", where=str(data), remedy="make demo DATA=<folder of shards>")
     accepted, left_out = _inspect(config, folder)
     if not accepted:
-        reasons = "; ".join(f"{name} ({reason})" for name, reason in list(left_out.items())[:_SHOWN_LEFT_OUT])
-        raise InputError("holds no shard", where=str(folder), got=reasons or "an empty folder")
+        got = _first_of(left_out) or "an empty folder"
+        raise InputError("holds no shard", where=str(folder), got=got)
     # a folder keeps its prefix between runs: the corpus version then depends on the shards alone
     prefix = f"data-{content_hash(str(folder).encode())[:12]}"
     files = tuple(folder / name for name in accepted)
     return Shards(files, folder, f"s3://{bucket}/{prefix}/", left_out)
+
+
+def machine_text(config: StackConfig, folder: Path) -> tuple[Path, ...]:
+    """Gather the default corpus into ``folder``; InputError when it is too small for a demo."""
+    environments = config.repository / ".venvs"
+    shards = gather(environments, config.environments, folder)
+    size = sum(shard.text_bytes for shard in shards)
+    if size < _NEEDED_BYTES:
+        absent = [name for name in config.environments if not (environments / name).is_dir()]
+        raise InputError(
+            "too little text was found for the demo",
+            where=str(environments),
+            expected=f"{_NEEDED_BYTES / 1e6:.0f} MB at least",
+            got=f"{size / 1e6:.1f} MB" + (f", {', '.join(absent)} not set up" if absent else ""),
+            remedy="`make setup` fills the environments; or bring your own text: make demo DATA=<folder>",
+        )
+    return tuple(shard.path for shard in shards)
 
 
 def upload(s3: Any, shards: Shards) -> None:
@@ -69,6 +86,13 @@ def upload(s3: Any, shards: Shards) -> None:
             s3.delete_object(Bucket=target.bucket, Key=entry["Key"])
     for key, path in names.items():
         s3.upload_file(str(path), target.bucket, key)
+
+
+def _first_of(left_out: dict[str, str]) -> str:
+    """As many as a line of the screen bears."""
+    shown = [f"{name} ({reason})" for name, reason in list(left_out.items())[:_SHOWN_LEFT_OUT]]
+    more = len(left_out) - len(shown)
+    return "; ".join([*shown, f"and {more} more"] if more else shown)
 
 
 def _inspect(config: StackConfig, folder: Path) -> tuple[list[str], dict[str, str]]:

@@ -66,12 +66,17 @@ class DeploymentSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """``seconds`` per phase and ``total``; ``tasks`` is what the orchestration cost, task by task."""
+    """``seconds`` per phase and ``total``; ``tasks`` is what the orchestration cost, task by task.
+
+    ``deployment`` is None when the gate did not pass the model. ``left_out`` maps each file of the
+    user's folder that is no shard to the reason.
+    """
 
     corpus: CorpusSummary
     training: TrainingSummary
     gate: GateSummary
-    deployment: DeploymentSummary
+    deployment: DeploymentSummary | None
     seconds: dict[str, float]
     tasks: tuple[TaskTiming, ...]
     peak_memory_bytes: int
+    left_out: dict[str, str]

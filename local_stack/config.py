@@ -63,6 +63,11 @@ class StackConfig:
     def settings_file(self) -> Path:
         return self.state / "settings.toml"
 
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """The environments that `make setup` fills, and no others that may lie beside them."""
+        return tuple((self.repository / "infrastructure" / "setup" / "environments.txt").read_text().split())
+
     def python(self, environment: str) -> Path:
         """The interpreter of one of the environments that `make setup` fills."""
         return self.repository / ".venvs" / environment / "bin" / "python"

@@ -43,7 +43,7 @@ def records(folder: Path) -> list[dict]:
 
 
 def test_every_kind_of_text_becomes_a_record_of_its_subset(environments, tmp_path):
-    gather(environments, tmp_path / "raw")
+    gather(environments, ["one"], tmp_path / "raw")
     by_subset = {record["meta"]["pile_set_name"]: record["text"] for record in records(tmp_path / "raw")}
     assert by_subset == {
         "Source Code": "def alpha():\n    return 1\n",
@@ -55,7 +55,7 @@ def test_every_kind_of_text_becomes_a_record_of_its_subset(environments, tmp_pat
 
 def test_the_same_environments_give_the_same_bytes(environments, tmp_path):
     def digest() -> dict[str, str]:
-        gather(environments, tmp_path / "raw")
+        gather(environments, ["one"], tmp_path / "raw")
         return {
             path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "raw").iterdir()
         }
@@ -65,12 +65,22 @@ def test_the_same_environments_give_the_same_bytes(environments, tmp_path):
     assert digest() == first
 
 
+def test_an_environment_that_set_up_does_not_fill_adds_nothing(environments, tmp_path):
+    gather(environments, ["one"], tmp_path / "raw")
+    alone = records(tmp_path / "raw")
+    beside = environments / "peers" / "lib" / "python3.11" / "site-packages" / "beta"
+    beside.mkdir(parents=True)
+    (beside / "code.py").write_text("def beta():\n    return 2\n")
+    gather(environments, ["one"], tmp_path / "raw")
+    assert records(tmp_path / "raw") == alone
+
+
 def test_a_subset_stops_at_its_budget(environments, tmp_path, monkeypatch):
     packages = environments / "one" / "lib" / "python3.11" / "site-packages"
     for number in range(20):
         (packages / f"module_{number}.py").write_text("x = 1\n" * 100)
     monkeypatch.setitem(module.BUDGETS, "Source Code", 3000)
-    shards = gather(environments, tmp_path / "raw")
+    shards = gather(environments, ["one"], tmp_path / "raw")
     source = sum(shard.text_bytes for shard in shards if shard.subset == "Source Code")
     assert 2000 < source <= 3000
 
@@ -80,7 +90,7 @@ def test_shards_are_cut_by_size_and_count_their_documents(environments, tmp_path
     for number in range(20):
         (packages / f"module_{number}.py").write_text("x = 1\n" * 100)
     monkeypatch.setattr(module, "_SHARD_BYTES", 2000)
-    shards = [s for s in gather(environments, tmp_path / "raw") if s.subset == "Source Code"]
+    shards = [s for s in gather(environments, ["one"], tmp_path / "raw") if s.subset == "Source Code"]
     assert len(shards) > 3
     for shard in shards:
         raw = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(shard.path.read_bytes())).read()

@@ -32,6 +32,7 @@ def summary() -> Summary:
         seconds={"total": 125.0},
         tasks=(),
         peak_memory_bytes=2**30,
+        left_out={},
     )
 
 

@@ -132,6 +132,30 @@ def judge_again(config: StackConfig) -> dict:
 pytestmark = pytest.mark.timeout(1800)
 
 
+def test_the_summary_has_exactly_the_agreed_keys(first):
+    """The same as in tests/demo/test_summary.py, here from real answers."""
+    summary = first[0]
+    assert {key: set(summary[key]) for key in ("corpus", "training", "gate", "deployment")} == {
+        "corpus": {
+            "version", "reused", "documents_in", "documents_kept", "documents_held_out", "dropped", "tokens",
+        },
+        "training": {
+            "steps", "interruptions", "resumed_at_step", "loss_first", "loss_last", "billable_seconds",
+            "total_seconds",
+        },
+        "gate": {"verdict", "baseline", "reasons"},
+        "deployment": {"endpoint", "model", "revision", "sample_prompt", "sample_completion"},
+    }  # fmt: skip
+    assert set(summary) == {
+        "corpus", "training", "gate", "deployment", "seconds", "tasks", "peak_memory_bytes", "left_out",
+    }  # fmt: skip
+    phases = {"text", "start", "corpus", "training", "evaluation", "deployment", "total"}
+    assert set(summary["seconds"]) == phases and all(took >= 0 for took in summary["seconds"].values())
+    for task in summary["tasks"]:
+        assert set(task) == {"dag", "task", "state", "tries", "queued_seconds", "running_seconds"}
+        assert task["queued_seconds"] >= 0 and task["running_seconds"] >= 0
+
+
 def test_every_document_is_kept_or_dropped_for_a_reason(first):
     corpus = first[0]["corpus"]
     dropped = sum(count for reasons in corpus["dropped"].values() for count in reasons.values())
@@ -143,6 +167,7 @@ def test_every_document_is_kept_or_dropped_for_a_reason(first):
 
 def test_files_that_are_no_shards_are_listed_with_the_reason(first):
     assert "README.md (" in first[1] and "picture.png (" in first[1]
+    assert set(first[0]["left_out"]) == {"README.md", "picture.png"} and all(first[0]["left_out"].values())
 
 
 def test_training_survives_an_interruption_and_learns(first):
