@@ -20,12 +20,15 @@ from include.contracts.manifests import (
     SubsetCounts,
 )
 from include.contracts.records import content_hash, from_plain, parse_json
+from include.contracts.shard_names import parted
 from include.recipes.near_dedup import NearDedupRecipe
 from spark_jobs import storage
 from spark_jobs.place import Place
 from spark_jobs.readers.shards import ROW_BITS, Shard, all_shards, ordered_shards
 
 _COPIERS = 16
+_PARTED = "its documents or quality signals are in the base, and would stay without it"
+_TOGETHER = "documents and their quality signals in one version"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ def extending(request: CorpusRequest, corpus: str) -> CorpusRequest:
     fresh = tuple(shard for shard in request.inputs if shard not in held)
     if not fresh:
         raise InputError("no new shard", where=corpus, expected="a shard that this corpus does not hold")
+    if late := _parted(fresh, known.shards):
+        raise InputError(_PARTED, where=late, expected=_TOGETHER, remedy="build the corpus without the base")
     return replace(request, inputs=fresh, base=reference, earlier_inputs=known.all_inputs)
 
 
@@ -78,7 +83,13 @@ def _request_of(manifest: CorpusManifest) -> CorpusRequest:
 
 
 def numbered_shards(request: CorpusRequest) -> list[Shard]:
-    """The shards of the request, numbered after those of its base; ContractError for a name that one has."""
+    """The shards of the request, numbered after those of its base.
+
+    ContractError for one whose name the base has, or that belongs beside one that it holds.
+    """
+    held = [raw for group in request.earlier_inputs for raw in group]
+    if late := _parted(request.inputs, held):
+        raise ContractError(_PARTED, where=late, expected=_TOGETHER, remedy="plan the corpus again")
     known = shard_names(request.earlier_inputs)
     shards = ordered_shards(request.inputs, first_index=len(known))
     if twice := sorted({shard.name for shard in shards} & set(known)):
@@ -89,6 +100,11 @@ def numbered_shards(request: CorpusRequest) -> list[Shard]:
             remedy="give the shard another name, or build the corpus without the base",
         )
     return shards
+
+
+def _parted(fresh: Iterable[RawShard], held: Iterable[RawShard]) -> str:
+    """The first fresh shard that is one half of a pair whose other half is held; empty for none."""
+    return next(iter(parted([raw.uri for raw in fresh], [raw.uri for raw in held])), "")
 
 
 def shard_names(groups: Iterable[Sequence[RawShard]]) -> list[str]:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from include.contracts.errors import InputError, NexusError
 from include.contracts.manifests import RawShard
+from include.contracts.shard_names import signals_name
 from include.contracts.storage import CONTROL_PREFIXES, S3Uri
 from spark_jobs import storage
 from spark_jobs.readers.formats import (
@@ -28,7 +29,6 @@ from spark_jobs.readers.formats import (
     container_of,
     first_lines,
     first_record_keys,
-    signals_name,
 )
 
 

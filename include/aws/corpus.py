@@ -18,6 +18,7 @@ from include.aws.job_code import newest_code
 from include.aws.storage import ObjectStore
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
 from include.contracts.records import to_plain
+from include.contracts.shard_names import parted
 from include.contracts.storage import CorpusPlace, S3Uri
 from include.recipes.corpus import CorpusRecipe
 from include.recipes.corpus_version import corpus_version
@@ -185,7 +186,8 @@ def basis_of(
     """What a new version of these shards is made from; ``known`` is the newest by the same recipe.
 
     It can be extended by the same code, while the files that the recipe names and every shard that it holds
-    are still there unchanged. The newest version of exactly these shards is itself the one that is wanted.
+    are still there unchanged, and no new shard belongs beside one of them. The newest version of exactly
+    these shards is itself the one that is wanted.
     """
     if known is None:
         return Basis(listing.shards, why_whole="no whole version of this source and recipe is published")
@@ -212,8 +214,12 @@ def _difference(
     there = {shard.uri: shard for shard in listing.shards}
     if changed := [shard.uri for shard in newest.shards if there.get(shard.uri, shard) != shard]:
         return f"{len(changed)} of its shards have changed, such as {min(changed)}"
-    gone = [shard.uri for shard in gone_shards(listing, newest.shards)]
-    return f"{len(gone)} of its shards are gone, such as {min(gone)}" if gone else ""
+    if gone := [shard.uri for shard in gone_shards(listing, newest.shards)]:
+        return f"{len(gone)} of its shards are gone, such as {min(gone)}"
+    fresh = [shard.uri for shard in new_shards(listing, newest.shards)]
+    if late := parted(fresh, [shard.uri for shard in newest.shards]):
+        return f"it holds the documents or quality signals of {len(late)} new shards, such as {late[0]}"
+    return ""
 
 
 def is_announced(place: CorpusPlace, manifest: ParentRef) -> bool:

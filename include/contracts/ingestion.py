@@ -195,3 +195,15 @@ class IngestionManifest:
                 expected=f"{len(self.shards)} shards",
                 got=f"{sum(self.counts.values())} counted",
             )
+
+
+@dataclass(frozen=True)
+class AnnouncedShards:
+    """The shards below one target prefix that the asset raw_shards was emitted for: SHA-256 by name.
+
+    ``run`` is the one that told of shards last.
+    """
+
+    run: str
+    shards: dict[str, str]
+    schema_version: int = SCHEMA_VERSION

@@ -66,6 +66,10 @@ class IngestionPlace:
         """IngestionManifest."""
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}runs/{run}/manifest.json")
 
+    def announced(self, target: S3Uri) -> S3Uri:
+        """AnnouncedShards of a target prefix."""
+        return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}announced/{target.folder.key}shards.json")
+
     def staged(self, target: S3Uri) -> S3Uri:
         """Where a shard is put together; it is copied to ``target`` once it is verified."""
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}staging/{target.key}")

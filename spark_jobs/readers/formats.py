@@ -1,4 +1,4 @@
-"""What a shard is, by its first bytes and its first record; names only help to pair companions."""
+"""What a shard is, by its first bytes and its first record."""
 
 from __future__ import annotations
 
@@ -96,14 +96,3 @@ def companion_of(keys: Collection[str]) -> Companion | None:
     if {"doc_id", "digest"} <= set(keys):
         return Companion.DUPLICATES
     return None
-
-
-def signals_name(documents_name: str) -> str | None:
-    """The name of the quality signals beside a RedPajama v2 shard of documents, or None.
-
-    ``documents/2023-06/0000/en_head.json.gz`` has ``quality_signals/2023-06/0000/en_head.signals.json.gz``.
-    """
-    folder, slash, path = documents_name.rpartition("documents/")
-    if not slash or not path.endswith(".json.gz"):
-        return None
-    return f"{folder}quality_signals/{path.removesuffix('.json.gz')}.signals.json.gz"

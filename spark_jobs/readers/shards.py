@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from include.contracts.errors import InputError
 from include.contracts.manifests import RawShard
+from include.contracts.shard_names import signals_name
 from spark_jobs import storage
-from spark_jobs.readers.formats import signals_name
 
 #: A document's number is its shard's index and its row: ``index << ROW_BITS | row``. Within the shards
 #: of one request it ascends like the id.
@@ -37,13 +37,15 @@ def ordered_shards(inputs: Sequence[RawShard], first_index: int = 0) -> list[Sha
     if twice:
         raise InputError("the request names a shard twice", where=twice[0], remedy="name each shard once")
     names = _unique_names([raw.uri for raw in inputs])
-    by_name = dict(zip(names, inputs, strict=True))
-    paired = {wanted for name in names if (wanted := signals_name(name)) in by_name}
+    # pairs by URI: a name may hold less than the folders that tell documents from their signals
+    by_uri = {raw.uri: raw for raw in inputs}
+    paired = {wanted for uri in by_uri if (wanted := signals_name(uri)) in by_uri}
+    documents = [(name, raw) for name, raw in zip(names, inputs, strict=True) if raw.uri not in paired]
     # '/' follows the name in an id, so it takes part in the order
-    ordered = sorted((name for name in names if name not in paired), key=lambda name: f"{name}/".encode())
+    documents.sort(key=lambda named: f"{named[0]}/".encode())
     return [
-        Shard(index, name, by_name[name], by_name.get(signals_name(name) or ""))
-        for index, name in enumerate(ordered, first_index)
+        Shard(index, name, raw, by_uri.get(signals_name(raw.uri) or ""))
+        for index, (name, raw) in enumerate(documents, first_index)
     ]
 
 

@@ -149,6 +149,18 @@ def test_whatever_cannot_be_extended_is_read_whole_and_says_why(
     assert replace(basis, why_whole="") == Basis(listing)
 
 
+DOCUMENTS = RawShard("s3://nexus-llm-raw/rp2/documents/2023-06/0000/en_head.json.gz", 5, "e3")
+SIGNALS = RawShard("s3://nexus-llm-raw/rp2/quality_signals/2023-06/0000/en_head.signals.json.gz", 5, "e4")
+
+
+@pytest.mark.parametrize(("held", "late"), [(DOCUMENTS, SIGNALS), (SIGNALS, DOCUMENTS)])
+def test_shards_that_belong_beside_held_ones_are_read_with_them(held: RawShard, late: RawShard) -> None:
+    basis = planned(known(OLD, held), OLD, held, late)
+    assert f"the documents or quality signals of 1 new shards, such as {late.uri}" in basis.why_whole
+    assert (basis.inputs, basis.base) == ((OLD, held, late), None)
+    assert planned(known(OLD), OLD, held, late).inputs == (held, late)  # a whole pair extends
+
+
 def test_each_source_and_recipe_has_its_own_newest_corpus() -> None:
     raw, overridden = S3Uri("raw", "pile/"), replace(RECIPE, shard_tokens=5)
     assert latest_corpus("b", raw, RECIPE) == latest_corpus("b", S3Uri("raw", "pile"), RECIPE)

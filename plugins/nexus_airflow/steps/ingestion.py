@@ -15,6 +15,7 @@ from include.contracts.ingestion import IngestionManifest, ShardState
 from include.contracts.job_names import run_name
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import S3Uri
+from include.ingest.announcements import note_announcement
 from include.ingest.planning import IngestionPlan
 from include.ingest.run import IngestionRequest, fetch_batch, plan_run, require_good, summarise
 from include.recipes.source import check_prefix
@@ -82,13 +83,13 @@ def summary(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> dict[
 
 
 def publish(reference: dict[str, str]) -> Any:
-    """Announce shards that are new, once all are there. What was there before is not announced again."""
+    """Announce shards once all of the run are there. What was announced before is not announced again."""
     manifest = ObjectStore().read_record(
         IngestionManifest, S3Uri.parse(reference["uri"]), reference["sha256"]
     )
     require_good(manifest.shards, reference["uri"])
-    if not manifest.counts[ShardState.FETCHED.value]:
-        raise AirflowSkipException("all shards were there already: nothing to announce")
+    if not note_announcement(manifest):
+        raise AirflowSkipException("all shards were there, and announced before")
     yield Metadata(
         raw_shards,
         extra=extra_of(ParentRef(**reference), source=manifest.source, source_uri=manifest.target_uri),

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.contracts.errors import ContractError, InputError
-from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef
+from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
 from include.contracts.records import canonical_json, content_hash, to_plain
 from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
 from include.recipes.near_dedup import NearDedupRecipe
 from include.recipes.scrubbing import ScrubRecipe
 from spark_jobs import clusters
-from spark_jobs.base import extending
+from spark_jobs.base import extending, numbered_shards
 from spark_jobs.jobs.build_corpus import build_corpus, request_for
 from spark_jobs.place import Place
 from spark_jobs.report.page import write_report
@@ -268,3 +268,27 @@ def test_a_shard_that_the_base_has_is_refused(
     same = write_shard(tmp_path / "raw/b.jsonl.gz", [{"text": "x"}])
     with pytest.raises(ContractError, match="the base holds a shard of this name"):
         extend(tmp_path / "other", built, [same])
+
+
+def test_quality_signals_of_documents_that_the_base_holds_are_refused(
+    tmp_path: Path, extend: Any, make_request: Any, spark: SparkSession, write_shard: Write, sentence: Draw
+) -> None:
+    generator = random.Random(5)
+    texts = [{"raw_content": sentence(generator, 80)} for _ in range(20)]
+    documents = write_shard(tmp_path / "rp2/documents/2023-06/0000/en_head.json.gz", texts)
+    recipe = CorpusRecipe("test", tokenizer=TokenizerRecipe(vocabulary_size=300))
+    build_corpus(spark, make_request(tmp_path / "base", [documents], recipe))
+    signals = write_shard(
+        tmp_path / "rp2/quality_signals/2023-06/0000/en_head.signals.json.gz", [{"quality_signals": {}}]
+    )
+    with pytest.raises(InputError, match=r"signals\.json\.gz: its documents .* without the base"):
+        extend(tmp_path / "other", tmp_path / "base", [documents, signals])
+
+
+def test_a_request_that_parts_documents_and_quality_signals_is_refused_by_the_jobs() -> None:
+    documents = RawShard("s3://b/documents/2023-06/0000/en_head.json.gz", 1, "")
+    signals = RawShard("s3://b/quality_signals/2023-06/0000/en_head.signals.json.gz", 1, "")
+    for new, held in ((signals, documents), (documents, signals)):
+        request = CorpusRequest("v", (new,), {}, "", "s3://b/v/", earlier_inputs=((held,),))
+        with pytest.raises(ContractError, match=r"would stay without it.*plan the corpus again"):
+            numbered_shards(request)

@@ -206,13 +206,8 @@ def test_quality_signals_stand_in_the_metadata_of_their_row(tmp_path: Path, writ
     with gzip.open(signals, "ab") as more:  # one overlong line says nothing of the rows after it
         more.write(b'{"id": "a/4", "quality_signals": "' + b"q" * (17 << 20) + b'"}\n')
         more.write(b'{"id": "a/5", "quality_signals": {"n": [[0, 1, 5]]}}\n')
-    # pairing goes by S3 key; local names hold folder and file only
-    shards = ordered_shards(
-        [RawShard(f"s3://b/{p.relative_to(tmp_path)}", 1, "") for p in (documents, signals)]
-    )
-    assert shards[0].signals is not None
-    local = type(shards[0])(0, shards[0].name, raw_shard(str(documents)), raw_shard(str(signals)))
-    rows = [row for batch in read_documents(local, ReadRecipe(), ReadCounts()) for row in batch.to_pylist()]
+    (shard,) = ordered_shards([raw_shard(str(path)) for path in (documents, signals)])
+    rows = [row for batch in read_documents(shard, ReadRecipe(), ReadCounts()) for row in batch.to_pylist()]
     found = [json.loads(row["metadata"]).get("quality_signals") for row in rows]
     assert found == [
         {"n": [[0, 1, 0]]},

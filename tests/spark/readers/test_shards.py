@@ -37,9 +37,10 @@ def test_local_shards_of_equal_folder_and_file_names_get_distinct_names() -> Non
     assert all(name.startswith("a/f.jsonl~") for name in names)
 
 
-def test_quality_signals_go_with_their_documents() -> None:
-    documents = "s3://b/rp2/documents/2023-06/0000/en_head.json.gz"
-    signals = "s3://b/rp2/quality_signals/2023-06/0000/en_head.signals.json.gz"
+@pytest.mark.parametrize("root", ["s3://b/rp2", "/data/rp2"])
+def test_quality_signals_go_with_their_documents(root: str) -> None:
+    documents = f"{root}/documents/2023-06/0000/en_head.json.gz"
+    signals = f"{root}/quality_signals/2023-06/0000/en_head.signals.json.gz"
     shards = ordered_shards([raw(signals), raw(documents)])
     assert [(shard.raw.uri, shard.signals) for shard in shards] == [(documents, raw(signals))]
 

@@ -1,0 +1,27 @@
+"""Which shards the consumers of raw_shards were told of: kept beside them, as no run says so by itself."""
+
+from __future__ import annotations
+
+from include.aws.storage import ObjectStore
+from include.contracts.ingestion import AnnouncedShards, IngestionManifest, ShardState
+from include.contracts.storage import IngestionPlace, S3Uri
+
+
+def note_announcement(manifest: IngestionManifest) -> bool:
+    """Note what the run has to tell; whether that is anything.
+
+    That is what nobody was told of, also where an earlier run fetched it and could not announce it, and what
+    this run fetched: between, it was gone or another. A run whose task died after the note tells it again.
+    """
+    target = S3Uri.parse(manifest.target_uri)
+    store, place = ObjectStore(), IngestionPlace(target.bucket).announced(target)
+    known = store.read_record(AnnouncedShards, place) if store.exists(place) else AnnouncedShards("", {})
+    news = {
+        shard.name: shard.sha256
+        for shard in manifest.shards
+        if shard.state is ShardState.FETCHED or known.shards.get(shard.name) != shard.sha256
+    }
+    if not news:
+        return known.run == manifest.run
+    store.write_record(place, AnnouncedShards(manifest.run, {**known.shards, **news}))
+    return True
