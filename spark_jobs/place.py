@@ -40,6 +40,11 @@ class Place:
         return storage.join(self.of(_KEYS.work), "clean_index.json")
 
     @property
+    def clean_parts(self) -> str:
+        """JSON of each task of clean that has written its files."""
+        return storage.join(self.of(_KEYS.work), "clean_parts")
+
+    @property
     def signatures(self) -> str:
         """Parquet of SIGNED_SCHEMA, a file per clean file under its name; duplicates still in."""
         return storage.join(self.of(_KEYS.work), "signatures")
@@ -115,7 +120,8 @@ class Place:
         It is as much again as the corpus. Of a version that is whole nothing reads it. What cannot be deleted
         now costs storage and is no reason to fail: the next call deletes it.
         """
-        for folder in (self.clean, self.signatures, self.near_dedup, self.decisions, self.work_tokens):
+        folders = (self.clean, self.clean_parts, self.signatures, self.near_dedup, self.decisions)
+        for folder in (*folders, self.work_tokens):
             try:
                 storage.delete_prefix(folder)
             except Exception as error:

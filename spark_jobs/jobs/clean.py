@@ -23,7 +23,8 @@ from spark_jobs.batches.decontaminate import Contamination
 from spark_jobs.entry import end, run_job
 from spark_jobs.place import Place, load_request, save_records
 from spark_jobs.readers.shards import document_id, grouped
-from spark_jobs.tasks.clean import CleanPart, CleanTask, ShardOutcome, clean_part
+from spark_jobs.tasks.clean import CleanPart, CleanTask, ShardOutcome
+from spark_jobs.tasks.clean_parts import clean_once
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -56,14 +57,12 @@ def summary(place: Place, stages: Sequence[Stage]) -> dict[str, Any]:
 
 def _read_and_filter(spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, place: Place) -> None:
     started = time.monotonic()
-    for folder in (place.clean, place.signatures):
-        storage.delete_prefix(folder)
     load_base(request)  # one that cannot be extended is told before the work begins
     shards = numbered_shards(request)
     benchmarks(recipe.decontaminate)  # one that nothing could match is said before the work
     _check_unchanged(request)
     tasks = [CleanTask(part, group, place, recipe) for part, group in enumerate(grouped(shards))]
-    parts = progress.run_tasks(spark, Stage.READ, "parts", clean_part, tasks)
+    parts = progress.run_tasks(spark, Stage.READ, "parts", clean_once, tasks)
     outcomes = [outcome for part in parts for outcome in part.outcomes]
     files = [file for part in parts for file in part.files]
     save_records(place.clean_index, files)

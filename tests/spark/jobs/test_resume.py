@@ -12,6 +12,7 @@ import pytest
 from include.contracts.errors import ContractError
 from include.contracts.manifests import CorpusManifest, CorpusRequest
 from include.contracts.records import canonical_json, parse_json
+from spark_jobs.jobs import clean as clean_job
 from spark_jobs.jobs.build_corpus import build_corpus
 from spark_jobs.jobs.clean import clean
 from spark_jobs.report import page
@@ -39,6 +40,28 @@ def cleaned(copied: Path, spark: SparkSession) -> Path:
     (copied / "manifest.json").unlink()
     clean(spark, str(copied / "request.json"))
     return copied
+
+
+def test_a_part_that_a_killed_clean_had_ended_is_not_read_again(
+    known: Known, tmp_path: Path, spark: SparkSession, make_request: Callable[..., str]
+) -> None:
+    shards = [Path(shutil.copy(path, tmp_path)) for path in known.shards]
+    request, out = make_request(tmp_path / "out", shards), tmp_path / "out"
+    with patch.object(clean_job, "grouped", lambda shards: [[shard] for shard in shards]):
+        clean(spark, request)
+        expected = {path: path.read_bytes() for path in (out / "work").rglob("*.parquet")}
+        # as after a kill: one part is half written, and no stage is complete
+        shutil.rmtree(out / "stages")
+        (out / "work/clean_index.json").unlink()
+        (out / "work/clean_parts/part-00000.json").unlink()
+        (out / "work/clean/part-00000-000.parquet").write_bytes(b"half")
+        for path in sorted(shards, key=lambda path: path.name)[1:]:
+            path.unlink()  # whoever reads them fails
+        clean(spark, request)
+        assert {path: path.read_bytes() for path in (out / "work").rglob("*.parquet")} == expected
+        build_corpus(spark, request)
+    manifest = parse_json(CorpusManifest, (out / "manifest.json").read_bytes(), where="manifest")
+    assert (manifest.documents_in, manifest.dropped) == (known.records, known.dropped)
 
 
 def test_documents_that_a_stage_loses_are_no_near_duplicates_but_an_error(
