@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+from unittest.mock import patch
+
+import httpx
 import pytest
 
 from include.aws.jobs import JobKind
-from nexus_airflow.links.aws import job_log_url
+from nexus_airflow.links import aws as links
+from nexus_airflow.links.aws import CorpusReportLink, job_log_url
 
 REGION, LOGS = "us-east-1", "s3://logs/emr/"
 CONSOLE = f"https://{REGION}.console.aws.amazon.com"
@@ -38,3 +43,21 @@ CONSOLE = f"https://{REGION}.console.aws.amazon.com"
 )
 def test_a_log_is_found_among_others(kind: JobKind, prefix: str, page: str) -> None:
     assert job_log_url(kind, REGION, LOGS, prefix) == CONSOLE + page
+
+
+def test_the_report_of_a_corpus_opens_by_an_address_that_needs_no_credentials(aws: Any) -> None:
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="nexus-llm-processed")
+    page = {"Body": b"<html>funnel</html>", "ContentType": "text/html; charset=utf-8"}
+    s3.put_object(Bucket="nexus-llm-processed", Key="corpus/v/report.html", **page)
+    stored = "s3://nexus-llm-processed/corpus/v/report.html"
+    with patch.object(links.XCom, "get_value", return_value=stored) as asked:
+        url = CorpusReportLink().get_link(None, ti_key="of the task")
+    asked.assert_called_once_with(key="report_uri", ti_key="of the task")
+    answer = httpx.get(url)
+    assert (answer.text, answer.headers["content-type"]) == ("<html>funnel</html>", page["ContentType"])
+
+
+def test_a_task_without_a_report_has_no_link() -> None:
+    with patch.object(links.XCom, "get_value", return_value=None):
+        assert CorpusReportLink().get_link(None, ti_key="of the task") == ""

@@ -76,6 +76,22 @@ def test_a_benchmark_that_changed_since_the_request_is_refused(
         clean.clean(spark, str(uri))
 
 
+def test_an_empty_benchmark_ends_the_job_before_any_work(
+    shard: Path,
+    tmp_path: Path,
+    make_request: Request,
+    spark: SparkSession,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    benchmark = tmp_path / "items.jsonl"
+    benchmark.write_bytes(b"")
+    sources = (BenchmarkSource("asked", str(benchmark), ("question",)),)
+    recipe = CorpusRecipe("test", decontaminate=DecontaminateRecipe(sources))
+    assert clean.main(["--request", make_request(tmp_path / "out", [shard], recipe)]) == 2
+    assert "items.jsonl" in capsys.readouterr().err
+    assert not (tmp_path / "out/stages").exists() and not list(tmp_path.rglob("*.parquet"))
+
+
 def test_a_shard_that_changes_between_check_and_read_is_refused(shard: Path, s3: S3) -> None:
     shutil.copy(shard, s3.root / "nexus-llm-raw/a.jsonl")
     etag = storage.stat("s3://nexus-llm-raw/a.jsonl").etag
