@@ -14,6 +14,15 @@ from botocore.exceptions import ClientError
         ("sagemaker", "list_endpoints", {}, "sagemaker:ListEndpoints"),
         ("emr", "list_studios", {}, "emr:ListStudios"),
         ("ecs", "list_container_instances", {"cluster": "c"}, "ecs:ListContainerInstances"),
+        (
+            "ecs",
+            "continue_service_deployment",
+            {
+                "serviceDeploymentArn": "arn:aws:ecs:us-east-1:123456789012:service-deployment/c/s/d",
+                "hookId": "h",
+            },
+            "ecs:ContinueServiceDeployment",
+        ),
         ("batch", "submit_job", {"jobName": "j", "jobQueue": "q", "jobDefinition": "d"}, "batch:SubmitJob"),
         ("logs", "list_anomalies", {}, "logs:ListAnomalies"),
         ("cur", "describe_report_definitions", {}, "cur:DescribeReportDefinitions"),
