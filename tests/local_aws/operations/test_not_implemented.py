@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+_DEPLOYMENT = "arn:aws:ecs:us-east-1:123456789012:service-deployment/c/s/d"
+
 
 @pytest.mark.parametrize(
     ("service", "method", "arguments", "name"),
@@ -17,10 +19,7 @@ from botocore.exceptions import ClientError
         (
             "ecs",
             "continue_service_deployment",
-            {
-                "serviceDeploymentArn": "arn:aws:ecs:us-east-1:123456789012:service-deployment/c/s/d",
-                "hookId": "h",
-            },
+            {"serviceDeploymentArn": _DEPLOYMENT, "hookId": "h"},
             "ecs:ContinueServiceDeployment",
         ),
         ("batch", "submit_job", {"jobName": "j", "jobQueue": "q", "jobDefinition": "d"}, "batch:SubmitJob"),
