@@ -175,7 +175,7 @@ package-spark-env: ## Pack the Spark jobs' Python for EMR on Amazon Linux 2023 (
 
 .PHONY: bench-s3
 bench-s3: setup ## Speed of the local S3, raw and through boto3, against its targets
-	@$(VENVS)/local_aws/bin/python -m local_aws.bench_s3
+	@exec $(VENVS)/local_aws/bin/python -m local_aws.bench_s3
 
 .PHONY: test-compose
 test-compose: $(VENVS)/tools/.ready ## One DAG run in docker-compose.yaml, on a real engine (needs docker)
@@ -183,10 +183,7 @@ test-compose: $(VENVS)/tools/.ready ## One DAG run in docker-compose.yaml, on a 
 
 .PHONY: bench-orchestration
 bench-orchestration: setup ## The demo's total against its jobs run one after the other without Airflow
-	@export NEXUS_STATE=$(CURDIR)/build/bench/stack
-	$(VENVS)/local_aws/bin/python -m local_stack down >/dev/null; rm -rf build/bench
-	$(VENVS)/local_aws/bin/python -m demo --output build/bench
-	$(VENVS)/local_aws/bin/python -m demo.bare_jobs --summary build/bench/summary.json
+	@NEXUS_STATE=$(CURDIR)/build/bench/stack exec $(VENVS)/local_aws/bin/python -m demo.bench_orchestration --output build/bench
 
 .PHONY: bench-serving
 bench-serving: $(VENVS)/serving/.ready $(VENVS)/export/.ready ## Tokens/s over HTTP against the pipeline alone

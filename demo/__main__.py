@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -31,6 +30,7 @@ from demo.shards import Shards, choose_shards, upload
 from demo.summary import Summary
 from include.contracts.errors import NexusError
 from include.contracts.records import canonical_json
+from local_aws.interruption import INTERRUPTED, interruptible
 from local_stack.config import StackConfig
 from local_stack.provision import client
 from local_stack.stack import Announce, Stack
@@ -45,25 +45,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--interruptions", type=int, default=1, help="spot interruptions (default 1)")
     parser.add_argument("--output", type=Path, help="folder of summary.json (default build/demo)")
     arguments = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
     console = Console()
     try:
-        config = StackConfig.from_environment()
-        output = arguments.output or config.repository / "build" / "demo"
-        output.mkdir(parents=True, exist_ok=True)
-        written = output / "summary.json"
-        written.unlink(missing_ok=True)  # an earlier demo's figures would pass for this one's
-        summary = Demo(config, console).run(arguments.data, arguments.interruptions)
-        written.write_bytes(canonical_json(summary))
-        print_report(summary, written, config.airflow_url, console)
-        if summary.deployment is None:
-            fail(f"the gate says {summary.gate.verdict}, nothing was deployed")
-            return 1
+        with interruptible():
+            return _show(arguments, console)
     except KeyboardInterrupt:
         fail("interrupted; all that the demo started is ended. `make demo` reuses whole corpus stages.")
-        return 130
+        return INTERRUPTED
     except (NexusError, httpx.HTTPError) as error:
         fail(str(error))
+        return 1
+
+
+def _show(arguments: argparse.Namespace, console: Console) -> int:
+    config = StackConfig.from_environment()
+    output = arguments.output or config.repository / "build" / "demo"
+    output.mkdir(parents=True, exist_ok=True)
+    written = output / "summary.json"
+    written.unlink(missing_ok=True)  # an earlier demo's figures would pass for this one's
+    summary = Demo(config, console).run(arguments.data, arguments.interruptions)
+    written.write_bytes(canonical_json(summary))
+    print_report(summary, written, config.airflow_url, console)
+    if summary.deployment is None:
+        fail(f"the gate says {summary.gate.verdict}, nothing was deployed")
         return 1
     return 0
 
@@ -130,10 +134,6 @@ class Demo:
 
     def _pids(self) -> list[int]:
         return [os.getpid(), *(record.pid for record in self._stack.book.records())]
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

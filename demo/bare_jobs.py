@@ -1,6 +1,6 @@
 """``python -m demo.bare_jobs --summary FILE``: the jobs of one demo again, without Airflow.
 
-What `make bench-orchestration` calls after a demo in a state folder of its own. The jobs' requests are
+What demo.bench_orchestration calls after a demo in a state folder of its own. The jobs' requests are
 read back from local_aws as the operators sent them; their outputs are removed from a copy of the buckets;
 then each is submitted as soon as the one before has ended, with the same spot interruption. Prints a
 table and one JSON line with the ratio. The rollout is not repeated: its time counts as orchestration.
@@ -24,9 +24,11 @@ from typing import Any
 
 import httpx
 
+from demo.progress import fail
 from demo.shards import machine_text
 from include.contracts.errors import NexusError
 from include.contracts.storage import S3Uri
+from local_aws.interruption import INTERRUPTED, interruptible
 from local_stack.config import StackConfig
 from local_stack.provision import client
 from local_stack.stack import Stack
@@ -37,10 +39,20 @@ _INPUTS = ("artifacts/", "request.json", "training_request.json")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when every job ran again."""
+    """0 when every job ran again, 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="demo.bare_jobs", description=__doc__)
     parser.add_argument("--summary", type=Path, required=True, help="summary.json of the demo in this state")
     summary = json.loads(parser.parse_args(argv).summary.read_bytes())
+    try:
+        with interruptible():
+            _run_again(summary)
+    except KeyboardInterrupt:
+        fail("interrupted; all that it started is ended")
+        return INTERRUPTED
+    return 0
+
+
+def _run_again(summary: dict[str, Any]) -> None:
     if summary["corpus"]["reused"]:
         raise NexusError("the demo reused a corpus, so its Spark jobs did not run", remedy="use a new state")
     config = StackConfig.from_environment()
@@ -56,7 +68,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         remove_outputs(bare)
         run_all(bare, requests, summary["training"]["interruptions"], seconds)
     _print(seconds, summary["seconds"]["total"])
-    return 0
 
 
 def read_requests(config: StackConfig) -> dict[str, Any]:
@@ -177,11 +188,11 @@ def _timed(seconds: dict[str, float], job: str) -> Iterator[None]:
 def _local_aws(config: StackConfig) -> Iterator[None]:
     stack = Stack(config)
     config.state.mkdir(parents=True, exist_ok=True)
-    stack.start_local_aws()
     try:
+        stack.start_local_aws()
         yield
     finally:
-        stack.book.stop_all()
+        stack.down(lambda _: None)
 
 
 def _print(seconds: dict[str, float], demo: float) -> None:

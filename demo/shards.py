@@ -23,7 +23,7 @@ _NEEDED_BYTES = 50_000_000
 
 @dataclass(frozen=True)
 class Shards:
-    """Local files and the prefix that they go to; ``left_out`` maps a file to the reason."""
+    """Local files and the prefix that they go to; ``left_out`` maps a path in ``folder`` to the reason."""
 
     files: tuple[Path, ...]
     folder: Path
@@ -101,4 +101,7 @@ def _inspect(config: StackConfig, folder: Path) -> tuple[list[str], dict[str, st
     if done.returncode:
         raise InputError("cannot be read", where=str(folder), got=done.stderr.strip()[-500:])
     plain = json.loads(done.stdout)
-    return list(plain["accepted"]), dict(plain["left_out"])
+    left_out = {
+        Path(path).relative_to(folder).as_posix(): reason for path, reason in plain["left_out"].items()
+    }
+    return list(plain["accepted"]), left_out

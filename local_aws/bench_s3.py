@@ -26,6 +26,8 @@ from statistics import median
 import boto3
 from botocore.config import Config
 
+from local_aws.interruption import INTERRUPTED, child, interruptible
+
 BUCKET = "bench"
 LARGE_BYTES = 100 << 20
 RANGE_BYTES = 64 << 10
@@ -152,27 +154,32 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def _measure_own_server(parent: Path | None, rounds: int) -> list[Figure] | None:
+    with (
+        tempfile.TemporaryDirectory(dir=parent) as root,
+        child(
+            [sys.executable, "-m", "local_aws", "--root", root, "--port", "0"], stdout=subprocess.PIPE
+        ) as server,
+    ):
+        assert server.stdout is not None
+        ready = server.stdout.readline()
+        return measure(int(ready.rsplit(":", 1)[1]), rounds) if ready else None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the figures; 1 when one misses its target."""
+    """Print the figures; 1 when one misses its target, 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="bench_s3", description="Measure the local S3 over loopback")
     parser.add_argument("--root", type=Path, help="folder for the server's data (default: a temporary one)")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory(dir=arguments.root) as root:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "local_aws", "--root", root, "--port", "0"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert server.stdout is not None
-            ready = server.stdout.readline()
-            if not ready:
-                return 2  # it said why on stderr
-            figures = measure(int(ready.rsplit(":", 1)[1]), arguments.rounds)
-        finally:
-            server.terminate()
-            server.wait()
+    try:
+        with interruptible():
+            figures = _measure_own_server(arguments.root, arguments.rounds)
+    except KeyboardInterrupt:
+        print("interrupted; its server is ended", file=sys.stderr)
+        return INTERRUPTED
+    if figures is None:
+        return 2  # the server said why on stderr
     print(f"{'':18} {'client':12} {'median':>10} {'best':>10} {'target':>10}")
     for f in figures:
         sign = "≥" if f.at_least else "≤"

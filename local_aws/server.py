@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import importlib
 import os
 import re
@@ -25,6 +24,7 @@ from local_aws.browsers import refusal
 from local_aws.control import Control
 from local_aws.errors import AwsError, LocalAwsError, render
 from local_aws.messages import FileSlice, Headers, Reader, Request, Response
+from local_aws.root_lock import lock_root
 from local_aws.routing import Call, identify, is_form, service_of
 from local_aws.settings import Settings
 
@@ -59,7 +59,7 @@ class LocalServer:
     def __init__(self, root: Path, port: int, *, fsync: bool = False, images: Path | None = None) -> None:
         root = root.resolve()
         root.mkdir(parents=True, exist_ok=True)
-        self._root_lock = _lock_root(root)
+        self._root_lock = lock_root(root)
         self.control = Control()
         try:
             self._sockets = _Sockets(("127.0.0.1", port), _Handler)
@@ -121,21 +121,6 @@ class LocalServer:
         if self._wsgi is None:
             return _not_implemented(call)
         return wsgi.call(self._wsgi, request, self.settings)
-
-
-def _lock_root(root: Path) -> Any:
-    """Hold ``root`` for this process: two servers on one folder would corrupt each other's uploads."""
-    lock = (root / ".lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise LocalAwsError(
-            "another local_aws serves this folder",
-            where=str(root),
-            remedy="stop it, or choose another --root",
-        ) from error
-    return lock
 
 
 def _build_services(settings: Settings) -> tuple[Callable[..., Any] | None, Supervisor | None]:

@@ -7,32 +7,41 @@ import sys
 from collections.abc import Sequence
 
 from include.contracts.errors import NexusError
+from local_aws.interruption import INTERRUPTED, interruptible
 from local_stack.config import StackConfig
 from local_stack.stack import Stack
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when done, 1 with a readable error."""
+    """0 when done, 1 with a readable error, 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="local_stack", description=__doc__)
     parser.add_argument("action", choices=("up", "down", "status"))
     action = parser.parse_args(argv).action
     try:
-        config = StackConfig.from_environment()
-        stack = Stack(config)
-        if action == "up":
-            stack.up()
-            print(f"\nAirflow:     {config.airflow_url}   (no login on this machine)")
-            print(f"AWS:         {config.aws_endpoint}   (AWS_ENDPOINT_URL; keys local / local)")
-            print(f"Model:       {config.serving_url}   (after model_deployment has run)")
-            print("Stop with:   make down")
-        elif action == "down":
-            stack.down()
-        else:
-            _print_status(stack)
+        with interruptible():
+            _act(action)
+    except KeyboardInterrupt:
+        print("interrupted; what it had started is ended", file=sys.stderr)
+        return INTERRUPTED
     except NexusError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _act(action: str) -> None:
+    config = StackConfig.from_environment()
+    stack = Stack(config)
+    if action == "up":
+        stack.up()
+        print(f"\nAirflow:     {config.airflow_url}   (no login on this machine)")
+        print(f"AWS:         {config.aws_endpoint}   (AWS_ENDPOINT_URL; keys local / local)")
+        print(f"Model:       {config.serving_url}   (after model_deployment has run)")
+        print("Stop with:   make down")
+    elif action == "down":
+        stack.down()
+    else:
+        _print_status(stack)
 
 
 def _print_status(stack: Stack) -> None:

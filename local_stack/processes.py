@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from include.contracts.errors import NexusError
+from local_aws.interruption import uninterrupted
 
 _GRACE_SECONDS = 20.0
 
@@ -55,7 +56,8 @@ class ProcessBook:
     ) -> ProcessRecord:
         """Start ``command`` as leader of a new session, its output appended to ``log``."""
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as sink:
+        # between its start and its record nobody could end it
+        with uninterrupted(), log.open("ab") as sink:
             child = subprocess.Popen(
                 command,
                 env=dict(environment),
@@ -65,21 +67,20 @@ class ProcessBook:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        record = ProcessRecord(name, child.pid, start_ticks(child.pid) or 0, str(log))
-        self._write([*self.records(), record])
+            record = ProcessRecord(name, child.pid, start_ticks(child.pid) or 0, str(log))
+            self._write([*self.records(), record])
         return record
 
     def stop_all(self) -> list[str]:
         """End every recorded group, the youngest first; returns the names of those that were alive."""
-        records = self.records()
-        if not records:
-            return []
         ended = []
-        for record in reversed(records):
-            if record.alive:
-                ended.append(record.name)
-            end_group(record)
-        self._write([])
+        with uninterrupted():
+            for record in reversed(records := self.records()):
+                if record.alive:
+                    ended.append(record.name)
+                end_group(record)
+            if records:
+                self._write([])
         return ended
 
     def _write(self, records: list[ProcessRecord]) -> None:

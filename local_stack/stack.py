@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 
 from include.settings.loading import load_settings
+from local_aws.interruption import child, uninterrupted
+from local_aws.jobs.leftovers import end_leftovers
 from local_stack.airflow import (
     COMPONENTS,
     airflow_command,
@@ -49,13 +51,18 @@ class Stack:
         try:
             self._start(announce)
         except BaseException:
-            self.book.stop_all()
+            self.down(lambda _: None)
             raise
 
     def down(self, announce: Announce = print) -> None:
-        """End every process; jobs end with local_aws."""
-        for name in self.book.stop_all():
+        """End every process; jobs end with local_aws, or here when that was killed before."""
+        with uninterrupted():
+            ended = self.book.stop_all()
+            leftovers = end_leftovers(self.config.aws_root)
+        for name in ended:
             announce(f"stopped {name}")
+        if leftovers:
+            announce(f"stopped {leftovers} processes of jobs that a killed local_aws had left")
 
     def status(self) -> dict[str, bool]:
         """Whether each process lives."""
@@ -63,18 +70,13 @@ class Stack:
         return {name: alive.get(name, False) for name in ("local_aws", *COMPONENTS)}
 
     def _start(self, announce: Announce) -> None:
+        command = airflow_command(self.config, "db", "migrate")
         environment = airflow_environment(self.config)
-        migration = subprocess.Popen(
-            airflow_command(self.config, "db", "migrate"),
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        announce(f"local AWS on {self.config.aws_endpoint}")
-        self.start_local_aws()
-        provision(self.config)
-        output, _ = migration.communicate()
+        with child(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as migration:
+            announce(f"local AWS on {self.config.aws_endpoint}")
+            self.start_local_aws()
+            provision(self.config)
+            output, _ = migration.communicate()
         if migration.returncode:
             raise ProcessFailed("`airflow db migrate` failed", got=output[-2000:])
         announce(f"Airflow on {self.config.airflow_url}")

@@ -263,6 +263,13 @@ class Services:
         strategy = configuration.get("strategy", "ROLLING")
         if strategy != "ROLLING":
             raise AwsError("NotImplemented", f"local_aws does not implement the {strategy} strategy yet", 501)
+        if configuration.get("alarms", {}).get("enable"):
+            names = ", ".join(configuration["alarms"].get("alarmNames", ()))
+            raise _ignored("alarms", f"no alarm ({names}) would end or roll back a deployment")
+        if configuration.get("lifecycleHooks"):
+            raise _ignored("lifecycleHooks", "no deployment would pause or call a function")
+        if configuration.get("bakeTimeInMinutes"):
+            raise _ignored("bakeTimeInMinutes", "the old tasks would be stopped at once")
         low = configuration.get("minimumHealthyPercent", 100)
         high = configuration.get("maximumPercent", 200)
         if high <= low and high <= 100 <= low:
@@ -279,3 +286,9 @@ class Services:
                 )
         if "serviceName" in request and not request["serviceName"]:
             raise client_error("serviceName is empty")
+
+
+def _ignored(member: str, consequence: str) -> AwsError:
+    """What would be accepted and not done must not look as if it were."""
+    message = f"local_aws does not implement deploymentConfiguration.{member} yet: {consequence}"
+    return AwsError("NotImplemented", message, 501)

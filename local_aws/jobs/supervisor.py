@@ -21,6 +21,11 @@ TICK_SECONDS = 0.1
 _STOP_GRACE_SECONDS = 2.0
 
 
+def root_marker(root: Path) -> str:
+    """How the markers of all processes begin that are started for this root folder."""
+    return hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12] + ":"
+
+
 class Stopping(Exception):
     """Raised inside job threads when local_aws stops."""
 
@@ -45,7 +50,7 @@ class Supervisor:
         self.table = table
         self.executors: list[Executor] = []
         self.stopping = threading.Event()
-        self.marker = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12] + ":"
+        self.marker = root_marker(root)
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
 

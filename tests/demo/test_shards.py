@@ -50,6 +50,18 @@ def test_text_of_the_listed_environments_alone_is_enough(
     assert written.name == "source-code-00000.jsonl.zst"
 
 
+def test_files_that_are_no_shards_are_left_out_by_their_path_in_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "A document."}\n')
+    (tmp_path / "more").mkdir()
+    for number in range(7):
+        (tmp_path / "more" / f"{number}.png").write_bytes(b"\x89PNG")
+    chosen = shards.choose_shards(StackConfig(ROOT, tmp_path, 4566, 8080, 8088), tmp_path)
+    assert chosen.files == (tmp_path / "a.jsonl",)
+    assert list(chosen.left_out) == [f"more/{number}.png" for number in range(7)]
+    assert "more/4.png (neither" in str(chosen) and "more/5.png" not in str(chosen)
+    assert "and 2 more, the whole list will be `left_out` in summary.json" in str(chosen)
+
+
 def test_the_budgets_reach_what_the_demo_needs() -> None:
     assert sum(gather.BUDGETS.values()) > shards._NEEDED_BYTES
 

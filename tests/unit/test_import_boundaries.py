@@ -46,10 +46,14 @@ RULES = [
     Rule("training", ("include.contracts", "include.recipes", "training"), None, ("airflow", "pyspark")),
     Rule("serving", ("include.contracts", "serving"), None, ("airflow", "pyspark", "torch")),
     Rule("local_aws", ("include", "local_aws"), None, ("airflow", "pyspark", "torch")),
-    Rule("local_stack", ("include", "local_stack"), ("boto3", "botocore", "httpx", "rich", "tomli_w")),
+    Rule(
+        "local_stack",
+        ("include", "local_aws.interruption", "local_aws.jobs.leftovers", "local_stack"),
+        ("boto3", "botocore", "httpx", "rich", "tomli_w"),
+    ),
     Rule(
         "demo",
-        ("include", "local_stack", "demo"),
+        ("include", "local_aws.interruption", "local_stack", "demo"),
         ("boto3", "botocore", "httpx", "rich", "zstandard", "psutil"),
     ),
     Rule("infrastructure/packaging", ("include", "infrastructure"), ("botocore",)),

@@ -205,3 +205,34 @@ def test_other_strategies_are_refused_by_name(world: EcsWorld, strategy: str) ->
     with pytest.raises(ClientError, match=strategy) as refused:
         world.create(world.define("one"), deploymentConfiguration={"strategy": strategy})
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+ALARMS = {"alarmNames": ["too-many-errors"], "enable": True, "rollback": True}
+HOOK = {
+    "targetType": "PAUSE",
+    "hookTargetArn": "arn:aws:lambda:us-east-1:123456789012:function:f",
+    "lifecycleStages": ["POST_SCALE_UP"],
+}
+
+
+@pytest.mark.parametrize(
+    ("configuration", "why"),
+    [
+        ({"alarms": ALARMS}, "deploymentConfiguration.alarms yet: no alarm .too-many-errors. would"),
+        ({"lifecycleHooks": [HOOK]}, "deploymentConfiguration.lifecycleHooks yet: no deployment would pause"),
+        ({"bakeTimeInMinutes": 5}, "deploymentConfiguration.bakeTimeInMinutes yet"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(world: EcsWorld, configuration: dict[str, Any], why: str) -> None:
+    with pytest.raises(ClientError, match=why) as refused:
+        world.create(world.define("one"), deploymentConfiguration=configuration)
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+    world.create(world.define("one"), count=1)
+    with pytest.raises(ClientError, match=why):
+        world.update(deploymentConfiguration=configuration)
+
+
+def test_alarms_that_are_switched_off_are_accepted(world: EcsWorld) -> None:
+    configuration = {"alarms": ALARMS | {"enable": False}}
+    world.create(world.define("one"), count=1, deploymentConfiguration=configuration)
+    world.steady()

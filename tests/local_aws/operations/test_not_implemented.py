@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+_DEPLOYMENT = "arn:aws:ecs:us-east-1:123456789012:service-deployment/c/s/d"
+
 
 @pytest.mark.parametrize(
     ("service", "method", "arguments", "name"),
@@ -14,6 +16,12 @@ from botocore.exceptions import ClientError
         ("sagemaker", "list_endpoints", {}, "sagemaker:ListEndpoints"),
         ("emr", "list_studios", {}, "emr:ListStudios"),
         ("ecs", "list_container_instances", {"cluster": "c"}, "ecs:ListContainerInstances"),
+        (
+            "ecs",
+            "continue_service_deployment",
+            {"serviceDeploymentArn": _DEPLOYMENT, "hookId": "h"},
+            "ecs:ContinueServiceDeployment",
+        ),
         ("batch", "submit_job", {"jobName": "j", "jobQueue": "q", "jobDefinition": "d"}, "batch:SubmitJob"),
         ("logs", "list_anomalies", {}, "logs:ListAnomalies"),
         ("cur", "describe_report_definitions", {}, "cur:DescribeReportDefinitions"),
