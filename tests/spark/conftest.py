@@ -4,13 +4,16 @@ import gzip
 import json
 import os
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import zstandard
 from hypothesis import HealthCheck, settings
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from include.contracts.manifests import CorpusRequest, RawShard
 from include.contracts.records import canonical_json, to_plain
@@ -89,3 +92,37 @@ def make_request() -> Callable[..., str]:
         return str(path)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def sentence_piece(sentence: Callable[[random.Random, int], str]) -> dict[str, str]:
+    """Tiny ``tokenizer.json`` as SentencePiece makes them, by kind; they end documents by ``</s>``."""
+    texts = [sentence(random.Random(i), 200) for i in range(20)]
+    return {"unigram": _unigram(texts), "bpe": _byte_fallback_bpe(texts)}
+
+
+def _unigram(texts: Sequence[str]) -> str:
+    """By counting: the trainer's result differs from run to run."""
+    counts = Counter(piece for text in texts for word in text.split() for piece in (f"▁{word}", *word, "▁"))
+    pieces = sorted((piece, log(count / counts.total())) for piece, count in counts.items())
+    tokenizer = Tokenizer(models.Unigram([("<unk>", 0.0), ("</s>", 0.0), *pieces], unk_id=0))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    tokenizer.add_special_tokens(["<unk>", "</s>"])
+    content: str = tokenizer.to_str()
+    return content
+
+
+def _byte_fallback_bpe(texts: Sequence[str]) -> str:
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    steps = (decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0))
+    tokenizer.decoder = decoders.Sequence(list(steps))
+    special = ["<unk>", "</s>"]
+    in_vocabulary = [*special, *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=in_vocabulary, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    plain = json.loads(tokenizer.to_str())
+    # the trainer takes bytes for special tokens, by which a text could spell them out
+    plain["added_tokens"] = plain["added_tokens"][: len(special)]
+    return json.dumps(plain)

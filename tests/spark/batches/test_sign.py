@@ -6,12 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
 from include.recipes.near_dedup import NearDedupRecipe, profile
 from spark_jobs.batches.sign import sign
 
-PAIRS = 2000
 WORDS = 150
 
 #: The minima and band keys of these texts before there were profiles.
@@ -40,46 +38,6 @@ def signed(texts: list[str], recipe: NearDedupRecipe) -> pa.RecordBatch:
         "characters": [len(text) for text in texts],
     }
     return sign(pa.RecordBatch.from_pydict(columns), 0, 0, recipe)
-
-
-def ngrams(text: str, recipe: NearDedupRecipe) -> set[object]:
-    """Of a text in which words are lower case and one blank apart: every profile takes it as it is."""
-    units = tuple(text.split()) if recipe.shingle == "word" else text
-    return {units[i : i + recipe.ngram] for i in range(len(units) - recipe.ngram + 1)}
-
-
-def jaccard(pair: tuple[str, str], recipe: NearDedupRecipe) -> float:
-    left, right = (ngrams(text, recipe) for text in pair)
-    return len(left & right) / len(left | right)
-
-
-def planted(
-    generator: random.Random,
-    draw: Callable[[random.Random, int], str],
-    recipe: NearDedupRecipe,
-    target: float,
-) -> tuple[str, str]:
-    """Two texts of equal length that begin with the same words, the rest drawn anew, ``target`` alike."""
-    words = draw(generator, WORDS).split()
-    more = recipe.ngram - 1 if recipe.shingle == "word" else 1  # an n-gram is shared with its last word
-    cut = round((WORDS - more) * 2 * target / (1 + target)) + more
-    return " ".join(words), " ".join(words[:cut] + draw(generator, WORDS - cut).split())
-
-
-@pytest.mark.parametrize("similarity", [0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
-@pytest.mark.parametrize("name", ["fineweb", "slimpajama", "redpajama_v2", "bigcode"])
-def test_pairs_are_found_as_often_as_the_s_curve_says(
-    name: str, similarity: float, sentence: Callable[[random.Random, int], str]
-) -> None:
-    generator, recipe = random.Random(11), profile(name)
-    pairs = [planted(generator, sentence, recipe, similarity) for _ in range(PAIRS)]
-    left, right = (bands([pair[side] for pair in pairs], recipe) for side in (0, 1))
-    found = (left == right).any(axis=1).mean()
-    similarities = np.array([jaccard(pair, recipe) for pair in pairs])
-    assert similarities.mean() == pytest.approx(similarity, abs=0.01)
-    chances = 1 - (1 - similarities**recipe.rows) ** recipe.bands
-    standard_error = np.sqrt((chances * (1 - chances)).sum()) / PAIRS
-    assert found == pytest.approx(chances.mean(), abs=4 * standard_error + 0.01)
 
 
 def test_fineweb_signatures_are_those_of_every_index_that_was_written() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,7 @@ from include.recipes.corpus import CorpusRecipe, DecontaminateRecipe, TokenizerR
 from include.recipes.decontamination import BenchmarkSource
 from spark_jobs import storage
 from spark_jobs.entry import readable, run_with_session
-from spark_jobs.jobs import clean, tokenise
+from spark_jobs.jobs import clean, deduplicate, tokenise
 from spark_jobs.jobs.build_corpus import build_corpus, request_for
 
 if TYPE_CHECKING:
@@ -189,21 +190,29 @@ def test_a_defect_is_not_dressed_up_as_an_error_of_the_user() -> None:
         run_with_session("x", lambda spark: {"never": 1 // 0})
 
 
+@pytest.mark.parametrize("job", [clean, deduplicate, tokenise], ids=["clean", "deduplicate", "tokenise"])
 def test_a_full_disk_ends_the_job_with_a_clear_error(
-    shard: Path, tmp_path: Path, make_request: Request, write_shard: Write
+    job: ModuleType, tmp_path: Path, make_request: Request, write_shard: Write, spark: SparkSession
 ) -> None:
-    """A file system of one megabyte, in a private mount namespace."""
+    """A file system of half a megabyte more than the jobs before it left, in a private mount namespace."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
         pytest.skip("no mount namespaces here")
     noise = random.Random(2)
     words = [{"text": " ".join(f"{noise.getrandbits(60):x}" for _ in range(20_000))} for _ in range(20)]
     large = write_shard(tmp_path / "raw/large.jsonl", words)
-    recipe = CorpusRecipe(name="t")
     small = tmp_path / "small"
+    recipe = CorpusRecipe(name="t", tokenizer=TokenizerRecipe(vocabulary_size=300))
     request = make_request(small, [large], recipe)
+    jobs = (clean, deduplicate, tokenise)
+    for earlier in jobs[: jobs.index(job)]:
+        assert earlier.main(["--request", request]) == 0
+    before = Path(shutil.copytree(small, tmp_path / "before"))
+    kilobytes = 512 + sum(8 + path.stat().st_size // 1024 for path in before.rglob("*"))
     moved = shutil.copy(request, tmp_path / "request.json")
-    job = f"{sys.executable} -m spark_jobs.jobs.clean --request {moved}"
-    command = ["unshare", "-rm", "sh", "-c", f"mount -t tmpfs -o size=1m none {small} && exec {job}"]
+    mount = f"mount -t tmpfs -o size={kilobytes}k none {small} && cp -r {before}/. {small}"
+    run = f"exec {sys.executable} -m {job.__name__} --request {moved}"
+    command = ["unshare", "-rm", "sh", "-c", f"{mount} && {run}"]
     done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr[-3000:]
     assert "error: the disk is full" in done.stderr
+    assert "disk is full" in (tmp_path / f"work/{job.__name__.rpartition('.')[2]}.error.json").read_text()

@@ -97,6 +97,46 @@ def test_a_tokenizer_that_the_fast_engine_cannot_load_is_left_to_the_other(train
     assert choice.engine is Engine.TOKENIZERS and "cannot load it" in choice.reason
 
 
+SAMPLE = ["of the corpus", "Grüße, 漢字\n\t😀 \x00 end", "  blanks   and ▁ marks ", f"a {END} b </s> <unk>"]
+
+
+def hugging_face(loaded: LoadedTokenizer, texts: list[str]) -> list[list[int]]:
+    """By the definition: each text by itself, what is special in it spelled out."""
+    tokenizer = Tokenizer.from_str(loaded.content)
+    tokenizer.encode_special_tokens = True
+    return [[*tokenizer.encode(text, add_special_tokens=False).ids, loaded.end_of_text_id] for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine", "reason"),
+    [("bpe", Engine.GIGATOKEN, ""), ("unigram", Engine.TOKENIZERS, 'Unsupported model type "Unigram"')],
+)
+def test_tokenizers_of_sentence_piece_encode_as_hugging_face_does(
+    kind: str, engine: Engine, reason: str, sentence_piece: dict[str, str]
+) -> None:
+    loaded = check_tokenizer(sentence_piece[kind].encode(), "</s>", kind)
+    choice = choose_engine(loaded, SAMPLE)
+    assert choice.engine is engine and reason in choice.reason and bool(reason) == bool(choice.reason)
+    texts = [*TRICKY, *SAMPLE]
+    assert ids_of(loaded, choice.engine, texts) == hugging_face(loaded, texts)
+
+
+def test_bytes_stand_for_what_the_vocabulary_of_sentence_piece_lacks(sentence_piece: dict[str, str]) -> None:
+    loaded = check_tokenizer(sentence_piece["bpe"].encode(), "</s>", "bpe")
+    vocabulary = {number: token for token, number in json.loads(loaded.content)["model"]["vocab"].items()}
+    (ids,) = ids_of(loaded, Engine.GIGATOKEN, ["😀"])
+    assert [vocabulary[i] for i in ids] == ["▁", "<0xF0>", "<0x9F>", "<0x98>", "<0x80>", "</s>"]
+    assert Tokenizer.from_str(loaded.content).decode(ids[:-1]) == "😀"
+
+
+@given(texts=st.lists(st.text(), max_size=8))
+def test_the_engines_agree_on_any_text_by_a_bpe_of_sentence_piece(
+    texts: list[str], sentence_piece: dict[str, str]
+) -> None:
+    loaded = check_tokenizer(sentence_piece["bpe"].encode(), "</s>", "bpe")
+    assert ids_of(loaded, Engine.GIGATOKEN, texts) == hugging_face(loaded, texts)
+
+
 @given(st.lists(st.integers(0, 2_500_000).map("x".__mul__), max_size=8))
 def test_texts_are_encoded_in_groups_that_bound_the_memory(texts: list[str]) -> None:
     groups = list(text_groups(texts))
