@@ -322,6 +322,27 @@ def test_a_shard_that_its_source_replaced_is_fetched_again(ingestion: Ingestion)
     assert ingestion.body(KEY) == new
 
 
+def test_a_shard_whose_source_pins_another_etag_is_fetched_again(ingestion: Ingestion) -> None:
+    old, new = random_bytes(0.1), random_bytes(0.1)
+    first, second = (ingestion.shard(NAME, checksum=Checksum(ChecksumKind.ETAG, tag)) for tag in ("v1", "v2"))
+    ingestion.server.host(NAME, old, etag='"v1"')
+    assert ingestion.fetch_one(first).state is ShardState.FETCHED
+    assert ingestion.metadata(KEY)["source-etag"] == '"v1"'
+    assert ingestion.fetch_one(first, run="the next").state is ShardState.PRESENT
+    ingestion.server.host(NAME, new, etag='"v2"')
+    assert ingestion.fetch_one(second, run="the last").state is ShardState.FETCHED
+    assert (ingestion.body(KEY), ingestion.metadata(KEY)["source-etag"]) == (new, '"v2"')
+
+
+def test_a_shard_whose_version_nobody_kept_is_not_fetched_again_for_its_pin(ingestion: Ingestion) -> None:
+    body = random_bytes(0.1)
+    ingestion.server.host(NAME, body, etag="")
+    ingestion.fetch_one(ingestion.shard(NAME))
+    assert "source-etag" not in ingestion.metadata(KEY)
+    pinned_by_etag = ingestion.shard(NAME, checksum=Checksum(ChecksumKind.ETAG, "v1"))
+    assert ingestion.fetch_one(pinned_by_etag, run="the next").state is ShardState.PRESENT
+
+
 def test_a_shard_whose_md5_was_published_is_compared_by_it_when_its_source_changes(
     ingestion: Ingestion,
 ) -> None:
