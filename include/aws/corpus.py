@@ -45,8 +45,8 @@ def newest_corpus(latest: S3Uri) -> KnownCorpus | None:
     if not store.exists(uri):  # `force` took it away, and its jobs have not ended yet
         return None
     # not by the pointer's hash: a corpus that was built anew is another manifest of the same inputs
-    reference = store.reference(uri)
-    parent = store.read_record(CorpusManifest, uri, reference.sha256).request
+    manifest, reference = store.referenced_record(CorpusManifest, uri)
+    parent = manifest.request
     request = store.read_record(CorpusRequest, S3Uri.parse(parent.uri), parent.sha256)
     return KnownCorpus(reference, request)
 
@@ -137,7 +137,7 @@ def plan_corpus(
     if force and not dry_run:
         # the manifest last: a try that dies in between is known by it, and begins again
         store.delete(place.stages)
-        store.delete(place.manifest)
+        store.delete_object(place.manifest)
     exists = store.exists(place.manifest) and not force
     if not exists and not dry_run:
         request = CorpusRequest(

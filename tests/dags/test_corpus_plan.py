@@ -44,7 +44,7 @@ def test_the_newest_corpus_says_which_shards_are_known(place: CorpusPlace, setti
 def test_a_corpus_that_is_built_anew_leaves_the_next_run_able_to_plan(
     place: CorpusPlace, settings_file: Any
 ) -> None:
-    ObjectStore().delete(place.manifest)  # as `force` does before its jobs run, and fail
+    ObjectStore().delete_object(place.manifest)  # as `force` does before its jobs run, and fail
     assert inputs_of_latest(LATEST) == ()
     assert shard_news(settings_file.storage.raw, LATEST).new == ()
 

@@ -146,7 +146,7 @@ class TestSparkJob:
         with pytest.raises(raised, match="changed since the plan") as error:
             one.finish(task.context(one))
         assert type(error.value) is raised
-        store.delete(left)
+        store.delete_object(left)
         with pytest.raises(JobFailed, match="the job ended failed"):
             one.finish(task.context(one))
 
