@@ -16,7 +16,7 @@ from include.aws.corpus_inputs import (
 )
 from include.aws.job_code import newest_code
 from include.aws.storage import ObjectStore
-from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
+from include.contracts.manifests import Announcement, CorpusManifest, CorpusRequest, ParentRef, RawShard
 from include.contracts.records import to_plain
 from include.contracts.shard_names import parted
 from include.contracts.storage import CorpusPlace, S3Uri
@@ -45,8 +45,8 @@ def newest_corpus(latest: S3Uri) -> KnownCorpus | None:
     if not store.exists(uri):  # `force` took it away, and its jobs have not ended yet
         return None
     # not by the pointer's hash: a corpus that was built anew is another manifest of the same inputs
-    reference = store.reference(uri)
-    parent = store.read_record(CorpusManifest, uri, reference.sha256).request
+    manifest, reference = store.referenced_record(CorpusManifest, uri)
+    parent = manifest.request
     request = store.read_record(CorpusRequest, S3Uri.parse(parent.uri), parent.sha256)
     return KnownCorpus(reference, request)
 
@@ -137,7 +137,7 @@ def plan_corpus(
     if force and not dry_run:
         # the manifest last: a try that dies in between is known by it, and begins again
         store.delete(place.stages)
-        store.delete(place.manifest)
+        store.delete_object(place.manifest)
     exists = store.exists(place.manifest) and not force
     if not exists and not dry_run:
         request = CorpusRequest(
@@ -222,14 +222,20 @@ def _difference(
     return ""
 
 
-def is_announced(place: CorpusPlace, manifest: ParentRef) -> bool:
-    """Whether this version, as it is, was noted as published before."""
+def is_announced(place: CorpusPlace, manifest: ParentRef, run: str) -> bool:
+    """Whether another run than ``run`` noted this version, as it is, as published.
+
+    Its own note is no proof: the event is sent after it, by a task that may have died in between.
+    """
     store = ObjectStore()
-    return store.exists(place.announced) and store.read_record(ParentRef, place.announced) == manifest
+    if not store.exists(place.announced):
+        return False
+    noted = store.read_record(Announcement, place.announced)
+    return ParentRef(noted.uri, noted.sha256) == manifest and noted.run != run
 
 
-def note_published(latest: S3Uri, place: CorpusPlace, manifest: ParentRef) -> None:
+def note_published(latest: S3Uri, place: CorpusPlace, manifest: ParentRef, run: str) -> None:
     """Remember it as the newest published corpus, with which S3NewShardsSensor compares, and as announced."""
     store = ObjectStore()
     store.write_record(latest, manifest)
-    store.write_record(place.announced, manifest)
+    store.write_record(place.announced, Announcement(manifest.uri, manifest.sha256, run))

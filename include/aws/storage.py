@@ -74,6 +74,10 @@ class ObjectStore:
 
     def read_record(self, kind: type[T], uri: S3Uri, sha256: str = "") -> T:
         """A manifest or report; IntegrityError when ``sha256`` is given and the bytes differ."""
+        return self.referenced_record(kind, uri, sha256)[0]
+
+    def referenced_record(self, kind: type[T], uri: S3Uri, sha256: str = "") -> tuple[T, ParentRef]:
+        """See read_record; with the reference of the very bytes that were read."""
         content = self.read(uri)
         found = content_hash(content)
         if sha256 and found != sha256:
@@ -84,7 +88,7 @@ class ObjectStore:
                 got=found,
                 remedy="start the run again with the hash of the present manifest",
             )
-        return parse_json(kind, content, where=str(uri))
+        return parse_json(kind, content, where=str(uri)), ParentRef(str(uri), found)
 
     def write_record(self, uri: S3Uri, record: Any) -> ParentRef:
         """Write a record canonically; returns its reference with the hash of the stored bytes."""
@@ -108,8 +112,19 @@ class ObjectStore:
         except ClientError as error:
             raise _readable(error, prefix) from error
 
+    def delete_object(self, uri: S3Uri) -> None:
+        """Delete one object, if it is there; InputError when the bucket is missing."""
+        try:
+            self._s3.delete_object(Bucket=uri.bucket, Key=uri.key)
+        except ClientError as error:
+            raise _readable(error, uri) from error
+
     def delete(self, prefix: S3Uri) -> int:
-        """Delete everything under a prefix; returns how many objects."""
+        """Delete everything under a prefix, which is no whole bucket; returns how many objects."""
+        if not prefix.key:
+            raise InputError(
+                "a whole bucket is not deleted", where=str(prefix), expected="s3://bucket/folder/"
+            )
         keys = [entry.uri.key for entry in self.list(prefix)]
         for start in range(0, len(keys), 1000):  # the API's limit for one call
             batch = [{"Key": key} for key in keys[start : start + 1000]]
@@ -148,6 +163,9 @@ def _readable(error: ClientError, uri: S3Uri) -> InputError | ClientError:
         return InputError("no such object", where=str(uri), remedy="check the URI")
     if code in _DENIED:
         # S3 also answers so for what is not there, to a role that may not list the bucket
-        remedy = "give the role s3:ListBucket on the bucket, s3:GetObject and s3:PutObject on its objects"
+        remedy = (
+            "give the role s3:ListBucket on the bucket; s3:GetObject, s3:PutObject, s3:DeleteObject on its "
+            "objects"
+        )
         return InputError("access denied", where=str(uri), remedy=remedy)
     return error

@@ -7,7 +7,7 @@ from typing import Any
 from include.aws.storage import ObjectStore
 from include.contracts.errors import IntegrityError
 from include.contracts.manifests import CorpusManifest, FileEntry, ModelManifest, ParentRef, TrainingReport
-from include.contracts.records import content_hash, parse_json, to_plain
+from include.contracts.records import to_plain
 from include.contracts.storage import S3Uri
 
 
@@ -22,11 +22,10 @@ def verified_model(
     uri = folder / "manifest.json"
     if not store.exists(uri) or (report and not store.exists(report)):
         return None
-    content = store.read(uri)
-    manifest = parse_json(ModelManifest, content, where=str(uri))
+    manifest, reference = store.referenced_record(ModelManifest, uri)
     if missing_files(store, folder, manifest.files) or (parent and manifest.parent != parent):
         return None
-    output: dict[str, Any] = {"manifest_uri": str(uri), "manifest_sha256": content_hash(content)}
+    output: dict[str, Any] = {"manifest_uri": reference.uri, "manifest_sha256": reference.sha256}
     if report:
         output["report"] = to_plain(store.read_record(TrainingReport, report))
     return output
@@ -41,8 +40,7 @@ def missing_files(store: ObjectStore, folder: S3Uri, files: tuple[FileEntry, ...
 def verify_corpus(uri: S3Uri, sha256: str = "") -> tuple[CorpusManifest, ParentRef]:
     """The manifest of a corpus; IntegrityError unless every listed file is there in its size."""
     store = ObjectStore()
-    reference = store.reference(uri)
-    manifest = store.read_record(CorpusManifest, uri, sha256)
+    manifest, reference = store.referenced_record(CorpusManifest, uri, sha256)
     missing = missing_files(store, S3Uri.parse(manifest.root_uri), manifest.files)
     if missing:
         raise IntegrityError(

@@ -125,8 +125,9 @@ class ShardState(enum.Enum):
 
 @dataclass(frozen=True)
 class ShardOutcome:
-    """``received_bytes`` came over the network in this try; ``published`` names the checksum compared with.
+    """``published`` names the checksum compared with, or is ``none``.
 
+    ``received_bytes`` and what follows it count what all tries of the run took, but for one that was killed.
     ``tried`` is False for one that was left for a later try, because others before it could not be had.
     ``published`` is ``none`` where the source publishes neither SHA-256 nor MD5: ``sha256`` is then only
     what was received. ``reason`` says why a shard is not good.
@@ -149,7 +150,10 @@ class ShardOutcome:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """A try of a batch that came to its end. A try takes the report of the one before away when it begins."""
+    """What became of a batch in its newest try.
+
+    A try replaces the report of the one before when it begins: until it ends, no shard is there by it.
+    """
 
     index: int
     outcomes: tuple[ShardOutcome, ...]

@@ -40,6 +40,15 @@ class ParentRef:
 
 
 @dataclass(frozen=True)
+class Announcement:
+    """The manifest that downstream DAGs were told of. ``run`` told them, or died when it was about to."""
+
+    uri: str
+    sha256: str
+    run: str = ""
+
+
+@dataclass(frozen=True)
 class RawShard:
     """An input of a corpus version; ``etag`` pins the bytes without reading them."""
 

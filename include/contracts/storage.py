@@ -153,7 +153,7 @@ class CorpusPlace:
 
     @property
     def announced(self) -> S3Uri:
-        """ParentRef of the manifest that downstream DAGs were told of."""
+        """Announcement of the manifest, noted before downstream DAGs are told."""
         return self.root / "announced.json"
 
     @property

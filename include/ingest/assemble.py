@@ -18,6 +18,7 @@ from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailabl
 from include.ingest.origin import Answer
 from include.ingest.pace import Pace
 from include.ingest.ranges import OK, Answered, Course, Validator, course
+from include.ingest.verification import is_pinned_etag
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +55,6 @@ class Tally:
     discarded_bytes: int = 0
     resumes: int = 0
     restarts: int = 0
-
-
-def is_pinned_version(shard: Shard, validator: Validator) -> bool:
-    """Whether a version may be the shard's: False for another ETag than its source names."""
-    checksum = shard.checksum
-    if checksum is None or checksum.kind is not ChecksumKind.ETAG:
-        return True
-    return validator.etag.removeprefix("W/").strip('"') == checksum.value.strip('"')
 
 
 class Assembly:
@@ -192,7 +185,7 @@ class Assembly:
             raise self._mismatch(
                 "the server announces another size", f"{size} bytes", f"{validator.size_bytes} bytes"
             )
-        if checksum and not is_pinned_version(self._shard, validator):
+        if checksum and not is_pinned_etag(self._shard, validator.etag):
             raise self._mismatch(
                 "the server has another version", f"ETag {checksum.value}", f"ETag {validator.etag}"
             )

@@ -13,14 +13,22 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from include.contracts.ingestion import BatchRequest, Shard, ShardOutcome, ShardState
 from include.contracts.storage import S3Uri
-from include.ingest.assemble import Assembly, Tally, is_pinned_version
+from include.ingest.assemble import Assembly, Tally
 from include.ingest.backoff import Patience, Sleep, persist
 from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable, plain
 from include.ingest.origin import Origin
 from include.ingest.pace import Pace
 from include.ingest.publishing import metadata_of, publish, quarantine, shard_metadata
 from include.ingest.staging import StagedUpload
-from include.ingest.verification import Digests, check, digests_of, is_as_published, published, wants_md5
+from include.ingest.verification import (
+    Digests,
+    check,
+    digests_of,
+    is_as_published,
+    is_pinned_etag,
+    published,
+    wants_md5,
+)
 from include.recipes.source import Politeness
 
 log = logging.getLogger(__name__)
@@ -64,7 +72,7 @@ class Fetcher:
 
     def _fetch(self, shard: Shard, target: S3Uri, tally: Tally) -> ShardOutcome:
         stage = StagedUpload(self.s3, target, shard.url, self.part_bytes)
-        if stage.offset and not is_pinned_version(shard, stage.validator):
+        if stage.offset and not is_pinned_etag(shard, stage.validator.etag):
             stage.discard()  # an earlier try fetched it before the source named another version
         if stage.is_finished and shard.checksum is None and not self._is_current(stage, shard):
             stage.discard()
@@ -85,7 +93,7 @@ class Fetcher:
             stage.discard()
             log.error("%s is quarantined, see %s: %s", shard.name, note, mismatch)
             raise
-        metadata = shard_metadata(shard, self.batch, digests)
+        metadata = shard_metadata(shard, self.batch, digests, stage.validator.etag)
         publish(self.s3, stage.uri, target, digests, metadata)
         stage.discard()
         log.info("%s: %.1f MB, sha256 %s", shard.name, digests.size_bytes / 1e6, digests.sha256)
@@ -138,7 +146,8 @@ class Fetcher:
                 log.error("%s; moved away, see %s; fetched again", damage, note)
                 return None
             md5 = digests.md5
-        if not is_as_published(shard, size, {"sha256": metadata["sha256"], "md5": md5}):
+        known = {"sha256": metadata["sha256"], "md5": md5, "etag": metadata.get("source-etag", "")}
+        if not is_as_published(shard, size, known):
             log.warning("%s: its source has another version now, fetched again", shard.name)
             return None
         log.info("%s: there already, %.1f MB, skipped", shard.name, size / 1e6)

@@ -30,12 +30,15 @@ def metadata_of(s3: Any, uri: S3Uri) -> tuple[int, dict[str, str]] | None:
     return found["ContentLength"], found["Metadata"]
 
 
-def shard_metadata(shard: Shard, batch: BatchRequest, digests: Digests) -> dict[str, str]:
-    """What travels with a shard; the presence of ``sha256`` says that ingestion verified it."""
-    md5 = {"md5": digests.md5} if digests.md5 else {}
+def shard_metadata(shard: Shard, batch: BatchRequest, digests: Digests, etag: str) -> dict[str, str]:
+    """What travels with a shard; the presence of ``sha256`` says that ingestion verified it.
+
+    ``etag`` is the server's name of the version, '' where it gave none.
+    """
+    optional = {"md5": digests.md5, "source-etag": etag}
     return {
         "sha256": digests.sha256,
-        **md5,
+        **{name: value for name, value in optional.items() if value},
         "published-checksum": published(shard),
         "source": batch.source,
         "source-url": shard.url,

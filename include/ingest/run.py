@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +22,11 @@ from include.contracts.ingestion import (
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import IngestionPlace, S3Uri
 from include.ingest.backoff import Sleep
-from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable
+from include.ingest.errors import SourceRefused, SourceUnavailable
 from include.ingest.fetch import Fetcher
 from include.ingest.listings import Lists
 from include.ingest.origin import Origin
+from include.ingest.outcomes import NO_REPORT, superseded, with_counts
 from include.ingest.planning import IngestionPlan, absent, batches, selected
 from include.ingest.staging import StagedUpload, load_progress
 from include.recipes.source import Politeness, Source, chosen, load_source
@@ -168,7 +168,8 @@ def fetch_batch(
     batch = store.read_record(BatchRequest, S3Uri.parse(uri))
     source = load_source(batch.source, settings.ingestion.sources_folder)
     place = IngestionPlace(settings.storage.raw_bucket).report(run, batch.index)
-    in_vain = _taken_away(store, place)
+    earlier = superseded(store, place)
+    in_vain = {name for name, outcome in earlier.items() if outcome.tried}
     outcomes: list[ShardOutcome] = []
     why_not = ""
     with Origin(source.politeness) as origin:
@@ -182,18 +183,10 @@ def fetch_batch(
                 outcome = fetcher.fetch(shard)
             outcomes.append(outcome)
             why_not = why_not or _why_not_go_on(outcomes, source.politeness)
-    report = BatchReport(batch.index, tuple(outcomes))
+    counted = tuple(with_counts(o, earlier[o.name]) if o.name in earlier else o for o in outcomes)
+    report = BatchReport(batch.index, counted)
     store.write_record(place, report)
     return report
-
-
-def _taken_away(store: ObjectStore, place: S3Uri) -> frozenset[str]:
-    """Names that the try before asked for in vain. Its report goes: it must not stand for this try."""
-    if not store.exists(place):
-        return frozenset()
-    outcomes = store.read_record(BatchReport, place).outcomes
-    store.delete(place)
-    return frozenset(o.name for o in outcomes if o.state is ShardState.UNAVAILABLE and o.tried)
 
 
 def _why_not_go_on(outcomes: Sequence[ShardOutcome], politeness: Politeness) -> str:
@@ -207,37 +200,6 @@ def _why_not_go_on(outcomes: Sequence[ShardOutcome], politeness: Politeness) -> 
     return ""
 
 
-def require_good(outcomes: tuple[ShardOutcome, ...], where: str) -> None:
-    """SourceUnavailable while a later try may help, else an error that no retry mends."""
-    bad = [outcome for outcome in outcomes if not outcome.state.is_good]
-    if not bad:
-        return
-    counts = Counter(outcome.state.value for outcome in bad)
-    what = f"{len(bad)} of {len(outcomes)} shards are not there: " + ", ".join(
-        f"{count} {state}" for state, count in sorted(counts.items())
-    )
-    first = next((o for o in bad if o.state is not ShardState.UNAVAILABLE), bad[0])
-    if counts[ShardState.UNAVAILABLE.value]:
-        asked = max(outcome.retry_after_seconds for outcome in bad)
-        remedy = "a retry or clear goes on where this try ended"
-        if asked:
-            remedy += f"; the server asked for {asked:.0f} s of patience"
-        raise SourceUnavailable(what, where=where, got=first.reason, remedy=remedy)
-    if counts[ShardState.QUARANTINED.value]:
-        remedy = (
-            "read the notes below quarantine/; clear to fetch these shards again, or correct the source and "
-            "clear the task plan with downstream"
-        )
-        raise ShardMismatch(
-            what, where=where, expected="every shard as published", got=first.reason, remedy=remedy
-        )
-    remedy = (
-        "correct the source and clear the task plan with downstream, or trigger again and leave these shards "
-        "out with exclude"
-    )
-    raise SourceRefused(what, where=where, got=first.reason, remedy=remedy)
-
-
 def summarise(
     settings: Settings, run: str, planned: Mapping[str, Any]
 ) -> tuple[IngestionManifest, ParentRef]:
@@ -249,8 +211,9 @@ def summarise(
             outcomes += store.read_record(BatchReport, place.report(run, index)).outcomes
             continue
         batch = store.read_record(BatchRequest, place.batch(run, index))
-        reason = "its batch ended before it could report"
-        outcomes += [ShardOutcome(s.name, s.url, ShardState.UNAVAILABLE, reason=reason) for s in batch.shards]
+        outcomes += [
+            ShardOutcome(s.name, s.url, ShardState.UNAVAILABLE, reason=NO_REPORT) for s in batch.shards
+        ]
     if not outcomes:
         raise InputError("the run has no batches", where=run, remedy="see the task plan")
     outcomes.sort(key=lambda outcome: outcome.name)

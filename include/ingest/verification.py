@@ -48,10 +48,24 @@ def published(shard: Shard) -> str:
 
 
 def is_as_published(shard: Shard, size_bytes: int, known: Mapping[str, str]) -> bool:
-    """Whether what is ``known`` of an object, '' for what is not, agrees with the source."""
-    kind = published(shard)
-    promised = shard.checksum.value if shard.checksum and kind != "none" else ""
-    return shard.size_bytes in (None, size_bytes) and known.get(kind, "") in ("", promised)
+    """Whether what is ``known`` of an object, '' for what is not, agrees with the source.
+
+    ``known`` is by the values of ChecksumKind.
+    """
+    if shard.size_bytes not in (None, size_bytes):
+        return False
+    checksum = shard.checksum
+    if checksum is None or not (value := known.get(checksum.kind.value, "")):
+        return True
+    return is_pinned_etag(shard, value) if checksum.kind is ChecksumKind.ETAG else value == checksum.value
+
+
+def is_pinned_etag(shard: Shard, etag: str) -> bool:
+    """Whether an ETag may be that of the shard: False for another than its source names."""
+    checksum = shard.checksum
+    if checksum is None or checksum.kind is not ChecksumKind.ETAG:
+        return True
+    return etag.removeprefix("W/").strip('"') == checksum.value.removeprefix("W/").strip('"')
 
 
 def check(shard: Shard, found: Digests) -> None:

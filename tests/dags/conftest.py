@@ -75,7 +75,7 @@ def whole_corpus(aws: Any, settings_file: Any) -> tuple[CorpusPlace, ParentRef]:
         aws.client("s3").create_bucket(Bucket=bucket)
     store, place = ObjectStore(), CorpusPlace.of(storage.processed_bucket, "v1")
     for left in (place.announced, LATEST):
-        store.delete(left)  # by other tests, which share the server
+        store.delete_object(left)  # by other tests, which share the server
     request = store.write_record(place.request, CorpusRequest("v1", (SHARD,), {}, "", str(place.root)))
     empty: dict[str, Any] = {"tokens": 0, "tokens_held_out": 0, "subsets": {}, "tokenizer_sha256": ""}
     empty |= {"vocabulary_size": 1, "token_dtype": "uint16", "end_of_text_id": 0, "shards": ()}

@@ -33,7 +33,7 @@ from tests.dags.conftest import LATEST, SHARD
 def place(whole_corpus: tuple[CorpusPlace, ParentRef], settings_file: Any) -> CorpusPlace:
     """A published corpus of one shard."""
     place, manifest = whole_corpus
-    note_published(LATEST, place, manifest)
+    note_published(LATEST, place, manifest, "run")
     return place
 
 
@@ -44,7 +44,7 @@ def test_the_newest_corpus_says_which_shards_are_known(place: CorpusPlace, setti
 def test_a_corpus_that_is_built_anew_leaves_the_next_run_able_to_plan(
     place: CorpusPlace, settings_file: Any
 ) -> None:
-    ObjectStore().delete(place.manifest)  # as `force` does before its jobs run, and fail
+    ObjectStore().delete_object(place.manifest)  # as `force` does before its jobs run, and fail
     assert inputs_of_latest(LATEST) == ()
     assert shard_news(settings_file.storage.raw, LATEST).new == ()
 
@@ -84,13 +84,13 @@ def test_a_base_that_was_built_anew_or_is_gone_leaves_the_next_run_able_to_plan(
     extended = replace(request, base=gone, earlier_inputs=((OLDER,),))
     manifest = store.read_record(CorpusManifest, place.manifest)
     manifest = replace(manifest, request=store.write_record(place.request, extended))
-    note_published(LATEST, place, store.write_record(place.manifest, manifest))
+    note_published(LATEST, place, store.write_record(place.manifest, manifest), "run")
     assert inputs_of_latest(LATEST) == (OLDER, SHARD)
 
 
 def test_a_corpus_that_was_built_anew_is_known_by_its_address(place: CorpusPlace, settings_file: Any) -> None:
     pointer = ParentRef(str(place.manifest), "0" * 64)
-    note_published(LATEST, place, pointer)
+    note_published(LATEST, place, pointer, "run")
     assert inputs_of_latest(LATEST) == (SHARD,)
 
 

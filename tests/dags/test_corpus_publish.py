@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.aws.corpus import inputs_of_latest
+from include.aws.storage import ObjectStore
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import CorpusPlace
 from nexus_airflow.steps.corpus import publish
@@ -29,9 +31,12 @@ class Pulled:
         return self._plan
 
 
-def announced(place: CorpusPlace, manifest: ParentRef, *, exists: bool, again: bool = False) -> int:
+def announced(
+    place: CorpusPlace, manifest: ParentRef, *, exists: bool, again: bool = False, run: str = "first"
+) -> int:
+    dag_run = SimpleNamespace(dag_id="corpus_refresh", run_id=run)
     params = {"continue_downstream": again}
-    return len(list(publish(vars(manifest), params=params, ti=Pulled(place, exists))))
+    return len(list(publish(vars(manifest), params=params, ti=Pulled(place, exists), dag_run=dag_run)))
 
 
 def test_a_corpus_that_was_built_but_never_announced_is_announced_by_the_next_run(
@@ -48,6 +53,22 @@ def test_what_was_announced_is_announced_again_only_on_request_or_when_built_ane
 ) -> None:
     assert announced(*whole_corpus, exists=False) == 1
     with pytest.raises(AirflowSkipException, match="was announced before"):
-        announced(*whole_corpus, exists=True)
-    assert announced(*whole_corpus, exists=True, again=True) == 1
+        announced(*whole_corpus, exists=True, run="second")
+    assert announced(*whole_corpus, exists=True, again=True, run="second") == 1
     assert announced(*whole_corpus, exists=False) == 1
+
+
+def test_a_try_that_died_before_its_event_was_sent_is_made_good_by_the_next(
+    whole_corpus: tuple[CorpusPlace, ParentRef], settings_file: Any
+) -> None:
+    assert announced(*whole_corpus, exists=True) == 1
+    assert announced(*whole_corpus, exists=True) == 1, "the same run"
+
+
+def test_a_note_of_an_earlier_release_counts(
+    whole_corpus: tuple[CorpusPlace, ParentRef], settings_file: Any
+) -> None:
+    place, manifest = whole_corpus
+    ObjectStore().write_record(place.announced, manifest)  # without a run
+    with pytest.raises(AirflowSkipException, match="was announced before"):
+        announced(place, manifest, exists=True)

@@ -149,7 +149,7 @@ class TestSparkJob:
         store.write(left, b"{")  # of another release, or no permission: the failure is told all the same
         with pytest.raises(JobFailed, match="the job ended failed"):
             one.finish(task.context(one))
-        store.delete(left)
+        store.delete_object(left)
         with pytest.raises(JobFailed, match="the job ended failed"):
             one.finish(task.context(one))
 

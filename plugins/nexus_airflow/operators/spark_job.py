@@ -63,7 +63,7 @@ class SparkJobOperator(JobOperator):
     def prepare(self) -> None:
         """No error of an earlier run stands for this one, which may end before it can leave its own."""
         if self.error_uri:
-            ObjectStore().delete(S3Uri.parse(self.error_uri))
+            ObjectStore().delete_object(S3Uri.parse(self.error_uri))
 
     def failure(self, view: JobView) -> NexusError:
         """With the error that the job itself left: an engine tells little more than that it ended.

@@ -13,6 +13,7 @@ from include.aws.corpus import CorpusPlan, is_announced, note_published, plan_co
 from include.aws.engines import Engine
 from include.aws.recipes import chosen_corpus_recipe
 from include.aws.verification import verify_corpus
+from include.contracts.job_names import run_name
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import CorpusPlace, S3Uri
 from include.settings import load_settings
@@ -78,17 +79,18 @@ def verify_manifest(*, ti: Any = None) -> dict[str, str]:
     return {"uri": reference.uri, "sha256": reference.sha256}
 
 
-def publish(reference: dict[str, str], *, params: Any = None, ti: Any = None) -> Any:
+def publish(reference: dict[str, str], *, params: Any = None, ti: Any = None, dag_run: Any = None) -> Any:
     """Announce the token dataset. One that was announced before is announced again only on request.
 
     That a version existed when the run was planned does not say so: the run that built it may have ended
-    between its jobs and this task.
+    between its jobs and this task. Nor does this run's own note: an earlier try may have died after it.
     """
+    run = run_name(dag_run.dag_id, dag_run.run_id)
     planned = ti.xcom_pull(task_ids="plan", key="plan")
     manifest, place = ParentRef(**reference), CorpusPlace(S3Uri.parse(planned["root_uri"]))
-    if planned["exists"] and not params["continue_downstream"] and is_announced(place, manifest):
+    if planned["exists"] and not params["continue_downstream"] and is_announced(place, manifest, run):
         raise AirflowSkipException(f"corpus {planned['version']} was announced before")
-    note_published(S3Uri.parse(planned["latest_uri"]), place, manifest)
+    note_published(S3Uri.parse(planned["latest_uri"]), place, manifest, run)
     yield Metadata(token_dataset, extra=extra_of(manifest, version=planned["version"]))
 
 

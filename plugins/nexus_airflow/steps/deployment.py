@@ -34,10 +34,8 @@ def plan(*, params: Any = None, dag_run: Any = None, triggering_asset_events: An
     """
     settings = load_settings()
     chosen = chosen_manifest(params, triggering_asset_events, approved_model)
-    store = ObjectStore()
     uri = S3Uri.parse(chosen.uri)
-    model = store.read_record(ModelManifest, uri, chosen.sha256)
-    reference = store.reference(uri)
+    model, reference = ObjectStore().referenced_record(ModelManifest, uri, chosen.sha256)
     place = RunPlace.of(settings.storage.models_bucket, model.run)
     ModelRegistry(settings).require_approved(reference)
     name = run_name(dag_run.dag_id, dag_run.run_id) if params["force"] else reference.sha256[:16]

@@ -28,9 +28,8 @@ def plan(*, params: Any = None, dag_run: Any = None, triggering_asset_events: An
     """Resolve candidate and champion; build the job's request."""
     settings = load_settings()
     chosen = chosen_manifest(params, triggering_asset_events, candidate_model)
-    store = ObjectStore()
-    candidate = store.reference(S3Uri.parse(chosen.uri))
-    model = store.read_record(ModelManifest, S3Uri.parse(chosen.uri), chosen.sha256)
+    uri = S3Uri.parse(chosen.uri)
+    model, candidate = ObjectStore().referenced_record(ModelManifest, uri, chosen.sha256)
     registry = ModelRegistry(settings)
     package = registry.register(model, candidate, {})  # found again when it was registered by its training
     champion = registry.champion()

@@ -16,8 +16,9 @@ from include.contracts.job_names import run_name
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import S3Uri
 from include.ingest.announcements import note_announcement
+from include.ingest.outcomes import require_good, require_whole
 from include.ingest.planning import IngestionPlan
-from include.ingest.run import IngestionRequest, fetch_batch, plan_run, require_good, summarise
+from include.ingest.run import IngestionRequest, fetch_batch, plan_run, summarise
 from include.recipes.source import check_prefix
 from include.settings import load_settings
 from nexus_airflow.assets import extra_of, raw_shards
@@ -87,7 +88,7 @@ def publish(reference: dict[str, str]) -> Any:
     manifest = ObjectStore().read_record(
         IngestionManifest, S3Uri.parse(reference["uri"]), reference["sha256"]
     )
-    require_good(manifest.shards, reference["uri"])
+    require_whole(manifest, reference["uri"])
     if not note_announcement(manifest):
         raise AirflowSkipException("all shards were there, and announced before")
     yield Metadata(

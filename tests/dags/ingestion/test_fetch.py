@@ -12,7 +12,7 @@ from include.contracts.ingestion import Checksum, ChecksumKind, QuarantineNote, 
 from include.contracts.records import parse_json
 from include.ingest import publishing
 from include.ingest.errors import SourceUnavailable
-from include.ingest.run import require_good
+from include.ingest.outcomes import require_good
 from include.ingest.verification import digests_of
 from tests.dags.ingestion.conftest import MEBI, Ingestion, random_bytes, sha256
 from tests.dags.ingestion.hostile_server import Trick
@@ -309,7 +309,7 @@ def test_a_shard_that_is_there_is_skipped_and_not_asked_for(ingestion: Ingestion
     outcome = ingestion.fetch_one(shard, run="the next")
     assert (outcome.state, outcome.sha256) == (ShardState.PRESENT, sha256(body))
     again = ingestion.fetch_one(shard)  # another try of the run that fetched it: it is this run's to announce
-    assert (again.state, again.received_bytes) == (ShardState.FETCHED, 0)
+    assert (again.state, again.received_bytes) == (ShardState.FETCHED, len(body))
     assert len(ingestion.server.requests(NAME)) == 1
 
 
@@ -320,6 +320,27 @@ def test_a_shard_that_its_source_replaced_is_fetched_again(ingestion: Ingestion)
     ingestion.server.host(NAME, new, etag='"v2"')
     assert ingestion.fetch_one(ingestion.shard(NAME, **pinned(new))).state is ShardState.FETCHED
     assert ingestion.body(KEY) == new
+
+
+def test_a_shard_whose_source_pins_another_etag_is_fetched_again(ingestion: Ingestion) -> None:
+    old, new = random_bytes(0.1), random_bytes(0.1)
+    first, second = (ingestion.shard(NAME, checksum=Checksum(ChecksumKind.ETAG, tag)) for tag in ("v1", "v2"))
+    ingestion.server.host(NAME, old, etag='"v1"')
+    assert ingestion.fetch_one(first).state is ShardState.FETCHED
+    assert ingestion.metadata(KEY)["source-etag"] == '"v1"'
+    assert ingestion.fetch_one(first, run="the next").state is ShardState.PRESENT
+    ingestion.server.host(NAME, new, etag='"v2"')
+    assert ingestion.fetch_one(second, run="the last").state is ShardState.FETCHED
+    assert (ingestion.body(KEY), ingestion.metadata(KEY)["source-etag"]) == (new, '"v2"')
+
+
+def test_a_shard_whose_version_nobody_kept_is_not_fetched_again_for_its_pin(ingestion: Ingestion) -> None:
+    body = random_bytes(0.1)
+    ingestion.server.host(NAME, body, etag="")
+    ingestion.fetch_one(ingestion.shard(NAME))
+    assert "source-etag" not in ingestion.metadata(KEY)
+    pinned_by_etag = ingestion.shard(NAME, checksum=Checksum(ChecksumKind.ETAG, "v1"))
+    assert ingestion.fetch_one(pinned_by_etag, run="the next").state is ShardState.PRESENT
 
 
 def test_a_shard_whose_md5_was_published_is_compared_by_it_when_its_source_changes(

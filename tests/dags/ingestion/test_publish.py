@@ -40,7 +40,7 @@ def announced(reference: dict[str, str]) -> int:
 
 def test_shards_of_a_run_that_could_not_announce_them_are_announced_by_the_next(mirror: Ingestion) -> None:
     """The documented way on: trigger again, with what the server refuses in `exclude`."""
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="clear the red `fetch` tasks with downstream"):
         announced(run(mirror, "first", REQUEST))
     without = replace(REQUEST, exclude=("withdrawn*",))
     second = run(mirror, "second", without)

@@ -15,8 +15,9 @@ from include.contracts.errors import InputError, IntegrityError, RecipeError
 from include.contracts.ingestion import BatchRequest, ShardState
 from include.contracts.storage import S3Uri
 from include.ingest.errors import SourceRefused, SourceUnavailable
+from include.ingest.outcomes import require_good, require_whole
 from include.ingest.ranges import Validator
-from include.ingest.run import IngestionRequest, fetch_batch, plan_run, require_good, summarise
+from include.ingest.run import IngestionRequest, fetch_batch, plan_run, summarise
 from include.ingest.staging import StagedUpload
 from tests.dags.ingestion.conftest import MEBI, Ingestion, random_bytes, sha256
 from tests.dags.ingestion.hostile_server import Trick
@@ -95,8 +96,8 @@ def test_a_batch_that_never_reported_is_in_the_manifest_as_unavailable(lists: In
     fetch_batch(lists.settings, "run", uris[0])
     manifest, _ = summarise(lists.settings, "run", vars(planned))
     assert 0 < manifest.counts["unavailable"] < 5
-    with pytest.raises(SourceUnavailable, match="not there"):
-        require_good(manifest.shards, "run")
+    with pytest.raises(InputError, match=r"unavailable.*clear the red `fetch` tasks with downstream"):
+        require_whole(manifest, "run")  # what no retry of the task `publish` mends
 
 
 def test_no_report_of_an_earlier_try_or_plan_stands_for_a_batch_that_was_killed(
@@ -110,20 +111,52 @@ def test_no_report_of_an_earlier_try_or_plan_stands_for_a_batch_that_was_killed(
     run_all(uris)
     assert summarise(lists.settings, "run", vars(planned))[0].counts["fetched"] == 5
 
-    class Killed(BaseException):
-        pass
-
-    def killed(*_: Any) -> None:
-        raise Killed
-
     with monkeypatch.context() as patch:
-        patch.setattr("include.ingest.fetch.Fetcher.fetch", killed)
-        with pytest.raises(Killed):
+        patch.setattr("include.ingest.fetch.Fetcher.fetch", _killed)
+        with pytest.raises(_Killed):
             fetch_batch(lists.settings, "run", uris[0])
     assert summarise(lists.settings, "run", vars(planned))[0].counts["unavailable"] > 0
     run_all(uris)
     planned, _ = plan_run(lists.settings, "run", REQUEST)  # cleared
     assert summarise(lists.settings, "run", vars(planned))[0].counts["unavailable"] == 5
+
+
+def test_the_manifest_counts_what_all_tries_took_that_came_to_their_end(
+    lists: Ingestion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, body = "train/04.jsonl.zst", random_bytes(6)
+    hosted = lists.server.host(name, body, Trick(cut_after=2 * MEBI), always=Trick(status=503))
+    planned, uris = plan_run(lists.settings, "run", replace(REQUEST, include=name))
+
+    def fetch() -> None:
+        fetch_batch(lists.settings, "run", uris[0], sleep=lambda _: None)
+
+    def counted() -> tuple[str, int, int]:
+        (shard,) = summarise(lists.settings, "run", vars(planned))[0].shards
+        return shard.state.value, shard.received_bytes, shard.resumes
+
+    fetch()
+    state, received, resumes = counted()
+    assert state == "unavailable" and received == lists.server.sent[name] > 0 and resumes > 0
+    with monkeypatch.context() as patch:
+        patch.setattr("include.ingest.fetch.Fetcher.fetch", _killed)
+        with pytest.raises(_Killed):
+            fetch()
+    assert counted() == ("unavailable", received, resumes)
+    hosted.always = Trick()
+    fetch()
+    assert counted()[:2] == ("fetched", lists.server.sent[name])
+    fetch()  # finds it there
+    assert counted()[:2] == ("fetched", lists.server.sent[name])
+    assert counted()[2] >= resumes
+
+
+class _Killed(BaseException):
+    """As a worker ends that is killed."""
+
+
+def _killed(*_: Any) -> None:
+    raise _Killed
 
 
 def test_errors_tell_whether_a_retry_can_help(lists: Ingestion) -> None:
