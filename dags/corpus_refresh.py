@@ -8,6 +8,7 @@ from airflow.providers.amazon.aws.operators.glue_crawler import GlueCrawlerRunOp
 from airflow.sdk import Param, TaskGroup, dag
 
 from include.aws.engines import Engine
+from include.contracts.documents import CORPUS_JOBS
 from include.recipes.loading import recipe_names, require_recipe
 from include.settings import load_settings
 from nexus_airflow.assets import token_dataset
@@ -181,7 +182,7 @@ def corpus_refresh() -> None:
             f"ti.xcom_pull(task_ids='plan', key='scopes')['{job}'] }}}}",
             force="{{ params.force }}",
         )
-        for job in corpus.MARKERS
+        for job in CORPUS_JOBS
     ]
     verified = step(
         "verify_manifest",

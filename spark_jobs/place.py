@@ -133,7 +133,7 @@ class Place:
 
     def report(self, stage: str) -> StageReport | None:
         """The report of a completed stage, or None: a stage is complete when its report exists."""
-        uri = storage.join(self.of(_KEYS.stages), f"{stage}.json")
+        uri = self.of(_KEYS.stage_report(stage))
         if not storage.exists(uri):
             return None
         return storage.read_record(StageReport, uri)
@@ -151,9 +151,7 @@ class Place:
 
     def save_report(self, report: StageReport) -> None:
         """Mark a stage as complete; to be called after everything else of it is written."""
-        storage.write_bytes(
-            storage.join(self.of(_KEYS.stages), f"{report.stage}.json"), canonical_json(report)
-        )
+        storage.write_bytes(self.of(_KEYS.stage_report(report.stage)), canonical_json(report))
 
     def save_manifest(self, manifest: CorpusManifest) -> None:
         """Write the manifest, the last file of a corpus version."""

@@ -118,8 +118,8 @@ def plan_corpus(
     """Resolve inputs and version, and write the CorpusRequest unless the version exists.
 
     ``extend`` builds on the newest version where that is possible: new shards alone are then read.
-    ``force`` takes the manifest and the stage reports of an existing version away, so that the jobs
-    do their work again. InputError when there are no shards, a file that the recipe names is
+    ``force`` takes the manifest, the stage reports and the half-done work of a version away, so that the jobs
+    do all of it again. InputError when there are no shards, a file that the recipe names is
     missing, or the code was never uploaded.
     """
     store = ObjectStore()
@@ -137,6 +137,7 @@ def plan_corpus(
     if force and not dry_run:
         # the manifest last: a try that dies in between is known by it, and begins again
         store.delete(place.stages)
+        store.delete(place.work)
         store.delete_object(place.manifest)
     exists = store.exists(place.manifest) and not force
     if not exists and not dry_run:

@@ -21,6 +21,10 @@ class Stage(enum.StrEnum):
     TOKENISE = "tokenise"
 
 
+#: The Spark jobs in their order, and the stage that each completes last.
+CORPUS_JOBS = {"clean": Stage.SCRUB, "deduplicate": Stage.NEAR_DEDUP, "tokenise": Stage.TOKENISE}
+
+
 class DropReason(enum.StrEnum):
     """Why a record did not become a kept document; counted per stage."""
 

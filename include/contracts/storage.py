@@ -107,6 +107,10 @@ class CorpusPlace:
         """One ``<stage>.json`` (StageReport) per completed stage."""
         return self.root / "stages/"
 
+    def stage_report(self, stage: str) -> S3Uri:
+        """StageReport of a completed stage."""
+        return self.stages / f"{stage}.json"
+
     @property
     def work(self) -> S3Uri:
         """Intermediate parquet between stages."""

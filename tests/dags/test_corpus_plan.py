@@ -69,10 +69,12 @@ def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
 
     built = CorpusPlace(S3Uri.parse(plan(force=False).root_uri))
     store.write(built.manifest, b"{}")
-    store.write(built.stages / "near_dedup.json", b"{}")
-    assert plan(force=False).exists and store.exists(built.stages / "near_dedup.json")
+    ended = (built.stages / "near_dedup.json", built.work / "clean_parts/part-00000.json")
+    for uri in ended:
+        store.write(uri, b"{}")
+    assert plan(force=False).exists and all(map(store.exists, ended))
     assert not plan(force=True).exists
-    assert not store.exists(built.manifest) and not store.exists(built.stages / "near_dedup.json")
+    assert not any(map(store.exists, (built.manifest, *ended)))
 
 
 def test_a_base_that_was_built_anew_or_is_gone_leaves_the_next_run_able_to_plan(

@@ -13,6 +13,7 @@ from include.aws.corpus import CorpusPlan, is_announced, note_published, plan_co
 from include.aws.engines import Engine
 from include.aws.recipes import chosen_corpus_recipe
 from include.aws.verification import verify_corpus
+from include.contracts.documents import CORPUS_JOBS, Stage
 from include.contracts.job_names import run_name
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import CorpusPlace, S3Uri
@@ -42,24 +43,21 @@ def plan(*, params: Any = None, ti: Any = None) -> list[str]:
     place = CorpusPlace(S3Uri.parse(planned.root_uri))
     code = S3Uri.parse(planned.code_uri)
     engine = Engine(params["engine"])
-    requests = {job: engine.request(settings, job, code, place.request) for job in MARKERS}
+    requests = {job: engine.request(settings, job, code, place.request) for job in CORPUS_JOBS}
     ti.xcom_push(key="requests", value=requests)
-    ti.xcom_push(key="scopes", value={job: engine.scope(settings, job) for job in MARKERS})
-    ti.xcom_push(key="markers", value={job: str(place.root / marker) for job, marker in MARKERS.items()})
-    ti.xcom_push(key="errors", value={job: str(place.error(job)) for job in MARKERS})
-    reports = {job: str(place.report) if job == "tokenise" else "" for job in MARKERS}
+    ti.xcom_push(key="scopes", value={job: engine.scope(settings, job) for job in CORPUS_JOBS})
+    ti.xcom_push(key="markers", value={job: str(_marker(place, stage)) for job, stage in CORPUS_JOBS.items()})
+    ti.xcom_push(key="errors", value={job: str(place.error(job)) for job in CORPUS_JOBS})
+    reports = {job: str(place.report) if job == "tokenise" else "" for job in CORPUS_JOBS}
     ti.xcom_push(key="reports", value=reports)
     if params["dry_run"]:
         return []
     return [REUSE] if planned.exists else [BUILD]
 
 
-#: The Spark jobs in their order, and what each leaves last.
-MARKERS = {
-    "clean": "stages/scrub.json",
-    "deduplicate": "stages/near_dedup.json",
-    "tokenise": "manifest.json",
-}
+def _marker(place: CorpusPlace, stage: Stage) -> S3Uri:
+    """What the job of this last stage leaves last."""
+    return place.manifest if stage is Stage.TOKENISE else place.stage_report(stage)
 
 
 def verify_manifest(*, ti: Any = None) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from include.contracts.documents import CORPUS_JOBS
 from include.contracts.manifests import CorpusRequest, StageReport
 from include.contracts.records import parse_json
 from include.recipes.near_dedup import profile
@@ -99,3 +100,7 @@ def test_bench_tokenize_prints_each_engine_and_finds_equal_ids(
     said = last_line(capsys)
     assert said["compared_documents"] > 0 and said["documents_with_other_ids"] == 0
     assert all(said[engine]["seconds"] > 0 for engine in ("ours", "encode_batch_fast", "tiktoken"))
+
+
+def test_the_jobs_are_those_that_airflow_runs_and_waits_for() -> None:
+    assert {job.run.__name__: job.stages[-1] for job in build_corpus.JOBS} == CORPUS_JOBS
