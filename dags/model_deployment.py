@@ -23,7 +23,8 @@ load balancer proves the end, and a deployment manifest records it.
 
 ### When `rollout` is red
 The old revision serves on. The error holds ECS's reason; *ECS service* leads to the deployment, its stopped
-tasks and their logs. Deploy another model, or mend the cause and clear the task.
+tasks and their logs. Deploy another model, or mend the cause and clear the task. If you mark the task failed
+while it rolls, the new revision is taken back.
 
 ### When `smoke_test` is red
 The new revision is healthy, but gave no completion or another model's. The service goes back to the former

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from include.aws.clients import client
+from include.aws.clients import client, unless
 from include.aws.ecs import create_service, update_service
 from include.contracts.errors import InputError
 from include.settings import Settings
@@ -36,6 +37,12 @@ ROLLOUT_STATES = {
 }
 
 
+#: States that StopServiceDeployment takes: what rolls back already is a ConflictException.
+_STOPPABLE = ("PENDING", "IN_PROGRESS")
+#: Tag of a task definition: whose rollout it was registered for. A deployment itself takes no tags.
+_OWNER_TAG = "rollout"
+
+
 @dataclass(frozen=True)
 class RolloutView:
     """A deployment as ECS describes it; ``status`` and ``reason`` are for the reader."""
@@ -56,16 +63,13 @@ class Rollouts:
 
     def known(self) -> list[str]:
         """ARNs of every deployment of the service, newest first; empty before the service exists."""
-        if self._describe_service() is None:
-            return []
-        arns: list[str] = []
-        request: dict[str, Any] = {"cluster": self._cluster, "service": self._service}
-        while True:
-            answer = self._ecs.list_service_deployments(**request)
-            arns += [entry["serviceDeploymentArn"] for entry in answer["serviceDeployments"]]
-            if not answer.get("nextToken"):
-                return arns
-            request["nextToken"] = answer["nextToken"]
+        return [str(entry["serviceDeploymentArn"]) for entry in self._deployments()]
+
+    def register(self, task_definition: dict[str, Any], owner: str) -> str:
+        """ARN of a new revision that is marked as ``owner``'s, see ``stop_of``."""
+        tags = [*task_definition.get("tags", ()), {"key": _OWNER_TAG, "value": owner}]
+        registered = self._ecs.register_task_definition(**(task_definition | {"tags": tags}))
+        return str(registered["taskDefinition"]["taskDefinitionArn"])
 
     def start(self, settings: Settings, task_definition_arn: str) -> None:
         """Create the service, or update it; the new deployment is the one that ``known`` did not list."""
@@ -90,9 +94,52 @@ class Rollouts:
         return RolloutView(ROLLOUT_STATES[raw["status"]], raw["status"], rollout_reason(raw), raw)
 
     def stop(self, deployment_arn: str) -> None:
-        """Roll an unfinished deployment back to the old revision."""
-        if self.look(deployment_arn).state is RolloutState.ACTIVE:
-            self._ecs.stop_service_deployment(serviceDeploymentArn=deployment_arn, stopType="ROLLBACK")
+        """Roll an unfinished deployment back to the old revision; nothing when it is over or on its way."""
+        if self.look(deployment_arn).status in _STOPPABLE:
+            request = {"serviceDeploymentArn": deployment_arn, "stopType": "ROLLBACK"}
+            # mark-failed has the trigger and the listener stop it, at the same time
+            unless("ConflictException", self._ecs.stop_service_deployment, **request)
+
+    def stop_of(self, owner: str) -> list[str]:
+        """Stop what goes on of the revisions that ``owner`` registered and rolled out; the deployments' ARNs.
+
+        Only the first deployment of a revision is its owner's: whoever goes back to it later starts another.
+        """
+        deployments = list(self._deployments())
+        stopped = []
+        for entry in deployments:
+            if entry["status"] not in _STOPPABLE:
+                continue
+            definition, tags = self._definition_and_tags(entry)
+            if tags.get(_OWNER_TAG) != owner:
+                continue
+            since = [other for other in deployments if other["createdAt"] >= definition["registeredAt"]]
+            arns = [self._definition_arn(other) for other in since]
+            if arns.count(definition["taskDefinitionArn"]) == 1:
+                self.stop(entry["serviceDeploymentArn"])
+                stopped.append(str(entry["serviceDeploymentArn"]))
+        return stopped
+
+    def _deployments(self) -> Iterator[dict[str, Any]]:
+        if self._describe_service() is None:
+            return
+        request: dict[str, Any] = {"cluster": self._cluster, "service": self._service}
+        while True:
+            answer = self._ecs.list_service_deployments(**request)
+            yield from answer["serviceDeployments"]
+            if not answer.get("nextToken"):
+                return
+            request["nextToken"] = answer["nextToken"]
+
+    def _definition_arn(self, deployment: dict[str, Any]) -> str:
+        revisions = [deployment["targetServiceRevisionArn"]]
+        described = self._ecs.describe_service_revisions(serviceRevisionArns=revisions)
+        return str(described["serviceRevisions"][0]["taskDefinition"])
+
+    def _definition_and_tags(self, deployment: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        arn = self._definition_arn(deployment)
+        answer = self._ecs.describe_task_definition(taskDefinition=arn, include=["TAGS"])
+        return answer["taskDefinition"], {tag["key"]: tag["value"] for tag in answer.get("tags", ())}
 
     def _describe_service(self) -> dict[str, Any] | None:
         answer = self._ecs.describe_services(cluster=self._cluster, services=[self._service])

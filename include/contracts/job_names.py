@@ -26,6 +26,11 @@ def cluster_name(dag_id: str, run_id: str) -> str:
     return job_name(dag_id, run_id, "cluster", 1)
 
 
+def rollout_name(dag_id: str, run_id: str, task_id: str) -> str:
+    """Whose rollout of a service it is: the same for every try and clear of a task, as the service is one."""
+    return job_name(dag_id, run_id, task_id, 1)
+
+
 def run_name(dag_id: str, run_id: str) -> str:
     """The name of a run in S3 keys: the same for every try and generation of its tasks."""
     digest = hashlib.sha256(f"{dag_id}\n{run_id}".encode()).hexdigest()[:8]

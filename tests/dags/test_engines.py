@@ -26,7 +26,6 @@ from include.settings import load_settings
 from include.settings.spark import ENGINES as ENGINE_NAMES
 from local_aws.testing import until
 from nexus_airflow.errors import JobFailed
-from nexus_airflow.listeners import jobs as jobs_listener
 from nexus_airflow.listeners.jobs import stop_jobs
 from nexus_airflow.operators.end_engine import EndEngineOperator
 from nexus_airflow.operators.spark_job import SparkJobOperator
@@ -180,54 +179,6 @@ class TestSparkJob:
         name = task.xcoms["job_name"]
         event = asyncio.run(first_event(JobTrigger(engine.kind.value, name, one.scope, 0.1)))
         assert event["state"] == "stopped"
-
-
-@pytest.mark.parametrize(
-    ("conf", "asked"),
-    [
-        ({"engine": "glue"}, {Engine.GLUE}),
-        ({"engine": "emr"}, set()),
-        ({}, set()),  # the settings' engine, which is emr
-        (None, {Engine.EMR_SERVERLESS, Engine.GLUE}),  # no run at hand, as on a worker
-    ],
-)
-def test_the_listener_asks_the_engine_of_the_run_alone(
-    conf: dict[str, str] | None, asked: set[Engine], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kinds = set()
-    monkeypatch.setattr(jobs_listener, "_stop_generations", lambda *_: None)
-    monkeypatch.setattr(jobs_listener, "jobs_of", lambda kind, _: kinds.add(kind))
-    at_hand = {} if conf is None else {"dag_run": SimpleNamespace(conf=conf)}
-    stop_jobs(SimpleNamespace(operator="SparkJobOperator", task_id="clean", **at_hand))
-    assert kinds == {engine.kind for engine in asked}
-
-
-def ended_run(conf: dict[str, str], *operators: str) -> SimpleNamespace:
-    """A run of corpus_refresh that has failed, with tasks of these operators, all skipped."""
-    common = {"dag_id": "corpus_refresh", "run_id": "r", "map_index": -1, "state": "skipped"}
-    run = SimpleNamespace(dag_id="corpus_refresh", run_id="r", conf=conf)
-    tasks = [SimpleNamespace(operator=o, task_id=o, dag_run=run, **common) for o in operators]
-    run.get_task_instances = lambda session: tasks
-    return run
-
-
-@pytest.mark.parametrize(
-    ("run", "ended"),
-    [
-        (ended_run({"engine": "emr"}, "StartEngineOperator", "EmptyOperator"), ["corpus_refresh r"]),
-        (ended_run({}, "StartEngineOperator"), ["corpus_refresh r"]),  # by the settings
-        (ended_run({"engine": "glue"}, "StartEngineOperator"), []),
-        (ended_run({"engine": "emr"}, "EmptyOperator"), []),  # of another DAG
-    ],
-)
-def test_a_run_that_has_failed_ends_its_cluster_where_it_may_have_one(
-    run: SimpleNamespace, ended: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(jobs_listener, "end_cluster", lambda dag, run_id: asked.append(f"{dag} {run_id}"))
-    monkeypatch.setattr(jobs_listener, "object_session", lambda _: None)
-    jobs_listener.on_dag_run_failed(run, "timed_out")
-    assert asked == ended
 
 
 def test_the_settings_know_every_engine() -> None:

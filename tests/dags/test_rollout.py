@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from include.aws.ecs import task_definition
+from include.aws.rollouts import Rollouts
 from include.aws.smoke import EndpointFailed, ask
 from include.contracts.manifests import ParentRef
+from local_aws.testing import until
+from nexus_airflow.listeners.jobs import on_task_instance_failed
 from nexus_airflow.operators.ecs_rollout import EcsServiceRolloutOperator
 from tests.dags.conftest import Task
 
@@ -106,3 +110,74 @@ def test_a_retry_attaches_to_the_rollout_that_was_started(service: Any) -> None:
     task = Task("retried")
     first = task.run(rollout(service, "one"))
     assert task.run(rollout(service, "one")) == first
+
+
+class Waiting:
+    """A rollout that was started and is waited for by nobody: its trigger is not taken up."""
+
+    def __init__(self, settings: Any, name: str, model: str) -> None:
+        self.operator, self.task = rollout(settings, model), Task(name)
+        with pytest.raises(TaskDeferred) as deferred:
+            self.operator.execute(self.task.context(self.operator))
+        self.arguments = deferred.value.kwargs or {}
+        self.rollouts = Rollouts(settings.serving.cluster, settings.serving.service)
+
+    def status(self) -> str:
+        return self.rollouts.look(self.arguments["deployment"]).status
+
+    def ends(self) -> str:
+        return until(self.status, lambda status: status.endswith(("SUCCESSFUL", "STOPPED", "FAILED")))
+
+    def finish(self) -> Any:
+        return self.operator.finish(self.task.context(self.operator), **self.arguments, event={})
+
+
+def ended(name: str, state: str = "failed", **more: Any) -> None:
+    """Airflow tells of a rollout task of the run ``name``, as the API server and the scheduler do."""
+    told = {"dag_id": "tests", "run_id": name, "task_id": "rollout", "map_index": -1, "state": state} | more
+    on_task_instance_failed(None, SimpleNamespace(operator="EcsServiceRolloutOperator", **told), None)
+
+
+def test_marked_failed_between_trigger_and_worker_it_goes_back_to_the_old_revision(service: Any) -> None:
+    before = Task("one").run(rollout(service, "one"))
+    two = Waiting(service, "two", "two")
+    ended("two", "up_for_retry")
+    assert two.status() == "IN_PROGRESS"  # the retry attaches to it
+    ended("two")
+    assert two.ends() == "ROLLBACK_SUCCESSFUL"
+    assert two.rollouts.serving() == before["task_definition"]
+    assert ask(service.serving.endpoint_url, "x", 1)["model"] == "s3://models-bucket/one/"
+    ended("two")  # over already: no error
+    with pytest.raises(AirflowFailException, match="the old revision serves on"):
+        two.finish()
+
+
+def test_the_deployment_of_another_task_is_left_alone(service: Any) -> None:
+    ended("one")  # there is no service yet
+    one = Task("one").run(rollout(service, "one"))
+    two = Waiting(service, "two", "two")
+    ended("one")
+    ended("two", task_id="smoke_test")
+    ended("two", dag_id="others")
+    assert two.ends() == "SUCCESSFUL"
+    assert two.finish()["previous_task_definition"] == one["task_definition"]
+
+
+def test_whoever_goes_back_to_the_revision_of_a_task_is_not_stopped_with_it(service: Any) -> None:
+    """As a smoke test does, or a person."""
+    one = Task("one").run(rollout(service, "one"))
+    two = Waiting(service, "two", "two")
+    two.ends()
+    two.rollouts.start(service, one["task_definition"])
+    ended("one")
+    assert two.rollouts.look(two.rollouts.known()[0]).status == "IN_PROGRESS"
+
+
+def test_a_deployment_that_goes_back_already_is_not_stopped_again(service: Any) -> None:
+    Task("one").run(rollout(service, "one"))
+    two = Waiting(service, "two", "two")
+    two.operator.on_kill()
+    assert two.status() == "ROLLBACK_IN_PROGRESS"
+    two.operator.on_kill()
+    ended("two")
+    assert two.ends() == "ROLLBACK_SUCCESSFUL"

@@ -98,7 +98,7 @@ def refused(system, second):
     stack = Stack(config)
     stack.up(lambda _: None)
     try:
-        yield judge_again(config)
+        return judge_again(config)
     finally:
         stack.down(lambda _: None)
 
@@ -218,7 +218,7 @@ def test_a_model_that_the_gate_refuses_is_rejected_with_its_reasons_and_not_depl
     assert refused["announced"] == {} and refused["deployments"] == []
 
 
-def test_nothing_is_left_running(system, second):
+def test_nothing_is_left_running(system, second, refused):
     marker = f"NEXUS_STATE={system['NEXUS_STATE']}".encode()
     settings = f"{system['NEXUS_STATE']}/settings.toml".encode()
     left = []

@@ -1,4 +1,4 @@
-"""Stop the jobs of a task that a user or Airflow ended while neither worker nor trigger had it.
+"""Stop what runs of a task that a user or Airflow ended while neither worker nor trigger had it.
 
 Mark-failed in the UI runs in the API server: a task between its trigger and its worker has no on_kill
 to call. A task whose worker died for the last time is failed by the scheduler. Both end here; so does the
@@ -20,7 +20,8 @@ from include.aws.emr import living_cluster
 from include.aws.engines import Engine
 from include.aws.job_states import JobState
 from include.aws.jobs import JobKind, Jobs, jobs_of
-from include.contracts.job_names import cluster_name, job_name
+from include.aws.rollouts import Rollouts
+from include.contracts.job_names import cluster_name, job_name, rollout_name
 from include.settings import load_settings
 
 log = logging.getLogger(__name__)
@@ -30,8 +31,6 @@ KINDS = {
     "SageMakerSpotTrainingOperator": JobKind.TRAINING,
     "SageMakerProcessingOperator": JobKind.PROCESSING,
 }
-#: Where a Spark job is found by its name. Steps of EMR end with their cluster.
-_ENGINES = (Engine.EMR_SERVERLESS, Engine.GLUE)
 
 
 @hookimpl
@@ -72,19 +71,19 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
 
 
 def stop_jobs(task_instance: Any) -> None:
-    """Stop what runs of this task, in any generation; generations are contiguous from 1."""
+    """Stop what runs of this task: its job, in any generation, or its rollout."""
     operator = _operator(task_instance)
     if operator in KINDS:
         _stop_generations(task_instance, jobs_of(KINDS[operator]))
     elif operator == "SparkJobOperator":
-        settings = load_settings()
         for engine in _engines(task_instance):
             try:
-                scope = engine.scope(settings, task_instance.task_id)
-                _stop_generations(task_instance, jobs_of(engine.kind, scope))
+                _stop_spark_job(task_instance, engine)
             # an account need not allow, nor a region have, the engine that it does not use
             except (BotoCoreError, ClientError) as error:
                 log.warning("cannot look for jobs of %s: %s", engine.value, error)
+    elif operator == "EcsServiceRolloutOperator":
+        _stop_rollout(task_instance)
 
 
 def end_cluster(dag_id: str, run_id: str) -> None:
@@ -96,10 +95,27 @@ def end_cluster(dag_id: str, run_id: str) -> None:
         emr.terminate_job_flows(JobFlowIds=[cluster])
 
 
+def _stop_spark_job(task_instance: Any, engine: Engine) -> None:
+    scope: str | None = engine.scope(load_settings(), task_instance.task_id)
+    if engine is Engine.EMR:
+        # steps end with their cluster; before its teardown they are cancelled
+        scope = living_cluster(client("emr"), cluster_name(task_instance.dag_id, task_instance.run_id))
+    if scope:
+        _stop_generations(task_instance, jobs_of(engine.kind, scope))
+
+
+def _stop_rollout(task_instance: Any) -> None:
+    """Back to the old revision, if what is being rolled out is this task's."""
+    serving = load_settings().serving
+    owner = rollout_name(task_instance.dag_id, task_instance.run_id, task_instance.task_id)
+    for deployment in Rollouts(serving.cluster, serving.service).stop_of(owner):
+        log.warning("rolling deployment %s back: its task was ended", deployment)
+
+
 def _engines(task_instance: Any) -> Sequence[Engine]:
     """Where to look for a Spark job: everywhere when its run is not at hand, as on a worker."""
     dag_run = vars(task_instance).get("dag_run")
-    return [engine for engine in _ENGINES if dag_run is None or engine is _engine(dag_run)]
+    return [engine for engine in Engine if dag_run is None or engine is _engine(dag_run)]
 
 
 def _engine(dag_run: Any) -> Engine:
@@ -108,6 +124,7 @@ def _engine(dag_run: Any) -> Engine:
 
 
 def _stop_generations(task_instance: Any, jobs: Jobs) -> None:
+    """Generations are contiguous from 1."""
     task_id, index = task_instance.task_id, task_instance.map_index
     task_id = task_id if index in (None, -1) else f"{task_id}-{index}"
     generation = 1

@@ -10,8 +10,8 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
-from include.aws.clients import client
 from include.aws.rollouts import Rollouts, RolloutState, RolloutView
+from include.contracts.job_names import rollout_name
 from include.settings import load_settings
 from nexus_airflow.errors import RolloutFailed
 from nexus_airflow.links.aws import EcsServiceLink, service_url
@@ -24,7 +24,8 @@ class EcsServiceRolloutOperator(BaseOperator):
     """Register the task definition, update or create the service, wait for the deployment.
 
     A rollback by the circuit breaker is a failure with its reason, and no retry repeats it. A retry
-    after the loss of a worker attaches to the deployment that was started.
+    after the loss of a worker attaches to the deployment that was started. Mark-failed takes it back,
+    wherever the task stands: ``on_kill``, the trigger's, or ``nexus_airflow.listeners.jobs``.
 
     :param task_definition: request of RegisterTaskDefinition (templated)
     """
@@ -92,9 +93,10 @@ class EcsServiceRolloutOperator(BaseOperator):
 
     def _register(self, context: Context) -> dict[str, Any]:
         """Register the revision, and note what was there before it: the rest is ours."""
-        registered = client("ecs").register_task_definition(**self.task_definition)
-        record = {
-            "task_definition": registered["taskDefinition"]["taskDefinitionArn"],
+        ti = context["ti"]
+        owner = rollout_name(ti.dag_id, ti.run_id, ti.task_id)
+        record: dict[str, Any] = {
+            "task_definition": self._rollouts().register(self.task_definition, owner),
             "known": self._rollouts().known(),
             "previous": self._rollouts().serving(),
             "clear_number": context["dag_run"].clear_number or 0,

@@ -63,6 +63,18 @@ def test_a_task_has_its_environment_port_and_endpoint(world: EcsWorld, server: L
     assert len({port_of(task) for task in world.tasks()}) == 2
 
 
+def test_a_task_definition_tells_its_tags_when_asked(world: EcsWorld) -> None:
+    definition = world.ecs.describe_task_definition(taskDefinition=world.define("one"))["taskDefinition"]
+    given = {name: definition[name] for name in ("family", "containerDefinitions")}
+    tags = [{"key": "rollout", "value": "rollout-0a1b-g1"}]
+    tagged = world.ecs.register_task_definition(**given, tags=tags)["taskDefinition"]
+    told = world.ecs.describe_task_definition(taskDefinition=tagged["taskDefinitionArn"], include=["TAGS"])
+    assert told["tags"] == tags
+    assert told["taskDefinition"]["revision"] == definition["revision"] + 1
+    assert told["taskDefinition"]["registeredAt"] > definition["registeredAt"]
+    assert "tags" not in world.ecs.describe_task_definition(taskDefinition=tagged["taskDefinitionArn"])
+
+
 def test_output_goes_to_the_stream_of_its_task(world: EcsWorld, server: LocalAws) -> None:
     world.create(world.define("speaks"), count=1)
     world.steady()

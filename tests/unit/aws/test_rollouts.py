@@ -1,0 +1,42 @@
+"""Which deployments are stopped: those that can be, and no error when somebody else was quicker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from include.aws.rollouts import ROLLOUT_STATES, Rollouts, RolloutState
+
+STOPPABLE = {"PENDING", "IN_PROGRESS"}
+
+
+class _Ecs:
+    """A deployment in ``status``; stopping it is answered with ``error``, if there is one."""
+
+    def __init__(self, status: str, error: str = "") -> None:
+        self._status, self._error = status, error
+        self.stopped: list[str] = []
+
+    def describe_service_deployments(self, **_: Any) -> dict[str, Any]:
+        return {"serviceDeployments": [{"serviceDeploymentArn": "arn:d", "status": self._status}]}
+
+    def stop_service_deployment(self, **request: str) -> None:
+        if self._error:
+            raise ClientError({"Error": {"Code": self._error, "Message": "x"}}, "StopServiceDeployment")
+        self.stopped.append(request["stopType"])
+
+
+@pytest.mark.parametrize("status", ROLLOUT_STATES)
+def test_what_is_over_or_goes_back_already_is_not_stopped(status: str) -> None:
+    ecs = _Ecs(status)
+    Rollouts("cluster", "service", ecs).stop("arn:d")
+    assert ecs.stopped == (["ROLLBACK"] if status in STOPPABLE else [])
+    assert status not in STOPPABLE or ROLLOUT_STATES[status] is RolloutState.ACTIVE
+
+
+def test_a_deployment_that_somebody_else_stopped_in_between_is_no_error() -> None:
+    Rollouts("cluster", "service", _Ecs("IN_PROGRESS", "ConflictException")).stop("arn:d")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        Rollouts("cluster", "service", _Ecs("IN_PROGRESS", "AccessDeniedException")).stop("arn:d")
