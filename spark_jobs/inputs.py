@@ -2,7 +2,8 @@
 
     python -m spark_jobs.inputs FOLDER
 
-prints one JSON object ``{"accepted": [path, …], "left_out": {path: reason}}``. Contents decide, not names.
+prints one JSON object ``{"accepted": [path, …], "left_out": {path: reason}}``. A name may say that a file is
+no shard, by the rule that corpus_refresh knows too; contents decide about the rest.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 
 from include.contracts.errors import InputError, NexusError
 from include.contracts.manifests import RawShard
-from include.contracts.shard_names import signals_name
+from include.contracts.shard_names import companion_reason, left_out_by_name, signals_name
 from include.contracts.storage import CONTROL_PREFIXES, S3Uri
 from spark_jobs import storage
 from spark_jobs.readers.formats import (
@@ -34,16 +35,14 @@ from spark_jobs.readers.formats import (
 
 def list_shards(uris: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     """Shards and left-out files with the reason; quality signals count as shards beside their documents."""
+    found = sorted(uris)
+    kept = [uri for uri in found if storage.is_s3(uri) and S3Uri.parse(uri).key.startswith(CONTROL_PREFIXES)]
+    left_out = dict.fromkeys(kept, "kept by source_ingestion")
+    left_out |= left_out_by_name([uri for uri in found if uri not in left_out])
     accepted: list[str] = []
-    left_out: dict[str, str] = {}
     signals: list[str] = []
-    for uri in sorted(uris):
-        name = uri.rpartition("/")[2]
-        if storage.is_s3(uri) and S3Uri.parse(uri).key.startswith(CONTROL_PREFIXES):
-            left_out[uri] = "kept by source_ingestion"
-        elif name.startswith("."):
-            left_out[uri] = "a hidden file"
-        elif (verdict := _judge(uri, name)) is None:
+    for uri in (uri for uri in found if uri not in left_out):
+        if (verdict := _judge(uri)) is None:
             accepted.append(uri)
         elif verdict is Companion.QUALITY_SIGNALS:
             signals.append(uri)
@@ -76,7 +75,7 @@ def raw_shard(uri: str) -> RawShard:
     return RawShard(uri, found.size_bytes, found.etag)
 
 
-def _judge(uri: str, name: str) -> Companion | str | None:
+def _judge(uri: str) -> Companion | str | None:
     """None for a shard; the companion, or the reason why the file is left out."""
     with storage.open_stream(uri) as stream:
         head = stream.read(HEAD_BYTES)
@@ -84,8 +83,8 @@ def _judge(uri: str, name: str) -> Companion | str | None:
     if container is None:
         return "neither JSON lines nor parquet, plain or compressed"
     if container is Container.EMPTY:
-        # an empty .jsonl is an empty shard; any other empty file says nothing
-        return None if ".json" in name else "empty"
+        # blank lines of a .jsonl are an empty shard; any other empty file says nothing
+        return None if head and ".json" in uri.rpartition("/")[2] else "empty"
     keys = (
         _columns(uri) if container is Container.PARQUET else first_record_keys(first_lines(head, container))
     )
@@ -95,7 +94,7 @@ def _judge(uri: str, name: str) -> Companion | str | None:
     if companion is Companion.QUALITY_SIGNALS:
         return companion
     if companion:
-        return f"a RedPajama v2 {companion.value} file: it stands beside documents and holds none"
+        return companion_reason(companion.value)
     if not any(key in keys for key in TEXT_KEYS):
         return f"no text field (expected one of {', '.join(TEXT_KEYS)}; found {', '.join(sorted(keys)[:8])})"
     return None

@@ -9,6 +9,7 @@ from include.aws.storage import ListedObject
 from include.contracts.errors import InputError
 from include.contracts.manifests import RawShard
 from include.contracts.records import canonical_json, content_hash
+from include.contracts.shard_names import left_out_by_name
 from include.contracts.storage import CONTROL_PREFIXES, S3Uri
 from include.recipes.corpus import CorpusRecipe
 
@@ -28,20 +29,20 @@ class InputListing:
 
 
 def split_inputs(objects: Iterable[ListedObject]) -> InputListing:
-    """Tell shards from other objects by their endings; an empty object is left out.
+    """Tell shards from other objects by their names; an empty object is left out.
 
     What source_ingestion keeps for itself, and what it quarantined, is no input even of a whole bucket.
     """
-    shards, left_out = [], []
-    for entry in objects:
-        if entry.uri.key.startswith(CONTROL_PREFIXES):
-            continue
-        is_shard = entry.uri.key.lower().endswith(SHARD_SUFFIXES) and entry.size_bytes > 0
-        if is_shard:
-            shards.append(RawShard(str(entry.uri), entry.size_bytes, entry.etag))
-        else:
-            left_out.append(str(entry.uri))
-    return InputListing(tuple(shards), tuple(left_out))
+    entries = [entry for entry in objects if not entry.uri.key.startswith(CONTROL_PREFIXES)]
+    shards = {
+        entry.uri.key: RawShard(str(entry.uri), entry.size_bytes, entry.etag)
+        for entry in entries
+        if entry.uri.key.lower().endswith(SHARD_SUFFIXES) and entry.size_bytes > 0
+    }
+    for key in left_out_by_name(shards):
+        del shards[key]
+    left_out = tuple(str(entry.uri) for entry in entries if entry.uri.key not in shards)
+    return InputListing(tuple(shards.values()), left_out)
 
 
 def require_shards(listing: InputListing, source: S3Uri) -> InputListing:

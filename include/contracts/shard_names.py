@@ -1,8 +1,47 @@
-"""What the names of raw shards say: which ones belong together. Both sides of a CorpusRequest agree on it."""
+"""What the names of files say: which are no shards, which belong together. DAG and Spark jobs agree on it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+
+#: Descriptions of a data set that lie beside its shards and end as shards do.
+_DESCRIPTIONS = frozenset(
+    f"{name}.json"
+    for name in (
+        *("dataset_info", "dataset_infos", "dataset_dict", "state"),  # of Hugging Face's datasets
+        *("config", "croissant", "license", "manifest", "metadata", "readme", "schema"),
+    )
+)
+_SIGNALS_SUFFIX = ".signals.json.gz"
+_COMPANION_SUFFIXES = (".minhash.parquet", ".duplicates.parquet")
+
+
+def left_out_by_name(names: Collection[str]) -> dict[str, str]:
+    """Those that are no shards whatever they hold, with the reason; names may be keys, paths or URIs.
+
+    Quality signals of RedPajama v2 count as shards beside their documents alone.
+    """
+    left_out = {name: reason for name in names if (reason := _why_no_shard(name))}
+    paired = {signals_name(name) for name in names if name not in left_out}
+    for name in names:
+        if name.endswith(_SIGNALS_SUFFIX) and name not in left_out and name not in paired:
+            left_out[name] = "quality signals without their documents"
+    return left_out
+
+
+def _why_no_shard(name: str) -> str:
+    file = name.rpartition("/")[2]
+    if file.startswith("."):
+        return "a hidden file"
+    if file.lower() in _DESCRIPTIONS:
+        return "describes a data set and is none"
+    suffix = next((suffix for suffix in _COMPANION_SUFFIXES if file.endswith(suffix)), "")
+    return companion_reason(suffix.split(".")[1]) if suffix else ""
+
+
+def companion_reason(kind: str) -> str:
+    """Why a companion of RedPajama v2, ``minhash`` or ``duplicates``, is no shard."""
+    return f"a RedPajama v2 {kind} file: it stands beside documents and holds none"
 
 
 def signals_name(documents_name: str) -> str | None:

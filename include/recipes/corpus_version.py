@@ -1,4 +1,10 @@
-"""The identity of a corpus: the same for `corpus_refresh` and for `make corpus`."""
+"""The identity of a corpus, computed alike by `corpus_refresh` and `make corpus`.
+
+Both name the same version where they take the same objects for shards. They agree on names
+(``include.contracts.shard_names``); `make corpus` looks into the files as well: it leaves out those without
+text, and takes in shards of another ending. The address of a shard counts: a copy elsewhere makes another
+version.
+"""
 
 from __future__ import annotations
 

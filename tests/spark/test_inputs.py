@@ -24,7 +24,7 @@ def test_a_folder_is_sorted_into_shards_and_what_is_left_out(
         write_shard(tmp_path / "a/lines.jsonl", RECORDS),
         write_shard(tmp_path / "a/packed.jsonl.gz", RECORDS),
         write_shard(tmp_path / "a/packed.jsonl.zst", [{"text": noise, "meta": {}}]),
-        write_shard(tmp_path / "a/empty.jsonl", b""),
+        write_shard(tmp_path / "a/blank.jsonl", b"\n"),
         write_shard(tmp_path / "rp2/documents/2023-06/0000/en_head.json.gz", [{"raw_content": "t"}]),
         write_shard(
             tmp_path / "rp2/quality_signals/2023-06/0000/en_head.signals.json.gz", [{"quality_signals": {}}]
@@ -39,9 +39,12 @@ def test_a_folder_is_sorted_into_shards_and_what_is_left_out(
         write_shard(tmp_path / "settings.json", b'{"name": "x", "version": 1}'): "no text field",
         write_shard(tmp_path / ".hidden.jsonl", RECORDS): "hidden",
         write_shard(tmp_path / "__init__.py", b""): "empty",
+        write_shard(tmp_path / "a/empty.jsonl", b""): "empty",
+        write_shard(tmp_path / "a/dataset_info.json", RECORDS): "describes a data set",
+        write_shard(tmp_path / "rp2/en_head.minhash.parquet", RECORDS): "minhash file",
         write_shard(tmp_path / "alone.signals.json.gz", [{"quality_signals": {}}]): "without their documents",
     }
-    duplicates = tmp_path / "en_head.duplicates.parquet"
+    duplicates = tmp_path / "by_its_columns.parquet"
     pq.write_table(pa.table({"shard_id": ["a"], "doc_id": ["b"], "digest": ["c"]}), duplicates)
     accepted, rejected = list_shards(files_below(str(tmp_path)))
     assert accepted == sorted(map(str, shards))
