@@ -51,7 +51,7 @@ class Place:
 
     @property
     def examples(self) -> str:
-        """JSON of the first dropped documents: {stage: {reason: [{"id", "text"}]}}."""
+        """JSON of the first dropped records and documents: {stage: {reason: [{"id", "text"}]}}."""
         return storage.join(self.of(_KEYS.work), "examples.json")
 
     @property
