@@ -89,7 +89,8 @@ class CorpusPlan:
 
     ``shards`` and ``size_bytes`` are those to be read; with ``extends``, the manifest of an earlier
     version, they are what has come since; else ``read_whole_because`` says why not. ``left_out`` names
-    objects that are no shards, ``latest_uri`` is where the version is noted once it is published.
+    objects that are no shards, and ``more_left_out`` counts those that are not named. ``latest_uri`` is
+    where the version is noted once it is published.
     """
 
     version: str
@@ -101,6 +102,7 @@ class CorpusPlan:
     shards: int
     size_bytes: int
     left_out: tuple[str, ...]
+    more_left_out: int
     latest_uri: str
     extends: str = ""
     read_whole_because: str = ""
@@ -162,6 +164,7 @@ def plan_corpus(
         shards=len(inputs),
         size_bytes=sum(shard.size_bytes for shard in inputs),
         left_out=listing.left_out[:_LEFT_OUT_LIMIT],
+        more_left_out=len(listing.left_out[_LEFT_OUT_LIMIT:]),
         latest_uri=str(latest),
         extends=base.uri if base else "",
         read_whole_because="" if exists else basis.why_whole,

@@ -80,8 +80,8 @@ def cluster_request(settings: Settings, name: str, code: S3Uri) -> dict[str, Any
     }
 
 
-def spark_step(name: str, job: str, code: S3Uri, request: S3Uri, python_archive: str = "") -> dict[str, Any]:
-    """One entry of AddJobFlowSteps: spark-submit of ``<code>/jobs/<job>.py`` with the corpus request.
+def spark_step(job: str, code: S3Uri, request: S3Uri, python_archive: str = "") -> dict[str, Any]:
+    """One entry of AddJobFlowSteps, but for its name: spark-submit of ``<code>/jobs/<job>.py``.
 
     CONTINUE keeps the cluster for a retry; the teardown ends it whatever happens. Client mode makes the
     driver the step's own process: cancelling the step ends the application, and its output is the step's log.
@@ -93,7 +93,6 @@ def spark_step(name: str, job: str, code: S3Uri, request: S3Uri, python_archive:
         python += ["--conf", f"spark.pyspark.python={_IN_CONTAINERS}"]
         python += ["--conf", f"spark.pyspark.driver.python={_ON_MASTER}"]
     return {
-        "Name": name,
         "ActionOnFailure": "CONTINUE",
         "HadoopJarStep": {
             "Jar": "command-runner.jar",
@@ -195,7 +194,7 @@ class EmrSteps:
         step_id = self._find(name)
         if step_id is None:
             return JobView(JobState.ABSENT, log_prefix=f"{self._cluster}/steps/")
-        step = self._emr.describe_step(ClusterId=self._cluster, StepId=step_id)["Step"]
+        step = self._step(step_id)
         state = EMR_STEP_STATES[step["Status"]["State"]]
         reason, prefix = _step_reason(step["Status"]), f"{self._cluster}/steps/{step_id}/"
         if state in (JobState.FAILED, JobState.STOPPED) and (ended := self._end_of_cluster()):
@@ -227,10 +226,15 @@ class EmrSteps:
     def stop(self, name: str) -> None:
         """See Jobs."""
         step_id = self._find(name)
-        if step_id is not None:
+        if step_id is None:
+            return
+        if EMR_STEP_STATES[self._step(step_id)["Status"]["State"]] is JobState.ACTIVE:
             self._emr.cancel_steps(
                 ClusterId=self._cluster, StepIds=[step_id], StepCancellationOption="SEND_INTERRUPT"
             )
+
+    def _step(self, step_id: str) -> dict[str, Any]:
+        return dict(self._emr.describe_step(ClusterId=self._cluster, StepId=step_id)["Step"])
 
     def _end_of_cluster(self) -> str:
         """How the cluster came to its end; empty while it lives."""

@@ -32,7 +32,7 @@ class Engine(enum.StrEnum):
     def request(self, settings: Settings, job: str, code: S3Uri, request: S3Uri) -> dict[str, Any]:
         """What the engine is asked for one Spark job, without its name."""
         if self is Engine.EMR:
-            return spark_step(job, job, code, request, settings.emr.python_archive)
+            return spark_step(job, code, request, settings.emr.python_archive)
         if self is Engine.EMR_SERVERLESS:
             return serverless_job(settings, job, code, request)
         return glue_job(settings, job, code, request)

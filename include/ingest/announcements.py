@@ -14,8 +14,8 @@ def note_announcement(manifest: IngestionManifest) -> bool:
     this run fetched: between, it was gone or another. A run whose task died after the note tells it again.
     """
     target = S3Uri.parse(manifest.target_uri)
-    store, place = ObjectStore(), IngestionPlace(target.bucket).announced(target)
-    known = store.read_record(AnnouncedShards, place) if store.exists(place) else AnnouncedShards("", {})
+    store, uri = ObjectStore(), IngestionPlace(target.bucket).announced(target)
+    known = store.read_record(AnnouncedShards, uri) if store.exists(uri) else AnnouncedShards("", {})
     news = {
         shard.name: shard.sha256
         for shard in manifest.shards
@@ -23,5 +23,5 @@ def note_announcement(manifest: IngestionManifest) -> bool:
     }
     if not news:
         return known.run == manifest.run
-    store.write_record(place, AnnouncedShards(manifest.run, {**known.shards, **news}))
+    store.write_record(uri, AnnouncedShards(manifest.run, {**known.shards, **news}))
     return True

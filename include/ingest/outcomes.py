@@ -15,14 +15,14 @@ from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailabl
 NO_REPORT = "its batch ended before it could report"
 
 
-def superseded(store: ObjectStore, place: S3Uri) -> dict[str, ShardOutcome]:
+def superseded(store: ObjectStore, report_uri: S3Uri) -> dict[str, ShardOutcome]:
     """What the tries before took, by shard; ``tried`` are those that the last one asked for in vain.
 
     In the report's place stands only that: a try that is killed must not be taken for the one before.
     """
-    if not store.exists(place):
+    if not store.exists(report_uri):
         return {}
-    before = store.read_record(BatchReport, place)
+    before = store.read_record(BatchReport, report_uri)
     outcomes = tuple(
         with_counts(
             ShardOutcome(
@@ -36,7 +36,7 @@ def superseded(store: ObjectStore, place: S3Uri) -> dict[str, ShardOutcome]:
         )
         for o in before.outcomes
     )
-    store.write_record(place, replace(before, outcomes=outcomes))
+    store.write_record(report_uri, replace(before, outcomes=outcomes))
     return {outcome.name: outcome for outcome in outcomes}
 
 

@@ -167,8 +167,8 @@ def fetch_batch(
     store = ObjectStore(s3)
     batch = store.read_record(BatchRequest, S3Uri.parse(uri))
     source = load_source(batch.source, settings.ingestion.sources_folder)
-    place = IngestionPlace(settings.storage.raw_bucket).report(run, batch.index)
-    earlier = superseded(store, place)
+    report_uri = IngestionPlace(settings.storage.raw_bucket).report(run, batch.index)
+    earlier = superseded(store, report_uri)
     in_vain = {name for name, outcome in earlier.items() if outcome.tried}
     outcomes: list[ShardOutcome] = []
     why_not = ""
@@ -185,7 +185,7 @@ def fetch_batch(
             why_not = why_not or _why_not_go_on(outcomes, source.politeness)
     counted = tuple(with_counts(o, earlier[o.name]) if o.name in earlier else o for o in outcomes)
     report = BatchReport(batch.index, counted)
-    store.write_record(place, report)
+    store.write_record(report_uri, report)
     return report
 
 

@@ -26,6 +26,7 @@ from include.contracts.records import to_plain
 from include.contracts.storage import CorpusPlace, S3Uri
 from include.recipes.corpus import CorpusRecipe
 from include.settings.model import StorageSettings
+from nexus_airflow.steps.corpus import _log_plan as log_plan
 from tests.dags.conftest import LATEST, SHARD
 
 
@@ -75,6 +76,34 @@ def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
     assert plan(force=False).exists and all(map(store.exists, ended))
     assert not plan(force=True).exists
     assert not any(map(store.exists, (built.manifest, *ended)))
+
+
+def test_what_is_left_out_is_named_and_the_rest_counted(
+    place: CorpusPlace, settings_file: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("include.aws.corpus._LEFT_OUT_LIMIT", 1)
+    store, storage = ObjectStore(), settings_file.storage
+    put_shard_and_code(store, storage)
+    source = S3Uri(storage.raw_bucket, "notes/")
+    for name in ("a.jsonl", "b.txt", "c.txt", "d.txt"):
+        store.write(source / name, b'{"text": "x"}')
+    plan = plan_corpus(settings_file, source, RECIPE, force=False, dry_run=True)
+    assert (plan.left_out, plan.more_left_out) == ((str(source / "b.txt"),), 2)
+    log_plan(plan)
+    assert f"{source}b.txt" in caplog.text and "left out, not shards: 2 more" in caplog.text
+
+
+def test_a_version_that_exists_is_not_said_to_be_read(
+    place: CorpusPlace, settings_file: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_shard_and_code(ObjectStore(), settings_file.storage)
+    plan = plan_corpus(settings_file, settings_file.storage.raw, RECIPE, force=False, dry_run=True)
+    extending = replace(plan, extends=str(place.manifest), read_whole_because="")
+    caplog.set_level("INFO")
+    log_plan(replace(extending, exists=True))
+    assert "the jobs are skipped" in caplog.text and "are read" not in caplog.text
+    log_plan(replace(extending, exists=False))
+    assert "only these shards are read" in caplog.text
 
 
 def test_a_base_that_was_built_anew_or_is_gone_leaves_the_next_run_able_to_plan(

@@ -31,7 +31,6 @@ from include.contracts.storage import S3Uri
 from include.settings import load_settings
 from nexus_airflow.errors import JobFailed
 from nexus_airflow.listeners.jobs import end_cluster
-from nexus_airflow.operators.emr_cluster import EmrRunClusterOperator
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
 from nexus_airflow.operators.spark_job import SparkJobOperator
 from nexus_airflow.operators.start_engine import StartEngineOperator
@@ -129,9 +128,8 @@ class TestProcessing:
 class TestEmr:
     @pytest.fixture(scope="class")
     def cluster(self, s3: Any) -> Any:
-        request = cluster_request(load_settings("dev"), "tests-cluster", CODE)
-        create = EmrRunClusterOperator(
-            task_id="create", job_flow_overrides=request, emr_conn_id=None, aws_conn_id=None
+        create = StartEngineOperator(
+            task_id="create", engine="emr", code_uri=str(CODE), emr_conn_id=None, aws_conn_id=None
         )
         task = Task("cluster")
         cluster_id = task.run(create)
@@ -199,6 +197,21 @@ class TestEmr:
         steps.stop("to-stop")
         event = asyncio.run(first_event(JobTrigger("emr_step", "to-stop", cluster, 0.1)))
         assert event["state"] in ("stopped", "failed")  # cancelled while it ran, EMR calls it either
+
+
+@pytest.mark.parametrize(
+    ("state", "is_cancelled"), [("PENDING", True), ("RUNNING", True), ("CANCEL_PENDING", False),
+                                ("COMPLETED", False), ("FAILED", False)]
+)  # fmt: skip
+def test_only_a_step_that_is_not_over_is_cancelled(state: str, is_cancelled: bool) -> None:
+    emr = boto3.client("emr", region_name="us-east-1")
+    with Stubber(emr) as stub:
+        stub.add_response("list_steps", {"Steps": [{"Id": "s-1", "Name": "to-stop"}]})
+        stub.add_response("describe_step", {"Step": {"Id": "s-1", "Status": {"State": state}}})
+        if is_cancelled:
+            stub.add_response("cancel_steps", {})
+        EmrSteps(emr, "j-1").stop("to-stop")  # another call than these would be an error
+        stub.assert_no_pending_responses()
 
 
 class TestEmrClusterThatIsOver:

@@ -100,9 +100,11 @@ def _log_plan(planned: CorpusPlan) -> None:
         planned.size_bytes / 1e6,
         "exists, the jobs are skipped" if planned.exists else "to be built",
     )
-    if planned.extends:
+    if planned.extends and not planned.exists:
         log.info("what %s holds is kept as it is; only these shards are read", planned.extends)
     elif planned.read_whole_because:
         log.warning("all shards are read: %s", planned.read_whole_because)
     for name in planned.left_out:
         log.warning("left out, not a shard: %s", name)
+    if planned.more_left_out:
+        log.warning("left out, not shards: %s more", planned.more_left_out)

@@ -50,8 +50,8 @@ class TestEveryRequestIsValid:
         check("emr", "RunJobFlow", cluster_request(settings, "name", CODE))
 
     def test_step(self, settings: Any) -> None:
-        step = spark_step("clean", "clean", CODE, S3Uri("processed-bucket", "corpus/v/request.json"))
-        check("emr", "AddJobFlowSteps", {"JobFlowId": "j-1", "Steps": [step]})
+        step = spark_step("clean", CODE, S3Uri("processed-bucket", "corpus/v/request.json"))
+        check("emr", "AddJobFlowSteps", {"JobFlowId": "j-1", "Steps": [{**step, "Name": "clean-g1"}]})
 
     def test_serverless_application_and_job(self, settings: Any) -> None:
         check("emr-serverless", "CreateApplication", {"clientToken": "t", **application_request(settings)})
@@ -94,7 +94,7 @@ class TestEveryRequestIsValid:
 
 
 def test_step_passes_the_request_and_the_code_to_spark_submit() -> None:
-    arguments = spark_step("x", "clean", CODE, S3Uri("processed-bucket", "r.json"))["HadoopJarStep"]["Args"]
+    arguments = spark_step("clean", CODE, S3Uri("processed-bucket", "r.json"))["HadoopJarStep"]["Args"]
     assert arguments[0] == "spark-submit"
     archive = arguments[arguments.index("--py-files") + 1]
     assert archive == "s3://processed-bucket/artifacts/0a1b/spark_jobs.zip"
@@ -138,7 +138,7 @@ def test_application_masters_go_to_core_nodes() -> None:
 
 def test_a_packed_environment_reaches_the_containers_and_the_driver_on_the_master_node() -> None:
     archive = "s3://processed-bucket/env/pyspark_env.tar.gz"
-    step = spark_step("x", "clean", CODE, S3Uri("processed-bucket", "r.json"), archive)
+    step = spark_step("clean", CODE, S3Uri("processed-bucket", "r.json"), archive)
     arguments = step["HadoopJarStep"]["Args"]
     assert arguments[arguments.index("--archives") + 1] == f"{archive}#environment"
     assert "spark.pyspark.python=./environment/bin/python" in arguments
@@ -151,7 +151,7 @@ def test_a_packed_environment_reaches_the_containers_and_the_driver_on_the_maste
 
 
 def test_without_an_archive_the_clusters_own_python_runs() -> None:
-    step = spark_step("x", "clean", CODE, S3Uri("processed-bucket", "r.json"))
+    step = spark_step("clean", CODE, S3Uri("processed-bucket", "r.json"))
     assert not any("environment" in word for word in step["HadoopJarStep"]["Args"])
     assert cluster_request(SETTINGS[0], "name", CODE)["BootstrapActions"] == []
 
