@@ -85,13 +85,31 @@ def test_a_run_that_has_failed_is_looked_through_for_what_ended_unseen(
     """A task marked failed had submitted its job after the listener's first look."""
     run = ended_run({}, "SageMakerProcessingOperator")
     states = ("failed", "skipped", "upstream_failed", "success", "removed", None)
-    tasks = [SimpleNamespace(operator="SageMakerProcessingOperator", state=state) for state in states]
+    common = {"operator": "SageMakerProcessingOperator", "task_id": "evaluate"}
+    tasks = [SimpleNamespace(state=state, **common) for state in states]
     run.get_task_instances = lambda session: tasks
     looked: list[Any] = []
     monkeypatch.setattr(jobs_listener, "stop_jobs", lambda task_instance: looked.append(task_instance.state))
     monkeypatch.setattr(jobs_listener, "object_session", lambda _: None)
     jobs_listener.on_dag_run_failed(run, "")
     assert looked == ["failed", "skipped", "upstream_failed"]
+
+
+def test_what_aws_refuses_for_one_task_keeps_neither_the_next_nor_the_cluster_from_its_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[str] = []
+
+    def refuse(task_instance: Any) -> None:
+        asked.append(task_instance.task_id)
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "no"}}, "DescribeTrainingJob")
+
+    monkeypatch.setattr(jobs_listener, "stop_jobs", refuse)
+    monkeypatch.setattr(jobs_listener, "end_cluster", lambda dag, run_id: asked.append("its cluster"))
+    monkeypatch.setattr(jobs_listener, "object_session", lambda _: None)
+    jobs_listener.on_dag_run_failed(ended_run({}, "StartEngineOperator", "SparkJobOperator"), "")
+    assert asked == ["StartEngineOperator", "SparkJobOperator", "its cluster"]
+    assert "cannot stop the jobs of SparkJobOperator: An error occurred (Throttling" in caplog.text
 
 
 @pytest.mark.parametrize("hook", ["on_task_instance_success", "on_task_instance_skipped"])
@@ -181,4 +199,4 @@ def test_an_engine_that_the_account_does_not_allow_hides_no_other(
     on_worker = {"dag_id": "tests", "run_id": task.name, "task_id": "clean", "map_index": -1}
     jobs_listener.stop_jobs(SimpleNamespace(operator="SparkJobOperator", **on_worker))
     assert looked == ["emr_serverless", "glue"]
-    assert "cannot look for jobs of emr: An error occurred (AccessDenied" in caplog.text
+    assert "cannot stop jobs of emr: An error occurred (AccessDenied" in caplog.text

@@ -7,8 +7,9 @@ cluster of a run that timed out, of which Airflow skips the teardown too.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from airflow.listeners import hookimpl
@@ -64,10 +65,12 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
     task_instances = dag_run.get_task_instances(session=object_session(dag_run))
     for task_instance in task_instances:
         if _state(task_instance) in ("failed", "skipped", "upstream_failed"):
-            stop_jobs(task_instance)
+            with _going_on(f"the jobs of {task_instance.task_id}"):
+                stop_jobs(task_instance)
     has_engine = any(_operator(task_instance) == "StartEngineOperator" for task_instance in task_instances)
     if has_engine and _engine(dag_run) is Engine.EMR:
-        end_cluster(dag_run.dag_id, dag_run.run_id)
+        with _going_on("its cluster"):
+            end_cluster(dag_run.dag_id, dag_run.run_id)
 
 
 def stop_jobs(task_instance: Any) -> None:
@@ -77,11 +80,9 @@ def stop_jobs(task_instance: Any) -> None:
         _stop_generations(task_instance, jobs_of(KINDS[operator]))
     elif operator == "SparkJobOperator":
         for engine in _engines(task_instance):
-            try:
-                _stop_spark_job(task_instance, engine)
             # an account need not allow, nor a region have, the engine that it does not use
-            except (BotoCoreError, ClientError) as error:
-                log.warning("cannot look for jobs of %s: %s", engine.value, error)
+            with _going_on(f"jobs of {engine.value}"):
+                _stop_spark_job(task_instance, engine)
     elif operator == "EcsServiceRolloutOperator":
         _stop_rollout(task_instance)
 
@@ -93,6 +94,15 @@ def end_cluster(dag_id: str, run_id: str) -> None:
     if cluster:
         log.warning("terminating cluster %s: its run has failed", cluster)
         emr.terminate_job_flows(JobFlowIds=[cluster])
+
+
+@contextlib.contextmanager
+def _going_on(what: str) -> Iterator[None]:
+    """What AWS refuses for one must not keep the others from being stopped."""
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        log.warning("cannot stop %s: %s", what, error)
 
 
 def _stop_spark_job(task_instance: Any, engine: Engine) -> None:
