@@ -125,7 +125,7 @@ class ShardState(enum.Enum):
 
 @dataclass(frozen=True)
 class ShardOutcome:
-    """``published`` names the checksum compared with, or is ``none``.
+    """``published`` names the checksum that was compared with.
 
     ``received_bytes`` and what follows it count what all tries of the run took, but for one that was killed.
     ``tried`` is False for one that was left for a later try, because others before it could not be had.

@@ -31,7 +31,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(aws: Any) -> ObjectStore:
     aws.client("s3").create_bucket(Bucket=ARTIFACTS.bucket)
     store = ObjectStore()
-    store.delete_object(ARTIFACTS)
+    store.delete(ARTIFACTS)
     return store
 
 
