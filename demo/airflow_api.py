@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import httpx
 
+from demo.timings import TaskTiming, task_timings
+
 TERMINAL_RUN_STATES = {"success", "failed"}
 _SERVER_ERROR_PATIENCE_S = 30.0
-
-
-@dataclass(frozen=True)
-class TaskTiming:
-    """One task of one run: ``queued_seconds`` until a worker took it, then ``running_seconds`` to its end."""
-
-    dag: str
-    task: str
-    state: str
-    tries: int
-    queued_seconds: float
-    running_seconds: float
 
 
 class AirflowApi:
@@ -97,28 +86,11 @@ class AirflowApi:
         return {str(key): str(value) for key, value in events["asset_events"][0]["extra"].items()}
 
     def timings(self, dag_id: str, run_id: str) -> list[TaskTiming]:
-        """Queued and running time of each task that ran, in the order of their start."""
-        timings = []
-        for task in self.task_instances(dag_id, run_id):
-            if not task["start_date"] or not task["end_date"]:
-                continue
-            started, ended = (datetime.fromisoformat(task[key]) for key in ("start_date", "end_date"))
-            queued = task.get("queued_when")
-            waited = (started - datetime.fromisoformat(queued)).total_seconds() if queued else 0.0
-            timings.append(
-                (
-                    started,
-                    TaskTiming(
-                        dag=dag_id,
-                        task=task["task_id"],
-                        state=str(task["state"]),
-                        tries=int(task["try_number"]),
-                        queued_seconds=round(max(0.0, waited), 2),
-                        running_seconds=round((ended - started).total_seconds(), 2),
-                    ),
-                )
-            )
-        return [timing for _, timing in sorted(timings, key=lambda pair: pair[0])]
+        """How long each task of a run waited and worked."""
+        began = self._get(f"dags/{dag_id}/dagRuns/{run_id}")["start_date"]
+        tasks = self._get(f"dags/{dag_id}/tasks")["tasks"]
+        downstream = {task["task_id"]: task["downstream_task_ids"] for task in tasks}
+        return task_timings(dag_id, began, self.task_instances(dag_id, run_id), downstream)
 
     def _get(self, path: str, **params: Any) -> Any:
         """A reading call, repeated on a 5xx.

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from demo.airflow_api import TERMINAL_RUN_STATES, AirflowApi, TaskTiming
+from demo.airflow_api import TERMINAL_RUN_STATES, AirflowApi
 from demo.progress import Display, last_progress
+from demo.timings import TaskTiming
 from include.contracts.errors import NexusError
 
 #: In the order of the assets that join them.

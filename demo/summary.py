@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from demo.airflow_api import TaskTiming
+from demo.timings import TaskTiming
 from include.contracts.errors import ContractError
 
 

@@ -25,6 +25,7 @@ RUN = RunPlace.of("models", "manual-1")
 CORPUS = "s3://processed/corpus/standard-1/manifest.json"
 DEPLOYMENT = "s3://models/deployments/1.json"
 DROPPED = {"read": {"invalid_json": 1}, "filter": {"too_short": 9}, "near_dedup": {"near_duplicate": 20}}
+_BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
 TASKS = {
     "corpus": ("plan", "create_cluster", "clean", "tokenise"),
     "training": ("plan", "train"),
@@ -65,21 +66,25 @@ class CannedAirflow(AirflowApi):
             return {"asset_events": [{"source_run_id": "manual__1"}]}
         if path.endswith("/taskInstances"):
             return {"task_instances": list(self._tasks(phase))}
-        return {"state": "failed" if self._fails(phase) else "success"}
+        if path.endswith("/tasks"):
+            following = [*TASKS[phase][1:], None]
+            chain = zip(TASKS[phase], following, strict=True)
+            return {"tasks": [{"task_id": t, "downstream_task_ids": [n] if n else []} for t, n in chain]}
+        state = "failed" if self._fails(phase) else "success"
+        return {"state": state, "start_date": _BEGAN.isoformat()}
 
     def _fails(self, phase: str) -> bool:
         return any(task in self.failed for task in TASKS[phase])
 
     def _tasks(self, phase: str) -> Iterator[dict[str, Any]]:
-        began = datetime(2026, 11, 1, tzinfo=UTC)
-        for name in TASKS[phase]:
+        for number, name in enumerate(TASKS[phase]):
+            began = _BEGAN + number * timedelta(seconds=2.75)
             state = "failed" if name in self.failed else "success"
             upstream_failed = state == "success" and name == "approve" and "gate" in self.failed
             yield {
                 "task_id": name,
                 "state": "upstream_failed" if upstream_failed else state,
                 "try_number": 1,
-                "queued_when": began.isoformat(),
                 "start_date": (began + timedelta(seconds=0.25)).isoformat(),
                 "end_date": (began + timedelta(seconds=2.75)).isoformat(),
             }
