@@ -37,7 +37,7 @@ PYTEST := -m pytest -q -p no:cacheprovider --color=yes
 
 .PHONY: help
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9 -]+:.*## /{printf "  \033[1m%-19s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---- set-up ---------------------------------------------------------------
 .PHONY: setup
@@ -95,7 +95,7 @@ need-input:
 	@[ -n "$(INPUT)" ] || { echo "give INPUT=<folder of shards or s3://bucket/prefix/>" >&2; exit 2; }
 
 .PHONY: corpus
-corpus: need-input $(VENVS)/spark/.ready ## Raw shards to documents, tokens and manifest (INPUT= OUTPUT= PROFILE= VERIFY=1 TOKENIZER=)
+corpus: need-input $(VENVS)/spark/.ready ## Raw shards to documents, tokens and manifest (INPUT= OUTPUT= BASE= RECIPE= PROFILE= VERIFY=1 TOKENIZER= END_OF_TEXT=)
 	@$(BUILD_CORPUS) --input "$(INPUT)" --output "$(OUTPUT)" --base "$(BASE)" --recipe "$(RECIPE)" $(NEAR_DEDUP) \
 	  --tokenizer "$(TOKENIZER)" --end-of-text "$(END_OF_TEXT)"
 
@@ -152,8 +152,8 @@ check: setup ## Format, lint, types and import boundaries
 test: check $(PEERS) ## Everything: checks, then every suite (under 30 minutes on 2 cores)
 	@infrastructure/setup/test.sh $(VENVS)
 
-.PHONY: test-unit test-dags test-spark test-training test-serving test-local-aws test-end-to-end
-test-unit test-dags test-spark test-training test-serving test-local-aws test-end-to-end: setup ## One suite
+.PHONY: test-unit test-dags test-spark test-training test-serving test-local-aws test-local-stack test-demo test-end-to-end
+test-unit test-dags test-spark test-training test-serving test-local-aws test-local-stack test-demo test-end-to-end: setup ## One suite
 	@infrastructure/setup/test.sh $(VENVS) $(subst -,_,$(@:test-%=%))
 
 .PHONY: test-peers
@@ -192,7 +192,7 @@ bench-serving: $(VENVS)/serving/.ready $(VENVS)/export/.ready ## Tokens/s over H
 	$(VENVS)/serving/bin/python -m serving.bench_serving --model $$model
 
 .PHONY: clean
-clean: ## Remove what the targets built (not the environments, not the local system's data)
+clean: ## Remove all of build/ but the local system: corpora and exports too, not the environments
 	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name stack -exec rm -rf {} +
 
 .PHONY: reset

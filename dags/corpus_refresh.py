@@ -47,7 +47,7 @@ that model_training runs on it.
 | … as a shard changed or is gone | clear `plan` with downstream: the request names the shards as they were |
 | the run timed out | its cluster is ended; trigger again: whole stages are kept |
 | `catalogue.…` | the corpus is published all the same; mend the Glue role or database and clear the group |
-| `verify_manifest` | files are missing: trigger again with `force`, which reads all shards |
+| `verify_manifest` | files are missing: trigger again with `force`, and take the manifest that it publishes |
 | `start_engine` | EMR refuses the request: a role, subnet or instance type of the settings |
 | `end_engine` | end the cluster by hand; it also ends itself after the idle time of the settings |
 """
@@ -104,7 +104,8 @@ PARAMS = {
         False,
         type="boolean",
         title="Build again",
-        description="Read all shards and build the version again, also when it exists",
+        description="Read all shards and build their version anew. If it exists, it is not whole until the "
+        "jobs end. A version that extends another stays as it is, beside the new one",
         section="What happens",
     ),
     "continue_downstream": Param(

@@ -21,6 +21,9 @@ exactly this manifest, and rolls the ECS service over. Both revisions answer whi
 that does not become healthy is taken back by ECS; the old one answers throughout. A completion through the
 load balancer proves the end, and a deployment manifest records it.
 
+### Start it by hand
+Give `manifest_uri` of a model. Without it a run started by hand is refused: only an asset event names one.
+
 ### When `rollout` is red
 The old revision serves on. The error holds ECS's reason; *ECS service* leads to the deployment, its stopped
 tasks and their logs. Deploy another model, or mend the cause and clear the task. If you mark the task failed
@@ -28,10 +31,11 @@ while it rolls, the new revision is taken back.
 
 ### When `smoke_test` is red
 The new revision is healthy, but gave no completion or another model's. The service goes back to the former
-revision by itself; the error says so. Read the log of the new revision's tasks before you deploy it again.
+revision by itself, where there is one: the first ever serves on, and the error says so. Read the log of the
+new revision's tasks before you deploy it again.
 
 ### Roll back by hand
-Trigger this DAG with `manifest_uri` of an earlier model.
+Trigger this DAG with `manifest_uri` of an earlier approved model.
 """
 
 PARAMS = {

@@ -20,6 +20,9 @@ Scores the candidate on the corpus's held-out documents, per subset, against the
 *Approved* package), or against token frequencies where there is none. The gate is a pure function of that
 report. A pass approves the package and announces it; model_deployment follows.
 
+### Start it by hand
+Give `manifest_uri` of a model. Without it a run started by hand is refused: only an asset event names one.
+
 ### When `gate` is red
 Nothing is broken: the candidate did not pass, its package is *Rejected*, nothing is deployed. The reasons
 stand in the task's log, in the XCom `verdict_table` (metric, candidate, baseline, threshold, outcome) and in

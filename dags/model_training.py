@@ -33,7 +33,8 @@ Give `manifest_uri` of a corpus. Without it a run started by hand is refused: on
 
 ### When `train` fails
 *Job log* leads to the log. `MaxWaitTimeExceeded`: no spot capacity; raise `max_wait_minutes` or set `spot` to
-false in a new run. Any other failure: mend the cause and clear the task; no finished step is lost.
+false in a new run. Any other failure: mend the cause and clear the task; it goes on from the newest
+complete checkpoint, so that at most `checkpoint_every_steps` of the recipe are done again.
 """
 
 settings = load_settings()

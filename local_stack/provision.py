@@ -1,7 +1,7 @@
 """What an AWS account holds before the first DAG runs: buckets, registry group, cluster, load balancer, code.
 
-In production CloudFormation makes these. Each step looks first and creates what is missing, so that a
-second `make up` on the same state changes nothing but the code.
+On AWS they are there before the DAGs run (docs/guides/corpus.md, On AWS). Each step looks first and creates
+what is missing, so that a second `make up` on the same state changes nothing but the code.
 """
 
 from __future__ import annotations

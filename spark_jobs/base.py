@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, replace
+from typing import Any
 
 from include.contracts.errors import ContractError, InputError, IntegrityError
 from include.contracts.manifests import (
@@ -19,9 +20,9 @@ from include.contracts.manifests import (
     RawShard,
     SubsetCounts,
 )
-from include.contracts.records import content_hash, from_plain, parse_json
+from include.contracts.records import content_hash, from_plain, parse_json, to_plain
 from include.contracts.shard_names import parted
-from include.recipes.near_dedup import NearDedupRecipe
+from include.recipes.corpus import CorpusRecipe
 from spark_jobs import storage
 from spark_jobs.place import Place
 from spark_jobs.readers.shards import ROW_BITS, Shard, all_shards, ordered_shards
@@ -54,19 +55,12 @@ def extending(request: CorpusRequest, corpus: str) -> CorpusRequest:
 
 
 def load_base(request: CorpusRequest) -> Base | None:
-    """The base of a request, or None. ContractError when its signatures cannot be compared with new ones."""
+    """The base of a request, or None. ContractError when it is of another recipe or other shards."""
     if request.base is None:
         return None
     manifest = _manifest(request.base)
     made_by = _request_of(manifest)
-    if _near_dedup(made_by) != _near_dedup(request):
-        raise ContractError(
-            "the base was deduplicated by another recipe",
-            where=f"{request.root_uri}: near_dedup",
-            expected=str(_near_dedup(made_by)),
-            got=str(_near_dedup(request)),
-            remedy="take the recipe of the base, or build the corpus without it",
-        )
+    _require_same_recipe(made_by, request)
     if made_by.all_inputs != request.earlier_inputs:
         raise ContractError(
             "the base does not hold the shards that the request says",
@@ -179,6 +173,24 @@ def _manifest(reference: ParentRef) -> CorpusManifest:
     return parse_json(CorpusManifest, content, where=reference.uri)
 
 
-def _near_dedup(request: CorpusRequest) -> NearDedupRecipe:
-    plain = request.recipe.get("near_dedup", {})
-    return from_plain(NearDedupRecipe, plain, where=f"{request.root_uri}: recipe.near_dedup")
+def _require_same_recipe(base: CorpusRequest, request: CorpusRequest) -> None:
+    """A version is of one recipe: its signatures are compared, and nobody wants half of it scrubbed.
+
+    The name decides nothing, and the tokenizer is the base's in any case.
+    """
+    ours, theirs = _deciding(request), _deciding(base)
+    sections = [name for name, value in ours.items() if value != theirs[name]]
+    if sections:
+        raise ContractError(
+            "the base was made by another recipe",
+            where=f"{request.root_uri}: {', '.join(sections)}",
+            expected=str({name: theirs[name] for name in sections}),
+            got=str({name: ours[name] for name in sections}),
+            remedy="take the recipe of the base, or build the corpus without it",
+        )
+
+
+def _deciding(request: CorpusRequest) -> dict[str, Any]:
+    recipe = from_plain(CorpusRecipe, request.recipe, where=f"{request.root_uri}: recipe")
+    plain = to_plain(recipe)
+    return {name: value for name, value in plain.items() if name not in ("name", "tokenizer")}

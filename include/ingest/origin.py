@@ -164,7 +164,7 @@ def _check_status(response: httpx.Response, url: str) -> None:
         "the server does not give this file",
         where=url,
         got=got,
-        remedy="open the URL by hand; correct the source, or leave the shard out with include",
+        remedy="open the URL by hand; correct the source, or leave the shard out with exclude",
     )
 
 

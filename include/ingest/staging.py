@@ -80,7 +80,7 @@ class StagedUpload:
                 where=self._url,
                 expected=f"at most {_MOST_PARTS * _LARGEST_PART_BYTES} bytes",
                 got=f"{validator.size_bytes} bytes",
-                remedy="correct the source, or leave the shard out with include",
+                remedy="correct the source, or leave the shard out with exclude",
             )
         self.validator = validator
         self._part_bytes = max(self._wanted_part_bytes, needed)

@@ -8,7 +8,7 @@ from airflow.sdk import Asset, Param
 
 
 def manifest_params(asset: Asset, title: str, example: str) -> dict[str, Param]:
-    """``manifest_uri`` and ``manifest_sha256``: which manifest a run by hand takes, else the newest event.
+    """``manifest_uri`` and ``manifest_sha256``: which manifest a run by hand takes.
 
     :param example: what the URI looks like
     """
@@ -18,7 +18,7 @@ def manifest_params(asset: Asset, title: str, example: str) -> dict[str, Param]:
             type="string",
             pattern=r"^(s3://.+/manifest\.json)?$",
             title=title,
-            description=f"{example}. Empty: the newest event of {asset.name}",
+            description=f"{example}. A run by hand needs it; one that {asset.name} started has it already",
             section="Input",
         ),
         "manifest_sha256": Param(
@@ -26,7 +26,7 @@ def manifest_params(asset: Asset, title: str, example: str) -> dict[str, Param]:
             type="string",
             pattern=r"^([0-9a-f]{64})?$",
             title="Hash of the manifest",
-            description="Refuse a manifest with another SHA-256. Empty: whatever is there",
+            description="With a manifest: refuse another SHA-256. Empty: whatever is there",
             section="Input",
         ),
     }

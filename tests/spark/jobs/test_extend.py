@@ -255,11 +255,12 @@ def test_a_request_on_a_base_is_for_the_shards_that_it_lacks(
     )
 
 
-def test_a_base_of_another_near_dedup_recipe_is_refused(
-    tmp_path: Path, extend: Any, built: Path, news: Path
+@pytest.mark.parametrize(("section", "value"), [("near_dedup", {"bands": 5}), ("scrub", {"enabled": True})])
+def test_a_base_of_another_recipe_is_refused_with_the_sections_that_differ(
+    tmp_path: Path, extend: Any, built: Path, news: Path, section: str, value: dict[str, Any]
 ) -> None:
-    with pytest.raises(ContractError, match="deduplicated by another recipe"):
-        extend(tmp_path / "other", built, [news], near_dedup={"bands": 5})
+    with pytest.raises(ContractError, match=f"other: {section}: the base was made by another recipe"):
+        extend(tmp_path / "other", built, [news], **{section: value})
 
 
 def test_a_shard_that_the_base_has_is_refused(
