@@ -41,6 +41,17 @@ class Command:
         return str(out).split()
 
 
+@pytest.fixture(autouse=True)
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """Also where the tests run in the background or by nohup: what these ignore, processes inherit."""
+    ignored = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @pytest.fixture
 def commands() -> Iterator[list[Command]]:
     started: list[Command] = []

@@ -58,6 +58,17 @@ def wait_until(condition: Any, seconds: float = 60.0) -> bool:
     return bool(met)
 
 
+@pytest.fixture(autouse=True)
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """Also where the tests run in the background or by nohup: what these ignore, processes inherit."""
+    ignored = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Path]:
     """A state folder; whatever a failed test leaves running for it is killed."""
@@ -107,7 +118,7 @@ def ended(process: subprocess.Popen[str], number: signal.Signals, state: Path) -
     """The exit status after ``number``, when nothing of the command is left."""
     assert len(belonging_to(state)) >= 2
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)  # gathering the text of a demo is finished first
     assert belonging_to(state) == {}
     return process.returncode
 

@@ -15,7 +15,7 @@ import pytest
 
 from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
-from include.contracts.records import canonical_json, content_hash, to_plain
+from include.contracts.records import canonical_json, content_hash
 from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
 from include.recipes.near_dedup import NearDedupRecipe
 from include.recipes.scrubbing import ScrubRecipe
@@ -48,12 +48,13 @@ def manifest_of(root: Path) -> CorpusManifest:
 
 @pytest.fixture(scope="module")
 def extend(make_request: Callable[..., str], spark: SparkSession) -> Callable[..., Path]:
-    """Build a version of new shards on a base."""
+    """Build a version of new shards on a base, by its recipe but for the sections given."""
 
-    def build(root: Path, base: Path, shards: list[Path], **recipe: Any) -> Path:
+    def build(root: Path, base: Path, shards: list[Path], **sections: Any) -> Path:
         uri = Path(make_request(root, shards))
         request = extending(read_record(CorpusRequest, str(uri)), str(base))
-        uri.write_bytes(canonical_json(replace(request, recipe={**request.recipe, **recipe})))
+        recipe = read_record(CorpusRequest, str(base / "request.json")).recipe
+        uri.write_bytes(canonical_json(replace(request, recipe={**recipe, **sections})))
         build_corpus(spark, str(uri))
         return root
 
@@ -156,7 +157,7 @@ def test_the_personal_data_of_base_and_news_are_counted_together(
     build_corpus(spark, make_request(tmp_path / "base", [shard("a.jsonl", [mail, mail, address])], recipe))
     assert manifest_of(tmp_path / "base").scrubbed == {"emails": 2, "ip_addresses": 1}
     news = [shard("b.jsonl", [mail, "or call 617-555-0123"])]
-    root = extend(tmp_path / "extended", tmp_path / "base", news, scrub=to_plain(scrub))
+    root = extend(tmp_path / "extended", tmp_path / "base", news)
     assert manifest_of(root).scrubbed == {"emails": 3, "ip_addresses": 1, "phone_numbers": 1}
     assert "5 pieces of personal data" in (root / "report.html").read_text()
 
@@ -232,7 +233,7 @@ def test_verification_reads_the_texts_of_the_base(
     build_corpus(spark, base)
     news = [texts[3] + " anew", half, half + " more"]
     shard = write_shard(tmp_path / "b.jsonl", [{"text": text} for text in news])
-    root = extend(tmp_path / "extended", tmp_path / "base", [shard], near_dedup=to_plain(near_dedup))
+    root = extend(tmp_path / "extended", tmp_path / "base", [shard])
     found = {row["id"]: row for row in rows(root, "duplicates")}
     name = tmp_path.name
     assert {key: row["kept_id"] for key, row in found.items()} == {

@@ -51,9 +51,11 @@ parts = st.builds(
 def examples_of(part: CleanPart) -> list[object]:
     """Drops compare as the counters that they are."""
     return [
-        drops.examples
+        {
+            stage: drops.examples
+            for stage, drops in {"read": outcome.read.dropped, **outcome.chain.dropped}.items()
+        }
         for outcome in part.outcomes
-        for drops in (outcome.read.dropped, *outcome.chain.dropped.values())
     ]
 
 
