@@ -37,14 +37,18 @@ def free_ports() -> list[int]:
 
 
 def belonging_to(state: Path) -> dict[int, str]:
-    """Live processes that have the state folder in their environment or command line."""
+    """Live processes that have the state folder in their environment or command line, or work in it.
+
+    Airflow's processes write their titles over the first two.
+    """
     found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
             line = (entry / "cmdline").read_bytes()
-            if str(state).encode() in line + (entry / "environ").read_bytes():
+            told = line + (entry / "environ").read_bytes() + os.fsencode((entry / "cwd").readlink())
+            if str(state).encode() in told:
                 found[int(entry.name)] = line.replace(b"\0", b" ").decode()
         except OSError:
             continue
