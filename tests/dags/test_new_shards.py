@@ -41,7 +41,7 @@ def source(whole_corpus: tuple[CorpusPlace, ParentRef], settings_file: Any, task
     latest = latest_corpus(
         settings_file.storage.processed_bucket, source, packaged_recipe(CorpusRecipe, "corpora", "standard")
     )
-    note_published(latest, place, store.write_record(place.manifest, manifest))
+    note_published(latest, place, store.write_record(place.manifest, manifest), "run")
     return source
 
 
