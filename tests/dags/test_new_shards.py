@@ -20,6 +20,7 @@ from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef
 from include.contracts.storage import CorpusPlace, S3Uri
 from include.recipes.corpus import CorpusRecipe
 from include.recipes.loading import packaged_recipe
+from nexus_airflow.errors import SourceUnseen
 from nexus_airflow.sensors.new_shards import S3NewShardsSensor
 from nexus_airflow.triggers import new_shards
 from tests.dags.conftest import Task, first_event
@@ -135,3 +136,18 @@ def test_a_listing_that_fails_is_tried_again(
     monkeypatch.setattr(new_shards, "shard_news", slow_down)
     assert asyncio.run(first_event(deferred.trigger))["new_shards"] == 1
     assert looks == [source, source]
+
+
+def test_a_source_that_cannot_be_listed_at_the_deadline_is_an_error_and_no_skip(
+    source: S3Uri, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = sensor(source, timeout=0.1)
+    deferred = deferral(task, one)
+
+    def refuse(*_: S3Uri) -> Any:
+        raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "no"}}, "ListObjectsV2")
+
+    monkeypatch.setattr(new_shards, "shard_news", refuse)
+    event = asyncio.run(first_event(deferred.trigger))
+    with pytest.raises(SourceUnseen, match=f"{source}: the source could not be listed.*ExpiredToken"):
+        one.finish(task.context(one), event)
