@@ -123,7 +123,7 @@ bench-dedup: OUTPUT := build/bench_dedup
 bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup from scratch beside Spark alone, and a peer (INPUT= OUTPUT= PEER="COMMAND")
 	@[ ! -e "$(OUTPUT)" ] || [ -f "$(OUTPUT)/request.json" ] || { echo "$(OUTPUT) is no corpus, and bench-dedup begins with an empty folder: give another OUTPUT" >&2; exit 2; }
 	rm -rf "$(OUTPUT)"
-	$(VENVS)/spark/bin/python -m demo.dedup_bench --input "$(INPUT)" --output "$(OUTPUT)" --peer "$(PEER)" -- --recipe dedup_only $(NEAR_DEDUP)
+	$(VENVS)/spark/bin/python -m demo.bench_dedup --input "$(INPUT)" --output "$(OUTPUT)" --peer "$(PEER)" -- --recipe dedup_only $(NEAR_DEDUP)
 
 MEGABYTES ?= 1000
 HOT ?= 0

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -122,3 +124,16 @@ def until(ask: Callable[[], T], good: Callable[[T], Any], seconds: float = 60.0)
         assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"
         time.sleep(0.03)
     return answer
+
+
+@contextmanager
+def signals_as_in_a_terminal(numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    """Also where the tests run in the background or by nohup: what these ignore, processes inherit."""
+    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)

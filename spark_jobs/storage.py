@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import unquote, urlparse
 
-from include.contracts.errors import InputError, IntegrityError, NexusError
+from include.contracts.errors import InputError, IntegrityError
 from include.contracts.records import parse_json
+from include.contracts.s3_errors import ABSENT, DENIED, access_denied, require_deleted, require_folder
 from include.contracts.storage import S3Uri
 
 T = TypeVar("T")
@@ -219,21 +220,14 @@ def delete_prefix(prefix: str) -> None:
         shutil.rmtree(local_path(prefix), ignore_errors=True)
         return
     place = S3Uri.parse(prefix)
-    if not place.key:
-        raise InputError("a whole bucket is not deleted", where=prefix, expected="s3://bucket/folder/")
+    require_folder(place)
     # with the markers by which Spark tells folders, or it would find them taken
     keys = _keys_below(prefix)
     for start in range(0, len(keys), 1000):
         objects = [{"Key": key} for key in keys[start : start + 1000]]
         answer = _client().delete_objects(Bucket=place.bucket, Delete={"Objects": objects, "Quiet": True})
-        # S3 answers 200 with what it could not delete; what stays would be read as this run's output
-        if errors := answer.get("Errors"):
-            raise NexusError(
-                f"{len(errors)} of {len(objects)} objects could not be deleted",
-                where=f"s3://{place.bucket}/{errors[0].get('Key')}",
-                got=f"{errors[0].get('Code')}: {errors[0].get('Message')}",
-                remedy="try again; if it stays, look at the role's s3:DeleteObject",
-            )
+        # what stays would be read as this run's output
+        require_deleted(answer, place.bucket, objects)
 
 
 def _keys_below(prefix: str) -> list[str]:
@@ -352,13 +346,11 @@ def _readable_errors(uri: str) -> Iterator[None]:
             raise InputError(
                 "no such bucket", where=uri, remedy="create the bucket or correct its name"
             ) from error
-        if code in ("404", "NoSuchKey", "NotFound"):
+        if code in ABSENT:
             remedy = "check bucket and key; for a shard that was there at the plan, plan the corpus again"
             raise InputError("no such object or bucket", where=uri, remedy=remedy) from error
-        if code in ("403", "AccessDenied", "Forbidden"):
-            # S3 also answers so for what is not there, to a role that may not list the bucket
-            remedy = "give the role s3:ListBucket on the bucket, s3:GetObject and s3:PutObject on objects"
-            raise InputError("access denied", where=uri, remedy=remedy) from error
+        if code in DENIED:
+            raise access_denied(uri) from error
         raise
 
 

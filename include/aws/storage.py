@@ -9,15 +9,13 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from include.aws.clients import client
-from include.contracts.errors import InputError, IntegrityError, NexusError
+from include.contracts.errors import InputError, IntegrityError
 from include.contracts.manifests import ParentRef
 from include.contracts.records import canonical_json, content_hash, parse_json
+from include.contracts.s3_errors import ABSENT, DENIED, access_denied, require_deleted, require_folder
 from include.contracts.storage import S3Uri
 
 T = TypeVar("T")
-
-_ABSENT = {"404", "NoSuchKey", "NotFound"}
-_DENIED = {"403", "AccessDenied", "Forbidden"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class ObjectStore:
         try:
             self._s3.head_object(Bucket=uri.bucket, Key=uri.key)
         except ClientError as error:
-            if _code(error) not in _ABSENT:
+            if _code(error) not in ABSENT:
                 raise _readable(error, uri) from error
             self._require_bucket(uri)
             return False
@@ -66,7 +64,7 @@ class ObjectStore:
         try:
             found = self._s3.head_object(Bucket=uri.bucket, Key=uri.key)
         except ClientError as error:
-            if _code(error) in _ABSENT:
+            if _code(error) in ABSENT:
                 self._require_bucket(uri)
                 raise InputError("no such object", where=str(uri)) from error
             raise _readable(error, uri) from error
@@ -121,22 +119,12 @@ class ObjectStore:
 
     def delete(self, prefix: S3Uri) -> int:
         """Delete everything under a prefix, which is no whole bucket; returns how many objects."""
-        if not prefix.key:
-            raise InputError(
-                "a whole bucket is not deleted", where=str(prefix), expected="s3://bucket/folder/"
-            )
+        require_folder(prefix)
         keys = [entry.uri.key for entry in self.list(prefix)]
         for start in range(0, len(keys), 1000):  # the API's limit for one call
             batch = [{"Key": key} for key in keys[start : start + 1000]]
             answer = self._s3.delete_objects(Bucket=prefix.bucket, Delete={"Objects": batch, "Quiet": True})
-            # S3 answers 200 with what it could not delete
-            if errors := answer.get("Errors"):
-                raise NexusError(
-                    f"{len(errors)} of {len(batch)} objects could not be deleted",
-                    where=f"s3://{prefix.bucket}/{errors[0].get('Key')}",
-                    got=f"{errors[0].get('Code')}: {errors[0].get('Message')}",
-                    remedy="try again; if it stays, look at the role's s3:DeleteObject",
-                )
+            require_deleted(answer, prefix.bucket, batch)
         return len(keys)
 
     def _require_bucket(self, uri: S3Uri) -> None:
@@ -159,13 +147,8 @@ def _readable(error: ClientError, uri: S3Uri) -> InputError | ClientError:
     if code == "NoSuchBucket":
         remedy = "create it, or correct storage in the settings"
         return InputError("the bucket does not exist", where=f"s3://{uri.bucket}", remedy=remedy)
-    if code in _ABSENT:
+    if code in ABSENT:
         return InputError("no such object", where=str(uri), remedy="check the URI")
-    if code in _DENIED:
-        # S3 also answers so for what is not there, to a role that may not list the bucket
-        remedy = (
-            "give the role s3:ListBucket on the bucket; s3:GetObject, s3:PutObject, s3:DeleteObject on its "
-            "objects"
-        )
-        return InputError("access denied", where=str(uri), remedy=remedy)
+    if code in DENIED:
+        return access_denied(str(uri))
     return error

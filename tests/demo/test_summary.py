@@ -18,6 +18,7 @@ from demo.follow import DAGS
 from demo.outcome import Store
 from demo.shards import Shards
 from include.contracts.evaluation import Outcome
+from tests.demo.agreed import assert_agreed_keys
 from tests.demo.canned import TASKS, Buckets, CannedAirflow, OneTrainingJob, written
 
 
@@ -90,20 +91,7 @@ def demonstration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Demonstrat
 def test_the_summary_has_exactly_the_agreed_keys(demonstration: Demonstration, endpoint: str) -> None:
     assert demonstration.run(written(Outcome.PASS, endpoint)) == 0
     summary = demonstration.read()
-    assert {key: set(summary[key]) for key in ("corpus", "training", "gate", "deployment")} == {
-        "corpus": {
-            "version", "reused", "documents_in", "documents_kept", "documents_held_out", "dropped", "tokens",
-        },
-        "training": {
-            "steps", "interruptions", "resumed_at_step", "loss_first", "loss_last", "billable_seconds",
-            "total_seconds",
-        },
-        "gate": {"verdict", "baseline", "reasons"},
-        "deployment": {"endpoint", "model", "revision", "sample_prompt", "sample_completion"},
-    }  # fmt: skip
-    assert set(summary) == {
-        "corpus", "training", "gate", "deployment", "seconds", "tasks", "peak_memory_bytes", "left_out",
-    }  # fmt: skip
+    assert_agreed_keys(summary)
 
 
 def test_the_figures_are_those_of_manifest_report_job_and_verdict(

@@ -20,6 +20,7 @@ from include.settings import load_settings
 from local_stack.config import StackConfig
 from local_stack.provision import client
 from local_stack.stack import Stack
+from tests.demo.agreed import assert_agreed_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venvs" / "local_aws" / "bin" / "python"
@@ -135,20 +136,7 @@ pytestmark = pytest.mark.timeout(1800)
 def test_the_summary_has_exactly_the_agreed_keys(first):
     """The same as in tests/demo/test_summary.py, here from real answers."""
     summary = first[0]
-    assert {key: set(summary[key]) for key in ("corpus", "training", "gate", "deployment")} == {
-        "corpus": {
-            "version", "reused", "documents_in", "documents_kept", "documents_held_out", "dropped", "tokens",
-        },
-        "training": {
-            "steps", "interruptions", "resumed_at_step", "loss_first", "loss_last", "billable_seconds",
-            "total_seconds",
-        },
-        "gate": {"verdict", "baseline", "reasons"},
-        "deployment": {"endpoint", "model", "revision", "sample_prompt", "sample_completion"},
-    }  # fmt: skip
-    assert set(summary) == {
-        "corpus", "training", "gate", "deployment", "seconds", "tasks", "peak_memory_bytes", "left_out",
-    }  # fmt: skip
+    assert_agreed_keys(summary)
     phases = {"text", "start", "corpus", "training", "evaluation", "deployment", "total"}
     assert set(summary["seconds"]) == phases and all(took >= 0 for took in summary["seconds"].values())
     for task in summary["tasks"]:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from local_aws.testing import signals_as_in_a_terminal
+
 REPOSITORY = Path(__file__).parents[2]
 SIGNALS = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
 PRELUDE = """
@@ -42,14 +44,9 @@ class Command:
 
 
 @pytest.fixture(autouse=True)
-def signals_as_in_a_terminal() -> Iterator[None]:
-    """Also where the tests run in the background or by nohup: what these ignore, processes inherit."""
-    ignored = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, signal.SIG_DFL)
-    yield
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
+def terminal() -> Iterator[None]:
+    with signals_as_in_a_terminal(SIGNALS):
+        yield
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from local_aws.jobs.leftovers import end_leftovers
+from local_aws.testing import signals_as_in_a_terminal
 from local_stack.config import StackConfig
 from local_stack.processes import start_ticks
 from local_stack.provision import client
@@ -63,14 +64,9 @@ def wait_until(condition: Any, seconds: float = 60.0) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def signals_as_in_a_terminal() -> Iterator[None]:
-    """Also where the tests run in the background or by nohup: what these ignore, processes inherit."""
-    ignored = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, signal.SIG_DFL)
-    yield
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
+def terminal() -> Iterator[None]:
+    with signals_as_in_a_terminal(SIGNALS):
+        yield
 
 
 @pytest.fixture

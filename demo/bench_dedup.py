@@ -1,4 +1,4 @@
-"""``python -m demo.dedup_bench --input SHARDS --output FOLDER [--peer "COMMAND"] [-- OPTIONS]``.
+"""``python -m demo.bench_dedup --input SHARDS --output FOLDER [--peer "COMMAND"] [-- OPTIONS]``.
 
 What `make bench-dedup` calls: whole processes on the same shards, one after the other. First ours
 (``build_corpus`` up to near dedup, with OPTIONS), then Spark that reads the JSON and writes Parquet with
@@ -42,7 +42,7 @@ class Measured:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 when every process ended well."""
-    parser = argparse.ArgumentParser(prog="demo.dedup_bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="demo.bench_dedup", description=__doc__)
     parser.add_argument("--input", required=True)
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument("--peer", default="", help="command of another deduplicator")

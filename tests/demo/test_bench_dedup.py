@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from demo import dedup_bench
-from demo.dedup_bench import Measured, line, measure, table
+from demo import bench_dedup
+from demo.bench_dedup import Measured, line, measure, table
 
 OURS = Measured(10.0, 2**30, {"job": "build_corpus", "documents_kept": 5, "seconds": 9.5})
 
@@ -44,12 +44,12 @@ def test_a_process_that_fails_ends_the_benchmark_and_is_named(
     def measured(command: list[str]) -> Measured:
         return OURS if "spark_jobs" in " ".join(command) else measure(command)
 
-    monkeypatch.setattr(dedup_bench, "measure", measured)
+    monkeypatch.setattr(bench_dedup, "measure", measured)
     peer = f"{sys.executable} -c 'import sys; sys.exit(3)'"
     arguments = ["--input", "shards", "--output", str(tmp_path / "out"), "--peer", peer]
-    assert dedup_bench.main(arguments) == 1
+    assert bench_dedup.main(arguments) == 1
     assert "ended 3" in capsys.readouterr().err
-    assert dedup_bench.main([*arguments[:4], "--peer", f"{sys.executable} -c 'print(1)'"]) == 0
+    assert bench_dedup.main([*arguments[:4], "--peer", f"{sys.executable} -c 'print(1)'"]) == 0
     assert set(json.loads(capsys.readouterr().out.splitlines()[-1])) >= {
         "peer",
         "spark_alone",
