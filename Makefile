@@ -102,7 +102,7 @@ corpus: need-input $(VENVS)/spark/.ready ## Raw shards to documents, tokens and 
 TOKENS ?=
 .PHONY: trace
 trace: $(VENVS)/spark/.ready ## The document and raw shard of a token (TOKENS=<corpus>/tokens/<shard>:<offset>)
-	@$(VENVS)/spark/bin/python -m spark_jobs.trace "$(TOKENS)"
+	@$(VENVS)/spark/bin/python -m spark_jobs.corpus_version.trace "$(TOKENS)"
 
 .PHONY: report
 report: $(VENVS)/spark/.ready ## Write the report of a corpus version again (OUTPUT=<corpus>)
@@ -114,7 +114,7 @@ SPLIT ?= tokens
 .PHONY: export-tokens
 export-tokens: OUTPUT := build/export/$(FORMAT)
 export-tokens: $(VENVS)/spark/.ready ## A corpus' tokens for other readers (CORPUS= FORMAT=mds|parquet OUTPUT= SPLIT=)
-	@$(VENVS)/spark/bin/python -m spark_jobs.export_tokens --corpus "$(CORPUS)" --format "$(FORMAT)" \
+	@$(VENVS)/spark/bin/python -m spark_jobs.tokens.export --corpus "$(CORPUS)" --format "$(FORMAT)" \
 	  --output "$(OUTPUT)" --split $(SPLIT)
 
 PEER ?=
@@ -123,14 +123,14 @@ bench-dedup: OUTPUT := build/bench_dedup
 bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup from scratch beside Spark alone, and a peer (INPUT= OUTPUT= PEER="COMMAND")
 	@[ ! -e "$(OUTPUT)" ] || [ -f "$(OUTPUT)/request.json" ] || { echo "$(OUTPUT) is no corpus, and bench-dedup begins with an empty folder: give another OUTPUT" >&2; exit 2; }
 	rm -rf "$(OUTPUT)"
-	$(VENVS)/spark/bin/python -m demo.bench_dedup --input "$(INPUT)" --output "$(OUTPUT)" --peer "$(PEER)" -- --recipe dedup_only $(NEAR_DEDUP)
+	$(VENVS)/spark/bin/python -m benchmarks.corpus.dedup --input "$(INPUT)" --output "$(OUTPUT)" --peer "$(PEER)" -- --recipe dedup_only $(NEAR_DEDUP)
 
 MEGABYTES ?= 1000
 HOT ?= 0
 FIRST_PASS ?= 0
 .PHONY: bench-data
 bench-data: need-input $(VENVS)/spark/.ready ## A corpus of any size out of real documents (INPUT= OUTPUT= MEGABYTES= HOT=)
-	@$(VENVS)/spark/bin/python -m spark_jobs.bench_data --input "$(INPUT)" --output "$(OUTPUT)" --megabytes $(MEGABYTES) --hot $(HOT) --first-pass $(FIRST_PASS)
+	@$(VENVS)/spark/bin/python -m benchmarks.corpus.make_data --input "$(INPUT)" --output "$(OUTPUT)" --megabytes $(MEGABYTES) --hot $(HOT) --first-pass $(FIRST_PASS)
 
 KILLS ?= 20
 .PHONY: kill-corpus
@@ -141,7 +141,7 @@ kill-corpus: $(VENVS)/spark/.ready ## kill -9 of driver, JVM or Python worker at
 bench-tokenize: OUTPUT := build/bench_tokenize
 bench-tokenize: need-input $(VENVS)/spark/.ready ## Tokens by our engine, encode_batch_fast and tiktoken (INPUT= TOKENIZER= END_OF_TEXT= OUTPUT=)
 	@[ -n "$(TOKENIZER)" ] || { echo "give TOKENIZER=<tokenizer.json>" >&2; exit 2; }
-	$(VENVS)/spark/bin/python -m spark_jobs.bench_tokenize --input "$(INPUT)" --tokenizer "$(TOKENIZER)" --output "$(OUTPUT)" $(if $(END_OF_TEXT),--end-of-text "$(END_OF_TEXT)")
+	$(VENVS)/spark/bin/python -m benchmarks.corpus.tokenise --input "$(INPUT)" --tokenizer "$(TOKENIZER)" --output "$(OUTPUT)" $(if $(END_OF_TEXT),--end-of-text "$(END_OF_TEXT)")
 
 # ---- checks and tests -----------------------------------------------------
 .PHONY: check
@@ -152,8 +152,8 @@ check: setup ## Format, lint, types and import boundaries
 test: check $(PEERS) ## Everything: checks, then every suite (under 30 minutes on 2 cores)
 	@infrastructure/setup/test.sh $(VENVS)
 
-.PHONY: test-unit test-dags test-spark test-training test-serving test-local-aws test-local-stack test-demo test-end-to-end
-test-unit test-dags test-spark test-training test-serving test-local-aws test-local-stack test-demo test-end-to-end: setup ## One suite
+.PHONY: test-unit test-dags test-spark test-training test-serving test-local-aws test-local-stack test-demo test-benchmarks test-end-to-end
+test-unit test-dags test-spark test-training test-serving test-local-aws test-local-stack test-demo test-benchmarks test-end-to-end: setup ## One suite
 	@infrastructure/setup/test.sh $(VENVS) $(subst -,_,$(@:test-%=%))
 
 .PHONY: test-peers
@@ -175,7 +175,7 @@ package-spark-env: ## Pack the Spark jobs' Python for EMR on Amazon Linux 2023 (
 
 .PHONY: bench-s3
 bench-s3: setup ## Speed of the local S3, raw and through boto3, against its targets
-	@exec $(VENVS)/local_aws/bin/python -m local_aws.bench_s3
+	@exec $(VENVS)/local_aws/bin/python -m benchmarks.s3
 
 .PHONY: test-compose
 test-compose: $(VENVS)/tools/.ready ## One DAG run in docker-compose.yaml, on a real engine (needs docker)
@@ -183,13 +183,13 @@ test-compose: $(VENVS)/tools/.ready ## One DAG run in docker-compose.yaml, on a 
 
 .PHONY: bench-orchestration
 bench-orchestration: setup ## The demo's total against its jobs run one after the other without Airflow
-	@NEXUS_STATE=$(CURDIR)/build/bench/stack exec $(VENVS)/local_aws/bin/python -m demo.bench_orchestration --output build/bench
+	@NEXUS_STATE=$(CURDIR)/build/bench/stack exec $(VENVS)/local_aws/bin/python -m benchmarks.orchestration --output build/bench
 
 .PHONY: bench-serving
 bench-serving: $(VENVS)/serving/.ready $(VENVS)/export/.ready ## Tokens/s over HTTP against the pipeline alone
 	@model=build/test_models/bench
 	[ -d $$model ] || { $(VENVS)/export/bin/python tests/serving/make_model.py $$model.new bench >/dev/null 2>&1 && mv $$model.new/bench $$model; }
-	$(VENVS)/serving/bin/python -m serving.bench_serving --model $$model
+	$(VENVS)/serving/bin/python -m benchmarks.serving --model $$model
 
 .PHONY: clean
 clean: ## Remove all of build/ but the local system: corpora and exports too, not the environments

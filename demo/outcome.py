@@ -12,7 +12,7 @@ from include.contracts.evaluation import EvaluationReport, Verdict
 from include.contracts.job_names import run_name
 from include.contracts.manifests import CorpusManifest, DeploymentManifest, TrainingReport
 from include.contracts.records import parse_json
-from include.contracts.storage import RunPlace, S3Uri
+from include.contracts.storage import RunLayout, S3Uri
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ def corpus_summary(store: Store, manifest_uri: str, reused: bool) -> CorpusSumma
     )
 
 
-def training_summary(store: Store, run: RunPlace) -> TrainingSummary:
+def training_summary(store: Store, run: RunLayout) -> TrainingSummary:
     """Losses from the trainer's report; interruptions and seconds from the training job."""
     report = store.read(TrainingReport, run.training_report)
     job = store.newest_training_job()
@@ -77,7 +77,7 @@ def training_summary(store: Store, run: RunPlace) -> TrainingSummary:
     )
 
 
-def gate_summary(store: Store, run: RunPlace, evaluation: FinishedRun) -> GateSummary | None:
+def gate_summary(store: Store, run: RunLayout, evaluation: FinishedRun) -> GateSummary | None:
     """Verdict and reasons of this evaluation; None when it ended before the gate had judged."""
     folder = run.evaluations / f"{run_name(evaluation.dag_id, evaluation.run_id)}/"
     if not store.holds(folder / "verdict.json"):
@@ -99,7 +99,7 @@ def deployment_summary(manifest: DeploymentManifest) -> DeploymentSummary:
     )
 
 
-def run_of(model_manifest_uri: str) -> RunPlace:
+def run_of(model_manifest_uri: str) -> RunLayout:
     """The run whose model this manifest describes: ``…/runs/<run>/model/manifest.json``."""
     uri = S3Uri.parse(model_manifest_uri)
-    return RunPlace(S3Uri(uri.bucket, uri.key.rsplit("/", 2)[0] + "/"))
+    return RunLayout(S3Uri(uri.bucket, uri.key.rsplit("/", 2)[0] + "/"))

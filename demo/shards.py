@@ -96,7 +96,7 @@ def _first_of(left_out: dict[str, str]) -> str:
 
 
 def _inspect(config: StackConfig, folder: Path) -> tuple[list[str], dict[str, str]]:
-    command = [str(config.python("spark")), "-m", "spark_jobs.inputs", str(folder)]
+    command = [str(config.python("spark")), "-m", "spark_jobs.readers.input_files", str(folder)]
     done = subprocess.run(command, env=base_environment(config), capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError("cannot be read", where=str(folder), got=done.stderr.strip()[-500:])

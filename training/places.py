@@ -14,14 +14,14 @@ from typing import Any
 from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import CorpusManifest, ParentRef, TrainingRequest
 from include.contracts.records import content_hash, from_plain, parse_json
-from include.contracts.storage import RunPlace, S3Uri
+from include.contracts.storage import RunLayout, S3Uri
 from include.recipes.training import TrainingRecipe
 from training.storage import Folder, open_folder, read_uri
 
 #: Exit code of a rank and of the launcher after SIGTERM: 128 + 15, as a shell would report it.
 EXIT_INTERRUPTED = 143
 #: Keys of a run relative to its root, so that they also serve a root that is a local path.
-RUN_KEYS = RunPlace(S3Uri("run", ""))
+RUN_KEYS = RunLayout(S3Uri("run", ""))
 
 
 @dataclass(frozen=True)

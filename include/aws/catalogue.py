@@ -19,7 +19,7 @@ from include.aws.clients import unless
 from include.aws.storage import ObjectStore
 from include.contracts.errors import NexusError
 from include.contracts.manifests import CorpusManifest, FileEntry, ParentRef
-from include.contracts.storage import CorpusPlace, S3Uri
+from include.contracts.storage import CorpusLayout, S3Uri
 from include.settings import Settings
 
 PARTITION_KEY = "corpus_version"
@@ -45,7 +45,7 @@ class Registered:
     files: int
 
 
-def crawler_request(settings: Settings, place: CorpusPlace) -> dict[str, Any]:
+def crawler_request(settings: Settings, place: CorpusLayout) -> dict[str, Any]:
     """CreateCrawler (and UpdateCrawler) over the folders of one version, each a table of its own."""
     roots = (place.documents, place.duplicates, place.tokens)
     return {
@@ -88,7 +88,7 @@ class Catalogue:
             return False
         return bool(found["Partition"].get("Parameters", {}).get("manifest_sha256") == manifest.sha256)
 
-    def prepare_crawl(self, place: CorpusPlace) -> str:
+    def prepare_crawl(self, place: CorpusLayout) -> str:
         """Point the crawler at a version and forget what it saw of another; its name."""
         unless("AlreadyExistsException", self._glue.create_database, DatabaseInput={"Name": self._database})
         for table in TABLES:

@@ -19,7 +19,7 @@ from include.aws.storage import ObjectStore
 from include.contracts.manifests import Announcement, CorpusManifest, CorpusRequest, ParentRef, RawShard
 from include.contracts.records import to_plain
 from include.contracts.shard_names import parted
-from include.contracts.storage import CorpusPlace, S3Uri
+from include.contracts.storage import CorpusLayout, S3Uri
 from include.recipes.corpus import CorpusRecipe
 from include.recipes.corpus_version import corpus_version
 from include.settings import Settings
@@ -135,7 +135,7 @@ def plan_corpus(
         basis = Basis(listing.shards, why_whole="`force` is set" if force else "`extend_newest` is off")
     inputs, base = basis.inputs, basis.base
     version = corpus_version(inputs, recipe, artifacts.sources_sha256, references, base)
-    place = CorpusPlace.of(settings.storage.processed_bucket, version)
+    place = CorpusLayout.of(settings.storage.processed_bucket, version)
     if force and not dry_run:
         # the manifest last: a try that dies in between is known by it, and begins again
         store.delete(place.stages)
@@ -226,7 +226,7 @@ def _difference(
     return ""
 
 
-def is_announced(place: CorpusPlace, manifest: ParentRef, run: str) -> bool:
+def is_announced(place: CorpusLayout, manifest: ParentRef, run: str) -> bool:
     """Whether another run than ``run`` noted this version, as it is, as published.
 
     Its own note is no proof: the event is sent after it, by a task that may have died in between.
@@ -238,7 +238,7 @@ def is_announced(place: CorpusPlace, manifest: ParentRef, run: str) -> bool:
     return ParentRef(noted.uri, noted.sha256) == manifest and noted.run != run
 
 
-def note_published(latest: S3Uri, place: CorpusPlace, manifest: ParentRef, run: str) -> None:
+def note_published(latest: S3Uri, place: CorpusLayout, manifest: ParentRef, run: str) -> None:
     """Remember it as the newest published corpus, with which S3NewShardsSensor compares, and as announced."""
     store = ObjectStore()
     store.write_record(latest, manifest)

@@ -7,7 +7,7 @@ from typing import Any
 
 from include.contracts.errors import SettingsError
 from include.contracts.manifests import CorpusManifest, TrainingRequest
-from include.contracts.storage import RunPlace, S3Uri
+from include.contracts.storage import RunLayout, S3Uri
 from include.settings import Settings
 
 #: What SageMaker reads out of the log. The trainer prints `step=12 loss=3.21 tokens_per_second=1200`.
@@ -40,7 +40,7 @@ def training_job(
     settings: Settings, request: TrainingRequest, corpus: CorpusManifest, limits: TrainingLimits
 ) -> dict[str, Any]:
     """Everything but TrainingJobName, which the operator sets for each generation."""
-    place = RunPlace(S3Uri.parse(request.root_uri))
+    place = RunLayout(S3Uri.parse(request.root_uri))
     stopping = {"MaxRuntimeInSeconds": limits.max_runtime_seconds}
     if limits.spot:
         stopping["MaxWaitTimeInSeconds"] = limits.max_wait_seconds

@@ -45,7 +45,7 @@ NOTE_SUFFIX = ".why.json"
 
 
 @dataclass(frozen=True)
-class IngestionPlace:
+class IngestionLayout:
     """The keys of source_ingestion in the raw bucket, all of them outside of the prefixes of raw shards."""
 
     bucket: str
@@ -88,13 +88,13 @@ class IngestionPlace:
 
 
 @dataclass(frozen=True)
-class CorpusPlace:
+class CorpusLayout:
     """The keys of one corpus version, under ``s3://<processed>/corpus/<version>/``."""
 
     root: S3Uri
 
     @classmethod
-    def of(cls, processed_bucket: str, version: str) -> CorpusPlace:
+    def of(cls, processed_bucket: str, version: str) -> CorpusLayout:
         return cls(S3Uri(processed_bucket, f"corpus/{version}/"))
 
     @property
@@ -167,13 +167,13 @@ class CorpusPlace:
 
 
 @dataclass(frozen=True)
-class RunPlace:
+class RunLayout:
     """The keys of one training run, under ``s3://<models>/runs/<run>/``."""
 
     root: S3Uri
 
     @classmethod
-    def of(cls, models_bucket: str, run: str) -> RunPlace:
+    def of(cls, models_bucket: str, run: str) -> RunLayout:
         return cls(S3Uri(models_bucket, f"runs/{run}/"))
 
     @property

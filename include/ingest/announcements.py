@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from include.aws.storage import ObjectStore
 from include.contracts.ingestion import AnnouncedShards, IngestionManifest, ShardState
-from include.contracts.storage import IngestionPlace, S3Uri
+from include.contracts.storage import IngestionLayout, S3Uri
 
 
 def note_announcement(manifest: IngestionManifest) -> bool:
@@ -14,7 +14,7 @@ def note_announcement(manifest: IngestionManifest) -> bool:
     this run fetched: between, it was gone or another. A run whose task died after the note tells it again.
     """
     target = S3Uri.parse(manifest.target_uri)
-    store, uri = ObjectStore(), IngestionPlace(target.bucket).announced(target)
+    store, uri = ObjectStore(), IngestionLayout(target.bucket).announced(target)
     known = store.read_record(AnnouncedShards, uri) if store.exists(uri) else AnnouncedShards("", {})
     news = {
         shard.name: shard.sha256

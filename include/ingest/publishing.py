@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from include.aws.clients import unless
 from include.aws.storage import ObjectStore
 from include.contracts.ingestion import BatchRequest, QuarantineNote, Shard
-from include.contracts.storage import IngestionPlace, S3Uri
+from include.contracts.storage import IngestionLayout, S3Uri
 from include.ingest.errors import ShardMismatch
 from include.ingest.verification import Digests, published
 
@@ -67,7 +67,7 @@ def quarantine(
     s3: Any, found: S3Uri, shard: Shard, source: str, mismatch: ShardMismatch, digests: Digests | None
 ) -> S3Uri:
     """Move what came out of every reader's sight, and write down what was expected; returns the note."""
-    place = IngestionPlace(found.bucket)
+    place = IngestionLayout(found.bucket)
     note = place.note(source, shard.name)
     if digests is not None:
         metadata = {"sha256": digests.sha256, "source": source, "source-url": shard.url}

@@ -20,7 +20,7 @@ from include.contracts.ingestion import (
     ShardState,
 )
 from include.contracts.manifests import ParentRef
-from include.contracts.storage import IngestionPlace, S3Uri
+from include.contracts.storage import IngestionLayout, S3Uri
 from include.ingest.backoff import Sleep
 from include.ingest.errors import SourceRefused, SourceUnavailable
 from include.ingest.fetch import Fetcher
@@ -72,7 +72,7 @@ def plan_run(
     longer has are aborted.
     """
     source = load_source(request.source, settings.ingestion.sources_folder)
-    place = IngestionPlace(settings.storage.raw_bucket)
+    place = IngestionLayout(settings.storage.raw_bucket)
     target = S3Uri(place.bucket, request.target_prefix or source.raw_prefix)
     resolved = _resolve(source, request, target, sleep)
     parts = batches(resolved.shards, settings.ingestion.max_batches)
@@ -125,7 +125,7 @@ def abort_stale(origin: Origin, target: S3Uri, shards: list[Shard]) -> int:
 
     Their parts cost storage, and no fetch will use them. A server that does not answer keeps its upload.
     """
-    store, place = ObjectStore(), IngestionPlace(target.bucket)
+    store, place = ObjectStore(), IngestionLayout(target.bucket)
     prefix = S3Uri(target.bucket, place.progress(target).key.removesuffix(".json"))
     unfinished = {
         entry.uri.key.removeprefix(prefix.key).removesuffix(".json") for entry in store.list(prefix)
@@ -167,7 +167,7 @@ def fetch_batch(
     store = ObjectStore(s3)
     batch = store.read_record(BatchRequest, S3Uri.parse(uri))
     source = load_source(batch.source, settings.ingestion.sources_folder)
-    report_uri = IngestionPlace(settings.storage.raw_bucket).report(run, batch.index)
+    report_uri = IngestionLayout(settings.storage.raw_bucket).report(run, batch.index)
     earlier = superseded(store, report_uri)
     in_vain = {name for name, outcome in earlier.items() if outcome.tried}
     outcomes: list[ShardOutcome] = []
@@ -204,7 +204,7 @@ def summarise(
     settings: Settings, run: str, planned: Mapping[str, Any]
 ) -> tuple[IngestionManifest, ParentRef]:
     """The manifest of a run, from the newest reports of its batches; written, and returned with its hash."""
-    store, place = ObjectStore(), IngestionPlace(settings.storage.raw_bucket)
+    store, place = ObjectStore(), IngestionLayout(settings.storage.raw_bucket)
     outcomes: list[ShardOutcome] = []
     for index in range(int(planned["batches"])):
         if store.exists(place.report(run, index)):

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from include.aws.clients import unless
 from include.aws.storage import ObjectStore
 from include.contracts.errors import ContractError
-from include.contracts.storage import IngestionPlace, S3Uri
+from include.contracts.storage import IngestionLayout, S3Uri
 from include.ingest.errors import SourceRefused
 from include.ingest.publishing import metadata_of
 from include.ingest.ranges import Validator
@@ -60,7 +60,7 @@ class StagedUpload:
         """Take up what an earlier try left, if it is of this URL; ``part_bytes`` is for a new upload."""
         self._s3 = s3
         self._store = ObjectStore(s3)
-        self._place = IngestionPlace(target.bucket)
+        self._place = IngestionLayout(target.bucket)
         self.target = target
         self.uri = self._place.staged(target)
         self._url = url
@@ -241,7 +241,7 @@ class StagedUpload:
 
 def load_progress(store: ObjectStore, target: S3Uri) -> Progress | None:
     """The unfinished upload for ``target``; None when there is none, or its record cannot be read."""
-    uri = IngestionPlace(target.bucket).progress(target)
+    uri = IngestionLayout(target.bucket).progress(target)
     if not store.exists(uri):
         return None
     try:

@@ -21,10 +21,10 @@ types() { # ENVIRONMENT FOLDER…
 run format "$venvs/airflow/bin/ruff" format --check .
 run lint "$venvs/airflow/bin/ruff" check .
 types airflow include dags plugins/nexus_airflow plugins/nexus_plugin.py infrastructure
-types spark spark_jobs
+types spark spark_jobs benchmarks/corpus
 types training training
-types serving serving
-types local_aws local_aws local_stack demo
+types serving serving benchmarks/serving.py
+types local_aws local_aws local_stack demo benchmarks/s3.py benchmarks/bare_jobs.py benchmarks/orchestration.py
 run boundaries "$venvs/airflow/bin/python" -m pytest -q -p no:cacheprovider tests/unit/test_import_boundaries.py
 for script in infrastructure/*/*.sh .ci/run; do run "syntax, $script" bash -n "$script"; done
 if ((${#failed[@]})); then

@@ -7,7 +7,7 @@ venvs=$1
 shift
 declare -A environment=(
   [unit]=airflow [spark]=spark [peers]=peers [training]=training [serving]=serving [local_aws]=local_aws
-  [dags]=airflow [local_stack]=local_aws [demo]=local_aws [end_to_end]=local_aws
+  [dags]=airflow [local_stack]=local_aws [demo]=local_aws [benchmarks]=local_aws [end_to_end]=local_aws
 )
 chosen=("$@")
 # Settings of the caller's machine must not leak into tests.
@@ -46,7 +46,7 @@ else
   run_suites 3 spark peers training >"$results/output" 2>&1 &
   lane=$!
   set +m
-  run_suites 2 serving local_aws dags local_stack demo end_to_end
+  run_suites 2 serving local_aws dags local_stack demo benchmarks end_to_end
   printf '\n== the suites beside these (spark, peers, training) go on\n'
   wait "$lane"
   lane=

@@ -23,15 +23,15 @@ from include.recipes.corpus import CorpusRecipe, with_profile
 from include.recipes.corpus_version import corpus_version
 from include.recipes.loading import packaged_recipe, recipe_from_toml
 from spark_jobs import storage
-from spark_jobs.base import extending
-from spark_jobs.batches.chain import CHAIN
-from spark_jobs.entry import run_with_session
-from spark_jobs.inputs import files_below, list_shards, raw_shard
+from spark_jobs.cleaning.chain import CHAIN
+from spark_jobs.corpus_version.base import extending
+from spark_jobs.corpus_version.code import sources_sha256
+from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.jobs.clean import clean
 from spark_jobs.jobs.deduplicate import deduplicate
 from spark_jobs.jobs.tokenise import tokenise
-from spark_jobs.place import Place
-from spark_jobs.sources import sources_sha256
+from spark_jobs.readers.input_files import files_below, list_shards, raw_shard
+from spark_jobs.runtime.entry import run_with_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -64,17 +64,17 @@ def build_corpus(
     began = time.monotonic() if started is None else started
     stages: dict[str, Any] = {}
     request = storage.read_record(CorpusRequest, request_uri)
-    place = Place(request.root_uri)
+    layout = VersionLayout(request.root_uri)
     for job in JOBS:
         job.run(spark, request_uri)
         for stage in job.stages:
-            report = place.completed(stage)
+            report = layout.completed(stage)
             stages[stage.value] = {"seconds": round(report.seconds, 2), "dropped": report.dropped}
         if until in job.stages:
             break
     return {
-        "documents_in": place.completed(Stage.READ).documents_in,
-        "documents_kept": place.completed(job.stages[-1]).documents_out,
+        "documents_in": layout.completed(Stage.READ).documents_in,
+        "documents_kept": layout.completed(job.stages[-1]).documents_out,
         "bytes_in": sum(shard.size_bytes for shard in request.inputs),
         "seconds": round(time.monotonic() - began, 2),
         "stages": stages,

@@ -16,15 +16,16 @@ from include.contracts.documents import Stage
 from include.contracts.manifests import CorpusRequest, StageReport
 from include.contracts.records import canonical_json
 from include.recipes.corpus import CorpusRecipe
-from spark_jobs import progress, storage
-from spark_jobs.base import load_base, numbered_shards
-from spark_jobs.batches.chain import CHAIN, ChainCounts, benchmarks
-from spark_jobs.batches.decontaminate import Contamination
-from spark_jobs.entry import end, run_job
-from spark_jobs.place import Place, load_request, save_records
+from spark_jobs import storage
+from spark_jobs.cleaning.chain import CHAIN, ChainCounts, benchmarks
+from spark_jobs.cleaning.finished_parts import clean_once
+from spark_jobs.cleaning.task import CleanPart, CleanTask, ShardOutcome
+from spark_jobs.corpus_version.base import load_base, numbered_shards
+from spark_jobs.corpus_version.layout import VersionLayout, load_request, save_records
+from spark_jobs.decontamination.filter import Contamination
 from spark_jobs.readers.shards import document_id, grouped
-from spark_jobs.tasks.clean import CleanPart, CleanTask, ShardOutcome
-from spark_jobs.tasks.clean_parts import clean_once
+from spark_jobs.runtime import progress
+from spark_jobs.runtime.entry import end, run_job
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -36,17 +37,17 @@ _EXAMPLES = 3
 
 def clean(spark: SparkSession, request_uri: str) -> dict[str, Any]:
     """Run the stages, one pass, unless they are complete; a summary of all."""
-    request, recipe, place = load_request(request_uri)
-    if place.report(CHAIN[-1]) is None:
-        _read_and_filter(spark, request, recipe, place)
+    request, recipe, layout = load_request(request_uri)
+    if layout.report(CHAIN[-1]) is None:
+        _read_and_filter(spark, request, recipe, layout)
     else:
         print("progress: read skipped, complete", flush=True)
-    return summary(place, _STAGES)
+    return summary(layout, _STAGES)
 
 
-def summary(place: Place, stages: Sequence[Stage]) -> dict[str, Any]:
+def summary(layout: VersionLayout, stages: Sequence[Stage]) -> dict[str, Any]:
     """What a job prints as its last line, out of its stage reports."""
-    reports = [place.completed(stage) for stage in stages]
+    reports = [layout.completed(stage) for stage in stages]
     return {
         "documents_in": reports[0].documents_in,
         "documents_out": reports[-1].documents_out,
@@ -55,21 +56,23 @@ def summary(place: Place, stages: Sequence[Stage]) -> dict[str, Any]:
     }
 
 
-def _read_and_filter(spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, place: Place) -> None:
+def _read_and_filter(
+    spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, layout: VersionLayout
+) -> None:
     started = time.monotonic()
     load_base(request)  # one that cannot be extended is told before the work begins
     shards = numbered_shards(request)
     benchmarks(recipe.decontaminate)  # one that nothing could match is said before the work
     _check_unchanged(request)
-    tasks = [CleanTask(part, group, place, recipe) for part, group in enumerate(grouped(shards))]
+    tasks = [CleanTask(part, group, layout, recipe) for part, group in enumerate(grouped(shards))]
     parts = progress.run_tasks(spark, Stage.READ, "parts", clean_once, tasks)
     outcomes = [outcome for part in parts for outcome in part.outcomes]
     files = [file for part in parts for file in part.files]
-    save_records(place.clean_index, files)
-    storage.write_bytes(place.examples, canonical_json(_examples(outcomes)))
+    save_records(layout.clean_index, files)
+    storage.write_bytes(layout.examples, canonical_json(_examples(outcomes)))
     seconds = _by_stage(time.monotonic() - started, parts)
     for report in _reports(outcomes, sum(file.documents for file in files), seconds):
-        place.save_report(report)
+        layout.save_report(report)
 
 
 def _by_stage(seconds: float, parts: Sequence[CleanPart]) -> dict[Stage, float]:

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 from include.contracts.documents import DropReason, Stage
 from include.contracts.manifests import CorpusRequest, FileEntry, StageReport
 from include.recipes.corpus import CorpusRecipe
-from spark_jobs import progress, storage
-from spark_jobs.base import adopt, first_document, load_base, shard_names
-from spark_jobs.clusters import Corpus, decide_clusters
-from spark_jobs.entry import end, run_job
+from spark_jobs import storage
+from spark_jobs.cleaning.task import CleanFile
+from spark_jobs.corpus_version.base import adopt, first_document, load_base, shard_names
+from spark_jobs.corpus_version.layout import VersionLayout, load_records, load_request, save_records
+from spark_jobs.dedup.decide import Corpus, decide_clusters
+from spark_jobs.dedup.one_task import Decided
+from spark_jobs.dedup.output import write_output
 from spark_jobs.jobs.clean import summary
-from spark_jobs.place import Place, load_records, load_request, save_records
-from spark_jobs.tasks.clean import CleanFile
-from spark_jobs.tasks.decide import Decided
-from spark_jobs.tasks.output import write_output
+from spark_jobs.runtime import progress
+from spark_jobs.runtime.entry import end, run_job
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -33,30 +34,34 @@ _PART = re.compile(r"part-(\d+)\.parquet$")
 
 def deduplicate(spark: SparkSession, request_uri: str) -> dict[str, Any]:
     """Run exact and near dedup unless they are complete; their summary."""
-    request, recipe, place = load_request(request_uri)
-    if place.report(Stage.NEAR_DEDUP) is None:
-        _deduplicate(spark, request, recipe, place)
+    request, recipe, layout = load_request(request_uri)
+    if layout.report(Stage.NEAR_DEDUP) is None:
+        _deduplicate(spark, request, recipe, layout)
     else:
         print("progress: near_dedup skipped, complete", flush=True)
-    return summary(place, [Stage.EXACT_DEDUP, Stage.NEAR_DEDUP])
+    return summary(layout, [Stage.EXACT_DEDUP, Stage.NEAR_DEDUP])
 
 
-def _deduplicate(spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, place: Place) -> None:
+def _deduplicate(
+    spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, layout: VersionLayout
+) -> None:
     started = time.monotonic()
-    before = place.completed(Stage.SCRUB).documents_out
-    kept_folders = (place.documents, place.held_out, place.duplicates, place.index)
-    for folder in (place.near_dedup, place.decisions, *kept_folders):
+    before = layout.completed(Stage.SCRUB).documents_out
+    kept_folders = (layout.documents, layout.held_out, layout.duplicates, layout.index)
+    for folder in (layout.near_dedup, layout.decisions, *kept_folders):
         storage.delete_prefix(folder)
     base = load_base(request)
-    adopted = adopt(place, base, *kept_folders) if base else []
-    files = load_records(CleanFile, place.clean_index)
+    adopted = adopt(layout, base, *kept_folders) if base else []
+    files = load_records(CleanFile, layout.clean_index)
     names = shard_names(request.all_inputs)
     known = base.manifest.documents_kept if base else 0
-    decided = decide_clusters(spark, Corpus(place, recipe, files, first_document(request), known, names))
+    decided = decide_clusters(spark, Corpus(layout, recipe, files, first_document(request), known, names))
     clusters_seconds = time.monotonic() - started
     parts = list(enumerate(files, _first_part(adopted)))
-    outputs = progress.run_tasks(spark, Stage.NEAR_DEDUP, "files", partial(write_output, place, names), parts)
-    save_records(place.outputs_index, outputs)
+    outputs = progress.run_tasks(
+        spark, Stage.NEAR_DEDUP, "files", partial(write_output, layout, names), parts
+    )
+    save_records(layout.outputs_index, outputs)
     after = sum(output.documents + output.held_out for output in outputs)
     # counted from the duplicates that were written, not from what is missing: a lost document shows
     near = sum(output.duplicates for output in outputs) - decided.exact
@@ -69,9 +74,9 @@ def _deduplicate(spark: SparkSession, request: CorpusRequest, recipe: CorpusReci
     }
     alone = before - decided.exact
     dropped = _dropped(DropReason.EXACT_DUPLICATE, decided.exact)
-    place.save_report(StageReport(Stage.EXACT_DEDUP, before, alone, dropped, 0.0))
+    layout.save_report(StageReport(Stage.EXACT_DEDUP, before, alone, dropped, 0.0))
     dropped = _dropped(DropReason.NEAR_DUPLICATE, near)
-    place.save_report(StageReport(Stage.NEAR_DEDUP, alone, after, dropped, seconds, details))
+    layout.save_report(StageReport(Stage.NEAR_DEDUP, alone, after, dropped, seconds, details))
 
 
 def _first_part(adopted: Sequence[FileEntry]) -> int:

@@ -28,12 +28,15 @@ from include.contracts.manifests import (
 )
 from include.contracts.records import content_hash
 from include.recipes.corpus import CorpusRecipe
-from spark_jobs import progress, storage
-from spark_jobs.base import Base, adopt, extended, load_base
-from spark_jobs.entry import end, run_job
-from spark_jobs.place import Place, load_records, load_request
-from spark_jobs.tasks.output import OutputPart
-from spark_jobs.tasks.tokens import (
+from spark_jobs import storage
+from spark_jobs.corpus_version.base import Base, adopt, extended, load_base
+from spark_jobs.corpus_version.layout import VersionLayout, load_records, load_request
+from spark_jobs.dedup.output import OutputPart
+from spark_jobs.runtime import progress
+from spark_jobs.runtime.entry import end, run_job
+from spark_jobs.tokens.engine import choose_engine
+from spark_jobs.tokens.megatron import token_dtype
+from spark_jobs.tokens.shards import (
     Run,
     ShardPlan,
     first_bytes,
@@ -42,8 +45,6 @@ from spark_jobs.tasks.tokens import (
     tokenise_file,
     write_shard,
 )
-from spark_jobs.tokens.engine import choose_engine
-from spark_jobs.tokens.megatron import token_dtype
 from spark_jobs.tokens.tokenizer import LoadedTokenizer, check_tokenizer, train_tokenizer, transformers_files
 
 if TYPE_CHECKING:
@@ -57,14 +58,14 @@ _VERIFIED_FILES, _VERIFIED_DOCUMENTS, _VERIFIED_CHARACTERS = 8, 25, 4_000
 
 def tokenise(spark: SparkSession, request_uri: str) -> dict[str, Any]:
     """Complete the corpus version unless its manifest exists; what the manifest says, in short."""
-    request, recipe, place = load_request(request_uri)
-    manifest = place.load_manifest()
+    request, recipe, layout = load_request(request_uri)
+    manifest = layout.load_manifest()
     if manifest is None:
         parent = ParentRef(request_uri, content_hash(storage.read_bytes(request_uri)))
-        manifest = _tokenise(spark, request, recipe, place, parent)
+        manifest = _tokenise(spark, request, recipe, layout, parent)
     else:
         print("progress: tokenise skipped, complete", flush=True)
-    place.discard_work()
+    layout.discard_work()
     return {
         "version": manifest.version,
         "documents_in": manifest.documents_in,
@@ -73,34 +74,38 @@ def tokenise(spark: SparkSession, request_uri: str) -> dict[str, Any]:
         "dropped": manifest.dropped,
         "tokens": manifest.tokens,
         "tokens_held_out": manifest.tokens_held_out,
-        "seconds": {Stage.TOKENISE: round(place.completed(Stage.TOKENISE).seconds, 2)},
+        "seconds": {Stage.TOKENISE: round(layout.completed(Stage.TOKENISE).seconds, 2)},
     }
 
 
 def _tokenise(
-    spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, place: Place, parent: ParentRef
+    spark: SparkSession,
+    request: CorpusRequest,
+    recipe: CorpusRecipe,
+    layout: VersionLayout,
+    parent: ParentRef,
 ) -> CorpusManifest:
     started = time.monotonic()
-    kept = place.completed(Stage.NEAR_DEDUP).documents_out
-    outputs = load_records(OutputPart, place.outputs_index)
-    for folder in (place.tokens, place.held_out_tokens, place.tokenizer, place.work_tokens):
+    kept = layout.completed(Stage.NEAR_DEDUP).documents_out
+    outputs = load_records(OutputPart, layout.outputs_index)
+    for folder in (layout.tokens, layout.held_out_tokens, layout.tokenizer, layout.work_tokens):
         storage.delete_prefix(folder)
     base = load_base(request)
     if base is None:
-        tokenizer, tokenizer_files = _tokenizer(spark, recipe, place, outputs)
+        tokenizer, tokenizer_files = _tokenizer(spark, recipe, layout, outputs)
     else:
-        tokenizer, tokenizer_files = _tokenizer_of_base(base, recipe, place)
+        tokenizer, tokenizer_files = _tokenizer_of_base(base, recipe, layout)
     trained = time.monotonic() - started
-    uris = _texts(place, outputs)
+    uris = _texts(layout, outputs)
     choice = choose_engine(tokenizer, _verified_texts(uris))
     if choice.reason:
         print(f"tokenise: by Hugging Face tokenizers, slower: {choice.reason}", file=sys.stderr, flush=True)
-    encode_file = partial(tokenise_file, place, tokenizer, choice.engine, recipe.shard_tokens)
+    encode_file = partial(tokenise_file, layout, tokenizer, choice.engine, recipe.shard_tokens)
     by_file = progress.run_tasks(spark, Stage.TOKENISE, "files", encode_file, uris)
-    training, held_out = _plans(place, recipe, uris, by_file, base)
+    training, held_out = _plans(layout, recipe, uris, by_file, base)
     dtype = token_dtype(tokenizer.vocabulary_size)
     written = progress.run_tasks(
-        spark, "shards", "shards", partial(write_shard, place, dtype), [*training, *held_out]
+        spark, "shards", "shards", partial(write_shard, layout, dtype), [*training, *held_out]
     )
     details = {
         "seconds": {"tokenizer": round(trained, 2)},
@@ -110,16 +115,16 @@ def _tokenise(
         "tokens_held_out": _tokens(held_out),
     }
     tokenised = sum(plan.shard.documents for plan in (*training, *held_out))
-    place.save_report(StageReport(Stage.TOKENISE, kept, tokenised, {}, time.monotonic() - started, details))
+    layout.save_report(StageReport(Stage.TOKENISE, kept, tokenised, {}, time.monotonic() - started, details))
     manifest = CorpusManifest(
         version=request.version,
         root_uri=request.root_uri,
         request=parent,
-        documents_in=place.completed(Stage.READ).documents_in,
+        documents_in=layout.completed(Stage.READ).documents_in,
         documents_kept=kept,
         documents_held_out=sum(output.held_out for output in outputs),
-        dropped=_dropped(place),
-        scrubbed=place.completed(Stage.SCRUB).details.get("replaced", {}),
+        dropped=_dropped(layout),
+        scrubbed=layout.completed(Stage.SCRUB).details.get("replaced", {}),
         tokens=_tokens(training),
         tokens_held_out=_tokens(held_out),
         subsets=_subsets(training, held_out),
@@ -133,24 +138,24 @@ def _tokenise(
     )
     if base is not None:
         manifest = extended(manifest, base.manifest)
-    _report(place, manifest)
-    place.save_manifest(manifest)
+    _report(layout, manifest)
+    layout.save_manifest(manifest)
     return manifest
 
 
-def _texts(place: Place, outputs: Sequence[OutputPart]) -> list[str]:
+def _texts(layout: VersionLayout, outputs: Sequence[OutputPart]) -> list[str]:
     """Files of this version's own documents, held-out ones among them."""
-    folders = (f"{place.relative(place.documents)}/", f"{place.relative(place.held_out)}/")
+    folders = (f"{layout.relative(layout.documents)}/", f"{layout.relative(layout.held_out)}/")
     paths = (file.path for output in outputs for file in output.files)
-    return [storage.join(place.root, path) for path in paths if path.startswith(folders)]
+    return [storage.join(layout.root, path) for path in paths if path.startswith(folders)]
 
 
 def _tokenizer_of_base(
-    base: Base, recipe: CorpusRecipe, place: Place
+    base: Base, recipe: CorpusRecipe, layout: VersionLayout
 ) -> tuple[LoadedTokenizer, list[FileEntry]]:
     """Tokens of a version are of one tokenizer: the base's, which is adopted with its tokens."""
-    entries = adopt(place, base, place.tokens, place.held_out_tokens, place.tokenizer)
-    content = storage.read_bytes(storage.join(place.tokenizer, "tokenizer.json"))
+    entries = adopt(layout, base, layout.tokens, layout.held_out_tokens, layout.tokenizer)
+    content = storage.read_bytes(storage.join(layout.tokenizer, "tokenizer.json"))
     wanted = recipe.tokenizer.uri
     if wanted and storage.read_bytes(wanted) != content:
         raise ContractError(
@@ -163,46 +168,48 @@ def _tokenizer_of_base(
 
 
 def _tokenizer(
-    spark: SparkSession, recipe: CorpusRecipe, place: Place, outputs: Sequence[OutputPart]
+    spark: SparkSession, recipe: CorpusRecipe, layout: VersionLayout, outputs: Sequence[OutputPart]
 ) -> tuple[LoadedTokenizer, list[FileEntry]]:
     wanted = recipe.tokenizer
     if not any(output.documents for output in outputs):
         raise InputError(
             "no document is left to train on",
-            where=place.root,
+            where=layout.root,
             remedy="see the stage reports for what was dropped, then change the shards or the recipe",
         )
-    content = storage.read_bytes(wanted.uri) if wanted.uri else _train(spark, recipe, place, outputs)
+    content = storage.read_bytes(wanted.uri) if wanted.uri else _train(spark, recipe, layout, outputs)
     tokenizer = check_tokenizer(content, wanted.end_of_text, wanted.uri or "the trained tokenizer")
     files = {"tokenizer.json": content, **transformers_files(wanted.end_of_text)}
     entries = []
     for name, file_content in sorted(files.items()):
-        file = storage.write_bytes(storage.join(place.tokenizer, name), file_content)
-        entries.append(FileEntry(place.relative(file.uri), file.size_bytes, file.sha256))
+        file = storage.write_bytes(storage.join(layout.tokenizer, name), file_content)
+        entries.append(FileEntry(layout.relative(file.uri), file.size_bytes, file.sha256))
     return tokenizer, entries
 
 
-def _train(spark: SparkSession, recipe: CorpusRecipe, place: Place, outputs: Sequence[OutputPart]) -> bytes:
+def _train(
+    spark: SparkSession, recipe: CorpusRecipe, layout: VersionLayout, outputs: Sequence[OutputPart]
+) -> bytes:
     limit = recipe.tokenizer.max_training_bytes
     share = min(1.0, _SAMPLE_MARGIN * limit / sum(output.text_bytes for output in outputs))
     names = [
         PurePosixPath(file.path).name
         for output in outputs
         for file in output.files
-        if file.path.startswith(place.relative(place.documents))
+        if file.path.startswith(layout.relative(layout.documents))
     ]
-    sampled = progress.run_tasks(spark, "tokenizer", "files", partial(sample_texts, place, share), names)
+    sampled = progress.run_tasks(spark, "tokenizer", "files", partial(sample_texts, layout, share), names)
     return train_tokenizer(
         first_bytes((text for texts in sampled for text in texts), limit), recipe.tokenizer
     )
 
 
-def _report(place: Place, manifest: CorpusManifest) -> None:
+def _report(layout: VersionLayout, manifest: CorpusManifest) -> None:
     """The page for people, before the manifest: a version that is whole lacks it only where it failed."""
     from spark_jobs.report.page import write_page  # matplotlib takes its time
 
     try:
-        print(f"report: {write_page(place, manifest)}", flush=True)
+        print(f"report: {write_page(layout, manifest)}", flush=True)
     except Exception as error:
         print(f"no report ({type(error).__name__}: {error}); try `make report`", file=sys.stderr, flush=True)
 
@@ -218,7 +225,7 @@ def _verified_texts(uris: Sequence[str]) -> list[str]:
 
 
 def _plans(
-    place: Place,
+    layout: VersionLayout,
     recipe: CorpusRecipe,
     uris: Sequence[str],
     by_file: Sequence[list[Run]],
@@ -226,8 +233,8 @@ def _plans(
 ) -> tuple[list[ShardPlan], list[ShardPlan]]:
     plans = []
     for source, target, taken in (
-        (place.documents, place.tokens, base.manifest.shards if base else ()),
-        (place.held_out, place.held_out_tokens, base.manifest.held_out_shards if base else ()),
+        (layout.documents, layout.tokens, base.manifest.shards if base else ()),
+        (layout.held_out, layout.held_out_tokens, base.manifest.held_out_shards if base else ()),
     ):
         runs = [
             run
@@ -239,8 +246,8 @@ def _plans(
     return plans[0], plans[1]
 
 
-def _dropped(place: Place) -> dict[str, dict[str, int]]:
-    reports = [place.completed(stage) for stage in Stage]
+def _dropped(layout: VersionLayout) -> dict[str, dict[str, int]]:
+    reports = [layout.completed(stage) for stage in Stage]
     return {report.stage: report.dropped for report in reports if report.dropped}
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from include.contracts.documents import DropReason
 from include.recipes.corpus import ReadRecipe
 from spark_jobs import storage
-from spark_jobs.batches.rules import Drops
+from spark_jobs.filters.drops import Drops
 from spark_jobs.readers.compression import CorruptStream, gzip_blocks, plain_blocks, zstd_blocks
 from spark_jobs.readers.formats import (
     HEAD_BYTES,

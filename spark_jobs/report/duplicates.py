@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from include.contracts.documents import Stage
 from spark_jobs import storage
-from spark_jobs.parquet import column_batches
-from spark_jobs.place import Place
+from spark_jobs.corpus_version.layout import VersionLayout
+from spark_jobs.runtime.parquet import column_batches
 
 SIMILARITY_BINS = 50
 
@@ -52,9 +52,9 @@ class Duplicates:
     similarities: npt.NDArray[np.int64]
 
 
-def duplicates(place: Place, largest: int = 10) -> Duplicates:
+def duplicates(layout: VersionLayout, largest: int = 10) -> Duplicates:
     """Read ``duplicates/`` three times rather than hold it."""
-    uris = storage.list_files(place.duplicates)
+    uris = storage.list_files(layout.duplicates)
     stages = Counter[str]()
     similarities = np.zeros(SIMILARITY_BINS, np.int64)
     for batch in column_batches(uris, ["similarity", "stage"]):

@@ -9,7 +9,7 @@ from include.contracts.documents import Stage
 from include.contracts.errors import ContractError
 from include.contracts.manifests import CorpusManifest, StageReport
 from spark_jobs import storage
-from spark_jobs.place import Place
+from spark_jobs.corpus_version.layout import VersionLayout
 
 _KNOWN_ORDER = {stage.value: position for position, stage in enumerate(Stage)}
 
@@ -48,9 +48,9 @@ class Funnel:
         return sum(report.seconds for report in self.stages)
 
 
-def read_stages(place: Place) -> list[StageReport]:
+def read_stages(layout: VersionLayout) -> list[StageReport]:
     """Every report of the folder ``stages/``, also of stages that this code does not know, in order."""
-    uris = [uri for uri in storage.list_files(storage.join(place.root, "stages")) if uri.endswith(".json")]
+    uris = [uri for uri in storage.list_files(storage.join(layout.root, "stages")) if uri.endswith(".json")]
     reports = [storage.read_record(StageReport, uri) for uri in uris]
     # what goes in only falls, so it orders any chain of stages; the known order decides between equals
     return sorted(

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from include.contracts.manifests import CorpusManifest
 from spark_jobs import storage
-from spark_jobs.parquet import column_batches
-from spark_jobs.place import Place
+from spark_jobs.corpus_version.layout import VersionLayout
+from spark_jobs.runtime.parquet import column_batches
 
 #: Texts are read from so many files at most, some 8 GB of them, evenly spread over the corpus.
 TEXT_FILES = 64
@@ -82,9 +82,9 @@ class Characters:
     files: int
 
 
-def characters(place: Place, most_files: int = TEXT_FILES) -> Characters:
+def characters(layout: VersionLayout, most_files: int = TEXT_FILES) -> Characters:
     """Count the characters of at most so many files of documents."""
-    uris = storage.list_files(place.documents)
+    uris = storage.list_files(layout.documents)
     chosen = uris[:: -(-len(uris) // most_files)] if uris else []
     lengths: dict[str, Lengths] = {}
     text_bytes: dict[str, int] = {}
@@ -97,11 +97,11 @@ def characters(place: Place, most_files: int = TEXT_FILES) -> Characters:
     return Characters(lengths, text_bytes, len(chosen), len(uris))
 
 
-def tokens(place: Place, manifest: CorpusManifest) -> dict[str, Lengths]:
+def tokens(layout: VersionLayout, manifest: CorpusManifest) -> dict[str, Lengths]:
     """Tokens of every document to train on, by subset, out of the shards' sidecars."""
     lengths: dict[str, Lengths] = {}
     for shard in manifest.shards:
-        uri = storage.join(place.tokens, f"{shard.name}.documents.parquet")
+        uri = storage.join(layout.tokens, f"{shard.name}.documents.parquet")
         for batch in column_batches([uri], ["tokens"]):
             lengths.setdefault(shard.subset, Lengths()).add(_numbers(batch.column("tokens")))
     return lengths

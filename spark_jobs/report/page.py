@@ -16,8 +16,7 @@ from include.contracts.documents import Stage
 from include.contracts.errors import InputError
 from include.contracts.manifests import CorpusManifest, CorpusRequest, StageReport
 from spark_jobs import storage
-from spark_jobs.parquet import documents_by_id
-from spark_jobs.place import Place
+from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.report import wording
 from spark_jobs.report.bars import Scale
 from spark_jobs.report.charts import Panel, length_panels, similarity_histogram
@@ -25,6 +24,7 @@ from spark_jobs.report.duplicates import SIMILARITY_BINS, Duplicates, duplicates
 from spark_jobs.report.funnel import Funnel, funnel, of_the_whole, read_stages
 from spark_jobs.report.lengths import Characters, Lengths, characters, together, tokens
 from spark_jobs.report.samples import SHOWN_CHARACTERS, contamination, dropped_examples
+from spark_jobs.runtime.parquet import documents_by_id
 
 _PANELS = 6
 
@@ -41,34 +41,34 @@ class SubsetRow:
     characters_per_token: float | None
 
 
-def write_report(place: Place) -> str:
+def write_report(layout: VersionLayout) -> str:
     """Write ``report.html`` of a complete corpus version; its URI."""
-    manifest = place.load_manifest()
+    manifest = layout.load_manifest()
     if manifest is None:
         raise InputError(
             "no complete corpus version",
-            where=place.root,
+            where=layout.root,
             expected="a folder with manifest.json",
             remedy="run build_corpus to its end",
         )
-    return write_page(place, manifest)
+    return write_page(layout, manifest)
 
 
-def write_page(place: Place, manifest: CorpusManifest) -> str:
+def write_page(layout: VersionLayout, manifest: CorpusManifest) -> str:
     """Write ``report.html`` of the version that the manifest describes; its URI."""
-    uri = place.report_page
+    uri = layout.report_page
     # a lone surrogate out of a JSON example is no character and has no UTF-8
-    storage.write_bytes(uri, _page(place, manifest).encode("utf-8", "replace"))
+    storage.write_bytes(uri, _page(layout, manifest).encode("utf-8", "replace"))
     return uri
 
 
-def _page(place: Place, manifest: CorpusManifest) -> str:
-    request = storage.read_record(CorpusRequest, storage.join(place.root, "request.json"))
-    stages = read_stages(place)
+def _page(layout: VersionLayout, manifest: CorpusManifest) -> str:
+    request = storage.read_record(CorpusRequest, storage.join(layout.root, "request.json"))
+    stages = read_stages(layout)
     flow = funnel(of_the_whole(stages, manifest) if request.base else stages, manifest)
-    read = characters(place)
-    lengths = tokens(place, manifest)
-    found = duplicates(place)
+    read = characters(layout)
+    lengths = tokens(layout, manifest)
+    found = duplicates(layout)
     rows = subset_rows(manifest, read)
     compared = bool(request.recipe.get("decontaminate", {}).get("benchmarks"))
     contaminated = next(
@@ -77,7 +77,7 @@ def _page(place: Place, manifest: CorpusManifest) -> str:
     benchmarks = contamination(contaminated) if contaminated else {}
     return _environment().from_string(_packaged("page.html")).render(
         css=Markup(_packaged("page.css")),
-        root=place.root,
+        root=layout.root,
         manifest=manifest,
         base=request.base,
         shards_added=len(request.inputs),
@@ -96,15 +96,15 @@ def _page(place: Place, manifest: CorpusManifest) -> str:
         verified=verified(request.recipe),
         unsettled=_unsettled(stages),
         unlike=_below(found, even_odds(request.recipe)),
-        kept=documents_by_id(place, [cluster.kept_id for cluster in found.clusters]),
-        examples=dropped_examples(place),
+        kept=documents_by_id(layout, [cluster.kept_id for cluster in found.clusters]),
+        examples=dropped_examples(layout),
         contaminated=contaminated,
         benchmarks=benchmarks,
         benchmark_scale=Scale(0, max(benchmarks.values(), default=1), logarithmic=False),
         scrubs=bool(request.recipe.get("scrub", {}).get("enabled")),
         scrubbed_scale=Scale(0, max(manifest.scrubbed.values(), default=1), logarithmic=False),
         recipe=json.dumps(request.recipe, indent=2, sort_keys=True, ensure_ascii=False),
-        trace=_trace_command(place, manifest),
+        trace=_trace_command(layout, manifest),
         shown_characters=SHOWN_CHARACTERS,
     )  # fmt: skip
 
@@ -221,7 +221,7 @@ def _quantiles(
     return table
 
 
-def _trace_command(place: Place, manifest: CorpusManifest) -> str:
+def _trace_command(layout: VersionLayout, manifest: CorpusManifest) -> str:
     shard = manifest.shards[0] if manifest.shards else manifest.held_out_shards[0]
-    folder = place.tokens if manifest.shards else place.held_out_tokens
+    folder = layout.tokens if manifest.shards else layout.held_out_tokens
     return f"make trace TOKENS={shlex.quote(f'{storage.join(folder, shard.name)}:{shard.tokens // 2}')}"

@@ -9,7 +9,7 @@ from typing import Any
 from include.contracts.errors import ContractError
 from include.contracts.manifests import StageReport
 from spark_jobs import storage
-from spark_jobs.place import Place
+from spark_jobs.corpus_version.layout import VersionLayout
 
 #: Characters of a text that the page shows.
 SHOWN_CHARACTERS = 300
@@ -26,9 +26,9 @@ class Example:
     text: str
 
 
-def dropped_examples(place: Place) -> dict[str, dict[str, list[Example]]] | None:
+def dropped_examples(layout: VersionLayout) -> dict[str, dict[str, list[Example]]] | None:
     """By stage and reason out of ``work/examples.json``; None where the version has none."""
-    uri = storage.join(place.root, "work", "examples.json")
+    uri = storage.join(layout.root, "work", "examples.json")
     if not storage.exists(uri):
         return None
     try:

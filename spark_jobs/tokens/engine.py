@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from spark_jobs.columns import buffers
+from spark_jobs.runtime.columns import buffers
 from spark_jobs.tokens.tokenizer import LoadedTokenizer
 
 Tokens = npt.NDArray[np.generic]

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from include.contracts.errors import InputError
 from include.contracts.manifests import FileEntry
-from spark_jobs.columns import buffers
+from spark_jobs.runtime.columns import buffers
 from spark_jobs.tokens.sequences import Sequences
 
 #: What StreamingDataset's ``validate_hash`` can be.

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spark_jobs.columns import buffers, parquet_writer
+from spark_jobs.runtime.columns import buffers, parquet_writer
 from spark_jobs.tokens.sequences import Sequences
 
 #: Offsets of id and tokens, and the length.

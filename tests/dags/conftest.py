@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from include.aws.storage import ObjectStore
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
-from include.contracts.storage import CorpusPlace, S3Uri
+from include.contracts.storage import CorpusLayout, S3Uri
 from tests.quick_spark import quick_spark
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,12 +68,12 @@ LATEST = S3Uri("nexus-llm-processed", "corpus/latest/nexus-llm-raw/pile/tests.js
 
 
 @pytest.fixture
-def whole_corpus(aws: Any, settings_file: Any) -> tuple[CorpusPlace, ParentRef]:
+def whole_corpus(aws: Any, settings_file: Any) -> tuple[CorpusLayout, ParentRef]:
     """A whole version of which nobody was told, and its manifest."""
     storage = settings_file.storage
     for bucket in (storage.raw_bucket, storage.processed_bucket):
         aws.client("s3").create_bucket(Bucket=bucket)
-    store, place = ObjectStore(), CorpusPlace.of(storage.processed_bucket, "v1")
+    store, place = ObjectStore(), CorpusLayout.of(storage.processed_bucket, "v1")
     for left in (place.announced, LATEST):
         store.delete_object(left)  # by other tests, which share the server
     request = store.write_record(place.request, CorpusRequest("v1", (SHARD,), {}, "", str(place.root)))

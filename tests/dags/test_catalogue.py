@@ -16,7 +16,7 @@ from botocore.exceptions import WaiterError
 from include.aws.catalogue import CrawlFailed
 from include.contracts.manifests import CorpusManifest, FileEntry, ParentRef
 from include.contracts.records import canonical_json, content_hash, parse_json
-from include.contracts.storage import CorpusPlace
+from include.contracts.storage import CorpusLayout
 from include.settings import load_settings
 from nexus_airflow.steps import catalogue
 from tests.dags.conftest import ROOT, Task
@@ -54,7 +54,7 @@ class Lake:
 
     def publish(self, version: str, files: dict[str, bytes]) -> dict[str, str]:
         """A manifest of ``files``, and they in S3; the manifest's reference."""
-        place = CorpusPlace.of(load_settings("dev").storage.processed_bucket, version)
+        place = CorpusLayout.of(load_settings("dev").storage.processed_bucket, version)
         for path, content in files.items():
             self.s3.put_object(Bucket=place.root.bucket, Key=(place.root / path).key, Body=content)
         entries = tuple(FileEntry(path, len(body), content_hash(body)) for path, body in files.items())
@@ -111,7 +111,7 @@ def test_a_version_is_a_partition_of_exactly_the_manifests_files(aws: Any, s3: A
     files = whole(lake)
     reference = lake.publish("standard-1", files)
     # not in the manifest: what a killed stage left behind
-    place = CorpusPlace.of(load_settings("dev").storage.processed_bucket, "standard-1")
+    place = CorpusLayout.of(load_settings("dev").storage.processed_bucket, "standard-1")
     stray = (place.root / "documents/part-00002.parquet").key
     s3.put_object(Bucket=place.root.bucket, Key=stray, Body=files["documents/part-00000.parquet"])
     assert crawl_and_register(reference) == {"documents": 2, "duplicates": 1, "tokens": 1}

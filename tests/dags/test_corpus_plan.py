@@ -23,7 +23,7 @@ from include.aws.storage import ObjectStore
 from include.contracts.artifacts import CODE_FILES, ArtifactsManifest
 from include.contracts.manifests import CorpusManifest, CorpusRequest, FileEntry, ParentRef, RawShard
 from include.contracts.records import to_plain
-from include.contracts.storage import CorpusPlace, S3Uri
+from include.contracts.storage import CorpusLayout, S3Uri
 from include.recipes.corpus import CorpusRecipe
 from include.settings.model import StorageSettings
 from nexus_airflow.steps.corpus import _log_plan as log_plan
@@ -31,19 +31,19 @@ from tests.dags.conftest import LATEST, SHARD
 
 
 @pytest.fixture
-def place(whole_corpus: tuple[CorpusPlace, ParentRef], settings_file: Any) -> CorpusPlace:
+def place(whole_corpus: tuple[CorpusLayout, ParentRef], settings_file: Any) -> CorpusLayout:
     """A published corpus of one shard."""
     place, manifest = whole_corpus
     note_published(LATEST, place, manifest, "run")
     return place
 
 
-def test_the_newest_corpus_says_which_shards_are_known(place: CorpusPlace, settings_file: Any) -> None:
+def test_the_newest_corpus_says_which_shards_are_known(place: CorpusLayout, settings_file: Any) -> None:
     assert inputs_of_latest(LATEST) == (SHARD,)
 
 
 def test_a_corpus_that_is_built_anew_leaves_the_next_run_able_to_plan(
-    place: CorpusPlace, settings_file: Any
+    place: CorpusLayout, settings_file: Any
 ) -> None:
     ObjectStore().delete_object(place.manifest)  # as `force` does before its jobs run, and fail
     assert inputs_of_latest(LATEST) == ()
@@ -60,7 +60,7 @@ def put_shard_and_code(store: ObjectStore, storage: StorageSettings) -> None:
 
 
 def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
-    place: CorpusPlace, settings_file: Any
+    place: CorpusLayout, settings_file: Any
 ) -> None:
     store, storage = ObjectStore(), settings_file.storage
     put_shard_and_code(store, storage)
@@ -68,7 +68,7 @@ def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
     def plan(force: bool) -> CorpusPlan:
         return plan_corpus(settings_file, storage.raw, RECIPE, force=force, dry_run=False)
 
-    built = CorpusPlace(S3Uri.parse(plan(force=False).root_uri))
+    built = CorpusLayout(S3Uri.parse(plan(force=False).root_uri))
     store.write(built.manifest, b"{}")
     ended = (built.stages / "near_dedup.json", built.work / "clean_parts/part-00000.json")
     for uri in ended:
@@ -79,7 +79,7 @@ def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
 
 
 def test_what_is_left_out_is_named_and_the_rest_counted(
-    place: CorpusPlace, settings_file: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    place: CorpusLayout, settings_file: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("include.aws.corpus._LEFT_OUT_LIMIT", 1)
     store, storage = ObjectStore(), settings_file.storage
@@ -94,7 +94,7 @@ def test_what_is_left_out_is_named_and_the_rest_counted(
 
 
 def test_a_version_that_exists_is_not_said_to_be_read(
-    place: CorpusPlace, settings_file: Any, caplog: pytest.LogCaptureFixture
+    place: CorpusLayout, settings_file: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     put_shard_and_code(ObjectStore(), settings_file.storage)
     plan = plan_corpus(settings_file, settings_file.storage.raw, RECIPE, force=False, dry_run=True)
@@ -107,7 +107,7 @@ def test_a_version_that_exists_is_not_said_to_be_read(
 
 
 def test_a_base_that_was_built_anew_or_is_gone_leaves_the_next_run_able_to_plan(
-    place: CorpusPlace, settings_file: Any
+    place: CorpusLayout, settings_file: Any
 ) -> None:
     store = ObjectStore()
     request = store.read_record(CorpusRequest, place.request)
@@ -119,7 +119,9 @@ def test_a_base_that_was_built_anew_or_is_gone_leaves_the_next_run_able_to_plan(
     assert inputs_of_latest(LATEST) == (OLDER, SHARD)
 
 
-def test_a_corpus_that_was_built_anew_is_known_by_its_address(place: CorpusPlace, settings_file: Any) -> None:
+def test_a_corpus_that_was_built_anew_is_known_by_its_address(
+    place: CorpusLayout, settings_file: Any
+) -> None:
     pointer = ParentRef(str(place.manifest), "0" * 64)
     note_published(LATEST, place, pointer, "run")
     assert inputs_of_latest(LATEST) == (SHARD,)
@@ -205,7 +207,7 @@ def test_each_source_and_recipe_has_its_own_newest_corpus() -> None:
     assert len(places) == 5
 
 
-def test_a_source_is_a_folder_however_it_is_written(place: CorpusPlace, settings_file: Any) -> None:
+def test_a_source_is_a_folder_however_it_is_written(place: CorpusLayout, settings_file: Any) -> None:
     store, raw = ObjectStore(), settings_file.storage.raw_bucket
     for key in ("books/0.jsonl", "books2/0.jsonl"):
         store.write(S3Uri(raw, key), b'{"text": "x"}')
@@ -215,7 +217,7 @@ def test_a_source_is_a_folder_however_it_is_written(place: CorpusPlace, settings
     assert shard_news(S3Uri(raw, "books/"), nothing) == expected
 
 
-def test_shards_that_are_gone_are_told(place: CorpusPlace, settings_file: Any) -> None:
+def test_shards_that_are_gone_are_told(place: CorpusLayout, settings_file: Any) -> None:
     store, raw = ObjectStore(), settings_file.storage.raw_bucket
     store.write(S3Uri(raw, "other/0.jsonl"), b'{"text": "x"}')
     news = shard_news(S3Uri(raw, "other/"), LATEST)
@@ -223,12 +225,12 @@ def test_shards_that_are_gone_are_told(place: CorpusPlace, settings_file: Any) -
     assert news.summary == {"new_shards": 1, "examples": [f"s3://{raw}/other/0.jsonl"], "gone_shards": 1}
 
 
-def test_force_that_died_half_way_begins_again(place: CorpusPlace, settings_file: Any) -> None:
+def test_force_that_died_half_way_begins_again(place: CorpusLayout, settings_file: Any) -> None:
     """Stage reports without manifest would let jobs skip work whose files are gone."""
     store, storage = ObjectStore(), settings_file.storage
     put_shard_and_code(store, storage)
     planned = plan_corpus(settings_file, storage.raw, RECIPE, force=True, dry_run=False)
-    left = CorpusPlace(S3Uri.parse(planned.root_uri)).stages / "near_dedup.json"
+    left = CorpusLayout(S3Uri.parse(planned.root_uri)).stages / "near_dedup.json"
     store.write(left, b"{}")
     plan_corpus(settings_file, storage.raw, RECIPE, force=True, dry_run=True)
     assert store.exists(left)  # a dry run takes nothing away

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.aws.corpus import inputs_of_latest
 from include.aws.storage import ObjectStore
 from include.contracts.manifests import ParentRef
-from include.contracts.storage import CorpusPlace
+from include.contracts.storage import CorpusLayout
 from nexus_airflow.steps.corpus import publish
 from tests.dags.conftest import LATEST, SHARD
 
@@ -19,7 +19,7 @@ from tests.dags.conftest import LATEST, SHARD
 class Pulled:
     """A task instance whose plan is given."""
 
-    def __init__(self, place: CorpusPlace, exists: bool) -> None:
+    def __init__(self, place: CorpusLayout, exists: bool) -> None:
         self._plan = {
             "version": "v1",
             "root_uri": str(place.root),
@@ -32,7 +32,7 @@ class Pulled:
 
 
 def announced(
-    place: CorpusPlace, manifest: ParentRef, *, exists: bool, again: bool = False, run: str = "first"
+    place: CorpusLayout, manifest: ParentRef, *, exists: bool, again: bool = False, run: str = "first"
 ) -> int:
     dag_run = SimpleNamespace(dag_id="corpus_refresh", run_id=run)
     params = {"continue_downstream": again}
@@ -40,7 +40,7 @@ def announced(
 
 
 def test_a_corpus_that_was_built_but_never_announced_is_announced_by_the_next_run(
-    whole_corpus: tuple[CorpusPlace, ParentRef], settings_file: Any
+    whole_corpus: tuple[CorpusLayout, ParentRef], settings_file: Any
 ) -> None:
     """The run that built it ended between its jobs and publish; the next one finds the version there."""
     assert inputs_of_latest(LATEST) == ()
@@ -49,7 +49,7 @@ def test_a_corpus_that_was_built_but_never_announced_is_announced_by_the_next_ru
 
 
 def test_what_was_announced_is_announced_again_only_on_request_or_when_built_anew(
-    whole_corpus: tuple[CorpusPlace, ParentRef], settings_file: Any
+    whole_corpus: tuple[CorpusLayout, ParentRef], settings_file: Any
 ) -> None:
     assert announced(*whole_corpus, exists=False) == 1
     with pytest.raises(AirflowSkipException, match="was announced before"):
@@ -59,14 +59,14 @@ def test_what_was_announced_is_announced_again_only_on_request_or_when_built_ane
 
 
 def test_a_try_that_died_before_its_event_was_sent_is_made_good_by_the_next(
-    whole_corpus: tuple[CorpusPlace, ParentRef], settings_file: Any
+    whole_corpus: tuple[CorpusLayout, ParentRef], settings_file: Any
 ) -> None:
     assert announced(*whole_corpus, exists=True) == 1
     assert announced(*whole_corpus, exists=True) == 1, "the same run"
 
 
 def test_a_note_of_an_earlier_release_counts(
-    whole_corpus: tuple[CorpusPlace, ParentRef], settings_file: Any
+    whole_corpus: tuple[CorpusLayout, ParentRef], settings_file: Any
 ) -> None:
     place, manifest = whole_corpus
     ObjectStore().write_record(place.announced, manifest)  # without a run

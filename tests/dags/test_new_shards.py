@@ -17,7 +17,7 @@ from include.aws.corpus import note_published
 from include.aws.corpus_inputs import latest_corpus
 from include.aws.storage import ObjectStore
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
-from include.contracts.storage import CorpusPlace, S3Uri
+from include.contracts.storage import CorpusLayout, S3Uri
 from include.recipes.corpus import CorpusRecipe
 from include.recipes.loading import packaged_recipe
 from nexus_airflow.errors import SourceUnseen
@@ -29,7 +29,7 @@ _LINE = b'{"text": "x"}'
 
 
 @pytest.fixture
-def source(whole_corpus: tuple[CorpusPlace, ParentRef], settings_file: Any, task: Task) -> S3Uri:
+def source(whole_corpus: tuple[CorpusLayout, ParentRef], settings_file: Any, task: Task) -> S3Uri:
     """A prefix of one shard, a.jsonl, from which the newest corpus was made."""
     source = S3Uri(settings_file.storage.raw_bucket, f"{task.name}/")
     store, (place, reference) = ObjectStore(), whole_corpus

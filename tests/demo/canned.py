@@ -19,9 +19,9 @@ from include.contracts.manifests import (
     TrainingReport,
 )
 from include.contracts.records import canonical_json
-from include.contracts.storage import RunPlace, S3Uri
+from include.contracts.storage import RunLayout, S3Uri
 
-RUN = RunPlace.of("models", "manual-1")
+RUN = RunLayout.of("models", "manual-1")
 CORPUS = "s3://processed/corpus/standard-1/manifest.json"
 DEPLOYMENT = "s3://models/deployments/1.json"
 DROPPED = {"read": {"invalid_json": 1}, "filter": {"too_short": 9}, "near_dedup": {"near_duplicate": 20}}

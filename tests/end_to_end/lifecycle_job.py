@@ -13,13 +13,13 @@ import boto3
 
 from include.contracts.manifests import ModelManifest, ParentRef, TrainingReport
 from include.contracts.records import canonical_json
-from include.contracts.storage import RunPlace, S3Uri
+from include.contracts.storage import RunLayout, S3Uri
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", required=True)
-    place = RunPlace(S3Uri.parse(parser.parse_args(argv).root))
+    place = RunLayout(S3Uri.parse(parser.parse_args(argv).root))
     s3 = boto3.client("s3")
     told = place.root / "finish"
     while "Contents" not in s3.list_objects_v2(Bucket=told.bucket, Prefix=told.key):

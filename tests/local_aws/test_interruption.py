@@ -171,7 +171,7 @@ def test_signals_after_the_block_do_what_they_did_before(commands: list[Command]
 @pytest.mark.parametrize("number", SIGNALS)
 def test_bench_s3_ends_its_server(tmp_path: Path, number: signal.Signals) -> None:
     bench = subprocess.Popen(
-        [sys.executable, "-m", "local_aws.bench_s3", "--root", str(tmp_path), "--rounds", "1000"],
+        [sys.executable, "-m", "benchmarks.s3", "--root", str(tmp_path), "--rounds", "1000"],
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         stderr=subprocess.PIPE,
     )

@@ -137,12 +137,12 @@ def test_an_interrupted_demo_leaves_nothing(state: Path, shards: Path, number: s
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_an_interrupted_bare_jobs_leaves_nothing(state: Path, summary: Path, number: signal.Signals) -> None:
-    command = (sys.executable, "-m", "demo.bare_jobs", "--summary", str(summary))
+    command = (sys.executable, "-m", "benchmarks.bare_jobs", "--summary", str(summary))
     assert ended(started(state, *command), number, state) == 130
 
 
 def test_an_interrupted_bench_orchestration_leaves_nothing(state: Path) -> None:
-    command = (sys.executable, "-m", "demo.bench_orchestration", "--output", str(state.parent / "bench"))
+    command = (sys.executable, "-m", "benchmarks.orchestration", "--output", str(state.parent / "bench"))
     assert ended(started(state, *command), signal.SIGTERM, state) == 130
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from include.contracts.manifests import CorpusManifest
 from include.contracts.records import parse_json
-from spark_jobs.tasks.exports import Split
+from spark_jobs.tokens.export_task import Split
 from spark_jobs.tokens.sequences import Sequences, ShardFiles, open_shard
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 from include.recipes.corpus import CorpusRecipe, FilterRecipe, TokenizerRecipe
-from spark_jobs.export_tokens import export_tokens
 from spark_jobs.jobs.build_corpus import build_corpus, request_for
-from spark_jobs.session import spark_session
-from spark_jobs.tasks.exports import Format, Split
+from spark_jobs.runtime.session import spark_session
+from spark_jobs.tokens.export import export_tokens
+from spark_jobs.tokens.export_task import Format, Split
 
 #: Words a document: the lengths of its tokens take one, two and four bytes in MDS.
 WORDS = (*range(1, 40), *range(100, 600, 5), 60_000)

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {"include", "nexus_airflow", "nexus_plugin", "dags", "spark_jobs", "training", "serving",
-        "local_aws", "local_stack", "demo", "infrastructure", "tests"}  # fmt: skip
+        "local_aws", "local_stack", "demo", "benchmarks", "infrastructure", "tests"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,18 @@ RULES = [
         "demo",
         ("include", "local_aws.interruption", "local_stack", "demo"),
         ("boto3", "botocore", "httpx", "rich", "zstandard", "psutil"),
+    ),
+    Rule(
+        "benchmarks/corpus",
+        ("include", "spark_jobs", "demo.memory", "benchmarks.corpus"),
+        None,
+        ("airflow", "torch"),
+    ),
+    Rule(
+        "benchmarks",
+        ("include", "spark_jobs", "serving", "local_aws", "local_stack", "demo", "benchmarks"),
+        None,
+        ("airflow", "torch"),
     ),
     Rule("infrastructure/packaging", ("include", "infrastructure"), ("botocore",)),
 ]
@@ -115,7 +127,7 @@ def test_folder_imports_only_what_its_runtime_has(rule: Rule) -> None:
     assert violations(rule) == []
 
 
-@pytest.mark.parametrize("outsider", ["local_aws", "local_stack", "demo"])
+@pytest.mark.parametrize("outsider", ["local_aws", "local_stack", "demo", "benchmarks"])
 def test_nothing_that_ships_imports_what_serves_one_machine(outsider: str) -> None:
     shipped = ("include", "plugins", "dags", "spark_jobs", "training", "serving")
     found = [

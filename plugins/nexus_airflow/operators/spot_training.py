@@ -9,7 +9,7 @@ from airflow.sdk import Context
 from include.aws.job_states import JobState, JobView
 from include.aws.jobs import JobKind, interruptions
 from include.aws.verification import verified_model
-from include.contracts.storage import RunPlace, S3Uri
+from include.contracts.storage import RunLayout, S3Uri
 from nexus_airflow.operators.job import JobOperator
 
 
@@ -28,7 +28,7 @@ class SageMakerSpotTrainingOperator(JobOperator):
 
     def verified_output(self, context: Context) -> dict[str, Any] | None:
         """The model manifest of the run when every file it lists is there."""
-        place = RunPlace(S3Uri.parse(self.run_root))
+        place = RunLayout(S3Uri.parse(self.run_root))
         return verified_model(place.model, place.training_report)
 
     def result(self, output: dict[str, Any], view: JobView) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from include.aws.catalogue import Catalogue
 from include.aws.clients import client
 from include.aws.storage import ObjectStore
 from include.contracts.manifests import CorpusManifest, ParentRef
-from include.contracts.storage import CorpusPlace, S3Uri
+from include.contracts.storage import CorpusLayout, S3Uri
 from include.settings import load_settings
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ def prepare(reference: dict[str, str]) -> str:
     catalogue = Catalogue(client("glue"), settings)
     if catalogue.knows(manifest.version, ParentRef(**reference)):
         raise AirflowSkipException(f"corpus {manifest.version} is in the catalogue")
-    return catalogue.prepare_crawl(CorpusPlace(S3Uri.parse(manifest.root_uri)))
+    return catalogue.prepare_crawl(CorpusLayout(S3Uri.parse(manifest.root_uri)))
 
 
 def register(reference: dict[str, str]) -> dict[str, int]:

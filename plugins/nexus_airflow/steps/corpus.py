@@ -16,7 +16,7 @@ from include.aws.verification import verify_corpus
 from include.contracts.documents import CORPUS_JOBS, Stage
 from include.contracts.job_names import run_name
 from include.contracts.manifests import ParentRef
-from include.contracts.storage import CorpusPlace, S3Uri
+from include.contracts.storage import CorpusLayout, S3Uri
 from include.settings import load_settings
 from nexus_airflow.assets import extra_of, token_dataset
 
@@ -40,7 +40,7 @@ def plan(*, params: Any = None, ti: Any = None) -> list[str]:
     )
     _log_plan(planned)
     ti.xcom_push(key="plan", value=asdict(planned))
-    place = CorpusPlace(S3Uri.parse(planned.root_uri))
+    place = CorpusLayout(S3Uri.parse(planned.root_uri))
     code = S3Uri.parse(planned.code_uri)
     engine = Engine(params["engine"])
     requests = {job: engine.request(settings, job, code, place.request) for job in CORPUS_JOBS}
@@ -55,7 +55,7 @@ def plan(*, params: Any = None, ti: Any = None) -> list[str]:
     return [REUSE] if planned.exists else [BUILD]
 
 
-def _marker(place: CorpusPlace, stage: Stage) -> S3Uri:
+def _marker(place: CorpusLayout, stage: Stage) -> S3Uri:
     """What the job of this last stage leaves last."""
     return place.manifest if stage is Stage.TOKENISE else place.stage_report(stage)
 
@@ -85,7 +85,7 @@ def publish(reference: dict[str, str], *, params: Any = None, ti: Any = None, da
     """
     run = run_name(dag_run.dag_id, dag_run.run_id)
     planned = ti.xcom_pull(task_ids="plan", key="plan")
-    manifest, place = ParentRef(**reference), CorpusPlace(S3Uri.parse(planned["root_uri"]))
+    manifest, place = ParentRef(**reference), CorpusLayout(S3Uri.parse(planned["root_uri"]))
     if planned["exists"] and not params["continue_downstream"] and is_announced(place, manifest, run):
         raise AirflowSkipException(f"corpus {planned['version']} was announced before")
     note_published(S3Uri.parse(planned["latest_uri"]), place, manifest, run)

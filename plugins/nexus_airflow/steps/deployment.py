@@ -17,7 +17,7 @@ from include.aws.storage import ObjectStore
 from include.contracts.job_names import run_name
 from include.contracts.manifests import DeploymentManifest, ModelManifest, ParentRef
 from include.contracts.records import to_plain
-from include.contracts.storage import RunPlace, S3Uri
+from include.contracts.storage import RunLayout, S3Uri
 from include.settings import load_settings
 from nexus_airflow.assets import approved_model, chosen_manifest
 
@@ -36,7 +36,7 @@ def plan(*, params: Any = None, dag_run: Any = None, triggering_asset_events: An
     chosen = chosen_manifest(params, triggering_asset_events, approved_model)
     uri = S3Uri.parse(chosen.uri)
     model, reference = ObjectStore().referenced_record(ModelManifest, uri, chosen.sha256)
-    place = RunPlace.of(settings.storage.models_bucket, model.run)
+    place = RunLayout.of(settings.storage.models_bucket, model.run)
     ModelRegistry(settings).require_approved(reference)
     name = run_name(dag_run.dag_id, dag_run.run_id) if params["force"] else reference.sha256[:16]
     folder = place.serving_models / f"{name}/"

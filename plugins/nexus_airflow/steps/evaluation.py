@@ -16,7 +16,7 @@ from include.contracts.evaluation import EvaluationReport, Outcome, Verdict
 from include.contracts.job_names import run_name
 from include.contracts.manifests import ModelManifest, ParentRef
 from include.contracts.records import to_plain
-from include.contracts.storage import RunPlace, S3Uri
+from include.contracts.storage import RunLayout, S3Uri
 from include.recipes.gate import GateRecipe
 from include.settings import load_settings
 from nexus_airflow.assets import approved_model, candidate_model, chosen_manifest, extra_of
@@ -34,7 +34,7 @@ def plan(*, params: Any = None, dag_run: Any = None, triggering_asset_events: An
     package = registry.register(model, candidate, {})  # found again when it was registered by its training
     champion = registry.champion()
     evaluation = run_name(dag_run.dag_id, dag_run.run_id)
-    place = RunPlace.of(settings.storage.models_bucket, model.run)
+    place = RunLayout.of(settings.storage.models_bucket, model.run)
     folder = place.evaluations / f"{evaluation}/"
     baseline = champion.manifest if champion else None
     log.info("candidate %s against %s", model.run, f"champion {champion.run}" if champion else "unigrams")

@@ -15,7 +15,7 @@ from include.aws.verification import verify_corpus
 from include.contracts.job_names import run_name
 from include.contracts.manifests import ModelManifest, ParentRef, TrainingRequest
 from include.contracts.records import to_plain
-from include.contracts.storage import RunPlace, S3Uri
+from include.contracts.storage import RunLayout, S3Uri
 from include.recipes.training import TrainingRecipe
 from include.settings import load_settings
 from nexus_airflow.assets import candidate_model, chosen_manifest, extra_of, token_dataset
@@ -31,7 +31,7 @@ def plan(*, params: Any = None, dag_run: Any = None, triggering_asset_events: An
     name = params["recipe"] or settings.training.recipe
     recipe = chosen_recipe(TrainingRecipe, "trainings", name, params["recipe_overrides"])
     run = run_name(dag_run.dag_id, dag_run.run_id)
-    place = RunPlace.of(settings.storage.models_bucket, run)
+    place = RunLayout.of(settings.storage.models_bucket, run)
     request = TrainingRequest(
         run, str(place.root), reference, to_plain(recipe), params["base_model_uri"] or ""
     )

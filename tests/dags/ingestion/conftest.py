@@ -14,7 +14,7 @@ import pytest
 
 from include.aws.storage import ObjectStore
 from include.contracts.ingestion import BatchReport, BatchRequest, Shard, ShardOutcome
-from include.contracts.storage import IngestionPlace, S3Uri
+from include.contracts.storage import IngestionLayout, S3Uri
 from include.ingest.run import fetch_batch
 from include.settings import Settings, load_settings
 from tests.dags.ingestion.hostile_server import HostileServer, hostile_server
@@ -68,8 +68,8 @@ class Ingestion:
         return self.settings.storage.raw_bucket
 
     @property
-    def place(self) -> IngestionPlace:
-        return IngestionPlace(self.bucket)
+    def place(self) -> IngestionLayout:
+        return IngestionLayout(self.bucket)
 
     def shard(self, name: str, **more: Any) -> Shard:
         return Shard(name, self.server.url(name), **more)

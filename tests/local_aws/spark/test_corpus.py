@@ -21,7 +21,7 @@ from include.aws.job_code import upload_code
 from include.aws.job_states import JobView
 from include.aws.jobs import Jobs, jobs_of
 from include.aws.storage import ObjectStore
-from include.contracts.storage import CorpusPlace, S3Uri
+from include.contracts.storage import CorpusLayout, S3Uri
 from include.recipes.corpus import CorpusRecipe
 from include.recipes.loading import packaged_recipe
 from include.settings import load_settings
@@ -71,14 +71,14 @@ def s3(server: LocalAws) -> Any:
 
 
 def built_by(
-    engine: Engine, s3: Any, kills: Sequence[Callable[[CorpusPlace], None]] = ()
+    engine: Engine, s3: Any, kills: Sequence[Callable[[CorpusLayout], None]] = ()
 ) -> dict[str, bytes]:
     """All files of the corpus that the manifest lists, and the manifest, built anew by ``engine``.
 
     Each of ``kills`` is called while a run of deduplicate goes on, and must end it; one more run follows.
     """
     plan = plan_corpus(SETTINGS, SETTINGS.storage.raw, RECIPE, force=True, dry_run=False)
-    place, code = CorpusPlace(S3Uri.parse(plan.root_uri)), S3Uri.parse(plan.code_uri)
+    place, code = CorpusLayout(S3Uri.parse(plan.root_uri)), S3Uri.parse(plan.code_uri)
     for prefix in (place.documents, place.tokens, place.work):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key)
         for key in [item["Key"] for page in pages for item in page.get("Contents", ())]:
@@ -130,7 +130,7 @@ def test_another_engine_builds_the_same_bytes(engine: Engine, by_emr: dict[str, 
 def test_a_job_killed_while_it_writes_to_s3_is_ended_by_the_next(
     by_emr: dict[str, bytes], s3: Any, server: LocalAws
 ) -> None:
-    def kill_at(written: str, place: CorpusPlace) -> None:
+    def kill_at(written: str, place: CorpusLayout) -> None:
         """SIGKILL to all of the job's processes as soon as it has begun to write this folder."""
         below = place.work / "near_dedup/rounds/round-000"
 

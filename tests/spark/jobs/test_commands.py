@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.corpus import tokenise as bench_tokenise
 from include.contracts.documents import CORPUS_JOBS
 from include.contracts.manifests import CorpusRequest, StageReport
 from include.contracts.records import parse_json
 from include.recipes.near_dedup import profile
-from spark_jobs import bench_tokenize
 from spark_jobs.jobs import build_corpus
 
 if TYPE_CHECKING:
@@ -91,12 +91,12 @@ def test_until_a_stage_ends_there_and_a_missing_recipe_is_told(
     assert "none.toml: no such file" in capsys.readouterr().err
 
 
-def test_bench_tokenize_prints_each_engine_and_finds_equal_ids(
+def test_bench_tokenise_prints_each_engine_and_finds_equal_ids(
     known: Known, built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--input", str(known.shards[0].parent), "--output", str(tmp_path / "out")]
     given = ["--tokenizer", str(built / "tokenizer/tokenizer.json"), "--processes", "1"]
-    assert bench_tokenize.main([*options, *given]) == 0
+    assert bench_tokenise.main([*options, *given]) == 0
     said = last_line(capsys)
     assert said["compared_documents"] > 0 and said["documents_with_other_ids"] == 0
     assert all(said[engine]["seconds"] > 0 for engine in ("ours", "encode_batch_fast", "tiktoken"))

@@ -21,9 +21,9 @@ from include.contracts.records import canonical_json, parse_json
 from include.recipes.corpus import CorpusRecipe, DecontaminateRecipe, TokenizerRecipe
 from include.recipes.decontamination import BenchmarkSource
 from spark_jobs import storage
-from spark_jobs.entry import readable, run_with_session
 from spark_jobs.jobs import clean, deduplicate, tokenise
 from spark_jobs.jobs.build_corpus import build_corpus, request_for
+from spark_jobs.runtime.entry import readable, run_with_session
 
 if TYPE_CHECKING:
     from conftest import S3

@@ -19,14 +19,14 @@ from include.contracts.records import canonical_json, content_hash
 from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
 from include.recipes.near_dedup import NearDedupRecipe
 from include.recipes.scrubbing import ScrubRecipe
-from spark_jobs import clusters
-from spark_jobs.base import extending, numbered_shards
+from spark_jobs.corpus_version.base import extending, numbered_shards
+from spark_jobs.corpus_version.layout import VersionLayout
+from spark_jobs.corpus_version.trace import trace
+from spark_jobs.dedup import decide as clusters
 from spark_jobs.jobs.build_corpus import build_corpus, request_for
-from spark_jobs.place import Place
 from spark_jobs.report.page import write_report
 from spark_jobs.report.wording import size
 from spark_jobs.storage import read_record
-from spark_jobs.trace import trace
 
 if TYPE_CHECKING:
     from conftest import Known
@@ -135,7 +135,7 @@ def test_the_report_says_of_which_shards_examples_and_details_are(
     stage = json.loads((root / "stages/decontaminate.json").read_bytes())
     stage["details"] = {"benchmarks": {"arc": {"example": "seen in the news"}}}
     (root / "stages/decontaminate.json").write_bytes(canonical_json(stage))
-    write_report(Place(str(root)))
+    write_report(VersionLayout(str(root)))
     page = (root / "report.html").read_text()
     assert f"All are {of_added}." in page
     assert f"Details of the stage {of_added}</summary>" in page

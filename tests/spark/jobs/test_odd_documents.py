@@ -16,7 +16,7 @@ from include.contracts.documents import Stage
 from include.contracts.manifests import StageReport
 from include.recipes.corpus import CorpusRecipe, FilterRecipe, TokenizerRecipe
 from include.recipes.near_dedup import profile
-from spark_jobs import clusters
+from spark_jobs.dedup import decide as clusters
 from spark_jobs.jobs.build_corpus import build_corpus
 from spark_jobs.storage import read_record
 

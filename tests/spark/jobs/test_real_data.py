@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
-from spark_jobs.inputs import files_below, list_shards
+from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.jobs.build_corpus import build_corpus
-from spark_jobs.place import Place
+from spark_jobs.readers.input_files import files_below, list_shards
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -25,7 +25,7 @@ def test_real_records_of_three_corpora_become_tokens_of_a_real_tokenizer(
     shards = [Path(uri) for uri in list_shards(files)[0] if not uri.endswith("/gutenberg.jsonl.zst")]
     recipe = CorpusRecipe(name="real", tokenizer=TokenizerRecipe(uri=str(DATA / "tokenizers/gpt-neo.json")))
     build_corpus(spark, make_request(tmp_path, shards, recipe))
-    manifest = Place(str(tmp_path)).load_manifest()
+    manifest = VersionLayout(str(tmp_path)).load_manifest()
     assert manifest is not None
     assert manifest.documents_in == 20 + 111 + 20
     assert set(manifest.dropped) <= {"filter", "exact_dedup", "near_dedup"}

@@ -5,8 +5,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.columns import buffers
 from spark_jobs.kernels.hashing import hash128
+from spark_jobs.runtime.columns import buffers
 
 MASK = (1 << 64) - 1
 

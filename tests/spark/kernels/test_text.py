@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.columns import buffers, strings
 from spark_jobs.kernels import text, unicode_tables
+from spark_jobs.runtime.columns import buffers, strings
 
 ODD = st.sampled_from(
     list("\r\n\t\x00\x0b\x0c\x1c\x85\x9f\xa0\u2028\ufeff e\u0301ñÃ©â€™Â\ufffd가ᄀ\u1161\u11a8")

@@ -16,8 +16,8 @@ import zstandard
 from include.contracts.errors import InputError, IntegrityError
 from include.contracts.manifests import RawShard
 from include.recipes.corpus import ReadRecipe
-from spark_jobs.inputs import raw_shard
 from spark_jobs.readers.documents import ReadCounts, read_documents
+from spark_jobs.readers.input_files import raw_shard
 from spark_jobs.readers.shards import Shard, ordered_shards
 
 Write = Callable[[Path, Any], Path]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.jobs.build_corpus import build_corpus
-from spark_jobs.place import Place
 from spark_jobs.report.page import write_report
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def page_of() -> Callable[[Path], Page]:
     """Write the report of a corpus and read it."""
 
     def read(root: Path) -> Page:
-        assert write_report(Place(str(root))) == f"{root}/report.html"
+        assert write_report(VersionLayout(str(root))) == f"{root}/report.html"
         html = (root / "report.html").read_text("utf-8")
         (root / "report.html").unlink()  # corpora are shared between tests
         return Page(html)

@@ -20,11 +20,11 @@ from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import CorpusManifest, StageReport
 from include.contracts.records import canonical_json
 from spark_jobs import storage
-from spark_jobs.place import Place
+from spark_jobs.corpus_version.layout import VersionLayout
+from spark_jobs.corpus_version.trace import trace
 from spark_jobs.report.__main__ import main
 from spark_jobs.report.page import write_report
 from spark_jobs.storage import read_record
-from spark_jobs.trace import trace
 
 if TYPE_CHECKING:
     from conftest import S3, Known, Page
@@ -42,13 +42,13 @@ def decontaminate(corpus: Path, dropped: dict[str, int]) -> None:
     """Let the stage have dropped these."""
     report = read_record(StageReport, str(corpus / "stages/decontaminate.json"))
     total = sum(dropped.values())
-    place = Place(str(corpus))
+    layout = VersionLayout(str(corpus))
     before = StageReport(
         "decontaminate", report.documents_in + total, report.documents_in, dropped, 1.5, {"ngrams": 13}
     )
     for stage in ("read", "normalise", "filter"):
         report = read_record(StageReport, str(corpus / f"stages/{stage}.json"))
-        place.save_report(
+        layout.save_report(
             StageReport(
                 stage,
                 report.documents_in + total,
@@ -58,7 +58,7 @@ def decontaminate(corpus: Path, dropped: dict[str, int]) -> None:
                 report.details,
             )
         )
-    place.save_report(before)
+    layout.save_report(before)
     manifest = json.loads((corpus / "manifest.json").read_bytes())
     manifest["documents_in"] += total
     manifest["dropped"]["decontaminate"] = dropped
@@ -84,22 +84,22 @@ def test_the_funnel_adds_up_and_has_every_reason_with_its_count(
 
 
 def test_stages_that_do_not_add_up_are_an_error(corpus: Path) -> None:
-    place = Place(str(corpus))
-    report = place.completed("filter")
-    place.save_report(
+    layout = VersionLayout(str(corpus))
+    report = layout.completed("filter")
+    layout.save_report(
         StageReport("filter", report.documents_in - 1, report.documents_out - 1, report.dropped, 0.0)
     )
     with pytest.raises(ContractError, match="stages do not add up"):
-        write_report(place)
+        write_report(layout)
 
 
 def test_stage_reports_of_another_run_are_an_error(corpus: Path) -> None:
-    place = Place(str(corpus))
-    report = place.completed("near_dedup")
+    layout = VersionLayout(str(corpus))
+    report = layout.completed("near_dedup")
     other = {"near_duplicate": 3, "other": 1}
-    place.save_report(StageReport("near_dedup", report.documents_in, report.documents_out, other, 0.0))
+    layout.save_report(StageReport("near_dedup", report.documents_in, report.documents_out, other, 0.0))
     with pytest.raises(ContractError, match="not those that the manifest sums up"):
-        write_report(place)
+        write_report(layout)
 
 
 def test_the_table_of_subsets_agrees_with_the_manifest_and_the_texts(built: Path, page_of: PageOf) -> None:
@@ -155,7 +155,7 @@ def test_every_reason_of_a_record_that_could_not_be_read_has_an_example(
 def test_examples_of_another_shape_are_an_error_that_names_the_file(corpus: Path) -> None:
     (corpus / "work/examples.json").write_text('{"filter": {"too_short": ["text"]}}')
     with pytest.raises(ContractError, match=r"work/examples\.json"):
-        write_report(Place(str(corpus)))
+        write_report(VersionLayout(str(corpus)))
 
 
 def test_contamination_is_shown_by_benchmark_the_most_first(corpus: Path, page_of: PageOf) -> None:
@@ -265,7 +265,7 @@ def test_the_command_at_the_end_leads_to_a_document(built: Path, page_of: PageOf
 def test_an_incomplete_version_has_no_report(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (corpus / "manifest.json").unlink()
     with pytest.raises(InputError, match="no complete corpus version"):
-        write_report(Place(str(corpus)))
+        write_report(VersionLayout(str(corpus)))
     assert main(["--corpus", str(corpus)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
     assert not (corpus / "report.html").exists()
@@ -284,7 +284,7 @@ def test_on_s3_the_page_is_the_same_and_no_file_is_downloaded_whole(
 
     monkeypatch.setattr(storage, "local_copy", whole)
     root = "s3://nexus-llm-processed/corpus/v1"
-    assert write_report(Place(root)) == f"{root}/report.html"
+    assert write_report(VersionLayout(root)) == f"{root}/report.html"
     assert storage.read_bytes(f"{root}/report.html").decode().replace(root, str(built)) == here
 
 

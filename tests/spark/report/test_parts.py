@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from include.contracts.documents import DOCUMENT_COLUMNS
 from include.contracts.manifests import CorpusManifest
-from spark_jobs.parquet import column_batches, documents_by_id
-from spark_jobs.place import Place
+from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.report import duplicates as duplicates_module
 from spark_jobs.report import wording
 from spark_jobs.report.bars import Scale
 from spark_jobs.report.duplicates import _largest, duplicates
 from spark_jobs.report.lengths import SHOWN_EDGES, Characters, Lengths, characters, together, tokens
 from spark_jobs.report.page import even_odds, subset_rows
+from spark_jobs.runtime.parquet import column_batches, documents_by_id
 from spark_jobs.storage import read_record
 
 
@@ -44,13 +44,13 @@ def test_the_columns_shown_are_those_of_a_plain_histogram(values: list[int]) -> 
 
 
 def test_tokens_and_characters_are_those_of_the_documents_to_train_on(built: Path) -> None:
-    place, manifest = Place(str(built)), read_record(CorpusManifest, str(built / "manifest.json"))
-    by_subset = tokens(place, manifest)
+    layout, manifest = VersionLayout(str(built)), read_record(CorpusManifest, str(built / "manifest.json"))
+    by_subset = tokens(layout, manifest)
     assert {name: of.total for name, of in by_subset.items()} == {
         name: counts.tokens for name, counts in manifest.subsets.items()
     }
     lengths = [len(text) for text in pq.read_table(built / "documents").column("text").to_pylist()]
-    together_ = together(characters(place).lengths)
+    together_ = together(characters(layout).lengths)
     assert (together_.total, together_.largest) == (sum(lengths), max(lengths))
     assert together_.documents == len(lengths) == sum(of.documents for of in by_subset.values())
 
@@ -61,7 +61,7 @@ def test_of_many_files_some_are_read_and_a_subset_that_was_not_seen_has_no_ratio
     for number in range(7):
         rows = {"text": ["é" * (number + 1)] * 3, "subset": [f"s{number % 2}"] * 3}
         pq.write_table(pa.table(rows), folder / f"part-{number:05d}.parquet")
-    read = characters(Place(str(tmp_path)), most_files=4)
+    read = characters(VersionLayout(str(tmp_path)), most_files=4)
     assert (read.files_read, read.files) == (4, 7)
     assert set(read.lengths) == {"s0"}
     assert read.text_bytes["s0"] == 2 * read.lengths["s0"].total
@@ -114,7 +114,7 @@ def test_the_largest_clusters_are_found_though_most_are_never_counted_by_id(
 
 def test_a_cluster_shows_its_most_and_least_similar_members(tmp_path: Path) -> None:
     write_duplicates(tmp_path, {"a": 9, "b": 4, "c": 1})
-    found = duplicates(Place(str(tmp_path)), largest=2)
+    found = duplicates(VersionLayout(str(tmp_path)), largest=2)
     assert [(cluster.kept_id, cluster.dropped) for cluster in found.clusters] == [("a", 9), ("b", 4)]
     for cluster in found.clusters:
         members = [f"d/{cluster.kept_id}/{i}" for i in range(cluster.dropped)]
@@ -125,7 +125,7 @@ def test_a_cluster_shows_its_most_and_least_similar_members(tmp_path: Path) -> N
 
 def test_of_members_that_are_all_as_similar_two_are_shown(tmp_path: Path) -> None:
     write_duplicates(tmp_path, {"a": 2, "b": 1}, similarity=1.0)
-    pair, single = duplicates(Place(str(tmp_path))).clusters
+    pair, single = duplicates(VersionLayout(str(tmp_path))).clusters
     assert {pair.most_similar.id, pair.least_similar.id} == {"d/a/0", "d/a/1"}
     assert single.most_similar.id == single.least_similar.id == "d/b/0"
 
@@ -145,7 +145,7 @@ def test_every_document_is_found_by_its_id_and_no_other(tmp_path: Path) -> None:
             )
             pq.write_table(table, tmp_path / folder / f"part-{start:05d}.parquet", row_group_size=4)
     missing = ["", "raw/a/", "raw/a/000000001", "raw/b/000000000", "zzz"]
-    found = documents_by_id(Place(str(tmp_path)), [*ids, *missing])
+    found = documents_by_id(VersionLayout(str(tmp_path)), [*ids, *missing])
     assert {name: row["text"] for name, row in found.items()} == {name: f"text of {name}" for name in ids}
 
 

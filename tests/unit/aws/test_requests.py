@@ -20,7 +20,7 @@ from include.aws.registry import package_request
 from include.aws.training import TrainingLimits, training_job
 from include.contracts.errors import SettingsError
 from include.contracts.manifests import CorpusManifest, ModelManifest, ParentRef, TrainingRequest
-from include.contracts.storage import CorpusPlace, S3Uri
+from include.contracts.storage import CorpusLayout, S3Uri
 from include.settings import load_settings
 
 SETTINGS = [load_settings("dev"), load_settings("prod")]
@@ -65,7 +65,7 @@ class TestEveryRequestIsValid:
         check("glue", "StartJobRun", {"JobName": "n", "Arguments": job["arguments"]})
 
     def test_crawler(self, settings: Any) -> None:
-        request = crawler_request(settings, CorpusPlace.of("processed-bucket", "v"))
+        request = crawler_request(settings, CorpusLayout.of("processed-bucket", "v"))
         check("glue", "CreateCrawler", request)
         check("glue", "UpdateCrawler", request)
 

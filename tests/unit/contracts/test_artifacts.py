@@ -62,7 +62,7 @@ def test_no_stage_imports_what_does_not_count_as_its_code() -> None:
             reached.add(name)
             waiting += imported_by(name)
     ours = {name for name in reached if name.startswith(("spark_jobs/", "include/contracts/"))}
-    assert {"spark_jobs/clusters.py", "spark_jobs/storage.py", "include/contracts/documents.py"} <= ours
+    assert {"spark_jobs/dedup/decide.py", "spark_jobs/storage.py", "include/contracts/documents.py"} <= ours
     assert [name for name in sorted(ours) if not is_corpus_source(name)] == []
 
 
@@ -74,7 +74,6 @@ def test_no_stage_imports_what_does_not_count_as_its_code() -> None:
         ("include/contracts/documents.py", True),
         ("spark_jobs/report/page.py", False),
         ("spark_jobs/report/page.css", False),
-        ("spark_jobs/bench_data.py", False),
     ],
 )
 def test_what_decides_a_corpus(name: str, counts: bool) -> None:

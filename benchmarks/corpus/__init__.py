@@ -1,0 +1,1 @@
+"""Benchmarks of the corpus pipeline; they run in the environment of the Spark jobs."""

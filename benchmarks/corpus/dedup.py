@@ -1,0 +1,114 @@
+"""``python -m benchmarks.corpus.dedup --input SHARDS --output FOLDER [--peer "COMMAND"] [-- OPTIONS]``.
+
+What `make bench-dedup` calls: whole processes on the same shards, one after the other. First ours
+(``build_corpus`` up to near dedup, with OPTIONS), then Spark that reads the JSON and writes Parquet with
+nothing between, then the peer, called as ``COMMAND SHARDS FOLDER-peer``, if there is one. Prints a table and
+one JSON line: that of ``build_corpus``, with the seconds and the peak memory of each process. What a command
+prints in lines of JSON last is kept beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demo.memory import MemoryWatch
+
+_SAMPLE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One whole process: wall time, peak proportional set size of all its tree, its last line of JSON."""
+
+    seconds: float
+    peak_bytes: int
+    said: dict[str, Any]
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """For the JSON line."""
+        return {"process_seconds": round(self.seconds, 2), "peak_bytes": self.peak_bytes}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when every process ended well."""
+    parser = argparse.ArgumentParser(prog="benchmarks.corpus.dedup", description=__doc__)
+    parser.add_argument("--input", required=True)
+    parser.add_argument("--output", required=True, type=Path)
+    parser.add_argument("--peer", default="", help="command of another deduplicator")
+    parser.add_argument("options", nargs="*", help="of build_corpus, after --")
+    arguments = parser.parse_args(argv)
+    shards, output = arguments.input, str(arguments.output)
+    module = [sys.executable, "-m"]
+    places = ["--input", shards, "--output"]
+    corpus = [*module, "spark_jobs.jobs.build_corpus", *places, output, "--until", "near_dedup"]
+    try:
+        ours = measure([*corpus, *arguments.options])
+        spark = measure([*module, "benchmarks.corpus.spark_alone", *places, f"{output}-spark"])
+        peer = measure([*shlex.split(arguments.peer), shards, f"{output}-peer"]) if arguments.peer else None
+    except subprocess.CalledProcessError as error:
+        print(f"bench-dedup: ended {error.returncode}: {shlex.join(error.cmd)}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(f"{output}-spark", ignore_errors=True)
+    others = {"spark_alone": spark} | ({"peer": peer} if peer else {})
+    print(table(ours, others))
+    print(json.dumps(line(ours, others), sort_keys=True))
+    return 0
+
+
+def measure(command: Sequence[str]) -> Measured:
+    """Run a command to its end, showing what it prints; CalledProcessError when it fails."""
+    started = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with MemoryWatch(lambda: [process.pid], _SAMPLE_SECONDS) as watch:
+            assert process.stdout
+            said: dict[str, Any] = {}
+            for printed in process.stdout:
+                sys.stdout.write(printed)
+                said = _json_object(printed) or said
+            code = process.wait()
+        seconds = time.monotonic() - started
+    if code:
+        raise subprocess.CalledProcessError(code, list(command))
+    return Measured(seconds, watch.peak_bytes, said)
+
+
+def line(ours: Measured, others: dict[str, Measured]) -> dict[str, Any]:
+    """The JSON line: what build_corpus said and how it compares."""
+    compared = {
+        name: {**other.said, **other.plain, "ratio": round(other.seconds / ours.seconds, 2)}
+        for name, other in others.items()
+    }
+    return {**ours.said, **ours.plain, **compared}
+
+
+def table(ours: Measured, others: dict[str, Measured]) -> str:
+    """A row a process; the last column says how much longer it took than ours."""
+    rows = [f"{'':<12}{'seconds':>10}{'peak GiB':>10}{'times ours':>12}"]
+    for name, one in {"ours": ours, **others}.items():
+        peak = one.peak_bytes / 2**30
+        rows.append(f"{name:<12}{one.seconds:>10.1f}{peak:>10.2f}{one.seconds / ours.seconds:>12.2f}")
+    return "\n".join(rows)
+
+
+def _json_object(printed: str) -> dict[str, Any] | None:
+    try:
+        said = json.loads(printed)
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

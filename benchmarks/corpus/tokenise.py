@@ -1,0 +1,208 @@
+"""``python -m benchmarks.corpus.tokenise --input SHARDS --tokenizer tokenizer.json --output FOLDER``.
+
+What `make bench-tokenize` calls: the same documents by our way (Arrow batches to a ``.bin``), by Hugging
+Face's ``encode_batch_fast`` and by tiktoken, each in as many processes as there are cores, one after the
+other. Reading the shards is not counted, loading the tokenizer is not either; writing the tokens is. Prints
+a table and one JSON line. Ids of our way are compared with Hugging Face's, document by document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.recipes.corpus import ReadRecipe
+from spark_jobs import storage
+from spark_jobs.readers.documents import ReadCounts, read_documents
+from spark_jobs.readers.input_files import files_below, list_shards, raw_shard
+from spark_jobs.readers.shards import ordered_shards
+from spark_jobs.tokens.engine import Engine, choose_engine, encode
+from spark_jobs.tokens.megatron import token_dtype
+from spark_jobs.tokens.tokenizer import LoadedTokenizer, check_tokenizer
+
+_ROWS = 1024
+#: Hugging Face and tiktoken are slow enough to be measured on a part.
+_PEER_BYTES = 40_000_000
+_COMPARED_BYTES = 20_000_000
+
+_SETTLE_SECONDS = 1.0
+
+
+class Way(Protocol):
+    """One way from documents to tokens in a file."""
+
+    def warm(self) -> None:
+        """Load the tokenizer of this process."""
+
+    def write(self, texts: pa.Array, target: Path) -> None:
+        """Encode all documents into one file."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when every compared document has Hugging Face's ids."""
+    parser = argparse.ArgumentParser(prog="benchmarks.corpus.tokenise", description=__doc__)
+    parser.add_argument("--input", required=True)
+    parser.add_argument("--tokenizer", required=True)
+    parser.add_argument("--end-of-text", default="<|endoftext|>")
+    parser.add_argument("--output", required=True, type=Path)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    arguments = parser.parse_args(argv)
+    content = storage.read_bytes(arguments.tokenizer)
+    tokenizer = check_tokenizer(content, arguments.end_of_text, arguments.tokenizer)
+    texts = _documents(arguments.input)
+    choice = choose_engine(tokenizer, texts[:50].to_pylist())
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a process a core is all the parallelism there is
+    parts = [
+        texts.take(list(range(start, len(texts), arguments.processes)))
+        for start in range(arguments.processes)
+    ]
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    ways: dict[str, tuple[Way, int]] = {
+        "ours": (_Ours(tokenizer, choice.engine), sys.maxsize),
+        "encode_batch_fast": (_Ours(tokenizer, Engine.TOKENIZERS), _PEER_BYTES),
+    }
+    if _is_gpt2_like(tokenizer):
+        ways["tiktoken"] = (_Tiktoken(tokenizer), _PEER_BYTES)
+    else:
+        print("tiktoken            left out: the tokenizer has other pieces than GPT-2's", flush=True)
+    result: dict[str, Any] = {"engine": choice.engine.value, "processes": arguments.processes}
+    for name, (way, limit) in ways.items():
+        result[name] = _measure(way, [_first(part, limit // len(parts)) for part in parts], arguments.output)
+        rate = result[name]["mb_per_second_per_core"]
+        print(f"{name:<20}{rate:>8.1f} MB/s a core", flush=True)
+    result["times_encode_batch_fast"] = round(
+        result["ours"]["mb_per_second_per_core"] / result["encode_batch_fast"]["mb_per_second_per_core"], 1
+    )
+    sample = _first(texts, _COMPARED_BYTES)
+    result["compared_documents"] = len(sample)
+    result["documents_with_other_ids"] = _differences(tokenizer, choice.engine, sample)
+    print(json.dumps(result))
+    return 1 if result["documents_with_other_ids"] else 0
+
+
+def _documents(source: str) -> pa.LargeStringArray:
+    shards = ordered_shards([raw_shard(uri) for uri in list_shards(files_below(source))[0]])
+    columns = [
+        batch.column("text")
+        for shard in shards
+        for batch in read_documents(shard, ReadRecipe(), ReadCounts())
+    ]
+    return pa.chunked_array(columns, pa.string()).combine_chunks().cast(pa.large_string())
+
+
+def _first(texts: pa.Array, limit_bytes: int) -> pa.Array:
+    """As many documents as fit."""
+    sizes = pc.cumulative_sum(pc.binary_length(texts))
+    return texts.slice(0, max(1, pc.sum(pc.less_equal(sizes, limit_bytes)).as_py() or 1))
+
+
+class _Ours:
+    """The way of the tokenise job, by either engine."""
+
+    def __init__(self, tokenizer: LoadedTokenizer, engine: Engine) -> None:
+        self._tokenizer, self._engine = tokenizer, engine
+
+    def write(self, texts: pa.Array, target: Path) -> None:
+        """See Way."""
+        dtype = token_dtype(self._tokenizer.vocabulary_size)
+        with target.open("wb") as file:
+            for start in range(0, len(texts), _ROWS):
+                batch = texts.slice(start, _ROWS).cast(pa.string())
+                for ids in encode(self._tokenizer, self._engine, batch, dtype):
+                    file.write(ids.tobytes())
+
+    def warm(self) -> None:
+        """See Way."""
+        encode(self._tokenizer, self._engine, pa.array(["warm"]), "int32")
+
+
+class _Tiktoken:
+    """tiktoken with the same vocabulary and GPT-2's pattern; its ids are not compared."""
+
+    def __init__(self, tokenizer: LoadedTokenizer) -> None:
+        self._vocabulary = json.loads(tokenizer.content)["model"]["vocab"]
+        self._dtype = token_dtype(tokenizer.vocabulary_size)
+        self._encoding: Any = None
+
+    def warm(self) -> None:
+        """See Way."""
+        import tiktoken
+
+        if self._encoding is not None:
+            return
+
+        letters = _byte_letters()
+        ranks = {}
+        for token, rank in self._vocabulary.items():
+            if all(letter in letters for letter in token):
+                ranks[bytes(letters[letter] for letter in token)] = rank
+        pattern = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+        self._encoding = tiktoken.Encoding("bench", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+
+    def write(self, texts: pa.Array, target: Path) -> None:
+        """See Way."""
+        with target.open("wb") as file:
+            for text in texts.to_pylist():
+                file.write(np.array(self._encoding.encode_ordinary(text), self._dtype).tobytes())
+
+
+def _is_gpt2_like(tokenizer: LoadedTokenizer) -> bool:
+    """Whether the pieces of a text are GPT-2's: its alphabet of bytes, and its pattern."""
+    plain = json.loads(tokenizer.content).get("pre_tokenizer") or {}
+    return plain.get("type") == "ByteLevel" and plain.get("use_regex", True)
+
+
+def _byte_letters() -> dict[str, int]:
+    """GPT-2's alphabet for bytes: printable Latin-1 stands for itself, the rest is moved to U+0100 on."""
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    moved = [byte for byte in range(256) if byte not in plain]
+    return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(moved)}
+
+
+def _measure(way: Way, parts: Sequence[pa.Array], output: Path) -> dict[str, float]:
+    """MB/s a core of ``way`` over ``parts``, a process each; the slowest process counts."""
+    context = multiprocessing.get_context("spawn")
+    processes = len(parts)
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=way.warm) as pool:
+        list(pool.map(time.sleep, [_SETTLE_SECONDS] * processes))  # every process is up, and warm
+        targets = [output / f"part-{i}.bin" for i in range(processes)]
+        seconds = max(pool.map(_run, [way] * processes, parts, targets))
+    size = sum(pc.sum(pc.binary_length(part)).as_py() for part in parts)
+    return {
+        "megabytes": round(size / 1e6, 1),
+        "seconds": round(seconds, 3),
+        "mb_per_second_per_core": round(size / 1e6 / seconds / processes, 2),
+    }
+
+
+def _run(way: Way, texts: pa.Array, target: Path) -> float:
+    way.warm()
+    started = time.monotonic()
+    way.write(texts, target)
+    return time.monotonic() - started
+
+
+def _differences(tokenizer: LoadedTokenizer, engine: Engine, texts: pa.Array) -> int:
+    batch = texts.cast(pa.string())
+    pairs = zip(
+        encode(tokenizer, engine, batch, "int32"),
+        encode(tokenizer, Engine.TOKENIZERS, batch, "int32"),
+        strict=True,
+    )
+    return sum(ours.tolist() != theirs.tolist() for ours, theirs in pairs)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""The clean job: every document by itself, from the raw record to a signed document."""

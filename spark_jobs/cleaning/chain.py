@@ -1,0 +1,86 @@
+"""What happens to each document by itself, in the order of the stages, between reading and signing."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.contracts.documents import Stage
+from include.recipes.corpus import CorpusRecipe
+from include.recipes.decontamination import DecontaminateRecipe
+from spark_jobs.cleaning.normalise import normalise
+from spark_jobs.decontamination.filter import Contamination, decontaminate
+from spark_jobs.decontamination.index import BenchmarkIndex, load_benchmarks
+from spark_jobs.filters.basic import keep_good
+from spark_jobs.filters.c4 import rewrite_c4
+from spark_jobs.filters.drops import Drops
+from spark_jobs.filters.fineweb import keep_fineweb
+from spark_jobs.filters.gopher import keep_gopher
+from spark_jobs.filters.language import keep_languages
+from spark_jobs.filters.signals import keep_signals
+from spark_jobs.scrubbing.scrub import scrub
+
+#: The stages of the chain, in their order.
+CHAIN = (Stage.NORMALISE, Stage.FILTER, Stage.DECONTAMINATE, Stage.SCRUB)
+
+
+@dataclass
+class ChainCounts:
+    """What the chain did: documents that left each stage, drops of each, and what was found on the way."""
+
+    left: Counter[str] = field(default_factory=Counter)
+    dropped: dict[str, Drops] = field(default_factory=lambda: {stage.value: Drops() for stage in CHAIN})
+    #: Pieces of personal data by kind.
+    replaced: Counter[str] = field(default_factory=Counter)
+    #: By benchmark.
+    contamination: dict[str, Contamination] = field(default_factory=dict)
+    #: By stage.
+    seconds: dict[str, float] = field(default_factory=lambda: {stage.value: 0.0 for stage in CHAIN})
+
+
+def apply_chain(batch: pa.RecordBatch, recipe: CorpusRecipe, counts: ChainCounts) -> pa.RecordBatch:
+    """Read documents to clean ones, with a column ``characters``; all stages count into ``counts``."""
+    steps: dict[Stage, Callable[[pa.RecordBatch, Drops], pa.RecordBatch]] = {
+        Stage.NORMALISE: lambda documents, dropped: normalise(documents, recipe.normalise, dropped),
+        Stage.FILTER: lambda documents, dropped: _filtered(documents, recipe, dropped),
+        Stage.DECONTAMINATE: lambda documents, dropped: decontaminate(
+            documents, benchmarks(recipe.decontaminate), recipe.decontaminate, dropped, counts.contamination
+        ),
+        Stage.SCRUB: lambda documents, _: _scrubbed(documents, recipe, counts.replaced),
+    }
+    for stage in CHAIN:
+        started = time.monotonic()
+        batch = steps[stage](batch, counts.dropped[stage.value])
+        counts.seconds[stage.value] += time.monotonic() - started
+        counts.left[stage.value] += batch.num_rows
+    return batch
+
+
+def _filtered(batch: pa.RecordBatch, recipe: CorpusRecipe, dropped: Drops) -> pa.RecordBatch:
+    """In FineWeb's order, what is cheap first; C4 rewrites text, so our own measures come after it."""
+    batch = keep_signals(batch, recipe.signals, dropped)
+    batch = keep_languages(batch, recipe.language, dropped)
+    batch = keep_gopher(batch, recipe.gopher, dropped)
+    batch = rewrite_c4(batch, recipe.c4, dropped)
+    batch = keep_fineweb(batch, recipe.fineweb, dropped)
+    return keep_good(batch, recipe.filter, dropped)
+
+
+def _scrubbed(batch: pa.RecordBatch, recipe: CorpusRecipe, replaced: Counter[str]) -> pa.RecordBatch:
+    scrubbed = scrub(batch, recipe.scrub, replaced)
+    if scrubbed is batch:
+        return batch
+    characters = pc.utf8_length(scrubbed.column("text")).cast(pa.int64())
+    return scrubbed.set_column(scrubbed.schema.get_field_index("characters"), "characters", characters)
+
+
+@lru_cache(maxsize=2)
+def benchmarks(recipe: DecontaminateRecipe) -> BenchmarkIndex:
+    """The index of a recipe's benchmarks, once a process."""
+    return load_benchmarks(recipe)

@@ -1,0 +1,80 @@
+"""What a task of clean leaves when its files are written: the run after a killed one does not repeat it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from include.contracts.records import canonical_json
+from spark_jobs import storage
+from spark_jobs.cleaning.chain import ChainCounts
+from spark_jobs.cleaning.task import CleanFile, CleanPart, CleanTask, ShardOutcome, clean_part
+from spark_jobs.decontamination.filter import Contamination
+from spark_jobs.filters.drops import Drops, Example
+from spark_jobs.readers.documents import ReadCounts
+
+
+def clean_once(task: CleanTask) -> CleanPart:
+    """``clean_part``, unless an earlier run of the same request has ended this part."""
+    uri = storage.join(task.layout.clean_parts, f"part-{task.part:05d}.json")
+    if storage.exists(uri):
+        return part_of(json.loads(storage.read_bytes(uri)))
+    part = clean_part(task)
+    storage.write_bytes(uri, canonical_json(plain_part(part)))
+    return part
+
+
+def plain_part(part: CleanPart) -> dict[str, Any]:
+    """The part as JSON knows it; ``part_of`` is the way back."""
+    return {
+        "outcomes": [_plain_outcome(outcome) for outcome in part.outcomes],
+        "files": part.files,
+        "seconds": part.seconds,
+    }
+
+
+def part_of(plain: dict[str, Any]) -> CleanPart:
+    """The part that ``plain_part`` was made from."""
+    outcomes = [_outcome(outcome) for outcome in plain["outcomes"]]
+    return CleanPart(outcomes, [CleanFile(**file) for file in plain["files"]], plain["seconds"])
+
+
+def _plain_outcome(outcome: ShardOutcome) -> dict[str, Any]:
+    read, chain = outcome.read, outcome.chain
+    found = {name: {**vars(one), "items": sorted(one.items)} for name, one in chain.contamination.items()}
+    dropped = {stage: _plain_drops(drops) for stage, drops in chain.dropped.items()}
+    return {
+        **vars(outcome),
+        "read": {**vars(read), "dropped": _plain_drops(read.dropped)},
+        "chain": {**vars(chain), "dropped": dropped, "contamination": found},
+    }
+
+
+def _outcome(plain: dict[str, Any]) -> ShardOutcome:
+    read, chain = plain["read"], plain["chain"]
+    counts = {name: Counter(chain[name]) for name in ("left", "replaced")}
+    found = {
+        name: Contamination(**{**one, "items": set(one["items"])})
+        for name, one in chain["contamination"].items()
+    }
+    dropped = {stage: _drops(drops) for stage, drops in chain["dropped"].items()}
+    return ShardOutcome(
+        **{
+            **plain,
+            "read": ReadCounts(**{**read, "dropped": _drops(read["dropped"])}),
+            "chain": ChainCounts(**{**chain, **counts, "dropped": dropped, "contamination": found}),
+        }
+    )
+
+
+def _plain_drops(drops: Drops) -> dict[str, Any]:
+    return {"counts": dict(drops), "examples": drops.examples}
+
+
+def _drops(plain: dict[str, Any]) -> Drops:
+    drops = Drops(plain["counts"])
+    drops.examples = {
+        reason: [Example(*one) for one in examples] for reason, examples in plain["examples"].items()
+    }
+    return drops

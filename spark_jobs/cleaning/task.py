@@ -1,0 +1,116 @@
+"""One task of clean: its shards read, cleaned and signed into parquet files of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.contracts.documents import DOCUMENT_COLUMNS
+from include.recipes.corpus import CorpusRecipe
+from spark_jobs import storage
+from spark_jobs.cleaning.chain import ChainCounts, apply_chain
+from spark_jobs.corpus_version.layout import VersionLayout
+from spark_jobs.dedup.signatures import sign
+from spark_jobs.readers.documents import ReadCounts, read_documents
+from spark_jobs.readers.shards import ROW_BITS, Shard
+from spark_jobs.runtime.columns import parquet_writer
+from spark_jobs.runtime.tables import SIGNED_SCHEMA
+
+#: A clean file is closed once it holds this much text: what one later task has to read.
+FILE_TEXT_BYTES = 128 * 2**20
+
+CLEAN_SCHEMA = pa.schema([("doc", pa.int64()), *((name, pa.string()) for name in DOCUMENT_COLUMNS)])
+
+
+@dataclass(frozen=True)
+class CleanFile:
+    """A file of work/clean, and of work/signatures under the same name."""
+
+    name: str
+    part: int
+    file: int
+    documents: int
+    text_bytes: int
+
+
+@dataclass
+class ShardOutcome:
+    """Counts of one shard through reading and the chain: what each passed on, and what it dropped."""
+
+    name: str
+    read: ReadCounts = field(default_factory=ReadCounts)
+    documents_read: int = 0
+    chain: ChainCounts = field(default_factory=ChainCounts)
+
+
+@dataclass(frozen=True)
+class CleanTask:
+    """A group of neighbouring shards and where their documents go."""
+
+    part: int
+    shards: tuple[Shard, ...]
+    layout: VersionLayout
+    recipe: CorpusRecipe
+
+
+@dataclass(frozen=True)
+class CleanPart:
+    """What a task did, and how long it took."""
+
+    outcomes: list[ShardOutcome]
+    files: list[CleanFile]
+    seconds: float
+
+
+def clean_part(task: CleanTask) -> CleanPart:
+    """Write the task's files ``part-<part>-<file>.parquet`` and say what is in them and what was dropped."""
+    started = time.monotonic()
+    outcomes: list[ShardOutcome] = []
+    files: list[CleanFile] = []
+    batches = _task_batches(task, outcomes)
+    batch = next(batches, None)
+    while batch is not None:
+        name = f"part-{task.part:05d}-{len(files):03d}.parquet"
+        documents = text_bytes = 0
+        with ExitStack() as stack:
+            clean, signed = (
+                stack.enter_context(parquet_writer(stack.enter_context(storage.output_file(uri)), schema))
+                for uri, schema in (
+                    (storage.join(task.layout.clean, name), CLEAN_SCHEMA),
+                    (storage.join(task.layout.signatures, name), SIGNED_SCHEMA),
+                )
+            )
+            while batch is not None and text_bytes < FILE_TEXT_BYTES:
+                clean.write_batch(batch.select(CLEAN_SCHEMA.names))
+                signed.write_batch(sign(batch, task.part, len(files), task.recipe.near_dedup))
+                documents += batch.num_rows
+                text_bytes += pc.sum(pc.binary_length(batch.column("text"))).as_py()
+                batch = next(batches, None)
+        files.append(CleanFile(name, task.part, len(files), documents, text_bytes))
+    return CleanPart(outcomes, files, time.monotonic() - started)
+
+
+def _task_batches(task: CleanTask, outcomes: list[ShardOutcome]) -> Iterator[pa.RecordBatch]:
+    for shard in task.shards:
+        outcome = ShardOutcome(shard.name)
+        outcomes.append(outcome)
+        for read in read_documents(shard, task.recipe.read, outcome.read):
+            outcome.documents_read += read.num_rows
+            clean = apply_chain(read, task.recipe, outcome.chain)
+            if clean.num_rows:
+                yield _identified(clean, shard)
+
+
+def _identified(batch: pa.RecordBatch, shard: Shard) -> pa.RecordBatch:
+    """The batch with its documents' numbers and ids."""
+    rows = batch.column("row")
+    ids = pc.binary_join_element_wise(
+        shard.name, pc.utf8_lpad(rows.cast(pa.string()), width=9, padding="0"), "/"
+    )
+    docs = pa.array(rows.to_numpy() + (shard.index << ROW_BITS))
+    return batch.append_column("doc", docs).append_column("id", ids)

@@ -1,0 +1,182 @@
+"""The folder of one corpus version, in S3 or local: its keys, request, stage reports and manifest."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from include.contracts.errors import ContractError, RecipeError
+from include.contracts.manifests import CorpusManifest, CorpusRequest, StageReport
+from include.contracts.records import canonical_json, from_plain
+from include.contracts.storage import CorpusLayout, S3Uri
+from include.recipes.corpus import CorpusRecipe
+from spark_jobs import storage
+
+T = TypeVar("T")
+
+_KEYS = CorpusLayout(S3Uri("bucket", ""))
+
+
+@dataclass(frozen=True)
+class VersionLayout:
+    """URIs below ``root``, by the key table of ``include.contracts.storage.CorpusLayout``."""
+
+    root: str
+
+    def of(self, key: S3Uri) -> str:
+        """The URI of one of CorpusLayout's keys below this root."""
+        return storage.join(self.root, key.key)
+
+    @property
+    def clean(self) -> str:
+        """Parquet of normalised and filtered documents; duplicates still in."""
+        return storage.join(self.of(_KEYS.work), "clean")
+
+    @property
+    def clean_index(self) -> str:
+        """JSON list of CleanFile."""
+        return storage.join(self.of(_KEYS.work), "clean_index.json")
+
+    @property
+    def clean_parts(self) -> str:
+        """JSON of each task of clean that has written its files."""
+        return storage.join(self.of(_KEYS.work), "clean_parts")
+
+    @property
+    def signatures(self) -> str:
+        """Parquet of SIGNED_SCHEMA, a file per clean file under its name; duplicates still in."""
+        return storage.join(self.of(_KEYS.work), "signatures")
+
+    @property
+    def examples(self) -> str:
+        """JSON of the first dropped records and documents: {stage: {reason: [{"id", "text"}]}}."""
+        return storage.join(self.of(_KEYS.work), "examples.json")
+
+    @property
+    def near_dedup(self) -> str:
+        """Edges and components."""
+        return storage.join(self.of(_KEYS.work), "near_dedup")
+
+    @property
+    def decisions(self) -> str:
+        """Parquet of DECIDED_SCHEMA, a folder ``part=<n>/file=<m>`` per clean file that has some."""
+        return storage.join(self.of(_KEYS.work), "decisions")
+
+    @property
+    def outputs_index(self) -> str:
+        """JSON list of OutputPart: what deduplicate wrote."""
+        return storage.join(self.of(_KEYS.work), "outputs_index.json")
+
+    def error(self, job: str) -> str:
+        """JobError of the newest run of this job."""
+        return self.of(_KEYS.error(job))
+
+    @property
+    def work_tokens(self) -> str:
+        return storage.join(self.of(_KEYS.work), "tokens")
+
+    @property
+    def documents(self) -> str:
+        return self.of(_KEYS.documents)
+
+    @property
+    def held_out(self) -> str:
+        return self.of(_KEYS.held_out)
+
+    @property
+    def duplicates(self) -> str:
+        return self.of(_KEYS.duplicates)
+
+    @property
+    def index(self) -> str:
+        """Parquet of SIGNED_SCHEMA, the kept documents alone."""
+        return self.of(_KEYS.index)
+
+    @property
+    def tokens(self) -> str:
+        return self.of(_KEYS.tokens)
+
+    @property
+    def held_out_tokens(self) -> str:
+        return self.of(_KEYS.held_out_tokens)
+
+    @property
+    def tokenizer(self) -> str:
+        return self.of(_KEYS.tokenizer)
+
+    @property
+    def report_page(self) -> str:
+        return self.of(_KEYS.report)
+
+    @property
+    def manifest(self) -> str:
+        return self.of(_KEYS.manifest)
+
+    def discard_work(self) -> None:
+        """Delete what only the jobs themselves read: texts before dedup, signatures and tokens in between.
+
+        It is as much again as the corpus. Of a version that is whole nothing reads it. What cannot be deleted
+        now costs storage and is no reason to fail: the next call deletes it.
+        """
+        folders = (self.clean, self.clean_parts, self.signatures, self.near_dedup, self.decisions)
+        for folder in (*folders, self.work_tokens):
+            try:
+                storage.delete_prefix(folder)
+            except Exception as error:
+                print(f"{folder} stays ({type(error).__name__}: {error})", file=sys.stderr, flush=True)
+
+    def relative(self, uri: str) -> str:
+        """The path below the root, as manifests name files."""
+        return uri[len(self.root.rstrip("/")) + 1 :]
+
+    def report(self, stage: str) -> StageReport | None:
+        """The report of a completed stage, or None: a stage is complete when its report exists."""
+        uri = self.of(_KEYS.stage_report(stage))
+        if not storage.exists(uri):
+            return None
+        return storage.read_record(StageReport, uri)
+
+    def completed(self, stage: str) -> StageReport:
+        """The report of a stage that must have run; ContractError names the job to run."""
+        report = self.report(stage)
+        if report is None:
+            raise ContractError(
+                f"stage {stage} is not complete",
+                where=self.root,
+                remedy="run clean, deduplicate and tokenise in this order",
+            )
+        return report
+
+    def save_report(self, report: StageReport) -> None:
+        """Mark a stage as complete; to be called after everything else of it is written."""
+        storage.write_bytes(self.of(_KEYS.stage_report(report.stage)), canonical_json(report))
+
+    def save_manifest(self, manifest: CorpusManifest) -> None:
+        """Write the manifest, the last file of a corpus version."""
+        storage.write_bytes(self.manifest, canonical_json(manifest))
+
+    def load_manifest(self) -> CorpusManifest | None:
+        """The manifest, or None while the version is incomplete."""
+        if not storage.exists(self.manifest):
+            return None
+        return storage.read_record(CorpusManifest, self.manifest)
+
+
+def load_request(uri: str) -> tuple[CorpusRequest, CorpusRecipe, VersionLayout]:
+    """The request, its recipe and the layout that it fills."""
+    request = storage.read_record(CorpusRequest, uri)
+    recipe = from_plain(CorpusRecipe, request.recipe, where=f"{uri}: recipe", error=RecipeError)
+    return request, recipe, VersionLayout(request.root_uri)
+
+
+def save_records(uri: str, records: list[Any]) -> None:
+    """A list of dataclasses as JSON."""
+    storage.write_bytes(uri, canonical_json(records))
+
+
+def load_records(kind: type[T], uri: str) -> list[T]:
+    """What ``save_records`` wrote."""
+    plain = json.loads(storage.read_bytes(uri))
+    return [from_plain(kind, item, where=f"{uri}[{i}]") for i, item in enumerate(plain)]

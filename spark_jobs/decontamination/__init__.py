@@ -1,0 +1,1 @@
+"""Removal of documents that contain items of evaluation benchmarks."""

@@ -1,0 +1,232 @@
+"""The index of benchmarks: read their items, hash their n-grams, and prove that they can be found.
+
+An item's texts are its fields of at least ``ngram_words`` words, each on its own, so that a question without
+its answer is found; where there is none, all its fields together, as one n-gram where they are shorter
+still. Words are folded as for near dedup (no case, accents or punctuation), save that numbers keep their
+value: one sum or table of numbers would be like the other.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+
+from include.contracts.errors import InputError
+from include.recipes.decontamination import BenchmarkSource, DecontaminateRecipe
+from spark_jobs import storage
+from spark_jobs.decontamination import overlap
+from spark_jobs.kernels import unicode_tables
+from spark_jobs.readers.compression import CorruptStream, gzip_blocks, plain_blocks, zstd_blocks
+from spark_jobs.readers.formats import HEAD_BYTES, Container, container_of
+from spark_jobs.runtime.columns import buffers
+
+#: Around a canary, so that it is found within a document rather than as one.
+_CANARY_FRAME = ("the document begins before the item\n", "\nand goes on after it for a while")
+
+
+@lru_cache(maxsize=1)
+def folds() -> npt.NDArray[np.uint32]:
+    """Folded code points of near dedup with the digits of all scripts as 0 to 9."""
+    table = unicode_tables.folds("datatrove").copy()
+    for point in np.flatnonzero(table == unicode_tables.FOLD_DIGIT).tolist():
+        table[point] = ord(str(unicodedata.decimal(chr(point))))
+    return table
+
+
+@dataclass(frozen=True)
+class BenchmarkIndex:
+    """N-grams of all items; ``unit_*`` describe the texts (units) that are looked for."""
+
+    names: tuple[str, ...]
+    table: overlap.NgramTable
+    unit_benchmarks: npt.NDArray[np.int32]
+    #: Position of the unit's item in its file, from 0.
+    unit_items: npt.NDArray[np.int32]
+    #: Distinct n-grams.
+    unit_ngrams: npt.NDArray[np.int64]
+    unit_texts: tuple[str, ...] = field(repr=False)
+    #: Items of each benchmark that are too short to be looked for.
+    skipped: tuple[int, ...]
+
+    def needed(self, recipe: DecontaminateRecipe) -> npt.NDArray[np.int64]:
+        """N-grams of each unit that make a document contaminated."""
+        share = np.ceil(self.unit_ngrams * recipe.min_overlap - 1e-9).astype(np.int64)
+        needed: npt.NDArray[np.int64] = np.maximum(share, 1)
+        return needed
+
+    def search(self, texts: pa.StringArray, recipe: DecontaminateRecipe) -> npt.NDArray[np.int64]:
+        """Rows (document, unit, number of an n-gram) where a document is contaminated by a unit."""
+        fold = folds()
+        found: npt.NDArray[np.int64] = overlap.overlaps(
+            *buffers(texts), fold, self.table, self.needed(recipe)
+        )
+        return found
+
+    def ngram_text(self, unit: int, number: int, recipe: DecontaminateRecipe) -> str:
+        """An n-gram as it stands in the unit."""
+        text = self.unit_texts[unit]
+        hashes, _, lengths = overlap.ngrams_of(
+            *buffers(pa.array([text], pa.string())), folds(), recipe.ngram_words
+        )
+        key = self.table.hashes[np.flatnonzero(self.table.numbers == number)[0]]
+        position = int(np.flatnonzero(hashes == key)[0])
+        start, end = (_start_of_word(text, position + words) for words in (0, int(lengths[position])))
+        return text[start:end].strip()
+
+
+def load_benchmarks(recipe: DecontaminateRecipe) -> BenchmarkIndex:
+    """The index of the recipe's benchmarks; InputError for one that could not have matched anything."""
+    units: list[tuple[int, int, str]] = []
+    searched: list[dict[int, str]] = []
+    skipped: list[int] = []
+    for number, source in enumerate(recipe.benchmarks):
+        items = read_items(source)
+        mine = _units(items, recipe)
+        if not mine:
+            raise _hopeless(source, f"no item of {recipe.min_item_words} words or more among {len(items)}")
+        units += [(number, item, text) for item, text in mine]
+        searched.append({item: "\n".join(items[item]) for item, _ in mine})
+        skipped.append(len(items) - len(searched[-1]))
+    benchmarks, numbers, texts = zip(*units, strict=True) if units else ((), (), ())
+    hashes, owners, lengths = overlap.ngrams_of(
+        *buffers(pa.array(texts, pa.string())), folds(), recipe.ngram_words
+    )
+    table = overlap.ngram_table(hashes, owners, lengths)
+    index = BenchmarkIndex(
+        names=tuple(source.name for source in recipe.benchmarks),
+        table=table,
+        unit_benchmarks=np.array(benchmarks, np.int32),
+        unit_items=np.array(numbers, np.int32),
+        unit_ngrams=np.bincount(table.units, minlength=len(units)).astype(np.int64),
+        unit_texts=tuple(texts),
+        skipped=tuple(skipped),
+    )
+    for number, canaries in enumerate(searched):
+        release_canaries(index, number, canaries, recipe)
+    return index
+
+
+def release_canaries(
+    index: BenchmarkIndex, benchmark: int, items: dict[int, str], recipe: DecontaminateRecipe
+) -> None:
+    """InputError unless a document made of each item is found to contain that item."""
+    before, after = _CANARY_FRAME
+    documents = pa.array([before + text + after for text in items.values()], pa.string())
+    found = index.search(documents, recipe)
+    own = found[index.unit_benchmarks[found[:, 1]] == benchmark]
+    numbers = np.array(list(items), np.int64)
+    hits = own[:, 0][numbers[own[:, 0]] == index.unit_items[own[:, 1]]]
+    missed = np.setdiff1d(np.arange(len(items)), hits)
+    if len(missed):
+        source = recipe.benchmarks[benchmark]
+        raise _hopeless(source, f"item {numbers[missed[0]]} is not found in a document made of it")
+
+
+def read_items(source: BenchmarkSource) -> list[tuple[str, ...]]:
+    """Per item the texts of its fields, empty where it lacks one; InputError when no item has a field."""
+    records = _records(source.uri)
+    items = [tuple(_text(_field(record, name), source, name) for name in source.fields) for record in records]
+    for position, name in enumerate(source.fields):
+        if not any(item[position].strip() for item in items):
+            keys = sorted({key for record in records for key in record})
+            got = f"{len(items)} items with the keys {', '.join(keys)}" if items else "no items"
+            raise _hopeless(source, got, expected=f"items with a text in {name}")
+    return items
+
+
+def _records(uri: str) -> list[dict[str, Any]]:
+    with storage.open_stream(uri) as file:
+        stream = storage.HashedStream(file)
+        container = container_of(stream.peek(HEAD_BYTES))
+        blocks = {Container.ZSTD: zstd_blocks, Container.GZIP: gzip_blocks}.get(
+            container or Container.LINES, plain_blocks
+        )
+        try:
+            content = b"".join(blocks(stream))  # type: ignore[arg-type]
+        except CorruptStream as error:
+            raise InputError(str(error), where=uri, remedy="fetch the benchmark again") from error
+    content = content.removeprefix(b"\xef\xbb\xbf").strip()
+    try:
+        if content[:1] == b"[":
+            records = orjson.loads(content)
+        else:
+            records = [orjson.loads(line) for line in content.split(b"\n") if line.strip()]
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"not JSON ({error})", where=uri, expected="JSON lines or an array") from error
+    if not all(isinstance(record, dict) for record in records):
+        raise InputError("an item is no JSON object", where=uri, expected="an object per item")
+    return list(records)
+
+
+def _field(record: dict[str, Any], name: str) -> Any:
+    value: Any = record
+    for key in (name,) if name in record else name.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _text(value: Any, source: BenchmarkSource, name: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "\n".join(_text(part, source, name) for part in value)
+    if isinstance(value, dict):
+        raise InputError(
+            "a field of a benchmark is an object",
+            where=f"{source.name}: {name} in {source.uri}",
+            expected="text, a number or a list of them",
+            got=", ".join(value),
+            remedy=f"name a key within it, as {name}.{next(iter(value), 'key')}",
+        )
+    return str(value)
+
+
+def _units(items: Sequence[tuple[str, ...]], recipe: DecontaminateRecipe) -> list[tuple[int, str]]:
+    """(item, text) of everything that is looked for."""
+    fold = folds()
+    fields = [text for item in items for text in item]
+    words = overlap.count_words(*buffers(pa.array(fields, pa.string())), fold).reshape(len(items), -1)
+    joined = ["\n".join(item) for item in items]
+    joined_words = overlap.count_words(*buffers(pa.array(joined, pa.string())), fold)
+    units: list[tuple[int, str]] = []
+    for number, item in enumerate(items):
+        long = [
+            (number, text)
+            for text, count in zip(item, words[number], strict=True)
+            if count >= recipe.ngram_words
+        ]
+        if not long and joined_words[number] >= recipe.min_item_words:
+            long = [(number, joined[number])]
+        units += long
+    return units
+
+
+def _start_of_word(text: str, word: int) -> int:
+    """Where the word with this number begins; the end of the text for the one after the last."""
+    fold = folds()
+    low, high = 0, len(text) + 1
+    while low < high:  # the shortest beginning of the text with more words than that
+        middle = (low + high) // 2
+        if overlap.count_words(*buffers(pa.array([text[:middle]], pa.string())), fold)[0] > word:
+            high = middle
+        else:
+            low = middle + 1
+    return low - 1
+
+
+def _hopeless(source: BenchmarkSource, got: str, expected: str = "") -> InputError:
+    return InputError(
+        "the benchmark could not have matched anything",
+        where=f"{source.name} ({source.uri})",
+        expected=expected,
+        got=got,
+        remedy="check the file and the recipe's fields",
+    )

@@ -1,0 +1,1 @@
+"""Exact and near deduplication: signatures, candidate pairs, components, verification, survivors."""

@@ -1,0 +1,1 @@
+"""Parts that every job shares: entry point, Spark session, progress, Arrow columns and parquet tables."""

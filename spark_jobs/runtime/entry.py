@@ -1,0 +1,98 @@
+"""The shape that all jobs share: ``--request URI`` in, progress, one JSON line out, errors that read well."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from include.contracts.errors import NexusError
+from include.contracts.job_errors import JobError
+from include.contracts.records import canonical_json
+from spark_jobs import storage
+from spark_jobs.corpus_version.layout import VersionLayout
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_DISK_FULL = "the disk is full; to do: free space and start the job again, it resumes"
+Job = Callable[["SparkSession", str], dict[str, Any]]
+
+#: The last line of a traceback.
+_PYTHON_ERROR = re.compile(r"^(?:\w+\.)*\w+(?:Error|Exception|Exit|Interrupt): .+$", re.MULTILINE)
+_LONGEST_LINE = 500
+_REMOTE_ERROR = re.compile(r"^include\.contracts\.errors\.(\w+): (.+)$", re.MULTILINE)
+
+
+def run_job(name: str, job: Job, argv: Sequence[str] | None, description: str | None) -> int:
+    """Run ``job`` on the request that the arguments name; 0, or 2 after an error for the user.
+
+    Glue adds arguments of its own (--JOB_NAME, --TempDir, all that a job's definition has): they are ignored.
+    """
+    parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
+    parser.add_argument("--request", required=True, help="URI of the CorpusRequest: s3://, file:// or a path")
+    arguments, _ = parser.parse_known_args(argv)
+    request = storage.absolute(arguments.request)  # it is named in the manifest, which others read elsewhere
+    layout = VersionLayout(request.rpartition("/")[0])
+    return run_with_session(name, lambda spark: job(spark, request), layout)
+
+
+def run_with_session(
+    name: str, job: Callable[[SparkSession], dict[str, Any]], layout: VersionLayout | None = None
+) -> int:
+    """Run ``job`` in the Spark session and print what it returns as the last line.
+
+    An error is also left at ``layout``, where the task that waits for the job finds it.
+    """
+    from spark_jobs.runtime.session import spark_session
+
+    try:
+        result = job(spark_session(f"nexus-llm {name}"))
+    except Exception as error:
+        told = readable(error)
+        if layout:
+            _leave(told or defect(error), layout.error(name))
+        if told is None:
+            raise
+        print(f"error: {told.message}", file=sys.stderr, flush=True)
+        return 2
+    print(json.dumps({"job": name, **result}, sort_keys=True), flush=True)
+    return 0
+
+
+def end(code: int) -> None:
+    """End a job's process. A success just ends: an engine may take any SystemExit for a failure."""
+    if code:
+        raise SystemExit(code)
+
+
+def readable(error: Exception) -> JobError | None:
+    """An error that a user can mend, also out of a Spark task; None for a defect."""
+    if isinstance(error, NexusError):
+        return JobError(type(error).__name__, str(error))
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return JobError("OSError", f"{_DISK_FULL} ({error})")
+    if type(error).__module__.split(".")[0] not in ("py4j", "pyspark"):
+        return None
+    text = str(error)
+    if match := _REMOTE_ERROR.search(text):
+        return JobError(match[1], match[2].strip())
+    return JobError("OSError", _DISK_FULL) if "No space left on device" in text else None
+
+
+def defect(error: Exception) -> JobError:
+    """What a defect says of itself in a line: of one in a Spark task, the error of Python, not Java's."""
+    text = str(error)
+    lines = _PYTHON_ERROR.findall(text) or text.strip().splitlines()[:1]
+    return JobError(type(error).__name__, lines[-1][:_LONGEST_LINE] if lines else "no reason given")
+
+
+def _leave(error: JobError, uri: str) -> None:
+    try:
+        storage.write_bytes(uri, canonical_json(error))
+    except Exception as failure:  # the error itself is told on stderr
+        print(f"{uri} could not be written ({failure})", file=sys.stderr, flush=True)

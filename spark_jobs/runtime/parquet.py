@@ -1,0 +1,93 @@
+"""Parquet read in parts: some columns, a row group at a time; from S3 only the ranges that hold them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.contracts.documents import DOCUMENT_COLUMNS
+from spark_jobs import storage
+from spark_jobs.corpus_version.layout import VersionLayout
+
+#: Rows that are in memory at once, at most: a text may have megabytes, a number has eight bytes.
+_TEXTS, _NUMBERS = 256, 1 << 16
+
+
+class _RangedObject(io.RawIOBase):
+    """An S3 object as a file of which only what is read is fetched."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._size = storage.stat(uri).size_bytes
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = start + offset
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        size = max(0, min(len(buffer), self._size - self._position))
+        buffer[:size] = storage.read_range(self._uri, self._position, size)
+        self._position += size
+        return size
+
+
+@contextmanager
+def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
+    """The file, with nothing but its footer read."""
+    source = pa.PythonFile(_RangedObject(uri), mode="r") if storage.is_s3(uri) else storage.local_path(uri)
+    with pq.ParquetFile(source) as file:
+        yield file
+
+
+def column_batches(uris: Iterable[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Batches of these columns, file after file."""
+    rows = _TEXTS if "text" in columns else _NUMBERS
+    for uri in uris:
+        with open_parquet(uri) as file:
+            yield from file.iter_batches(batch_size=rows, columns=list(columns))
+
+
+def documents_by_id(layout: VersionLayout, ids: Collection[str]) -> dict[str, dict[str, str]]:
+    """The rows of those that the corpus holds.
+
+    Ids ascend within a file, and across the files of one version, but not across those of its base.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for folder in (layout.documents, layout.held_out):
+        for uri in storage.list_files(folder):
+            if wanted := set(ids) - found.keys():
+                found |= _rows(uri, wanted)
+    return found
+
+
+def _rows(uri: str, wanted: Collection[str]) -> dict[str, dict[str, str]]:
+    """Of one file; only row groups whose ids, by the footer, may hold a wanted one are read."""
+    rows: dict[str, dict[str, str]] = {}
+    with open_parquet(uri) as file:
+        for group in range(file.num_row_groups):
+            statistics = file.metadata.row_group(group).column(0).statistics
+            here = {document for document in wanted if statistics.min <= document <= statistics.max}
+            if not here:
+                continue
+            ids = file.read_row_group(group, columns=["id"]).column("id").to_pylist()
+            if not here.isdisjoint(ids):
+                table = file.read_row_group(group, columns=list(DOCUMENT_COLUMNS))
+                for document in sorted(here.intersection(ids)):
+                    rows[document] = table.slice(ids.index(document), 1).to_pylist()[0]
+    return rows

@@ -1,0 +1,1 @@
+"""Replacement of personal data and secrets by typed placeholders."""

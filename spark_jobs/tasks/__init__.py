@@ -1,1 +1,0 @@
-"""What one Spark task does with its files."""

@@ -1,1 +1,0 @@
-"""DataFrame in, DataFrame out, ending in ``select``: the clusters of a corpus that outgrows one task."""
