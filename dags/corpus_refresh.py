@@ -17,8 +17,8 @@ from nexus_airflow.operators.end_engine import EndEngineOperator
 from nexus_airflow.operators.spark_job import SparkJobOperator
 from nexus_airflow.operators.start_engine import StartEngineOperator
 from nexus_airflow.sensors.new_shards import S3NewShardsSensor
-from nexus_airflow.steps import catalogue, corpus
 from nexus_airflow.taskflow import branch, step
+from nexus_airflow.tasks import catalogue, corpus
 
 DOC = """
 ### What it does

@@ -11,8 +11,8 @@ from nexus_airflow.defaults import default_args
 from nexus_airflow.operators.ecs_rollout import EcsServiceRolloutOperator
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
 from nexus_airflow.params import manifest_params
-from nexus_airflow.steps import deployment
 from nexus_airflow.taskflow import step
+from nexus_airflow.tasks import deployment
 
 DOC = """
 ### What it does

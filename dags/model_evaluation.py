@@ -11,8 +11,8 @@ from nexus_airflow.assets import approved_model, candidate_model
 from nexus_airflow.defaults import default_args
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
 from nexus_airflow.params import manifest_params
-from nexus_airflow.steps import evaluation
 from nexus_airflow.taskflow import step
+from nexus_airflow.tasks import evaluation
 
 DOC = """
 ### What it does

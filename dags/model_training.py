@@ -12,8 +12,8 @@ from nexus_airflow.assets import candidate_model, token_dataset
 from nexus_airflow.defaults import default_args
 from nexus_airflow.operators.spot_training import SageMakerSpotTrainingOperator
 from nexus_airflow.params import manifest_params
-from nexus_airflow.steps import training
 from nexus_airflow.taskflow import step
+from nexus_airflow.tasks import training
 
 DOC = """
 ### What it does

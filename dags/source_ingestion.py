@@ -10,8 +10,8 @@ from include.recipes.source import source_names, strictest_connections
 from include.settings import load_settings
 from nexus_airflow.assets import raw_shards
 from nexus_airflow.defaults import default_args
-from nexus_airflow.steps import ingestion
 from nexus_airflow.taskflow import step, step_for_each
+from nexus_airflow.tasks import ingestion
 
 DOC = """
 ### What it does

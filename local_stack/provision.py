@@ -15,9 +15,9 @@ import tomli_w
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from include.aws.job_code import upload_code
 from include.aws.storage import ObjectStore
 from include.contracts.storage import S3Uri
+from include.planning.job_code import upload_code
 from include.settings.loading import load_settings
 from include.settings.model import ServingSettings, Settings
 from local_stack.airflow import base_environment

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from include.aws.job_code import upload_code, uploaded_code
 from include.aws.storage import ObjectStore
 from include.contracts.errors import NexusError
+from include.planning.job_code import upload_code, uploaded_code
 from include.settings import load_settings
 from infrastructure.packaging.build import ROOT
 

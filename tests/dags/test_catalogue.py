@@ -18,7 +18,7 @@ from include.contracts.manifests import CorpusManifest, FileEntry, ParentRef
 from include.contracts.records import canonical_json, content_hash, parse_json
 from include.contracts.storage import CorpusLayout
 from include.settings import load_settings
-from nexus_airflow.steps import catalogue
+from nexus_airflow.tasks import catalogue
 from tests.dags.conftest import ROOT, Task
 
 DATABASE = "nexus_llm"

@@ -17,7 +17,7 @@ from include.contracts.errors import InputError, IntegrityError
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import S3Uri
 from nexus_airflow.assets import approved_model, candidate_model, chosen_manifest, extra_of, token_dataset
-from nexus_airflow.steps import deployment, evaluation, training
+from nexus_airflow.tasks import deployment, evaluation, training
 
 FIRST, SECOND, THIRD = (
     ParentRef(f"s3://nexus-llm-models/runs/r{n}/model/manifest.json", str(n) * 64) for n in (1, 2, 3)

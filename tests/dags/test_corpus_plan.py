@@ -7,26 +7,24 @@ from typing import Any
 
 import pytest
 
-from include.aws.corpus import (
-    Basis,
-    CorpusPlan,
-    KnownCorpus,
-    ShardNews,
-    basis_of,
-    inputs_of_latest,
-    note_published,
-    plan_corpus,
-    shard_news,
-)
-from include.aws.corpus_inputs import InputListing, latest_corpus
 from include.aws.storage import ObjectStore
 from include.contracts.artifacts import CODE_FILES, ArtifactsManifest
 from include.contracts.manifests import CorpusManifest, CorpusRequest, FileEntry, ParentRef, RawShard
 from include.contracts.records import to_plain
 from include.contracts.storage import CorpusLayout, S3Uri
+from include.planning.corpus import Basis, CorpusPlan, basis_of, plan_corpus
+from include.planning.corpus_inputs import InputListing
+from include.planning.published import (
+    KnownCorpus,
+    ShardNews,
+    inputs_of_latest,
+    latest_corpus,
+    note_published,
+    shard_news,
+)
 from include.recipes.corpus import CorpusRecipe
 from include.settings.model import StorageSettings
-from nexus_airflow.steps.corpus import _log_plan as log_plan
+from nexus_airflow.tasks.corpus import _log_plan as log_plan
 from tests.dags.conftest import LATEST, SHARD
 
 
@@ -81,7 +79,7 @@ def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
 def test_what_is_left_out_is_named_and_the_rest_counted(
     place: CorpusLayout, settings_file: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("include.aws.corpus._LEFT_OUT_LIMIT", 1)
+    monkeypatch.setattr("include.planning.corpus._LEFT_OUT_LIMIT", 1)
     store, storage = ObjectStore(), settings_file.storage
     put_shard_and_code(store, storage)
     source = S3Uri(storage.raw_bucket, "notes/")

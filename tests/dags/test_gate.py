@@ -16,7 +16,7 @@ from include.contracts.manifests import ModelManifest, ParentRef
 from include.contracts.records import to_plain
 from include.contracts.storage import S3Uri
 from nexus_airflow.assets import approved_model
-from nexus_airflow.steps import evaluation
+from nexus_airflow.tasks import evaluation
 from tests.dags.conftest import Task
 
 PARENT = ParentRef("s3://nexus-llm-processed/corpus/v1/manifest.json", "c" * 64)

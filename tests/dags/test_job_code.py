@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from include.aws.job_code import newest_code, upload_code
 from include.aws.storage import ObjectStore
 from include.contracts.artifacts import CODE_FILES
 from include.contracts.errors import ContractError, InputError
 from include.contracts.storage import S3Uri
+from include.planning.job_code import newest_code, upload_code
 from infrastructure.packaging import upload
 from infrastructure.packaging.build import ROOT, build
 

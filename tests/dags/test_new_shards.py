@@ -13,11 +13,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 from botocore.exceptions import ClientError
 
-from include.aws.corpus import note_published
-from include.aws.corpus_inputs import latest_corpus
 from include.aws.storage import ObjectStore
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
 from include.contracts.storage import CorpusLayout, S3Uri
+from include.planning.published import latest_corpus, note_published
 from include.recipes.corpus import CorpusRecipe
 from include.recipes.loading import packaged_recipe
 from nexus_airflow.errors import SourceUnseen

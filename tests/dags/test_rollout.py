@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from include.aws.ecs import task_definition
 from include.aws.rollouts import Rollouts
-from include.aws.smoke import EndpointFailed, ask
+from include.checks.endpoint import EndpointFailed, ask
 from include.contracts.manifests import ParentRef
 from local_aws.testing import until
 from nexus_airflow.listeners.jobs import on_task_instance_failed

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from nexus_airflow.steps import deployment
-from nexus_airflow.steps.deployment import smoke_test
+from nexus_airflow.tasks import deployment
+from nexus_airflow.tasks.deployment import smoke_test
 
 PARAMS = {"smoke_prompt": "def", "smoke_tokens": 4}
 ANSWERS: dict[str, Any] = {}

@@ -32,9 +32,20 @@ RULES = [
     Rule("include/gates", ("include.contracts", "include.gates", "include.recipes"), ("scipy", "numpy")),
     Rule(
         "include/aws",
-        ("include.aws", "include.contracts", "include.recipes", "include.settings"),
+        ("include.aws", "include.contracts", "include.settings"),
         ("boto3", "botocore"),
     ),
+    Rule(
+        "include/planning",
+        (
+            "include.aws.storage",
+            "include.contracts",
+            "include.planning",
+            "include.recipes",
+            "include.settings",
+        ),
+    ),
+    Rule("include/checks", ("include.aws.storage", "include.checks", "include.contracts")),
     Rule(
         "include/ingest",
         ("include.aws", "include.contracts", "include.ingest", "include.recipes", "include.settings"),

@@ -8,7 +8,7 @@ from airflow.sdk import Context
 
 from include.aws.jobs import JobKind
 from include.aws.storage import ObjectStore
-from include.aws.verification import verified_model
+from include.checks.manifests import verified_model
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import S3Uri
 from nexus_airflow.operators.job import JobOperator

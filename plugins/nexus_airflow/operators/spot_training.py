@@ -8,7 +8,7 @@ from airflow.sdk import Context
 
 from include.aws.job_states import JobState, JobView
 from include.aws.jobs import JobKind, interruptions
-from include.aws.verification import verified_model
+from include.checks.manifests import verified_model
 from include.contracts.storage import RunLayout, S3Uri
 from nexus_airflow.operators.job import JobOperator
 

@@ -9,10 +9,9 @@ from typing import Any
 from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.aws.corpus import shard_news
-from include.aws.corpus_inputs import latest_corpus
-from include.aws.recipes import chosen_corpus_recipe
 from include.contracts.storage import S3Uri
+from include.planning.published import latest_corpus, shard_news
+from include.recipes.overrides import chosen_corpus_recipe
 from include.settings import load_settings
 from nexus_airflow.errors import SourceUnseen
 from nexus_airflow.params import is_true

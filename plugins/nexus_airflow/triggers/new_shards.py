@@ -10,8 +10,8 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
-from include.aws.corpus import ShardNews, shard_news
 from include.contracts.storage import S3Uri
+from include.planning.published import ShardNews, shard_news
 
 
 class NewShardsTrigger(BaseTrigger):
@@ -19,7 +19,7 @@ class NewShardsTrigger(BaseTrigger):
 
     A last look that failed has nothing to say about shards: the event then is ``{"error": …}``.
 
-    ``latest_uri`` points to the corpus that is compared with (``include.aws.corpus_inputs.latest_corpus``).
+    ``latest_uri`` points to the corpus that is compared with (``planning.published.latest_corpus``).
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contracts.errors import InputError
 from include.ingest.run import IngestionRequest, fetch_batch, plan_run, summarise
-from nexus_airflow.steps.ingestion import publish
+from nexus_airflow.tasks.ingestion import publish
 from tests.dags.ingestion.conftest import Ingestion, random_bytes
 
 REQUEST = IngestionRequest("mirror", {}, "*", 0, "", False, False)

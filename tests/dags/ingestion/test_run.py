@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from include.aws.corpus_inputs import split_inputs
 from include.aws.storage import ObjectStore
 from include.contracts.errors import InputError, IntegrityError, RecipeError
 from include.contracts.ingestion import BatchRequest, ShardState
@@ -19,6 +18,7 @@ from include.ingest.outcomes import require_good, require_whole
 from include.ingest.ranges import Validator
 from include.ingest.run import IngestionRequest, fetch_batch, plan_run, summarise
 from include.ingest.staging import StagedUpload
+from include.planning.corpus_inputs import split_inputs
 from tests.dags.ingestion.conftest import MEBI, Ingestion, random_bytes, sha256
 from tests.dags.ingestion.hostile_server import Trick
 

@@ -14,14 +14,14 @@ from uuid import uuid4
 
 import pytest
 
-from include.aws.corpus import plan_corpus
 from include.aws.emr import cluster_request
 from include.aws.engines import Engine
-from include.aws.job_code import upload_code
 from include.aws.job_states import JobView
 from include.aws.jobs import Jobs, jobs_of
 from include.aws.storage import ObjectStore
 from include.contracts.storage import CorpusLayout, S3Uri
+from include.planning.corpus import plan_corpus
+from include.planning.job_code import upload_code
 from include.recipes.corpus import CorpusRecipe
 from include.recipes.loading import packaged_recipe
 from include.settings import load_settings

@@ -9,14 +9,15 @@ from typing import Any
 from airflow.sdk import Metadata
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.aws.corpus import CorpusPlan, is_announced, note_published, plan_corpus
 from include.aws.engines import Engine
-from include.aws.recipes import chosen_corpus_recipe
-from include.aws.verification import verify_corpus
+from include.checks.manifests import verify_corpus
 from include.contracts.documents import CORPUS_JOBS, Stage
 from include.contracts.job_names import run_name
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import CorpusLayout, S3Uri
+from include.planning.corpus import CorpusPlan, plan_corpus
+from include.planning.published import is_announced, note_published
+from include.recipes.overrides import chosen_corpus_recipe
 from include.settings import load_settings
 from nexus_airflow.assets import extra_of, token_dataset
 

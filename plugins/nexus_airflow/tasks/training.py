@@ -7,15 +7,15 @@ from typing import Any
 
 from airflow.sdk import Metadata
 
-from include.aws.recipes import chosen_recipe
 from include.aws.registry import ModelRegistry
 from include.aws.storage import ObjectStore
 from include.aws.training import TrainingLimits, training_job
-from include.aws.verification import verify_corpus
+from include.checks.manifests import verify_corpus
 from include.contracts.job_names import run_name
 from include.contracts.manifests import ModelManifest, ParentRef, TrainingRequest
 from include.contracts.records import to_plain
 from include.contracts.storage import RunLayout, S3Uri
+from include.recipes.overrides import chosen_recipe
 from include.recipes.training import TrainingRecipe
 from include.settings import load_settings
 from nexus_airflow.assets import candidate_model, chosen_manifest, extra_of, token_dataset

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from include.aws.storage import ListedObject
 from include.contracts.errors import InputError
 from include.contracts.manifests import RawShard
-from include.contracts.records import canonical_json, content_hash
 from include.contracts.shard_names import left_out_by_name
 from include.contracts.storage import CONTROL_PREFIXES, S3Uri
-from include.recipes.corpus import CorpusRecipe
 
 #: Endings of shards that the readers know: plain, gzip and zstandard JSON lines, and parquet.
 SHARD_SUFFIXES = (
@@ -57,16 +55,6 @@ def require_shards(listing: InputListing, source: S3Uri) -> InputListing:
         got=found,
         remedy="run source_ingestion, or correct source_uri",
     )
-
-
-def latest_corpus(processed_bucket: str, source: S3Uri, recipe: CorpusRecipe) -> S3Uri:
-    """Where corpus_refresh notes the newest published manifest (a ParentRef) of a source and recipe.
-
-    A recipe with overrides keeps its name, and is another one: the hash of its values tells them apart.
-    """
-    folder, values = source.folder, content_hash(canonical_json(recipe))[:8]
-    key = f"corpus/latest/{folder.bucket}/{folder.key}{recipe.name}-{values}.json"
-    return S3Uri(processed_bucket, key)
 
 
 def new_shards(listing: InputListing, known: Sequence[RawShard]) -> tuple[RawShard, ...]:

@@ -9,7 +9,6 @@ from airflow.sdk import Metadata
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.aws.processing import evaluation_job
-from include.aws.recipes import chosen_recipe
 from include.aws.registry import APPROVED, REJECTED, ModelRegistry
 from include.aws.storage import ObjectStore
 from include.contracts.evaluation import EvaluationReport, Outcome, Verdict
@@ -18,6 +17,7 @@ from include.contracts.manifests import ModelManifest, ParentRef
 from include.contracts.records import to_plain
 from include.contracts.storage import RunLayout, S3Uri
 from include.recipes.gate import GateRecipe
+from include.recipes.overrides import chosen_recipe
 from include.settings import load_settings
 from nexus_airflow.assets import approved_model, candidate_model, chosen_manifest, extra_of
 

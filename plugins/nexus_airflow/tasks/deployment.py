@@ -12,8 +12,8 @@ from include.aws.ecs import task_definition
 from include.aws.processing import export_job
 from include.aws.registry import ModelRegistry
 from include.aws.rollouts import Rollouts
-from include.aws.smoke import EndpointFailed, ask
 from include.aws.storage import ObjectStore
+from include.checks.endpoint import EndpointFailed, ask
 from include.contracts.job_names import run_name
 from include.contracts.manifests import DeploymentManifest, ModelManifest, ParentRef
 from include.contracts.records import to_plain

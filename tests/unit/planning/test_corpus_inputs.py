@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from include.aws.corpus_inputs import new_shards, require_shards, split_inputs
 from include.aws.storage import ListedObject
 from include.contracts.errors import InputError
 from include.contracts.manifests import RawShard
 from include.contracts.shard_names import left_out_by_name
 from include.contracts.storage import S3Uri
+from include.planning.corpus_inputs import new_shards, require_shards, split_inputs
 
 SOURCE = S3Uri("raw-bucket", "pile/")
 A = RawShard("s3://raw-bucket/pile/a.jsonl.zst", 10, "e1")

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from include.aws.recipes import chosen_corpus_recipe, chosen_recipe
 from include.contracts.errors import RecipeError
 from include.recipes.near_dedup import profile
+from include.recipes.overrides import chosen_corpus_recipe, chosen_recipe
 from include.recipes.training import TrainingRecipe
 
 

@@ -1,0 +1,1 @@
+"""Checks of what is there: the files of a manifest, the answer of a served model."""
