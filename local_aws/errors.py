@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
 from include.contracts.errors import NexusError
-from local_aws.messages import Response
+from local_aws.http.messages import Response
 
 
 class LocalAwsError(NexusError):

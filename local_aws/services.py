@@ -1,8 +1,6 @@
-"""All services but S3 as one WSGI app, and the supervisor of what they run."""
+"""Build every service: its operations for the front door, and its executor for the supervisor."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from local_aws.ecs.definitions import Definitions
 from local_aws.ecs.rollout import Rollouts
@@ -12,6 +10,7 @@ from local_aws.elbv2.service import LoadBalancing
 from local_aws.emr.clusters import EmrOperations
 from local_aws.emr.runner import StepRunner
 from local_aws.emr_serverless.runs import ServerlessRuns
+from local_aws.front_door.operations import Operations
 from local_aws.glue.crawlers import Crawlers
 from local_aws.glue.jobs import GlueJobs
 from local_aws.images import ImageMap
@@ -20,9 +19,9 @@ from local_aws.jobs.table import JobTable
 from local_aws.jobs.transfer import Transfer
 from local_aws.logs_metrics.alarms import Alarms
 from local_aws.logs_metrics.telemetry import Telemetry
-from local_aws.moto_app import MotoFallback
-from local_aws.moto_state import MotoState
-from local_aws.operations import Operations
+from local_aws.moto_services.handler import MotoHandler
+from local_aws.moto_services.state import MotoState
+from local_aws.s3.app import S3App
 from local_aws.sagemaker.containers import World
 from local_aws.sagemaker.interruptions import Interruptions
 from local_aws.sagemaker.processing import ProcessingJobs
@@ -31,13 +30,14 @@ from local_aws.sagemaker.training import TrainingJobs
 from local_aws.settings import Settings
 
 
-def build_app(root: Path, settings: Settings) -> tuple[Operations, Supervisor]:
-    """The app and its supervisor (not yet started). Jobs live in ``settings.state``."""
-    fallback = MotoFallback()
-    app = Operations(fallback)
+def build_services(settings: Settings) -> tuple[Operations, Supervisor]:
+    """Return all operations and the supervisor of the executors, which is not started yet."""
+    moto = MotoHandler()
+    operations = Operations(moto)
+    operations.add_service("s3", S3App(settings).answer)
     table = JobTable(settings.state / "jobs.sqlite")
-    supervisor = Supervisor(table, root)
-    telemetry = Telemetry(table, fallback)
+    supervisor = Supervisor(table, settings.root)
+    telemetry = Telemetry(table, moto)
     images = ImageMap.read(settings.images)
     transfer = Transfer(settings)
     world = World(settings, supervisor, telemetry, images, transfer)
@@ -46,29 +46,29 @@ def build_app(root: Path, settings: Settings) -> tuple[Operations, Supervisor]:
     training = TrainingJobs(world, interruptions)
     processing = ProcessingJobs(world)
     for handlers in (training.handlers(), processing.handlers(), ModelRegistry(table).handlers()):
-        app.add("sagemaker", handlers)
+        operations.add("sagemaker", handlers)
     settings.control.register("sagemaker/interrupt", interruptions.interrupt)
     settings.control.register("sagemaker/interrupt_policy", interruptions.set_policy)
     steps = StepRunner(settings, supervisor, images, transfer)
-    app.add("emr", EmrOperations(table).handlers())
+    operations.add("emr", EmrOperations(table).handlers())
     serverless = ServerlessRuns(settings, supervisor, images, transfer)
-    app.add("emr-serverless", serverless.handlers())
+    operations.add("emr-serverless", serverless.handlers())
     balancing = LoadBalancing(supervisor, telemetry)
-    app.add("elbv2", balancing.handlers())
+    operations.add("elbv2", balancing.handlers())
     tasks = Tasks(settings, supervisor, images, telemetry, balancing.targets)
     definitions = Definitions(table)
-    app.add("ecs", definitions.handlers())
-    app.add("ecs", Services(table, definitions, tasks).handlers())
+    operations.add("ecs", definitions.handlers())
+    operations.add("ecs", Services(table, definitions, tasks).handlers())
     settings.control.register("ecs/kill_task", tasks.kill_task)
     rollouts = Rollouts(table, tasks, balancing.targets)
-    crawlers = Crawlers(settings, supervisor, fallback)
-    app.add("glue", crawlers.handlers())
+    crawlers = Crawlers(settings, supervisor, moto)
+    operations.add("glue", crawlers.handlers())
     glue = GlueJobs(settings, supervisor, images, telemetry)
-    app.add("glue", glue.handlers())
-    alarms = Alarms(fallback, settings.control.now)
-    kept = MotoState(settings.state / "moto", fallback)
+    operations.add("glue", glue.handlers())
+    alarms = Alarms(moto, settings.control.now)
+    kept = MotoState(settings.state / "moto", moto)
     supervisor.executors += [kept, crawlers, alarms, serverless.applications]
     supervisor.executors += [serverless.executor, glue.executor]
     # telemetry last: it fills the streams of ended jobs, after the others said which they follow themselves
     supervisor.executors += [training, processing, steps, balancing.plane, rollouts, telemetry]
-    return app, supervisor
+    return operations, supervisor

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from local_aws.control import Control
+    from local_aws.front_door.control import Control
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"

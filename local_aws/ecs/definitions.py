@@ -7,8 +7,8 @@ from typing import Any
 
 from local_aws.ecs.names import CLUSTER, DEFINITION, SERVICE, TASK, arn, client_error, invalid, short
 from local_aws.errors import AwsError
+from local_aws.front_door.operations import Handler
 from local_aws.jobs.table import Job, JobTable
-from local_aws.operations import Handler
 
 _DEFINITION_MEMBERS = (
     "family", "taskRoleArn", "executionRoleArn", "networkMode", "volumes", "placementConstraints",

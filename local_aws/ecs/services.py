@@ -25,8 +25,8 @@ from local_aws.ecs.views import deployment_view, service_view
 from local_aws.elbv2.groups import users
 from local_aws.elbv2.names import GROUP
 from local_aws.errors import AwsError
+from local_aws.front_door.operations import Handler
 from local_aws.jobs.table import Job, JobTable
-from local_aws.operations import Handler
 
 _ROLLED = ("taskDefinition", "loadBalancers", "networkConfiguration", "capacityProviderStrategy")
 

@@ -17,8 +17,8 @@ from local_aws.elbv2.names import (
 )
 from local_aws.elbv2.plane import DataPlane
 from local_aws.errors import AwsError
+from local_aws.front_door.operations import Handler
 from local_aws.jobs.table import Job, JobTable
-from local_aws.operations import Handler
 from local_aws.settings import REGION
 
 _DNS_NAME = "127.0.0.1"

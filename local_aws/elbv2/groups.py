@@ -17,8 +17,8 @@ from local_aws.elbv2.names import (
 )
 from local_aws.elbv2.targets import Group, Key, Targets
 from local_aws.errors import AwsError
+from local_aws.front_door.operations import Handler
 from local_aws.jobs.table import Job, JobTable
-from local_aws.operations import Handler
 
 _MODIFIABLE = (
     "HealthCheckProtocol",

@@ -7,9 +7,9 @@ from local_aws.elbv2.groups import TargetGroups
 from local_aws.elbv2.metrics import Counters
 from local_aws.elbv2.plane import DataPlane
 from local_aws.elbv2.targets import Targets
+from local_aws.front_door.operations import Handler
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.logs_metrics.telemetry import Telemetry
-from local_aws.operations import Handler
 
 
 class LoadBalancing:

@@ -17,8 +17,8 @@ from local_aws.emr.instances import (
 from local_aws.emr.states import ACTIVE_CLUSTER, CLUSTER, PENDING_STEP, STEP, end_cluster, end_step
 from local_aws.emr.views import bootstrap_views, cluster_arn, cluster_view, step_view
 from local_aws.errors import AwsError
+from local_aws.front_door.operations import Handler
 from local_aws.jobs.table import Job, JobTable
-from local_aws.operations import Handler
 
 _LETTERS = string.ascii_uppercase + string.digits
 _PAGE = 50

@@ -21,11 +21,11 @@ from local_aws.emr_serverless.applications import (
     same_token,
 )
 from local_aws.errors import AwsError
+from local_aws.front_door.operations import Handler
 from local_aws.images import ImageMap
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import Job
 from local_aws.jobs.transfer import Transfer
-from local_aws.operations import Handler
 from local_aws.settings import ACCOUNT, Settings
 from local_aws.spark.process import SparkProcesses
 from local_aws.spark.runs import JobRuns, RunStates

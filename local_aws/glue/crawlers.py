@@ -9,11 +9,11 @@ from typing import Any
 from include.contracts.errors import NexusError
 from include.contracts.storage import S3Uri
 from local_aws.errors import AwsError
+from local_aws.front_door.operations import Handler
 from local_aws.glue.schema import FoundTable, find_tables
 from local_aws.jobs.supervisor import Stopping, Supervisor
 from local_aws.jobs.table import Job
-from local_aws.moto_app import MotoFallback, moto_backend
-from local_aws.operations import Handler
+from local_aws.moto_services.handler import MotoHandler, moto_backend
 from local_aws.s3.names import path_of
 from local_aws.settings import Settings
 
@@ -36,7 +36,7 @@ _MEMBERS = (
 class Crawlers:
     """The operations and the executor of crawlers."""
 
-    def __init__(self, settings: Settings, supervisor: Supervisor, moto: MotoFallback) -> None:
+    def __init__(self, settings: Settings, supervisor: Supervisor, moto: MotoHandler) -> None:
         self._settings = settings
         self._supervisor = supervisor
         self._table = supervisor.table

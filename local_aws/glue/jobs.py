@@ -9,11 +9,11 @@ import time
 from typing import Any
 
 from local_aws.errors import AwsError
+from local_aws.front_door.operations import Handler
 from local_aws.images import ImageMap
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import Job
 from local_aws.logs_metrics.telemetry import Telemetry
-from local_aws.operations import Handler
 from local_aws.pages import offset_of
 from local_aws.settings import Settings
 from local_aws.spark.process import SparkProcesses

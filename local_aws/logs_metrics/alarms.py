@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from local_aws.moto_app import MotoFallback, moto_backend
+from local_aws.moto_services.handler import MotoHandler, moto_backend
 
 _EVERY_SECONDS = 1.0
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -63,7 +63,7 @@ def statistic(name: str, values: Sequence[float]) -> float:
 class Alarms:
     """The executor of alarms; ``now`` is the movable clock."""
 
-    def __init__(self, moto: MotoFallback, now: Callable[[], float]) -> None:
+    def __init__(self, moto: MotoHandler, now: Callable[[], float]) -> None:
         self._moto = moto
         self._now = now
         self._next = 0.0

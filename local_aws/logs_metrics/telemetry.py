@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.jobs.table import Job, JobTable
-from local_aws.moto_app import MotoFallback, moto_backend
+from local_aws.moto_services.handler import MotoHandler, moto_backend
 
 KIND = "log-stream"
 _READ_BYTES = 1 << 20
@@ -36,7 +36,7 @@ class _Followed:
 class Telemetry:
     """Follows the output files of jobs (``tick`` is called by the supervisor)."""
 
-    def __init__(self, table: JobTable, fallback: MotoFallback) -> None:
+    def __init__(self, table: JobTable, fallback: MotoHandler) -> None:
         self._table = table
         self._moto = fallback
         self._followed: dict[tuple[str, str], _Followed] = {}

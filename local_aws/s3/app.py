@@ -1,4 +1,4 @@
-"""S3 requests in, responses out: which handler, and every error as S3 words it."""
+"""The S3 service: dispatch calls to handlers, and word errors as S3 does."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 import uuid
 from collections.abc import Callable
 
-from local_aws.errors import AwsError, render
-from local_aws.messages import Request, Response
+from local_aws.errors import AwsError
+from local_aws.front_door.call import AwsCall
+from local_aws.http.messages import Response
 from local_aws.s3 import bucket_handlers, copy_handlers, listing_handlers, object_handlers, upload_handlers
 from local_aws.s3.buckets import Buckets
 from local_aws.s3.calls import S3Call, Storage
-from local_aws.s3.operations import operation_of, split_path
 from local_aws.s3.store import ObjectStore
 from local_aws.s3.uploads import Uploads
 from local_aws.settings import Settings
@@ -63,30 +63,24 @@ class S3App:
         uploads = Uploads(buckets, objects, settings.fsync)
         self._storage = Storage(buckets, objects, uploads, settings.fsync)
 
-    def answer(self, request: Request) -> Response:
-        """Answer one request; never raises but for a client that left."""
-        request_id = uuid.uuid4().hex[:16].upper()
-        bucket, key = split_path(request)
+    def answer(self, call: AwsCall) -> Response:
+        """Answer one call. Raises AwsError, and ConnectionError for a client that closed the connection."""
+        handler = HANDLERS.get(call.operation)
+        if handler is None:
+            raise call.not_implemented()
+        s3_call = S3Call(self._storage, call.http, call.labels["Bucket"], call.labels["Key"])
         try:
-            response = self._handle(S3Call(self._storage, request, bucket, key))
+            self._refuse_expired(s3_call)
+            response = handler(s3_call)
         except AwsError as error:
-            error.extra.setdefault("Resource", request.path)
-            response = render(error, "rest-xml", request_id)
+            error.extra.setdefault("Resource", call.http.path)
+            raise
         except ConnectionError:
             raise
         except OSError as error:
-            response = render(_as_s3(error), "rest-xml", request_id)
-        response.headers.setdefault("x-amz-request-id", request_id)
+            raise _as_s3(error) from error
+        response.headers.setdefault("x-amz-request-id", uuid.uuid4().hex[:16].upper())
         return response
-
-    def _handle(self, call: S3Call) -> Response:
-        operation = operation_of(call.request)
-        handler = HANDLERS.get(operation)
-        if handler is None:
-            name = operation or f"{call.request.method} {call.request.target}"
-            raise AwsError("NotImplemented", f"local_aws does not implement s3.{name}", 501)
-        self._refuse_expired(call)
-        return handler(call)
 
     def _refuse_expired(self, call: S3Call) -> None:
         """AwsError AccessDenied for a presigned URL past its time, by the movable clock."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from io import BufferedReader, RawIOBase
 
 from local_aws.errors import AwsError
-from local_aws.messages import Request
+from local_aws.http.messages import Request
 
 _MAX_LINE_BYTES = 16384
 

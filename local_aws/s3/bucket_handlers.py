@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from local_aws.errors import AwsError
-from local_aws.messages import Response
+from local_aws.http.messages import Response
 from local_aws.s3.calls import S3Call
 from local_aws.s3.documents import document, iso_time, read_document, tagging, tags_of, text_of
 from local_aws.settings import REGION

@@ -9,7 +9,7 @@ from functools import cached_property
 from urllib.parse import parse_qsl
 
 from local_aws.errors import AwsError
-from local_aws.messages import Headers, Request
+from local_aws.http.messages import Headers, Request
 from local_aws.s3.buckets import Bucket, Buckets
 from local_aws.s3.store import ObjectStore
 from local_aws.s3.uploads import Uploads

@@ -9,7 +9,7 @@ from io import RawIOBase
 from urllib.parse import unquote
 
 from local_aws.errors import AwsError
-from local_aws.messages import Response
+from local_aws.http.messages import Response
 from local_aws.s3.buckets import Bucket
 from local_aws.s3.calls import S3Call, Storage
 from local_aws.s3.conditions import check_read, write_precondition

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from local_aws.errors import AwsError
-from local_aws.messages import Request, Response
+from local_aws.http.messages import Request, Response
 from local_aws.s3.ingest import read_small
 
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"

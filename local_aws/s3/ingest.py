@@ -14,7 +14,7 @@ from io import RawIOBase
 from pathlib import Path
 
 from local_aws.errors import AwsError
-from local_aws.messages import Request
+from local_aws.http.messages import Request
 from local_aws.s3 import checksums
 from local_aws.s3.aws_chunked import AwsChunkedBody, decoded_body
 

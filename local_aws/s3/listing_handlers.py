@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from local_aws.errors import AwsError
-from local_aws.messages import Response
+from local_aws.http.messages import Response
 from local_aws.s3.calls import S3Call
 from local_aws.s3.documents import document, encoder, iso_time
 from local_aws.s3.records import ObjectRecord

@@ -8,7 +8,7 @@ from email.utils import formatdate
 from typing import Any
 
 from local_aws.errors import AwsError
-from local_aws.messages import FileSlice, Response
+from local_aws.http.messages import FileSlice, Response
 from local_aws.s3 import checksums
 from local_aws.s3.buckets import Bucket
 from local_aws.s3.calls import S3Call, header_tags, stored_headers, user_metadata

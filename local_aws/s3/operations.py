@@ -1,11 +1,11 @@
-"""Which S3 operation a request asks for: method, path depth, sub-resource and a few headers decide."""
+"""Tell which S3 operation a request asks for, from method, path depth, sub-resource and a few headers."""
 
 from __future__ import annotations
 
 import functools
 from urllib.parse import parse_qsl, unquote
 
-from local_aws.messages import Request
+from local_aws.http.messages import Request
 
 
 @functools.cache
@@ -44,9 +44,8 @@ _NOT_BY_PATH = {
 _NOT_BY_PATH |= {f"{verb}Bucket{what}" for verb in ("Get", "Put") for what in ("Notification", "Lifecycle")}
 
 
-def operation_of(request: Request) -> str:
-    """The operation's name in AWS's model; '' when nothing matches."""
-    bucket, key = split_path(request)
+def operation_of(request: Request, bucket: str, key: str) -> str:
+    """Find the operation's name in AWS's model, given what ``split_path`` returned; '' if none matches."""
     level = "key" if key else "bucket" if bucket else "service"
     for wanted, name in _routes().get((request.method, level), ()):
         if name in _NOT_BY_PATH:
@@ -61,7 +60,7 @@ def operation_of(request: Request) -> str:
 
 
 def split_path(request: Request) -> tuple[str, str]:
-    """Bucket and key, percent escapes undone; the bucket may stand in the host (``bucket.localhost``)."""
+    """Return bucket and key, decoded. The bucket may be part of the host name (``bucket.localhost``)."""
     raw = request.raw_path.removeprefix("/")
     host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
     if host.endswith(".localhost"):

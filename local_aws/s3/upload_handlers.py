@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 from local_aws.errors import AwsError
-from local_aws.messages import Response
+from local_aws.http.messages import Response
 from local_aws.s3 import checksums
 from local_aws.s3.calls import S3Call, header_tags, stored_headers, user_metadata
 from local_aws.s3.conditions import byte_range, write_precondition

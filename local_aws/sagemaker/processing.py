@@ -10,10 +10,10 @@ from typing import Any
 
 from include.contracts.errors import NexusError
 from local_aws.errors import AwsError
+from local_aws.front_door.operations import Handler
 from local_aws.jobs.processes import JobProcess
 from local_aws.jobs.supervisor import Stopping
 from local_aws.jobs.table import Job
-from local_aws.operations import Handler
 from local_aws.sagemaker import containers
 from local_aws.sagemaker.containers import Host, JobFailed, World
 from local_aws.sagemaker.requests import arn, check_name, invalid, listing, missing

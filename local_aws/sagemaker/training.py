@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from local_aws.errors import AwsError
+from local_aws.front_door.operations import Handler
 from local_aws.jobs.table import Job
-from local_aws.operations import Handler
 from local_aws.sagemaker.containers import World
 from local_aws.sagemaker.interruptions import KIND, Interruptions
 from local_aws.sagemaker.requests import arn, check_training, listing, missing

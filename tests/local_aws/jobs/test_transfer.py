@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-from local_aws.control import Control
+from local_aws.front_door.control import Control
 from local_aws.jobs.transfer import Transfer
 from local_aws.settings import Settings
 

@@ -10,7 +10,7 @@ import pytest
 
 from local_aws.jobs.table import Job, JobTable
 from local_aws.logs_metrics.telemetry import KIND, Telemetry
-from local_aws.moto_app import MotoFallback, moto_backend
+from local_aws.moto_services.handler import MotoHandler, moto_backend
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_the_log_of_an_ended_job_is_sent_once_after_a_restart_and_never_read_aga
     log = tmp_path / "output.log"
     log.write_text("first\nlast, without an end")
     table.insert(old_stream(group, "ended", log))
-    telemetry = Telemetry(table, MotoFallback())
+    telemetry = Telemetry(table, MotoHandler())
     telemetry.adopt()
     telemetry.tick()
     assert messages(group, "ended") == ["first", "last, without an end"]
@@ -64,7 +64,7 @@ def test_a_stream_that_its_job_still_follows_is_not_sent_twice_after_a_restart(
     for stream in ("running", "just-ended"):
         (tmp_path / stream).write_text("before\n")
         table.insert(old_stream(group, stream, tmp_path / stream))
-    telemetry = Telemetry(table, MotoFallback())
+    telemetry = Telemetry(table, MotoHandler())
     telemetry.follow(group, "running", tmp_path / "running")
     # its job was adopted and ended before telemetry looked at the table
     telemetry.follow(group, "just-ended", tmp_path / "just-ended")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from local_aws.control import Control
-from local_aws.services import build_app
+from local_aws.front_door.control import Control
+from local_aws.services import build_services
 from local_aws.settings import Settings
 from tests.local_aws.operations.callers import REPOSITORY, Operation
 
@@ -16,7 +16,7 @@ BEGIN, END = "<!-- operations: begin -->", "<!-- operations: end -->"
 def executed(root: Path) -> set[Operation]:
     """Operations that local_aws answers by executors of its own."""
     settings = Settings(root, 0, Control())
-    app, supervisor = build_app(root, settings)
+    app, supervisor = build_services(settings)
     supervisor.stop()
     return app.executed()
 

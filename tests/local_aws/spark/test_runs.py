@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.control import Control
+from local_aws.front_door.control import Control
 from local_aws.images import EmrSettings, ImageMap
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import Job, JobTable

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from local_aws.messages import Request
+from local_aws.http.messages import Request
 
 _OWN_NAMES = {"127.0.0.1", "localhost", "::1"}
 

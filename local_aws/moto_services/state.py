@@ -7,7 +7,7 @@ import pickle
 import time
 from pathlib import Path
 
-from local_aws.moto_app import MotoFallback, moto_backend
+from local_aws.moto_services.handler import MotoHandler, moto_backend
 
 log = logging.getLogger(__name__)
 # logs are filled again from the jobs' files; KMS does not pickle; the rest is not used by the project
@@ -18,7 +18,7 @@ _EVERY_SECONDS = 0.5
 class MotoState:
     """An executor: ``adopt`` reads, ``tick`` writes what changed, ``stop`` writes the rest."""
 
-    def __init__(self, folder: Path, moto: MotoFallback) -> None:
+    def __init__(self, folder: Path, moto: MotoHandler) -> None:
         self._folder = folder
         self._moto = moto
         self._next = 0.0

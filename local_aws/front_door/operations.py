@@ -1,0 +1,58 @@
+"""Dispatch calls: first to a service that answers on its own (S3), then to handlers, last to moto."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from local_aws.errors import AwsError
+from local_aws.front_door.answers import serialise
+from local_aws.front_door.call import AwsCall
+from local_aws.front_door.parameters import parameters_of, service_model
+from local_aws.http.messages import Response
+
+Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
+"""Takes the parameters of an operation (times in seconds since 1970), returns the members of its answer."""
+
+CallHandler = Callable[[AwsCall], Response]
+"""Answers a call as a whole, or raises AwsError."""
+
+
+class Operations:
+    """The table of everything that local_aws answers."""
+
+    def __init__(self, moto: CallHandler) -> None:
+        self._services: dict[str, CallHandler] = {}
+        self._handlers: dict[tuple[str, str], Handler] = {}
+        self._moto = moto
+
+    def add_service(self, service: str, handler: CallHandler) -> None:
+        """Let ``handler`` answer every call of a service."""
+        self._services[service] = handler
+
+    def add(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Register handlers by operation name. Raises ValueError for a name that botocore does not know."""
+        for operation, handler in handlers.items():
+            if operation not in service_model(service).operation_names:
+                raise ValueError(f"botocore knows no {service}:{operation}")
+            self._handlers[service, operation] = handler
+
+    def executed(self) -> set[tuple[str, str]]:
+        """Return (service, operation) of everything that a handler answers rather than moto."""
+        return set(self._handlers)
+
+    def answer(self, call: AwsCall) -> Response:
+        """Answer ``call``. Raises AwsError, with status 501 if nothing here implements the operation."""
+        if not call.service:
+            raise AwsError(
+                "AccessDenied",
+                "The request is not signed. Sign it with the access key and the secret 'local'.",
+                403,
+            )
+        if service := self._services.get(call.service):
+            return service(call)
+        handler = self._handlers.get((call.service, call.operation))
+        if handler is None:
+            return self._moto(call)
+        model = service_model(call.service).operation_model(call.operation)
+        return serialise(handler(parameters_of(call, model)) or {}, model, call.protocol)

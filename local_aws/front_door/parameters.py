@@ -1,0 +1,103 @@
+"""Parse and validate the parameters of a call by botocore's model of its operation."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+from botocore.model import OperationModel, ServiceModel, Shape
+from botocore.validate import ParamValidator
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.utils import get_service_model
+from werkzeug.datastructures import MultiDict
+
+from local_aws.errors import AwsError
+from local_aws.front_door.call import AwsCall, Protocol
+from local_aws.front_door.identify import form_values
+
+# botocore's bounds are not enforced here: tests use shorter health check intervals than AWS allows
+_WIDER_THAN_AWS = {"elbv2"}
+
+
+@cache
+def service_model(service: str) -> ServiceModel:
+    """Load botocore's model of a service, with the additions that moto's parsers and serialisers need."""
+    return get_service_model(service)
+
+
+def parameters_of(call: AwsCall, model: OperationModel) -> dict[str, Any]:
+    """Return the parameters by their names in the model; times are seconds since 1970.
+
+    Raises AwsError ValidationException or SerializationException if botocore's model does not allow them.
+    """
+    try:
+        parameters = _parse(call, model)
+        if model.input_shape is None or call.service in _WIDER_THAN_AWS:
+            return parameters
+        report = ParamValidator().validate(parameters, model.input_shape)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise AwsError("ValidationException", f"The parameters cannot be read: {error}") from error
+    if report.has_errors():
+        raise AwsError("ValidationException", report.generate_report()[:2000])
+    return parameters
+
+
+def _parse(call: AwsCall, model: OperationModel) -> dict[str, Any]:
+    if call.protocol is Protocol.JSON:
+        return _json_object(call.document)
+    if call.protocol is Protocol.REST_JSON:
+        return _rest_parameters(call, model)
+    if call.protocol is Protocol.QUERY:
+        request: Any = {
+            "body": b"",
+            "headers": call.http.headers,
+            "method": call.http.method,
+            "url_params": {},
+            "url_path": call.http.path,
+            "values": MultiDict(form_values(call)),
+        }
+        return dict(PROTOCOL_PARSERS["query"](model).parse(request))
+    raise call.not_implemented(f"over {call.protocol}")
+
+
+def _rest_parameters(call: AwsCall, model: OperationModel) -> dict[str, Any]:
+    """Collect the parameters from the path, the query, the headers and the body."""
+    parameters = _json_object(call.document)
+    query: dict[str, list[str]] = {}
+    for name, value in parse_qsl(call.http.raw_query, keep_blank_values=True):
+        query.setdefault(name, []).append(value)
+    headers = call.http.headers
+    for name, member in (model.input_shape.members if model.input_shape else {}).items():
+        location, wire = member.serialization.get("location"), member.serialization.get("name", name)
+        if location == "uri" and wire in call.labels:
+            parameters[name] = call.labels[wire]
+        elif location == "querystring" and wire in query:
+            values = [_typed(value, member) for value in query[wire]]
+            parameters[name] = values if member.type_name == "list" else values[0]
+        elif location == "header" and wire in headers:
+            parameters[name] = _typed(headers[wire], member)
+    return parameters
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise AwsError("SerializationException", str(error)) from error
+    if not isinstance(content, dict):
+        raise AwsError("SerializationException", f"The body must be a JSON object, not {content!r:.40}.")
+    return content
+
+
+def _typed(text: str, shape: Shape) -> Any:
+    kind = shape.member.type_name if shape.type_name == "list" else shape.type_name  # type: ignore[attr-defined]
+    if kind in ("integer", "long"):
+        return int(text)
+    if kind == "boolean":
+        return text == "true"
+    if kind == "timestamp":
+        return datetime.fromisoformat(text).timestamp()
+    return text
