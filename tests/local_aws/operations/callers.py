@@ -9,6 +9,7 @@ the receiver is named for (``emr``, ``self._emr``). What stays open is told, nev
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +23,17 @@ SERVICES = (
     "cloudwatch", "ecr", "ecs", "elbv2", "emr", "emr-serverless", "glue", "iam", "logs", "s3", "sagemaker",
     "secretsmanager", "sns", "sqs", "ssm", "sts",
 )  # fmt: skip
-FOLDERS = ("dags", "demo", "include", "local_stack", "plugins", "serving", "spark_jobs", "training")
+FOLDERS = (
+    "benchmarks",
+    "dags",
+    "demo",
+    "include",
+    "local_stack",
+    "plugins",
+    "serving",
+    "spark_jobs",
+    "training",
+)
 PROVIDER = "airflow.providers.amazon.aws.operators"
 Operation = tuple[str, str]
 # boto3's own conveniences, and what they call
@@ -133,7 +144,8 @@ def _mentions(module: ast.Module, where: str) -> Iterator[Mention]:
             # get_paginator("list_objects_v2"), or a method by its name, whose receiver is elsewhere
             name, receiver = node.value, paged.get(id(node), "")
         # one word (publish) is often no call
-        if "_" in name and name in methods():
+        # socket.create_connection is no call of Glue
+        if "_" in name and name in methods() and receiver not in sys.stdlib_module_names:
             yield Mention(name, receiver, f"{where}:{getattr(node, 'lineno', 0)}")
 
 
