@@ -137,8 +137,9 @@ def glue_requirements(root: Path) -> str:
 
 
 def _is_for_jobs(name: str) -> bool:
-    """Jobs get the contracts and recipes, and nothing of include/ that needs boto3 or settings."""
-    return name == "include/__init__.py" or name.startswith(("include/contracts/", "include/recipes/"))
+    """Return True for what the archives of the jobs hold: contracts, recipes and the object store."""
+    shared = ("include/contracts/", "include/object_store/", "include/recipes/")
+    return name == "include/__init__.py" or name.startswith(shared)
 
 
 def _sources(root: Path, folder: str) -> list[PurePosixPath]:

@@ -28,11 +28,12 @@ class Rule:
 RULES = [
     Rule("include/contracts", ("include.contracts",)),
     Rule("include/recipes", ("include.contracts", "include.recipes")),
+    Rule("include/object_store", ("include.contracts", "include.object_store"), ("boto3", "botocore")),
     Rule("include/settings", ("include.contracts", "include.settings")),
     Rule("include/gates", ("include.contracts", "include.gates", "include.recipes"), ("scipy", "numpy")),
     Rule(
         "include/aws",
-        ("include.aws", "include.contracts", "include.settings"),
+        ("include.aws", "include.contracts", "include.object_store", "include.settings"),
         ("boto3", "botocore"),
     ),
     Rule(
@@ -40,22 +41,48 @@ RULES = [
         (
             "include.aws.storage",
             "include.contracts",
+            "include.object_store",
             "include.planning",
             "include.recipes",
             "include.settings",
         ),
     ),
-    Rule("include/checks", ("include.aws.storage", "include.checks", "include.contracts")),
+    Rule(
+        "include/checks",
+        ("include.aws.storage", "include.checks", "include.contracts", "include.object_store"),
+    ),
     Rule(
         "include/ingest",
-        ("include.aws", "include.contracts", "include.ingest", "include.recipes", "include.settings"),
+        (
+            "include.aws",
+            "include.contracts",
+            "include.ingest",
+            "include.object_store",
+            "include.recipes",
+            "include.settings",
+        ),
         ("botocore", "httpx"),
     ),
     Rule("plugins", ("include", "nexus_airflow"), ("airflow", "botocore", "sqlalchemy", "starlette")),
     Rule("dags", ("include", "nexus_airflow"), ("airflow",)),
-    Rule("spark_jobs", ("include.contracts", "include.recipes", "spark_jobs"), None, ("airflow", "torch")),
-    Rule("training", ("include.contracts", "include.recipes", "training"), None, ("airflow", "pyspark")),
-    Rule("serving", ("include.contracts", "serving"), None, ("airflow", "pyspark", "torch")),
+    Rule(
+        "spark_jobs",
+        ("include.contracts", "include.object_store", "include.recipes", "spark_jobs"),
+        None,
+        ("airflow", "torch"),
+    ),
+    Rule(
+        "training",
+        ("include.contracts", "include.object_store", "include.recipes", "training"),
+        None,
+        ("airflow", "pyspark"),
+    ),
+    Rule(
+        "serving",
+        ("include.contracts", "include.object_store", "serving"),
+        None,
+        ("airflow", "pyspark", "torch"),
+    ),
     Rule("local_aws", ("include", "local_aws"), None, ("airflow", "pyspark", "torch")),
     Rule(
         "local_stack",

@@ -86,7 +86,7 @@ def test_mwaa_imports_plugins_and_dags_from_its_own_layout(package: Path, tmp_pa
 def test_spark_imports_its_jobs_from_the_zip_itself(package: Path, tmp_path: Path) -> None:
     archive = tmp_path / "spark_jobs.zip"
     archive.write_bytes((package / "spark_jobs.zip").read_bytes())
-    packages = ["spark_jobs", "include.contracts", "include.recipes"]
+    packages = ["spark_jobs", "include.contracts", "include.object_store", "include.recipes"]
     answer = import_all("spark", tmp_path, packages, archive)
     assert int(str(answer["modules"])) > 20
 
@@ -112,9 +112,13 @@ def test_every_spark_step_has_its_entry_point(package: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "archive", "packages"),
     [
-        ("training", "training.tar.gz", ["include.contracts", "include.recipes", "training"]),
+        (
+            "training",
+            "training.tar.gz",
+            ["include.contracts", "include.object_store", "include.recipes", "training"],
+        ),
         ("export", "training.tar.gz", ["training.export.openvino"]),
-        ("serving", "serving.tar.gz", ["include.contracts", "serving"]),
+        ("serving", "serving.tar.gz", ["include.contracts", "include.object_store", "serving"]),
     ],
 )
 def test_image_imports_its_archive_alone(

@@ -1,0 +1,35 @@
+"""The one way to files and objects: S3 and folders of this machine, by URI.
+
+``ObjectStore`` has the operations, ``STORE`` is the one of this process's environment, and ``Folder`` names
+files relative to a root. No other package talks to S3.
+"""
+
+from __future__ import annotations
+
+from include.object_store.backend import ObjectStat
+from include.object_store.errors import (
+    ConditionFailed,
+    ObjectAbsent,
+    StorageRefused,
+    StorageUnavailable,
+    UploadAbsent,
+)
+from include.object_store.folder import Folder
+from include.object_store.locations import Uri
+from include.object_store.store import ObjectStore
+
+#: The store of the environment. It holds no connection of its own and may be used by any thread or process.
+STORE = ObjectStore()
+
+__all__ = [
+    "STORE",
+    "ConditionFailed",
+    "Folder",
+    "ObjectAbsent",
+    "ObjectStat",
+    "ObjectStore",
+    "StorageRefused",
+    "StorageUnavailable",
+    "UploadAbsent",
+    "Uri",
+]

@@ -1,0 +1,56 @@
+"""The boto3 client of S3, and the retry policy of every AWS client of the project.
+
+Endpoint, region and credentials come from the environment alone, by botocore's own chain.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from botocore.config import Config
+
+_lock = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def client_config() -> Config:
+    """Return the one configuration of AWS clients: retries, timeouts, connections.
+
+    ``standard`` backs off exponentially and knows throttling errors. Eight retries take about 45 seconds,
+    so that a checkpoint outlives a throttled or restarting endpoint; the timeouts bound what a hung one
+    can hold up.
+    """
+    from botocore.config import Config
+
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": 9},
+        connect_timeout=5,
+        read_timeout=60,
+        max_pool_connections=32,
+        user_agent_extra="nexus-llm",
+    )
+
+
+def s3_client() -> Any:
+    """Return the S3 client of this process; the same one while endpoint, region and profile are the same."""
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE")
+    # boto3 creates clients safely in one thread at a time only
+    with _lock:
+        return _client(os.getpid(), *(os.environ.get(name) for name in names))
+
+
+@lru_cache(maxsize=8)
+def _client(process: int, *environment: str | None) -> Any:
+    # a client must not cross a fork: its connections would be shared, hence the process in the key
+    import boto3
+
+    return boto3.Session().client("s3", region_name=_region(), config=client_config())
+
+
+def _region() -> str | None:
+    """boto3 itself reads AWS_DEFAULT_REGION alone; AWS's other SDKs and services set AWS_REGION."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
