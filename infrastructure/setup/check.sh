@@ -20,7 +20,7 @@ types() { # ENVIRONMENT FOLDER…
 }
 run format "$venvs/airflow/bin/ruff" format --check .
 run lint "$venvs/airflow/bin/ruff" check .
-types airflow include dags plugins/nexus_airflow plugins/nexus_plugin.py infrastructure
+types airflow include dags plugins/nexus_airflow plugins/nexus_plugin.py infrastructure tools
 types spark spark_jobs benchmarks/corpus
 types training training
 types serving serving benchmarks/serving.py

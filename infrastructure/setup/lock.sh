@@ -16,6 +16,7 @@ compile . 3.12 "$airflow_as_of" -c infrastructure/mwaa/constraints.txt
 compile spark_jobs 3.11 "$as_of"
 compile serving 3.11 "$as_of"
 compile tests/peers 3.11 "$as_of" --excludes tests/peers/left_out.txt ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"}
+compile tools/mutants 3.11 "$as_of"
 compile local_aws 3.12 "$as_of"
 compile training 3.11 "$as_of" ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"}
 compile training/export 3.11 "$as_of" ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"}

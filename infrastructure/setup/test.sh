@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # test.sh VENVS [SUITE…]: run the suites, each in the environment that runs its code; all, in two lanes, by default.
+# A suite may be narrowed to a path below it (unit/gates, unit/gates/test_judge.py). PYTEST_ADDOPTS is passed on.
 # Every suite runs also when one before it failed; the exit code says whether all passed.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -7,7 +8,7 @@ venvs=$1
 shift
 declare -A environment=(
   [unit]=airflow [spark]=spark [peers]=peers [training]=training [serving]=serving [local_aws]=local_aws
-  [dags]=airflow [local_stack]=local_aws [demo]=local_aws [benchmarks]=local_aws [end_to_end]=local_aws
+  [dags]=airflow [mutants]=mutants [local_stack]=local_aws [demo]=local_aws [benchmarks]=local_aws [end_to_end]=local_aws
 )
 chosen=("$@")
 # Settings of the caller's machine must not leak into tests.
@@ -22,8 +23,9 @@ run_suites() { # LANE SUITE…: one after the other; a line a suite goes to the 
   local lane=$1 suite python started outcome
   shift
   for suite in "$@"; do
-    printf '\n== %s (environment %s)\n' "$suite" "${environment[$suite]}"
-    python=$venvs/${environment[$suite]}/bin/python started=$SECONDS
+    python=${environment[${suite%%/*}]}
+    printf '\n== %s (environment %s)\n' "$suite" "$python"
+    python=$venvs/$python/bin/python started=$SECONDS
     JAVA_HOME=$JAVA_HOME SPARK_HOME=$SPARK_HOME PYSPARK_PYTHON=$venvs/spark/bin/python \
       AIRFLOW_HOME=$PWD/build/test_airflow AIRFLOW__CORE__LOAD_EXAMPLES=False \
       "$python" -m pytest -p no:cacheprovider "tests/$suite" && outcome=passed || outcome="FAILED ($?)"
@@ -41,7 +43,7 @@ if ((${#chosen[@]})); then
   run_suites 2 "${chosen[@]}"
 else
   # Two lanes: what waits for processes to come and go leaves time to what computes.
-  run_suites 1 unit
+  run_suites 1 unit mutants
   set -m # a process group of its own, which ^C does not reach by itself, and clean_up ends
   run_suites 3 spark peers training >"$results/output" 2>&1 &
   lane=$!

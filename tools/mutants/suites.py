@@ -1,0 +1,75 @@
+"""Find the product's modules and, for a module, the tests that are expected to notice a broken behaviour."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+#: Folders whose modules are mutated.
+PRODUCT = (
+    "dags",
+    "plugins",
+    "include",
+    "spark_jobs",
+    "training",
+    "serving",
+    "local_aws",
+    "local_stack",
+    "demo",
+    "infrastructure/packaging",
+)
+#: The suite of a folder, and where its tests mirror the folder.
+_MIRRORS = {
+    "dags": "dags",
+    "plugins/nexus_airflow": "dags",
+    "plugins": "dags",
+    "include": "unit",
+    "spark_jobs": "spark",
+    "training": "training",
+    "serving": "serving",
+    "local_aws": "local_aws",
+    "local_stack": "local_stack",
+    "demo": "demo",
+    "infrastructure": "unit",
+}
+#: Code that Airflow's tasks call is also tested through the tasks.
+_ALSO = {"include": "dags"}
+
+
+def product_modules(root: Path) -> list[str]:
+    """Return every module of the product, as sorted paths below ``root``."""
+    found = (path for folder in PRODUCT for path in (root / folder).rglob("*.py"))
+    return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+def levels(root: Path, module: str) -> list[str]:
+    """Return the test paths below ``tests/`` for a module, the nearest first.
+
+    The levels are the test files named for the module, the folder that mirrors its folder, its suite, and
+    the suite that runs the code inside Airflow's tasks. A level that does not exist is left out.
+    """
+    folder = next(prefix for prefix in _longest_first(_MIRRORS) if module.startswith(f"{prefix}/"))
+    suite = _MIRRORS[folder]
+    path = Path(module)
+    mirrored = Path(suite) / path.parent.relative_to(folder)
+    stem = path.stem if path.stem not in ("__init__", "__main__") else path.parent.name
+    found = [mirrored / f"test_{stem}.py", mirrored, Path(suite)]
+    found += [Path(suite) for prefix, suite in _ALSO.items() if module.startswith(f"{prefix}/")]
+    existing: list[str] = []
+    for entry in found:
+        if (root / "tests" / entry).exists() and entry.as_posix() not in existing:
+            existing.append(entry.as_posix())
+    return existing
+
+
+def environments(root: Path) -> dict[str, str]:
+    """Return the environment of every suite, as ``infrastructure/setup/test.sh`` maps them."""
+    script = (root / "infrastructure/setup/test.sh").read_text()
+    block = re.search(r"declare -A environment=\((.*?)\)", script, re.S)
+    if block is None:
+        raise ValueError("infrastructure/setup/test.sh: expected `declare -A environment=(…)`, found none")
+    return dict(re.findall(r"\[(\w+)\]=(\w+)", block[1]))
+
+
+def _longest_first(names: dict[str, str]) -> list[str]:
+    return sorted(names, key=len, reverse=True)

@@ -1,0 +1,150 @@
+"""Break one behaviour of a module and find out which test notices."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tools.mutants import equivalent
+from tools.mutants.checkout import Checkout, TestRun
+from tools.mutants.equivalent import Judgement
+from tools.mutants.sites import Mutant, apply, places
+from tools.mutants.suites import levels
+
+#: A test that fails also without the mutation is left out, and the run is repeated, this often per level.
+_UNRELATED_FAILURES = 4
+#: Seconds for one test. Every test of the suites needs less, also on a busy machine.
+_TEST_SECONDS = 300
+
+
+class Outcome(StrEnum):
+    """How a mutant fared."""
+
+    NOTICED = "noticed"
+    SURVIVED = "survived"
+    EQUIVALENT = "equivalent"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One mutant: where, what was changed, and how it fared (by which test, or the reason)."""
+
+    module: str
+    line: int
+    operator: str
+    before: str
+    after: str
+    outcome: Outcome
+    by: str
+    seconds: float = 0.0
+
+
+@dataclass
+class Trial:
+    """The trial of one module: the mutants that were tried, the last of them decisive."""
+
+    module: str
+    results: list[Result] = field(default_factory=list)
+
+    @property
+    def decisive(self) -> Result | None:
+        """The result that counts, or None if the module has no behaviour that a mutation can break."""
+        found = [result for result in self.results if result.outcome is not Outcome.EQUIVALENT]
+        return found[-1] if found else None
+
+
+def try_module(
+    checkout: Checkout, module: str, generator: random.Random, seconds: float, known: Sequence[Judgement]
+) -> Trial:
+    """Mutate a module at places chosen at random until one mutant breaks a behaviour."""
+    trial = Trial(module)
+    source = (checkout.folder / module).read_text()
+    remaining = places(source)
+    generator.shuffle(remaining)
+    for place in remaining:
+        mutant = apply(source, generator.choice(place))
+        if mutant is None:
+            continue
+        result = judge(checkout, module, source, mutant, seconds, known)
+        trial.results.append(result)
+        if result.outcome is not Outcome.EQUIVALENT:
+            break
+    return trial
+
+
+def judge(
+    checkout: Checkout, module: str, source: str, mutant: Mutant, seconds: float, known: Sequence[Judgement]
+) -> Result:
+    """Decide whether a mutant is equivalent, noticed or survives, in at most about ``seconds``."""
+    started = time.monotonic()
+
+    def result(outcome: Outcome, by: str) -> Result:
+        mutation = mutant.mutation
+        spent = time.monotonic() - started
+        return Result(module, mutation.line, mutation.name, mutant.before, mutant.after, outcome, by, spent)
+
+    annotated = any(name in source for name in ("fastapi", "pydantic"))
+    reason = equivalent.before_tests(source, mutant.source, annotated) or equivalent.judged(
+        module, mutant.before, mutant.after, list(known)
+    )
+    if reason:
+        return result(Outcome.EQUIVALENT, reason)
+    noticed = noticed_by(checkout, module, mutant.source, levels(checkout.folder, module), seconds)
+    if noticed.by:
+        return result(Outcome.NOTICED, noticed.by)
+    reason = equivalent.of_survivor(source, mutant.mutation.line, mutant.before, mutant.after)
+    if reason:
+        return result(Outcome.EQUIVALENT, reason)
+    return result(Outcome.SURVIVED, noticed.note)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """The test that noticed a mutant, or, with an empty ``by``, the tests that did not."""
+
+    by: str
+    note: str
+
+
+def noticed_by(
+    checkout: Checkout, module: str, mutated: str, targets: Sequence[str], seconds: float
+) -> Notice:
+    """Run the levels of tests, the nearest first, until one fails because of the mutation."""
+    deadline = time.monotonic() + seconds
+    passed: list[str] = []
+    for target in targets:
+        done = [entry for entry in passed if entry.startswith(f"{target}/")]
+        options = [f"--timeout={_TEST_SECONDS}", *(f"--ignore=tests/{entry}" for entry in done)]
+        for _ in range(_UNRELATED_FAILURES):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return Notice("", f"the time was over after {', '.join(passed) or 'no tests'}")
+            with checkout.broken(module, mutated):
+                run = checkout.test(target, left, " ".join(options))
+            if run.passed:
+                passed.append(target)
+                break
+            name = _first_failure(run, target)
+            if _passes_unbroken(checkout, run, target, options):
+                return Notice(name, "")
+            if not run.failed:
+                return Notice("", f"{name}, also without the mutation")
+            options += [f"--deselect={test}" for test in run.failed]
+    return Notice("", f"passed: {', '.join(passed)}")
+
+
+def _first_failure(run: TestRun, target: str) -> str:
+    if run.failed:
+        return run.failed[0].removeprefix("tests/")
+    return f"{target} did not end" if run.code is None else f"{target} (pytest exited with {run.code})"
+
+
+def _passes_unbroken(checkout: Checkout, run: TestRun, target: str, options: Sequence[str]) -> bool:
+    """Run what failed without the mutation. A run that named no test is repeated as a whole."""
+    if run.failed:
+        chosen = run.failed[0].removeprefix("tests/")
+        return checkout.test(chosen, 2 * _TEST_SECONDS, options[0]).passed
+    return checkout.test(target, max(60.0, run.seconds), " ".join(options)).passed
