@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {"include", "nexus_airflow", "nexus_plugin", "dags", "spark_jobs", "training", "serving",
-        "local_aws", "local_stack", "demo", "benchmarks", "infrastructure", "tests"}  # fmt: skip
+        "local_aws", "local_stack", "demo", "benchmarks", "infrastructure", "tools", "tests"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ RULES = [
         ("airflow", "torch"),
     ),
     Rule("infrastructure/packaging", ("include", "infrastructure"), ("botocore",)),
+    Rule("tools/mutants", ("tools.mutants",), ("cosmic_ray",)),
 ]
 
 
@@ -165,7 +166,7 @@ def test_folder_imports_only_what_its_runtime_has(rule: Rule) -> None:
     assert violations(rule) == []
 
 
-@pytest.mark.parametrize("outsider", ["local_aws", "local_stack", "demo", "benchmarks"])
+@pytest.mark.parametrize("outsider", ["local_aws", "local_stack", "demo", "benchmarks", "tools"])
 def test_nothing_that_ships_imports_what_serves_one_machine(outsider: str) -> None:
     shipped = ("include", "plugins", "dags", "spark_jobs", "training", "serving")
     found = [

@@ -16,7 +16,8 @@ from pathlib import Path
 
 #: Every process of a test run carries this variable, so that what outlives the run can be found and ended.
 _MARK = "NEXUS_MUTANTS_RUN"
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - .*)?$", re.M)
+_SUMMARY = "short test summary info"
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", re.M)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -69,7 +70,8 @@ class Checkout:
                     _end(process.pid)
                 end_marked(mark)
         output = _COLOUR.sub("", output)
-        return TestRun(code, tuple(_FAILED.findall(output)), time.monotonic() - started, output)
+        failed = _FAILED.findall(output.rpartition(_SUMMARY)[2])
+        return TestRun(code, tuple(failed), time.monotonic() - started, output)
 
     @contextmanager
     def broken(self, module: str, source: str) -> Iterator[None]:

@@ -19,7 +19,7 @@ from cosmic_ray.plugins import get_operator, operator_names
 _LEFT_OUT = re.compile(
     r"NoOp|Variable(Replacer|Inserter)"
     r"|ComparisonOperator_((Eq|NotEq|Lt|LtE|Gt|GtE)_Is(Not)?|Is(Not)?_(Eq|NotEq|Lt|LtE|Gt|GtE))$"
-    r"|UnaryOperator_(UAdd_\w+|\w+_(Invert|Not))$"
+    r"|UnaryOperator_(UAdd_\w+|(USub|Invert)_(Invert|Not))$"
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -132,7 +133,7 @@ def noticed_by(
                 return Notice(name, "")
             if not run.failed:
                 return Notice("", f"{name}, also without the mutation")
-            options += [f"--deselect={test}" for test in run.failed]
+            options += [shlex.quote(f"--deselect={test}") for test in run.failed]
     return Notice("", f"passed: {', '.join(passed)}")
 
 
