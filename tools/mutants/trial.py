@@ -22,7 +22,7 @@ _TEST_SECONDS = 300
 
 
 class Outcome(StrEnum):
-    """How a mutant fared."""
+    """The result of the trial of one mutant."""
 
     NOTICED = "noticed"
     SURVIVED = "survived"
