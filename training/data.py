@@ -18,7 +18,7 @@ from itertools import accumulate
 import numpy as np
 
 from include.contracts.errors import InputError, RecipeError
-from training.tokens import TokenFile, TokenIds, Tokens
+from training.tokens import TokenFile, TokenIds, Tokens, require_known_ids
 
 #: Samples in one block of a mixture; a subset's share is exact to one in so many.
 BLOCK = 4096
@@ -151,34 +151,41 @@ class SampleOrder:
 class PackedTokens:
     """Windows of every subset, read from memory-mapped shards."""
 
-    def __init__(self, shards: Sequence[tuple[str, TokenFile]], context_length: int) -> None:
+    def __init__(
+        self, shards: Sequence[tuple[str, TokenFile]], context_length: int, vocabulary_size: int
+    ) -> None:
         """``shards`` are (subset, file) in the manifest's order, which fixes the streams."""
         self._context = context_length
-        self._streams: dict[str, list[Tokens]] = {}
+        self._vocabulary_size = vocabulary_size
+        self._streams: dict[str, list[TokenFile]] = {}
         for subset, file in shards:
-            self._streams.setdefault(subset, []).append(file.tokens)
+            self._streams.setdefault(subset, []).append(file)
         self._bounds = {
-            name: list(accumulate(len(part) for part in parts)) for name, parts in self._streams.items()
+            name: list(accumulate(file.count for file in files)) for name, files in self._streams.items()
         }
 
     def windows(self) -> dict[str, int]:
-        """Number of windows of each subset."""
+        """Return the number of windows of each subset."""
         return {name: max(0, (bounds[-1] - 1) // self._context) for name, bounds in self._bounds.items()}
 
     def too_short(self) -> dict[str, int]:
-        """Tokens of each subset that has no window."""
+        """Return the number of tokens of each subset that has no window."""
         return {name: self._bounds[name][-1] for name, windows in self.windows().items() if not windows}
 
     def read(self, window: Window) -> TokenIds:
-        """The ``context_length + 1`` token ids of a window, across shard borders."""
+        """Return the ``context_length + 1`` token ids of a window, across shard borders.
+
+        IntegrityError names shard and position of an id that is not in the vocabulary.
+        """
         start = window.number * self._context
         needed = self._context + 1
-        bounds, parts = self._bounds[window.subset], self._streams[window.subset]
+        bounds, files = self._bounds[window.subset], self._streams[window.subset]
         pieces: list[Tokens] = []
         part = bisect_right(bounds, start)
         while needed:
-            offset = start - (bounds[part] - len(parts[part]))
-            piece = parts[part][offset : offset + needed]
+            file = files[part]
+            offset = start - (bounds[part] - file.count)
+            piece = require_known_ids(file, offset, offset + needed, self._vocabulary_size)
             pieces.append(piece)
             needed -= len(piece)
             start += len(piece)

@@ -25,25 +25,32 @@ from pathlib import Path
 from typing import Any
 
 from include.contracts.errors import ContractError, NexusError
-from training.places import EXIT_INTERRUPTED, MlRoot
+from training.places import EXIT_INTERRUPTED, PEER_TIMEOUT_SECONDS, MlRoot
 
 #: Seconds from SIGTERM to SIGKILL; SageMaker gives 120 and then kills the container.
 GRACE_SECONDS = 110.0
 #: Seconds that the other ranks get to end by themselves once one has failed.
 _FAILED_GRACE_SECONDS = 5.0
+#: Port of torch's rendezvous on the first host, unless MASTER_PORT names another. Heartbeats use the next.
 _PORT = 29500
-_HYPERPARAMETERS = ("ranks", "threads_per_rank")
+_HYPERPARAMETERS = ("ranks", "threads_per_rank", "peer_timeout_seconds")
+#: Longest time that a rank may be silent: with the seconds in which the others end, nobody waits for 120.
+_LONGEST_PEER_TIMEOUT_SECONDS = 110
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which ranks this host runs; ``network`` is the interface that reaches the other hosts."""
+    """Ranks of this host; ``network`` is the interface that reaches the other hosts.
+
+    A rank that is silent for ``peer_timeout_seconds`` has vanished, and the others end.
+    """
 
     ranks: int
     host: int
     hosts: tuple[str, ...]
     threads: int
     network: str
+    peer_timeout_seconds: float = PEER_TIMEOUT_SECONDS
 
     @property
     def world_size(self) -> int:
@@ -51,8 +58,10 @@ class Plan:
         return self.ranks * len(self.hosts)
 
 
-def read_plan(root: MlRoot, ranks: int | None, threads: int | None) -> Plan:
-    """From the command line, SageMaker's hyperparameters and its resource configuration."""
+def read_plan(
+    root: MlRoot, ranks: int | None, threads: int | None, peer_timeout: float | None = None
+) -> Plan:
+    """Build the plan from the command line, SageMaker's hyperparameters and its resource configuration."""
     hyperparameters = _hyperparameters(root)
     gpus = _gpus()
     local = gpus or ranks or hyperparameters.get("ranks", 1)
@@ -69,7 +78,19 @@ def read_plan(root: MlRoot, ranks: int | None, threads: int | None) -> Plan:
             got=current,
         )
     network = resources.get("network_interface_name", "eth0") if len(hosts) > 1 else "lo"
-    return Plan(local, hosts.index(current), hosts, per_rank, network)
+    silence = (
+        peer_timeout
+        if peer_timeout is not None
+        else float(hyperparameters.get("peer_timeout_seconds", PEER_TIMEOUT_SECONDS))
+    )
+    if not 1 <= silence <= _LONGEST_PEER_TIMEOUT_SECONDS:
+        raise ContractError(
+            "the time that a rank may be silent is impossible",
+            where="peer_timeout_seconds",
+            expected=f"1 to {_LONGEST_PEER_TIMEOUT_SECONDS} seconds",
+            got=f"{silence:g}",
+        )
+    return Plan(local, hosts.index(current), hosts, per_rank, network, silence)
 
 
 def check_channels(root: MlRoot) -> None:
@@ -144,7 +165,8 @@ class Ranks:
         if self._first_failed is None:
             return "no rank failed"
         rank = self._plan.host * self._plan.ranks + self._processes.index(self._first_failed)
-        return f"rank {rank} ended with {_ending(self._first_failed.returncode)}"
+        host = self._plan.hosts[self._plan.host]
+        return f"rank {rank} on host {host} ended with {_ending(self._first_failed.returncode)}"
 
     def _exit_code(self) -> int:
         codes = [process.returncode for process in self._processes]
@@ -164,7 +186,7 @@ class Ranks:
                 process.send_signal(number)
 
     def _environment(self, local: int) -> dict[str, str]:
-        plan = self._plan
+        plan, port = self._plan, int(os.environ.get("MASTER_PORT", _PORT))
         environment = os.environ | {
             "RANK": str(plan.host * plan.ranks + local),
             "LOCAL_RANK": str(local),
@@ -173,14 +195,18 @@ class Ranks:
             "OMP_NUM_THREADS": str(plan.threads),
             "MKL_NUM_THREADS": str(plan.threads),
             "MASTER_ADDR": plan.hosts[0],
-            "MASTER_PORT": str(_PORT),
+            "MASTER_PORT": str(port),
             "GLOO_SOCKET_IFNAME": plan.network,
             # deterministic matrix products on GPUs
             "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
             "NEXUS_RANK_FAILURE": str(self._failures[local]),
+            "NEXUS_HOSTS": ",".join(plan.hosts),
+            "NEXUS_HEARTBEAT": f"tcp:{plan.hosts[0]}:{port + 1}",
+            "NEXUS_PEER_TIMEOUT_SECONDS": str(plan.peer_timeout_seconds),
         }
-        if len(plan.hosts) == 1:
-            environment["NEXUS_STORE"] = str(self._folder / "store")  # a file: no port to be taken
+        if len(plan.hosts) == 1:  # files: no port can be taken by another process
+            environment["NEXUS_STORE"] = str(self._folder / "store")
+            environment["NEXUS_HEARTBEAT"] = f"unix:{self._folder.name}-{os.getpid()}"
         return environment
 
 
@@ -193,11 +219,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--ranks", type=int, help="ranks on this host, where it has no GPU")
     parser.add_argument("--threads-per-rank", type=int, help="cores / ranks by default")
     parser.add_argument("--grace-seconds", type=float, default=GRACE_SECONDS)
+    parser.add_argument(
+        "--peer-timeout-seconds", type=float, help=f"longest silence of a rank ({PEER_TIMEOUT_SECONDS:g} s)"
+    )
     arguments = parser.parse_args(argv)
     root = MlRoot.from_environment()
     try:
         check_channels(root)
-        plan = read_plan(root, arguments.ranks, arguments.threads_per_rank)
+        plan = read_plan(root, arguments.ranks, arguments.threads_per_rank, arguments.peer_timeout_seconds)
     except NexusError as error:
         return _fail(root, str(error))
     print(

@@ -9,6 +9,7 @@ interrupted by SIGTERM and a checkpoint of the last step is in storage, 1 an err
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import os
 import signal
@@ -19,28 +20,24 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from include.contracts.errors import IntegrityError, NexusError
-from include.contracts.records import canonical_json, content_hash
-from training.checkpoint import (
-    CheckpointSaver,
-    CheckpointStore,
-    Identity,
-    Progress,
-    TrainerState,
-    restore,
-)
-from training.data import PackedTokens, SampleOrder, mixture_of_present, rank_positions
+from include.contracts.errors import NexusError
+from training import heartbeat
+from training.base_model import shape_of
+from training.checkpoint import CheckpointSaver
+from training.checkpoint_store import CheckpointStore, Progress, TrainerState
 from training.export.safetensors import export_model
-from training.model import build_model, build_optimiser, learning_rate, shard_model
+from training.identity import Identity
+from training.model import build_model, build_optimiser, shard_model
 from training.places import EXIT_INTERRUPTED, Job, MlRoot, read_job
 from training.ranks import ERRORS, Agreement, RankPlace, describe, join
-from training.storage import file_entry
-from training.tokens import open_shard
+from training.restore import Restorer
+from training.step import Stepper, StepResult
+from training.token_channel import open_tokens, sample_order
+from training.verification import ShardVerification
 
 
 class Interruption:
@@ -68,165 +65,149 @@ class Trainer:
     device: torch.device
 
     def run(self) -> int:
-        """Train from the newest checkpoint to the last step, then export; returns the exit code."""
+        """Train from the newest usable checkpoint to the last step, then export. Return the exit code."""
         begun = time.monotonic()
-        recipe, corpus = self.job.recipe, self.job.corpus
-        data = open_tokens(self.job, self.root)
-        order = self._order(data)
-        base = self.root.channel("base_model") if self.job.request.base_model_uri else None
-        model = build_model(recipe, corpus.vocabulary_size, corpus.end_of_text_id, base)
+        recipe = self.job.recipe
+        channel = open_tokens(self.job, self.root, verify=self.place.local_rank == 0)
+        order = sample_order(self.job, channel.data, self._warn)
+        base_uri = self.job.request.base_model_uri
+        model = build_model(recipe, self.job.corpus, self.root.channel("base_model") if base_uri else None)
+        shape = shape_of(model.config, recipe.model.context_length)
+        identity = Identity.of(recipe, shape, base_uri, self.job.request.corpus.sha256)
         shard_model(model, self.place.world_size, self.device)
         optimiser = build_optimiser(model, recipe.optimiser)
         store = CheckpointStore(self.job.checkpoints)
-        identity = Identity(content_hash(canonical_json(recipe)), self.job.request.corpus.sha256)
-        progress = self._resume(store, identity, model, optimiser)
-        saver = CheckpointSaver(
-            store, identity, self.root.scratch, self.saving, recipe.keep_checkpoints, warn
+        restorer = Restorer(
+            store, identity, self.root.scratch, self.ranks, recipe.micro_batch_sequences, self._warn
         )
-        # seconds of this process count from its start, those of earlier ones come with the checkpoint
+        progress = self._resume(restorer, model, optimiser)
+        channel.verification.start()  # only now: it would slow down the checkpoint's download
+        saver = CheckpointSaver(
+            store,
+            identity,
+            self.root.scratch,
+            self.saving,
+            recipe.keep_checkpoints,
+            self._warn,
+            before_marker=channel.verification.wait,
+        )
+        stepper = Stepper(recipe, model, optimiser, channel.data, order, self.ranks, self.device)
+        # seconds of this process count from its start; those of earlier ones come with the checkpoint
         begun -= progress.trainer.seconds
-        while progress.step < recipe.steps:
-            step_begun = time.monotonic()
-            loss = self._step(progress.step, model, optimiser, data, order)
-            progress = self._advance(progress, loss, time.monotonic() - begun)
-            self._report(progress, time.monotonic() - step_begun)
-            saver.check()
-            stop = self.ranks.any_true(self.interruption.requested)
-            if stop or progress.step % recipe.checkpoint_every_steps == 0 or progress.step == recipe.steps:
-                held_up = saver.start(model, optimiser, progress)
-                self._say(f"checkpoint: step_{progress.step} held_up_seconds={held_up:.3f}")
-            if stop:
-                break
+        progress = self._train(stepper, saver, channel.verification, progress, begun)
         saver.wait()
         if progress.step < recipe.steps:
             self._say(f"interrupted: checkpoint step_{progress.step} is complete")
             return EXIT_INTERRUPTED
+        self.ranks.together(channel.verification.wait)
         export_model(model, self.job, self.root, progress, store, self.ranks)
         self._say(f"done: {self.job.run.uri('model/manifest.json')}")
         return 0
 
-    def _order(self, data: PackedTokens) -> SampleOrder:
-        """The samples of this run, after a warning for each subset that is not among them unasked."""
-        recipe, windows, first = self.job.recipe, data.windows(), self.place.rank == 0
-        mixture = recipe.mixture
-        if recipe.mixture_absent == "leave_out":
-            mixture = mixture_of_present(recipe.mixture, windows)
-        for name in sorted(set(recipe.mixture) - set(mixture)) if first else ():
-            warn(f"subset '{name}' of the mixture has no window: the others keep their proportions")
-        if first and not recipe.mixture:  # a mixture names what it wants
-            warn_of_short_subsets(data)
-        return SampleOrder(windows, mixture, recipe.seed)
-
     def _resume(
-        self,
-        store: CheckpointStore,
-        identity: Identity,
-        model: torch.nn.Module,
-        optimiser: torch.optim.Optimizer,
+        self, restorer: Restorer, model: torch.nn.Module, optimiser: torch.optim.Optimizer
     ) -> Progress:
-        """Progress of the newest whole checkpoint, now loaded, or of a run not yet begun."""
-        found = restore(store, identity, self.root.scratch, self.ranks, model, optimiser, warn)
+        """Load the newest usable checkpoint. Return its progress, or that of a run not yet begun."""
+        found = restorer.restore(model, optimiser)
         if found is None:
             return Progress(0, 0, 0, TrainerState(math.nan, math.nan, 0.0, self.place.threads))
         if found.step < self.job.recipe.steps:
-            self.ranks.from_first(lambda: store.record_resume(found.step))
+            self.ranks.from_first(lambda: restorer.store.record_resume(found.step))
         self._say(f"resumed_at_step={found.step}")
         return found
 
-    def _step(
+    def _train(
         self,
-        step: int,
-        model: torch.nn.Module,
-        optimiser: torch.optim.Optimizer,
-        data: PackedTokens,
-        order: SampleOrder,
-    ) -> float:
-        """One optimiser step on the global batch; returns its mean loss in nats per token, on every rank."""
-        recipe, ranks = self.job.recipe, self.place.world_size
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe.optimiser, step, recipe.steps)
-        tokens_in_batch = recipe.batch_sequences * recipe.model.context_length
-        total = torch.zeros((), dtype=torch.float64)
-        for positions in rank_positions(
-            step, recipe.batch_sequences, recipe.micro_batch_sequences, self.place.rank, ranks
-        ):
-            windows = torch.stack([torch.from_numpy(data.read(order.sample(p))) for p in positions])
-            windows = windows.to(self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-                logits = model(input_ids=windows[:, :-1], use_cache=False).logits
-            loss = torch.nn.functional.cross_entropy(
-                logits.float().flatten(0, 1), windows[:, 1:].flatten(), reduction="sum"
-            )
-            # FSDP averages the gradients of the ranks; the batch's mean wants their sum
-            mean: Any = loss * (ranks / tokens_in_batch)
-            mean.backward()
-            total += loss.detach().double().cpu()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.optimiser.gradient_clip)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        dist.all_reduce(total, group=self.ranks.group)
-        return float(total) / tokens_in_batch
-
-    def _advance(self, progress: Progress, loss: float, seconds: float) -> Progress:
+        stepper: Stepper,
+        saver: CheckpointSaver,
+        verification: ShardVerification,
+        progress: Progress,
+        begun: float,
+    ) -> Progress:
+        """Run the steps that are left, or until an interruption, with their checkpoints."""
         recipe = self.job.recipe
-        if not math.isfinite(loss):
+        while progress.step < recipe.steps:
+            step_begun = time.monotonic()
+            result = stepper.run(progress.step)
+            progress = self._advance(progress, result, time.monotonic() - begun)
+            self._report(progress, result, time.monotonic() - step_begun)
+            saver.check()
+            interrupted, damaged = self.ranks.sum([self.interruption.requested, verification.failed])
+            if damaged:
+                self.ranks.together(verification.check)
+            if (
+                interrupted
+                or progress.step % recipe.checkpoint_every_steps == 0
+                or progress.step == recipe.steps
+            ):
+                held_up = saver.start(stepper.model, stepper.optimiser, progress)
+                self._say(f"checkpoint: step_{progress.step} held_up_seconds={held_up:.3f}")
+            if interrupted:
+                break
+        return progress
+
+    def _advance(self, progress: Progress, result: StepResult, seconds: float) -> Progress:
+        """Return the progress after a step; NexusError if too many in a row changed no weight."""
+        recipe, before = self.job.recipe, progress.trainer
+        step = progress.step + 1
+        in_a_row = 0 if result.applied else before.skipped_in_a_row + 1
+        # a run of few steps must not end with the weights that it began with
+        if in_a_row > min(recipe.max_skipped_steps, recipe.steps - 1):
             raise NexusError(
-                "the loss is not finite",
-                where=f"step {progress.step + 1}",
-                got=str(loss),
-                remedy="lower optimiser.learning_rate or optimiser.gradient_clip and start a new run",
+                f"loss or gradient was not finite in {in_a_row} consecutive steps",
+                where=f"step {step}",
+                expected=f"at most max_skipped_steps ({recipe.max_skipped_steps}) such steps in a row",
+                got=f"loss {result.loss:g}, gradient norm {result.gradient_norm:g}",
+                remedy="look at the data of these steps; for a new run, lower optimiser.learning_rate or "
+                "optimiser.gradient_clip",
             )
-        first = loss if progress.step == 0 else progress.trainer.loss_first
+        first = before.loss_first if math.isfinite(before.loss_first) else result.loss
         return Progress(
-            step=progress.step + 1,
+            step=step,
             tokens_seen=progress.tokens_seen + recipe.batch_sequences * recipe.model.context_length,
-            data_position=(progress.step + 1) * recipe.batch_sequences,
-            trainer=TrainerState(first, loss, seconds, self.place.threads),
+            data_position=step * recipe.batch_sequences,
+            trainer=TrainerState(
+                loss_first=first if result.applied else before.loss_first,
+                loss_last=result.loss if result.applied else before.loss_last,
+                seconds=seconds,
+                threads=self.place.threads,
+                micro_batch_sequences=recipe.micro_batch_sequences,
+                skipped_steps=before.skipped_steps + (not result.applied),
+                skipped_in_a_row=in_a_row,
+            ),
         )
 
-    def _report(self, progress: Progress, step_seconds: float) -> None:
-        recipe = self.job.recipe
-        rate = recipe.batch_sequences * recipe.model.context_length / step_seconds
-        # nine digits tell any two float32 losses apart
-        self._say(f"step={progress.step} loss={progress.trainer.loss_last:.9g} tokens_per_second={rate:.0f}")
-        if progress.step % max(1, recipe.steps // 100) == 0 or progress.step == recipe.steps:
-            self._say(f"progress: train {progress.step}/{recipe.steps} steps")
+    def _report(self, progress: Progress, result: StepResult, step_seconds: float) -> None:
+        recipe, step = self.job.recipe, progress.step
+        speed = recipe.batch_sequences * recipe.model.context_length / step_seconds
+        # nine digits distinguish any two float32 losses
+        self._say(
+            f"step={step} loss={result.loss:.9g} tokens_per_second={speed:.0f} "
+            f"gradient_norm={result.gradient_norm:.6g} learning_rate={result.learning_rate:.6g}"
+        )
+        if not result.applied:
+            self._warn(
+                f"step {step} is skipped, because its loss or gradient is not finite: no weight changed "
+                f"({progress.trainer.skipped_in_a_row} of at most {recipe.max_skipped_steps} steps in a row)"
+            )
+        if step % max(1, recipe.steps // 100) == 0 or step == recipe.steps:
+            self._say(f"progress: train {step}/{recipe.steps} steps")
+
+    def _warn(self, text: str) -> None:
+        self._say(f"warning: {text}")
 
     def _say(self, line: str) -> None:
         if self.place.rank == 0:
             print(line, flush=True)
 
 
-def open_tokens(job: Job, root: MlRoot) -> PackedTokens:
-    """The training shards of the ``tokens`` channel and the tokenizer, checked against the manifest."""
-    corpus = job.corpus
-    entries = {entry.path: entry for entry in corpus.files}
-    folder = root.channel("tokens")
-    tokenizer = root.channel("tokenizer") / "tokenizer.json"
-    # the export wants the second: told now, and not when the model is trained
-    for path in (tokenizer, tokenizer.with_name("tokenizer_config.json")):
-        if not path.is_file():
-            raise IntegrityError("is missing", where=str(path), remedy="give the channel all of tokenizer/")
-    found = file_entry(tokenizer, tokenizer.name).sha256
-    if found != corpus.tokenizer_sha256:
-        raise IntegrityError(
-            "is not the corpus' tokenizer", where=str(tokenizer), expected=corpus.tokenizer_sha256, got=found
-        )
-    shards = [
-        (shard.subset, open_shard(folder, shard, entries, "tokens/", full=False)) for shard in corpus.shards
-    ]
-    return PackedTokens(shards, job.recipe.model.context_length)
-
-
-def warn_of_short_subsets(data: PackedTokens) -> None:
-    """One line for each subset that has no window, and so is never trained on."""
-    for subset, tokens in data.too_short().items():
-        warn(f"subset '{subset}' is never trained on: its {tokens} tokens are fewer than one window")
-
-
-def warn(text: str) -> None:
-    """A line that an operator should see."""
-    print(f"warning: {text}", flush=True)
+def end_process(rank: int, reason: str) -> None:
+    """End this rank at once, with the reason where the launcher looks for it; never returns."""
+    print(f"error: rank {rank}: {reason}", file=sys.stderr, flush=True)
+    if path := os.environ.get("NEXUS_RANK_FAILURE"):
+        Path(path).write_text(reason)
+    sys.stdout.flush()
+    os._exit(1)
 
 
 def end_with_launcher() -> None:
@@ -252,6 +233,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     interruption = Interruption()
     end_with_launcher()
     place = RankPlace.from_environment()
+    end = functools.partial(end_process, place.rank)
+    beats = heartbeat.connect(place, end)
     torch.set_num_threads(place.threads)
     torch.use_deterministic_algorithms(True)
     try:
@@ -260,21 +243,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         device = torch.device("cuda", place.local_rank) if torch.cuda.is_available() else torch.device("cpu")
         code = Trainer(job, MlRoot.from_environment(), place, ranks, saving, interruption, device).run()
         dist.destroy_process_group()
+        beats.leave()
     except ERRORS as error:
-        text = describe(error)
         if not isinstance(error, NexusError):
             traceback.print_exc()
-        print(f"error: rank {place.rank}: {text}", file=sys.stderr, flush=True)
-        if path := os.environ.get("NEXUS_RANK_FAILURE"):
-            Path(path).write_text(text)
-        return 1
+        # a saving thread may wait for a rank that is gone, and would hold up a normal exit
+        end(describe(error))
     return code
 
 
 if __name__ == "__main__":
-    exit_code = main()
-    if exit_code == 1:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)  # a saving thread may wait for a rank that is gone, and would hold up a normal exit
-    raise SystemExit(exit_code)
+    raise SystemExit(main())

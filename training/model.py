@@ -1,4 +1,4 @@
-"""The model and its optimiser: a Llama of transformers, plain on one rank, FSDP2 on several."""
+"""Model and optimiser of a run: a Llama of transformers, plain on one rank, FSDP2 on several."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.distributed.fsdp import fully_shard
 
-from include.contracts.errors import InputError, IntegrityError
-from include.contracts.manifests import ModelManifest
-from include.contracts.records import parse_json
-from include.recipes.training import ModelRecipe, OptimiserRecipe, TrainingRecipe
-from training.storage import verify
+from include.contracts.manifests import CorpusManifest
+from include.recipes.training import ModelShape, OptimiserRecipe, TrainingRecipe
+from training.base_model import load_base_model
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig
 
 
-def llama_config(shape: ModelRecipe, vocabulary_size: int, end_of_text_id: int) -> LlamaConfig:
-    """transformers' configuration of a recipe's shape; the end-of-text token also begins and pads."""
+def llama_config(shape: ModelShape, vocabulary_size: int, end_of_text_id: int) -> LlamaConfig:
+    """Return transformers' configuration of a shape. The end-of-text token also begins a text."""
     from transformers import LlamaConfig
 
     return LlamaConfig(
@@ -38,17 +36,17 @@ def llama_config(shape: ModelRecipe, vocabulary_size: int, end_of_text_id: int) 
     )
 
 
-def build_model(recipe: TrainingRecipe, vocabulary_size: int, end_of_text_id: int, base: Path | None) -> Any:
-    """A LlamaForCausalLM in float32: the weights of ``base`` (a model folder), or fresh ones by the seed."""
+def build_model(recipe: TrainingRecipe, corpus: CorpusManifest, base: Path | None) -> Any:
+    """Build a LlamaForCausalLM in float32, with the weights of ``base`` or with random ones by the seed."""
     from transformers import LlamaForCausalLM
 
     torch.manual_seed(recipe.seed)
+    model: Any
     if base is None:
-        model: Any = LlamaForCausalLM(llama_config(recipe.model, vocabulary_size, end_of_text_id))
+        shape = recipe.model.shape()
+        model = LlamaForCausalLM(llama_config(shape, corpus.vocabulary_size, corpus.end_of_text_id))
     else:
-        _check_base(base)
-        model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
-        _check_fits(model.config, recipe.model, vocabulary_size, str(base))
+        model = load_base_model(base, recipe.model, corpus)
     return model.train()
 
 
@@ -79,35 +77,3 @@ def learning_rate(recipe: OptimiserRecipe, step: int, steps: int) -> float:
     done = (step - recipe.warmup_steps) / max(1, steps - 1 - recipe.warmup_steps)
     share = recipe.final_share + (1 - recipe.final_share) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
     return recipe.learning_rate * share
-
-
-def _check_base(base: Path) -> None:
-    for name in ("config.json", "model.safetensors"):
-        if not (base / name).is_file():
-            raise InputError("is not a model folder", where=str(base), expected=name)
-    manifest = base / "manifest.json"
-    if manifest.is_file():
-        for entry in parse_json(ModelManifest, manifest.read_bytes(), where=str(manifest)).files:
-            if not (base / entry.path).is_file():
-                raise IntegrityError("is missing", where=str(base / entry.path))
-            verify(base / entry.path, entry)
-
-
-def _check_fits(config: LlamaConfig, shape: ModelRecipe, vocabulary_size: int, where: str) -> None:
-    if config.model_type != "llama":
-        raise InputError("is not a Llama", where=where, got=str(config.model_type))
-    if config.vocab_size != vocabulary_size:
-        raise InputError(
-            "has another vocabulary than the corpus",
-            where=where,
-            expected=f"{vocabulary_size} tokens",
-            got=f"{config.vocab_size}",
-            remedy="tokenise the corpus with the base model's tokenizer",
-        )
-    if config.max_position_embeddings < shape.context_length:
-        raise InputError(
-            "has a shorter context than the recipe",
-            where=where,
-            expected=f"at least {shape.context_length}",
-            got=str(config.max_position_embeddings),
-        )

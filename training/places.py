@@ -20,6 +20,9 @@ from training.storage import Folder, open_folder, read_uri
 
 #: Exit code of a rank and of the launcher after SIGTERM: 128 + 15, as a shell would report it.
 EXIT_INTERRUPTED = 143
+#: Seconds of silence after which a rank has vanished. The launcher needs a few more to end the others, and
+#: nobody is to wait longer than 120 seconds in all.
+PEER_TIMEOUT_SECONDS = 90.0
 #: Keys of a run relative to its root, so that they also serve a root that is a local path.
 RUN_KEYS = RunLayout(S3Uri("run", ""))
 

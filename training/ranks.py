@@ -7,7 +7,7 @@ goes over gloo groups, on GPUs too: the step loop's and the saving thread's must
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -26,20 +26,46 @@ class RankFailed(NexusError):
     """Another rank met an error; its text is given."""
 
 
+class PeerVanished(NexusError):
+    """Another rank no longer answers."""
+
+
 @dataclass(frozen=True)
 class RankPlace:
-    """This rank among all ranks and among those of its host."""
+    """Position of this rank among all ranks and among those of its host.
+
+    ``hosts`` are the names of all hosts in the order of their ranks; every host has the same number of ranks.
+    """
 
     rank: int
     local_rank: int
     world_size: int
     threads: int
+    hosts: tuple[str, ...] = ("localhost",)
 
     @classmethod
     def from_environment(cls) -> RankPlace:
-        """As the launcher set it."""
-        names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "OMP_NUM_THREADS")
-        return cls(*(int(os.environ[name]) for name in names))
+        """Read the environment that the launcher set."""
+        return cls(
+            rank=int(os.environ["RANK"]),
+            local_rank=int(os.environ["LOCAL_RANK"]),
+            world_size=int(os.environ["WORLD_SIZE"]),
+            threads=int(os.environ["OMP_NUM_THREADS"]),
+            hosts=tuple(os.environ.get("NEXUS_HOSTS", "localhost").split(",")),
+        )
+
+    def host_of(self, rank: int) -> str:
+        """Return the name of the host that runs ``rank``."""
+        return self.hosts[rank * len(self.hosts) // self.world_size]
+
+
+def vanished(place: RankPlace, rank: int, how: str) -> PeerVanished:
+    """Build the error that names the host of a rank which no longer answers."""
+    return PeerVanished(
+        f"rank {rank} {how}",
+        where=f"host {place.host_of(rank)}",
+        remedy="look at this host and its log, then start the job again: it resumes from the last checkpoint",
+    )
 
 
 class Agreement:
@@ -54,6 +80,12 @@ class Agreement:
         votes = torch.tensor([int(flag)])
         dist.all_reduce(votes, op=dist.ReduceOp.MAX, group=self.group)
         return bool(votes.item())
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Return the sums over all ranks, element by element and in float64, on every rank."""
+        totals = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(totals, group=self.group)
+        return [float(total) for total in totals]
 
     def gather(self, item: T) -> list[T]:
         """The items of all ranks, in the order of ranks, on every rank."""
@@ -75,7 +107,7 @@ class Agreement:
             raise failure
         for rank, (_, text) in enumerate(outcomes):
             if text:
-                raise RankFailed(text, where=f"rank {rank}")
+                raise RankFailed(text, where=f"rank {rank} on host {self.place.host_of(rank)}")
         return [value for value, _ in outcomes]  # type: ignore[misc]
 
     def from_first(self, action: Callable[[], T]) -> T:

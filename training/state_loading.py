@@ -20,6 +20,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.serialization import _get_layout, get_unsafe_globals_in_checkpoint
 
 from include.contracts.errors import IntegrityError
+from training.finite import first_not_finite
 from training.ranks import Agreement
 
 #: All that the metadata of a checkpoint holds beside numbers, texts and their containers; and dtypes.
@@ -55,6 +56,27 @@ def load_as_data(state: dict[str, Any], folder: Path, ranks: Agreement) -> None:
 
     ranks.together(check)  # before DCP reads it: it would hide the error behind one of its own
     load(state, storage_reader=reader, planner=_Planner(), process_group=ranks.group)
+
+
+def not_finite(folder: Path) -> str:
+    """Return the name of the first tensor of the checkpoint in ``folder`` that holds NaN or infinity, or "".
+
+    Reads one tensor at a time, before any of them reaches the model. IntegrityError as for `load_as_data`.
+    """
+    stored = _Reader(folder).read_metadata()
+    for index, place in sorted(stored.storage_data.items(), key=lambda item: str(item[0])):
+        if not isinstance(stored.state_dict_metadata[index.fqn], metadata.TensorStorageMetadata):
+            continue
+        with (folder / place.relative_path).open("rb") as stream:
+            stream.seek(place.offset)
+            content = io.BytesIO(stream.read(place.length))
+        try:
+            tensor = torch.load(content, weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise _not_data(index.fqn, "an unreadable pickle") from error
+        if name := first_not_finite([(index.fqn, tensor)]):
+            return name
+    return ""
 
 
 class _Reader(filesystem.FileSystemReader):

@@ -23,6 +23,7 @@ class TokenFile:
 
     def __init__(self, stem: Path) -> None:
         """Map ``<stem>.idx`` and ``<stem>.bin``; IntegrityError for anything torn or foreign."""
+        self.name = stem.name
         index, data = stem.with_name(f"{stem.name}.idx"), stem.with_name(f"{stem.name}.bin")
         for path in (index, data):
             if not path.is_file():
@@ -50,6 +51,23 @@ class TokenFile:
         """Token ids of one document."""
         start = int(self.offsets[number])
         return self.tokens[start : start + int(self.lengths[number])]
+
+
+def require_known_ids(file: TokenFile, start: int, stop: int, vocabulary_size: int) -> Tokens:
+    """Return the tokens ``[start, stop)``; IntegrityError names the first id that the vocabulary lacks."""
+    tokens = file.tokens[start:stop]
+    if not len(tokens) or (int(tokens.max()) < vocabulary_size and int(tokens.min()) >= 0):
+        return tokens
+    offset = int(np.flatnonzero((tokens >= vocabulary_size) | (tokens < 0))[0])
+    position = start + offset
+    document = int(np.searchsorted(file.offsets, position, side="right")) - 1
+    raise IntegrityError(
+        "holds a token id that is not in the vocabulary",
+        where=f"token shard '{file.name}', token {position} (in document {document})",
+        expected=f"ids from 0 to {vocabulary_size - 1}",
+        got=str(int(tokens[offset])),
+        remedy="the shard is damaged or was written with another tokenizer: build the corpus version again",
+    )
 
 
 def open_shard(

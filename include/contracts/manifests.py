@@ -188,7 +188,11 @@ class TrainingRequest:
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What a finished run did. ``resumed_at_steps`` has one entry per resume."""
+    """Outcome of a finished run.
+
+    ``resumed_at_steps`` has one entry per resume. ``skipped_steps`` counts the steps that changed no weight,
+    because their loss or gradient was not finite.
+    """
 
     run: str
     steps: int
@@ -197,12 +201,17 @@ class TrainingReport:
     loss_last: float
     tokens_seen: int
     seconds: float
+    skipped_steps: int = 0
     schema_version: int = SCHEMA_VERSION
 
 
 @dataclass(frozen=True)
 class CheckpointMarker:
-    """``complete.json`` of a checkpoint, written last. File paths are relative to its folder."""
+    """``complete.json`` of a checkpoint, written last. File paths are relative to its folder.
+
+    ``mathematics`` is the part of the recipe that decides the numbers, in plain form; ``recipe_sha256`` is
+    its hash. A marker without it comes from the first release, which hashed the whole recipe.
+    """
 
     step: int
     tokens_seen: int
@@ -211,6 +220,7 @@ class CheckpointMarker:
     recipe_sha256: str
     corpus_sha256: str
     files: tuple[FileEntry, ...]
+    mathematics: dict[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
 

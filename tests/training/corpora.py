@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import signal
 import struct
 import subprocess
 import sys
@@ -189,18 +191,19 @@ class Run:
     def ml_root(self) -> Path:
         return self.folder / "ml"
 
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        """The launcher as a real process; its output is line by line on ``stdout``."""
-        environment = os.environ | {"NEXUS_ML_ROOT": str(self.ml_root), "PYTHONPATH": str(ROOT)}
+    def start(self, *options: str, **environment: str) -> subprocess.Popen[str]:
+        """Start the launcher as a real process; its output is line by line on ``stdout``."""
+        settings = {"NEXUS_ML_ROOT": str(self.ml_root), "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "training.launcher", "--request", str(self.request)]
         return subprocess.Popen(
             [*command, "--threads-per-rank", "1", *options],
-            env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=os.environ | settings | environment, cwd=ROOT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def finish(self, *options: str) -> tuple[int, str]:
-        """Exit code and output of a launcher left alone."""
-        process = self.start(*options)
+    def finish(self, *options: str, **environment: str) -> tuple[int, str]:
+        """Return exit code and output of a launcher that is left alone."""
+        process = self.start(*options, **environment)
         try:
             output, _ = process.communicate(timeout=240)
         finally:
@@ -238,3 +241,34 @@ def configure(run: Run, name: str, content: object) -> None:
     path = run.ml_root / "input" / "config" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
+
+
+def sign(folder: Path) -> None:
+    """Give the marker of a checkpoint the hashes of the files that are there now."""
+    path = folder / "complete.json"
+    marker = json.loads(path.read_bytes())
+    names = [entry["path"] for entry in marker["files"]]
+    marker["files"] = [to_plain(file_entry(folder / name, name)) for name in names]
+    path.write_bytes(canonical_json(marker))
+
+
+def losses(output: str) -> dict[int, str]:
+    """Return the loss of each step as the trainer printed it."""
+    return {int(step): loss for step, loss in re.findall(r"^step=(\d+) loss=(\S+)", output, re.MULTILINE)}
+
+
+def interrupt_at(process: subprocess.Popen[str], step: int, number: signal.Signals) -> str:
+    """Send the signal when the step's line is seen. Return the whole output."""
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if line.startswith(f"step={step} "):
+            process.send_signal(number)
+    process.wait(timeout=60)
+    return "".join(seen)
+
+
+def failure(run: Run) -> str:
+    """Return the text that SageMaker would show as the reason of a failure."""
+    return (run.ml_root / "output/failure").read_text()

@@ -9,7 +9,9 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from training.checkpoint import CheckpointSaver, CheckpointStore, Identity, Progress, TrainerState
+from training.checkpoint import CheckpointSaver
+from training.checkpoint_store import CheckpointStore, Progress, TrainerState
+from training.identity import Identity
 from training.ranks import Agreement, RankPlace, join
 from training.storage import LocalFolder
 
@@ -33,7 +35,9 @@ def alone() -> Iterator[Agreement]:
 def test_old_checkpoints_that_cannot_be_deleted_do_not_end_the_run(tmp_path: Path, alone: Agreement) -> None:
     store = CheckpointStore(UndeletableFolder(tmp_path / "checkpoints"))
     warnings: list[str] = []
-    saver = CheckpointSaver(store, Identity("a", "b"), tmp_path / "scratch", alone, 1, warnings.append)
+    saver = CheckpointSaver(
+        store, Identity({"seed": 1}, "b"), tmp_path / "scratch", alone, 1, warnings.append
+    )
     model = torch.nn.Linear(2, 2)
     optimiser = torch.optim.AdamW(model.parameters())
     for step in (1, 2):

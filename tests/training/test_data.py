@@ -84,7 +84,7 @@ def test_windows_cover_a_stream_across_shard_borders(tmp_path: Path) -> None:
     stream = list(range(100))
     write_megatron(tmp_path / "one", [stream[:7], stream[7:33]])
     write_megatron(tmp_path / "two", [stream[33:]])
-    packed = PackedTokens([("s", TokenFile(tmp_path / "one")), ("s", TokenFile(tmp_path / "two"))], 8)
+    packed = PackedTokens([("s", TokenFile(tmp_path / "one")), ("s", TokenFile(tmp_path / "two"))], 8, 100)
     assert packed.windows() == {"s": 12}
     windows = [packed.read(Window("s", number)).tolist() for number in range(12)]
     assert [token for window in windows for token in window[1:]] == list(range(1, 97))

@@ -17,14 +17,19 @@ import pytest
 from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import ModelManifest, TokenShard
 from include.contracts.records import canonical_json, parse_json
-from tests.training.corpora import RECIPE, Corpus, Run, configure, make_corpus, make_run, write_megatron
+from tests.training.corpora import (
+    RECIPE,
+    Corpus,
+    Run,
+    configure,
+    failure,
+    make_corpus,
+    make_run,
+    write_megatron,
+)
 from training.launcher import Plan, Ranks, check_channels, read_plan
 from training.places import EXIT_INTERRUPTED, MlRoot
 from training.storage import file_entry
-
-
-def failure(run: Run) -> str:
-    return (run.ml_root / "output/failure").read_text()
 
 
 def test_plan_comes_from_sagemakers_files(tmp_path: Path, corpus: Corpus) -> None:
@@ -99,7 +104,7 @@ signal.pause()
 """
     ranks = ranks_of(tmp_path, script)
     assert ranks.wait(grace_seconds=60) == 1
-    assert ranks.failure() == "rank 1 ended with signal SIGKILL"
+    assert ranks.failure() == "rank 1 on host localhost ended with signal SIGKILL"
 
 
 def test_a_rank_that_ignores_sigterm_is_killed_after_the_grace_period(tmp_path: Path) -> None:
@@ -115,7 +120,7 @@ while True:
         time.sleep(0.01)
     ranks.interrupt(signal.SIGTERM, None)
     assert ranks.wait(grace_seconds=0.1) == 1
-    assert ranks.failure() == "rank 0 ended with signal SIGKILL"
+    assert ranks.failure() == "rank 0 on host localhost ended with signal SIGKILL"
 
 
 def test_ranks_that_saved_on_sigterm_make_the_launcher_say_so(tmp_path: Path) -> None:
@@ -182,7 +187,7 @@ def test_a_base_model_with_another_vocabulary_is_refused(
     run = make_run(tmp_path / "run", other, base_model=uninterrupted[0].model)
     code, _ = run.finish()
     assert code == 1
-    assert "has another vocabulary than the corpus" in failure(run)
+    assert "the base model has another tokenizer than the corpus" in failure(run)
 
 
 def test_another_tokenizer_than_the_corpus_was_made_with_is_refused(tmp_path: Path, corpus: Corpus) -> None:
@@ -193,7 +198,7 @@ def test_another_tokenizer_than_the_corpus_was_made_with_is_refused(tmp_path: Pa
     channel.symlink_to(other.root / "tokenizer")
     code, _ = run.finish()
     assert code == 1
-    assert "is not the corpus' tokenizer" in failure(run)
+    assert "is not the tokenizer of the corpus" in failure(run)
 
 
 def test_a_tokenizer_without_its_configuration_is_refused_before_training(

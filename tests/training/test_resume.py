@@ -10,7 +10,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,14 +17,8 @@ import pytest
 
 from include.contracts.manifests import CheckpointMarker, TrainingReport
 from include.contracts.records import parse_json
-from tests.training.corpora import RECIPE, Corpus, Run, make_run
+from tests.training.corpora import RECIPE, Corpus, Run, failure, interrupt_at, losses, make_run
 from training.places import EXIT_INTERRUPTED
-
-_STEP = re.compile(r"^step=(\d+) loss=(\S+)", re.MULTILINE)
-
-
-def losses(output: str) -> dict[int, str]:
-    return {int(step): loss for step, loss in _STEP.findall(output)}
 
 
 def weights(run: Run) -> bytes:
@@ -34,18 +27,6 @@ def weights(run: Run) -> bytes:
 
 def report(run: Run) -> TrainingReport:
     return parse_json(TrainingReport, (run.folder / "run/training_report.json").read_bytes(), where="report")
-
-
-def interrupt_at(process: subprocess.Popen[str], step: int, number: signal.Signals) -> str:
-    """Send the signal when the step's line is seen; the whole output."""
-    assert process.stdout is not None
-    seen = []
-    for line in process.stdout:
-        seen.append(line)
-        if line.startswith(f"step={step} "):
-            process.send_signal(number)
-    process.wait(timeout=60)
-    return "".join(seen)
 
 
 def tensors_of_last_checkpoint(run: Run) -> dict[str, object]:
@@ -175,7 +156,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     damage(run.checkpoints / "step_12" / name)
     code, output = run.finish()
     assert code == 0, output
-    assert re.search(rf"warning: checkpoint step_12 is not whole and is passed over: .*{reason}", output)
+    assert re.search(rf"warning: checkpoint step_12 cannot be used and is passed over: .*{reason}", output)
     assert "resumed_at_step=8\n" in output
     assert list((run.ml_root / "scratch").glob("load_*")) == [], "its download takes up the job's volume"
     assert losses(output).items() <= losses(expected).items()
@@ -193,9 +174,8 @@ def test_checkpoints_of_another_recipe_are_refused(
     shutil.copytree(uninterrupted[0].checkpoints, run.checkpoints)
     code, output = run.finish()
     assert code == 1
-    failure = (run.ml_root / "output/failure").read_text()
-    assert "was made with another recipe" in failure
-    assert "to do: start a new run, or go back to the recipe" in failure
+    assert "was made with another recipe; expected seed 2; got seed 1" in failure(run)
+    assert "to do: start a new run, or go back to the recipe" in failure(run)
     assert not run.model.exists(), output
 
 
@@ -215,3 +195,39 @@ def test_a_finished_run_started_again_gives_the_same_model(
     assert losses(output) == {}
     assert weights(run) == weights(reference)
     assert json.loads((run.model / "manifest.json").read_text())["step"] == RECIPE.steps
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": "renamed", "checkpoint_every_steps": 5, "keep_checkpoints": 1, "max_skipped_steps": 2}],
+)
+def test_what_operates_a_run_may_change_without_a_change_of_its_bits(
+    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus, changes: dict[str, object]
+) -> None:
+    run = resumed_at_8(tmp_path, uninterrupted[0], corpus, **changes)
+    code, output = run.finish()
+    assert code == 0, output
+    assert "resumed_at_step=8\n" in output and "warning" not in output
+    assert weights(run) == weights(uninterrupted[0])
+
+
+def test_a_smaller_micro_batch_resumes_and_is_equal_up_to_rounding_with_a_warning(
+    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus
+) -> None:
+    run = resumed_at_8(tmp_path, uninterrupted[0], corpus, micro_batch_sequences=1)
+    code, output = run.finish()
+    assert code == 0, output
+    assert "resumed_at_step=8\n" in output
+    assert (
+        "step_8 was made with micro batches of 2 sequences: from here on the losses are equal only" in output
+    )
+    expected = losses(uninterrupted[1])
+    assert {step: float(loss) for step, loss in losses(output).items()} == {
+        step: pytest.approx(float(expected[step]), abs=1e-4) for step in range(9, 13)
+    }
+
+
+def resumed_at_8(folder: Path, reference: Run, corpus: Corpus, **changes: object) -> Run:
+    run = make_run(folder, corpus, **changes)
+    shutil.copytree(reference.checkpoints / "step_8", run.checkpoints / "step_8")
+    return run

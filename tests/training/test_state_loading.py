@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import pickle
 import shutil
@@ -16,11 +15,8 @@ import torch
 from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING, BytesStorageMetadata
 
 from include.contracts.errors import IntegrityError
-from include.contracts.manifests import CheckpointMarker
-from include.contracts.records import canonical_json, parse_json
-from tests.training.corpora import RECIPE, Corpus, Run, make_run
+from tests.training.corpora import RECIPE, Corpus, Run, failure, make_run, sign
 from training.state_loading import Unpickler
-from training.storage import file_entry
 
 
 class Hostile:
@@ -92,15 +88,6 @@ def test_nothing_else_of_an_enum_is_fetched(name: str) -> None:
         Unpickler(pickled, "metadata").load()
 
 
-def sign(folder: Path) -> None:
-    """Give the marker the hashes of what is there now."""
-    path = folder / "complete.json"
-    marker = json.loads(canonical_json(parse_json(CheckpointMarker, path.read_bytes(), where="marker")))
-    names = [entry["path"] for entry in marker["files"]]
-    marker["files"] = [file_entry(folder / name, name) for name in names]
-    path.write_bytes(canonical_json(marker))
-
-
 @pytest.mark.parametrize(
     ("tamper", "named", "ranks"),
     [
@@ -126,4 +113,4 @@ def test_a_checkpoint_cannot_run_code_in_the_job(
     code, output = run.finish("--ranks", str(ranks))
     assert code == 1, output
     assert not (tmp_path / "witness").exists()
-    assert named in (run.ml_root / "output/failure").read_text()
+    assert named in failure(run)

@@ -12,27 +12,32 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 
 from include.contracts.manifests import ModelManifest, TrainingReport
 from include.contracts.records import canonical_json
+from training.finite import require_finite
 from training.model_store import publish_model
 from training.places import RUN_KEYS, Job, MlRoot
 
 if TYPE_CHECKING:
-    from training.checkpoint import CheckpointStore, Progress
+    from training.checkpoint_store import CheckpointStore, Progress
     from training.ranks import Agreement
 
 
 def export_model(
     model: Any, job: Job, root: MlRoot, progress: Progress, store: CheckpointStore, ranks: Agreement
 ) -> None:
-    """Gather the weights on rank 0 and write the model folder and the training report."""
+    """Gather the weights on rank 0 and write the model folder and the training report.
+
+    IntegrityError on every rank, and no file, if a weight is not finite.
+    """
     weights: dict[str, Any] = get_model_state_dict(
         model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)
     )
 
     def write() -> None:
+        require_finite(weights.items(), where=f"model of step {progress.step}", remedy="start the run again")
         folder = root.scratch / "model"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        _write_model(folder, weights, model.config)
+        _write_model(folder, weights, model.config, job.corpus.end_of_text_id)
         copy_tokenizer(root.channel("tokenizer"), folder, job.recipe.model.context_length)
         report = TrainingReport(
             run=job.request.run,
@@ -42,6 +47,7 @@ def export_model(
             loss_last=progress.trainer.loss_last,
             tokens_seen=progress.tokens_seen,
             seconds=progress.trainer.seconds,
+            skipped_steps=progress.trainer.skipped_steps,
         )
         job.run.write(RUN_KEYS.training_report.key, canonical_json(report))
         manifest = ModelManifest(
@@ -69,7 +75,7 @@ def copy_tokenizer(source: Path, target: Path, context_length: int) -> None:
     configuration.write_bytes(canonical_json(content))
 
 
-def _write_model(folder: Path, weights: dict[str, Any], config: Any) -> None:
+def _write_model(folder: Path, weights: dict[str, Any], config: Any, end_of_text_id: int) -> None:
     from safetensors.torch import save_file
     from transformers import GenerationConfig
 
@@ -77,10 +83,11 @@ def _write_model(folder: Path, weights: dict[str, Any], config: Any) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config.architectures = ["LlamaForCausalLM"]
     config.dtype = torch.float32
+    # the token that ends the documents of the corpus, also where the base model had another, or several
+    config.eos_token_id = end_of_text_id
     config.save_pretrained(folder)
-    token = config.eos_token_id
     generation = GenerationConfig(  # type: ignore[no-untyped-call]
-        bos_token_id=config.bos_token_id, eos_token_id=token, pad_token_id=token
+        bos_token_id=config.bos_token_id, eos_token_id=end_of_text_id, pad_token_id=end_of_text_id
     )
     generation.save_pretrained(folder)
 

@@ -1,0 +1,43 @@
+"""Faults inside the ranks of a run under test, chosen by environment variables.
+
+Python imports this module at start when this folder is on PYTHONPATH; it acts in ranks only.
+"""
+
+import os
+import sys
+
+if "training.loop" in sys.orig_argv and os.environ["RANK"] == os.environ.get("FAULTY_RANK", "0"):
+    import torch
+
+    from training import model, step
+    from training.export import safetensors
+
+    current = {"step": -1}
+
+    def noting_the_step(recipe, number, steps):
+        current["step"] = number
+        return model.learning_rate(recipe, number, steps)
+
+    def local(tensor):
+        return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+    poisoned_steps = {int(number) for number in os.environ.get("POISONED_STEPS", "").split(",") if number}
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def poisoned_clip(parameters, limit):
+        parameters = list(parameters)
+        if current["step"] + 1 in poisoned_steps:
+            local(parameters[0].grad).view(-1)[0] = float("nan")
+        return clip(parameters, limit)
+
+    gather = safetensors.get_model_state_dict
+
+    def poisoned_gather(module, **options):
+        weights = gather(module, **options)
+        next(reversed(weights.values())).view(-1)[0] = float("inf")
+        return weights
+
+    step.learning_rate = noting_the_step
+    torch.nn.utils.clip_grad_norm_ = poisoned_clip
+    if os.environ.get("POISONED_EXPORT"):
+        safetensors.get_model_state_dict = poisoned_gather

@@ -1,0 +1,107 @@
+"""Checkpoints of a run in storage: their layout, markers and retention.
+
+A checkpoint ``step_<n>/`` holds DCP files (one or more per rank), the random state of each rank,
+``trainer.json`` and ``complete.json`` (CheckpointMarker) with the sizes and hashes of all the others. The
+marker is written last: a checkpoint without it, or with a file that differs from it, is never loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.contracts.manifests import CheckpointMarker, FileEntry, ParentRef
+from include.contracts.records import canonical_json, content_hash, parse_json
+from training.storage import Folder, fetch_verified
+
+MARKER = "complete.json"
+#: Progress of the run, in the folder of a checkpoint.
+TRAINER = "trainer.json"
+_RESUMES = "resumes.json"
+_MARKER_NAME = re.compile(r"step_(\d+)/complete\.json")
+_STEP_FOLDER = re.compile(r"step_(\d+)/")
+
+
+@dataclass(frozen=True)
+class TrainerState:
+    """State of a run that is not in tensors.
+
+    The losses are of steps that changed the weights. ``skipped_steps`` counts the others, and
+    ``skipped_in_a_row`` those since the last change. The bits of a run depend on ``threads`` (per rank) and
+    on ``micro_batch_sequences``, which is 0 in checkpoints of the first release.
+    """
+
+    loss_first: float
+    loss_last: float
+    seconds: float
+    threads: int
+    micro_batch_sequences: int = 0
+    skipped_steps: int = 0
+    skipped_in_a_row: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the run is; ``data_position`` counts samples of the global order."""
+
+    step: int
+    tokens_seen: int
+    data_position: int
+    trainer: TrainerState
+
+
+class CheckpointStore:
+    """The checkpoints of one run in storage."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+
+    def complete_steps(self) -> list[int]:
+        """Steps that have a marker, newest first. S3 lists in key order, which is not step order."""
+        found = (_MARKER_NAME.fullmatch(name) for name in self.folder.sizes("step_"))
+        return sorted((int(match[1]) for match in found if match), reverse=True)
+
+    def marker(self, step: int) -> CheckpointMarker:
+        """The marker of a step, parsed."""
+        name = f"step_{step}/{MARKER}"
+        return parse_json(CheckpointMarker, self.folder.read(name), where=self.folder.uri(name))
+
+    def marker_reference(self, step: int) -> ParentRef:
+        """Address and hash of a marker, for the manifest of what is made from it."""
+        name = f"step_{step}/{MARKER}"
+        return ParentRef(self.folder.uri(name), content_hash(self.folder.read(name)))
+
+    def fetch(self, step: int, into: Path) -> None:
+        """Download and verify every file; IntegrityError or InputError if any is not whole."""
+        for entry in self.marker(step).files:
+            name = f"step_{step}/{entry.path}"
+            fetch_verified(self.folder, FileEntry(name, entry.size_bytes, entry.sha256), into / entry.path)
+
+    def discard_marker(self, step: int) -> None:
+        """Before a step is written again: its old marker must not vouch for new files."""
+        self.folder.delete(f"step_{step}/{MARKER}")
+
+    def resumes(self) -> tuple[int, ...]:
+        """Steps at which this run was resumed, oldest first."""
+        if not self.folder.exists(_RESUMES):
+            return ()
+        return tuple(json.loads(self.folder.read(_RESUMES)))
+
+    def record_resume(self, step: int) -> None:
+        """Note a resume at once: the process may be interrupted again before its next checkpoint."""
+        self.folder.write(_RESUMES, canonical_json([*self.resumes(), step]))
+
+    def prune(self, keep: int, newest: int) -> None:
+        """Delete all but the ``keep`` newest complete checkpoints up to ``newest``, and older leftovers.
+
+        ``newest`` is complete, so at least one checkpoint always remains. A later one was passed over when
+        the run resumed, so it does not count. Markers are deleted first.
+        """
+        kept = set([step for step in self.complete_steps() if step <= newest][:keep]) | {newest}
+        names = list(self.folder.sizes("step_"))
+        for name in sorted(names, key=lambda name: not name.endswith(f"/{MARKER}")):
+            match = _STEP_FOLDER.match(name)
+            if match and int(match[1]) < newest and int(match[1]) not in kept:
+                self.folder.delete(name)

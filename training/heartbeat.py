@@ -1,0 +1,218 @@
+"""Heartbeats between the ranks: a rank that vanishes ends the job, and the failure names its host.
+
+gloo and NCCL wait up to half an hour for a peer that is frozen or cut off, and their errors do not say which
+one it is. They cannot simply be given a shorter timeout: while one rank uploads a model, the others rightly
+wait for it. So a thread of every rank exchanges a message a second with rank 0, whatever the main thread is
+doing. Rank 0 notices a silent rank and tells all the others; they notice a silent rank 0 themselves.
+
+Messages are lines of text: ``hello <rank>`` first, then ``beat``; ``bye`` from a rank that has finished its
+work; ``vanished <reason>`` from rank 0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from training.places import PEER_TIMEOUT_SECONDS
+from training.ranks import RankPlace, vanished
+
+#: A closed connection is no proof: the rank may have failed and be about to end with its own reason.
+_CLOSED_GRACE_SECONDS = 10.0
+_BEATS_PER_TIMEOUT = 10
+#: How soon the thread notices that its rank has finished.
+_LEAVE_SECONDS = 0.1
+_BEAT, _BYE, _VANISHED = "beat", "bye", "vanished"
+
+
+@dataclass
+class Peer:
+    """Last sign of life of one rank, and how to reach it."""
+
+    rank: int
+    seen: float
+    channel: socket.socket | None = None
+    joined: bool = False
+    left: bool = False
+    closed_at: float | None = None
+    received: bytes = field(default=b"", repr=False)
+
+    def fault(self, now: float, timeout: float) -> str:
+        """Return how this rank has vanished, or an empty string."""
+        if self.left:
+            return ""
+        if self.closed_at is not None and now - self.closed_at > min(_CLOSED_GRACE_SECONDS, timeout):
+            return "closed its connection without finishing"
+        if now - self.seen > timeout:
+            return f"has {'not answered' if self.joined else 'not joined'} for {timeout:g} seconds"
+        return ""
+
+
+class Heartbeat:
+    """The heartbeat thread of one rank."""
+
+    def __init__(
+        self, place: RankPlace, address: str, timeout_seconds: float, end: Callable[[str], None]
+    ) -> None:
+        """``end`` must end this process with the given reason; it is called from the thread."""
+        self._place = place
+        self._address = address
+        self._timeout = timeout_seconds
+        self._interval = min(1.0, timeout_seconds / _BEATS_PER_TIMEOUT)
+        self._end = end
+        self._leaving = threading.Event()
+        self._selector = selectors.DefaultSelector()
+        now = time.monotonic()
+        watched = range(1, place.world_size) if place.rank == 0 else [0]
+        self._peers = {rank: Peer(rank, now) for rank in watched}
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begin to send and to watch. A job of one rank has nobody to watch."""
+        if self._place.world_size == 1:
+            return
+        if self._place.rank == 0:
+            self._selector.register(_listen(self._address), selectors.EVENT_READ, None)
+        self._thread.start()
+
+    def leave(self) -> None:
+        """Tell the others that this rank has finished, so that its silence is no fault."""
+        self._leaving.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2 * self._interval + 1)
+
+    def _run(self) -> None:
+        before = time.monotonic()
+        while not self._leaving.is_set():
+            if self._place.rank != 0:
+                self._connect()
+            self._receive()
+            now = time.monotonic()
+            if (
+                now - before > self._timeout / 2
+            ):  # this process itself was stopped: the others were not silent
+                for peer in self._peers.values():
+                    peer.seen += now - before
+            before = now
+            self._send(_BEAT)
+            self._judge(now)
+            if all(peer.left for peer in self._peers.values()):
+                break
+        self._send(_BYE)
+
+    def _connect(self) -> None:
+        """Connect to rank 0 if there is no connection: it may not listen yet, or the network broke it off."""
+        peer = self._peers[0]
+        if peer.channel is not None or peer.left:
+            return
+        with contextlib.suppress(OSError):
+            peer.channel = _open(self._address, self._interval)
+            peer.channel.setblocking(False)
+            self._selector.register(peer.channel, selectors.EVENT_READ, peer)
+            peer.closed_at = None
+            self._send(f"hello {self._place.rank}")
+
+    def _receive(self) -> None:
+        deadline = time.monotonic() + self._interval
+        while (left := deadline - time.monotonic()) > 0 and not self._leaving.is_set():
+            if not self._selector.get_map():
+                self._leaving.wait(left)
+                return
+            for key, _ in self._selector.select(min(left, _LEAVE_SECONDS)):
+                if key.data is None:
+                    self._accept(key.fileobj)  # type: ignore[arg-type]
+                else:
+                    self._read(key.data)
+
+    def _accept(self, listener: socket.socket) -> None:
+        channel, _ = listener.accept()
+        channel.setblocking(False)
+        self._selector.register(channel, selectors.EVENT_READ, Peer(-1, time.monotonic(), channel))
+
+    def _read(self, peer: Peer) -> None:
+        channel = peer.channel
+        assert channel is not None
+        try:
+            content = channel.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            content = b""
+        if not content:
+            self._selector.unregister(channel)
+            channel.close()
+            peer.channel, peer.closed_at = None, time.monotonic()
+            return
+        *lines, peer.received = (peer.received + content).split(b"\n")
+        for line in lines:
+            peer = self._take(peer, line.decode(errors="replace"))
+
+    def _take(self, peer: Peer, line: str) -> Peer:
+        """Act on a message. Return the peer that sent it, which is known by its ``hello``."""
+        word, _, rest = line.partition(" ")
+        if word == "hello" and rest.isdigit() and int(rest) in self._peers:
+            assert peer.channel is not None
+            known = self._peers[int(rest)]
+            known.channel, known.received, known.closed_at = peer.channel, peer.received, None
+            self._selector.modify(peer.channel, selectors.EVENT_READ, known)
+            peer = known
+        elif word == _BYE:
+            peer.left = True
+        elif word == _VANISHED:
+            self._end(rest)
+        peer.seen, peer.joined = time.monotonic(), True
+        return peer
+
+    def _send(self, line: str) -> None:
+        for peer in self._peers.values():
+            if peer.channel is not None:
+                # a peer that reads nothing is noticed by its silence
+                with contextlib.suppress(OSError):
+                    peer.channel.send(f"{line}\n".encode())
+
+    def _judge(self, now: float) -> None:
+        for peer in self._peers.values():
+            if how := peer.fault(now, self._timeout):
+                reason = str(vanished(self._place, peer.rank, how))
+                if self._place.rank == 0:
+                    self._send(f"{_VANISHED} {reason}")
+                self._end(reason)
+
+
+def _listen(address: str) -> socket.socket:
+    kind, _, rest = address.partition(":")
+    if kind == "unix":
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(f"\0{rest}")  # an abstract name: no file, whose path could be too long
+    else:
+        listener = socket.socket(socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # all interfaces, as torch's own rendezvous: a host may know its own name as a loopback address
+        listener.bind(("", int(rest.rpartition(":")[2])))
+    listener.listen(4096)
+    return listener
+
+
+def _open(address: str, timeout: float) -> socket.socket:
+    kind, _, rest = address.partition(":")
+    if kind == "unix":
+        channel = socket.socket(socket.AF_UNIX)
+        channel.settimeout(timeout)
+        channel.connect(f"\0{rest}")
+        return channel
+    host, _, port = rest.rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=timeout)
+
+
+def connect(place: RankPlace, end: Callable[[str], None]) -> Heartbeat:
+    """Start the heartbeat of this rank, with the address and the timeout that the launcher chose."""
+    timeout = float(os.environ.get("NEXUS_PEER_TIMEOUT_SECONDS", PEER_TIMEOUT_SECONDS))
+    heartbeat = Heartbeat(place, os.environ.get("NEXUS_HEARTBEAT", ""), timeout, end)
+    heartbeat.start()
+    return heartbeat

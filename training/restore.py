@@ -1,0 +1,120 @@
+"""Restoring the newest usable checkpoint of a run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+from include.contracts.errors import ContractError, InputError, IntegrityError
+from include.contracts.manifests import CheckpointMarker
+from include.contracts.records import parse_json
+from training.checkpoint_store import TRAINER, CheckpointStore, Progress, TrainerState
+from training.identity import Identity
+from training.random_state import load_random_state
+from training.ranks import Agreement
+from training.state_loading import load_as_data, not_finite
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """Finds and loads the newest usable checkpoint; every rank must call it.
+
+    ``scratch`` is a folder of this host. ``micro_batch_sequences`` is that of the resuming run.
+    """
+
+    store: CheckpointStore
+    identity: Identity
+    scratch: Path
+    ranks: Agreement
+    micro_batch_sequences: int
+    warn: Callable[[str], None]
+
+    def restore(self, model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> Progress | None:
+        """Load the newest usable checkpoint into model and optimiser. Return None if there is none.
+
+        A checkpoint that is incomplete, damaged or holds a value that is not finite is passed over with a
+        warning that names the reason; the model is not touched by it. Raises CheckpointMismatch if the newest
+        readable one belongs to another recipe or corpus, and IntegrityError if it holds more than data,
+        because somebody tampered with it.
+        """
+        for step in self.ranks.from_first(self.store.complete_steps):
+            folder = self.scratch / f"load_{step}"
+            found = self._fetch_agreed(step, folder)
+            if isinstance(found, CheckpointMarker):
+                marker = found
+                loaded = self.ranks.together(lambda: self._load(folder, marker, model, optimiser))  # noqa: B023
+                # deleted only now, because the ranks of a host read the same files
+                shutil.rmtree(folder, ignore_errors=True)
+                return loaded[self.ranks.place.rank]
+            shutil.rmtree(folder, ignore_errors=True)  # a partial download may fill most of the disk
+            if self.ranks.place.rank == 0:
+                self.warn(f"checkpoint step_{step} cannot be used and is passed over: {found}")
+        return None
+
+    def _fetch_agreed(self, step: int, folder: Path) -> CheckpointMarker | str:
+        """Return the marker when every host has verified, finite files; otherwise the reason why not."""
+        marker = self.ranks.from_first(lambda: self._readable_marker(step))
+        if isinstance(marker, str):
+            return marker
+        for check in (self._fetch, self._check_finite):
+            faults = self.ranks.together(lambda: check(step, folder))  # noqa: B023
+            if any(faults):
+                return "; ".join(filter(None, faults))
+        return marker
+
+    def _readable_marker(self, step: int) -> CheckpointMarker | str:
+        """Return the marker, or the reason why it cannot be read."""
+        try:
+            marker = self.store.marker(step)
+        except (ContractError, InputError) as error:
+            return str(error)
+        self.identity.require(marker, self.store.folder.uri(f"step_{step}/"))
+        return marker
+
+    def _fetch(self, step: int, folder: Path) -> str:
+        """Download the files once per host. Return the reason why the checkpoint is not complete, or ""."""
+        if self.ranks.place.local_rank:
+            return ""
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            self.store.fetch(step, folder)
+        except (IntegrityError, InputError) as error:
+            return str(error)
+        return ""
+
+    def _check_finite(self, step: int, folder: Path) -> str:
+        """Read the downloaded tensors once per host. Return the reason why they cannot be used, or ""."""
+        name = "" if self.ranks.place.local_rank else not_finite(folder)
+        return f"{self.store.folder.uri(f'step_{step}/')}: {name} holds NaN or infinity" if name else ""
+
+    def _load(
+        self, folder: Path, marker: CheckpointMarker, model: torch.nn.Module, optimiser: torch.optim.Optimizer
+    ) -> Progress:
+        parameters, moments = get_state_dict(model, optimiser)
+        load_as_data({"model": parameters, "optimiser": moments}, folder, self.ranks)
+        set_state_dict(model, optimiser, model_state_dict=parameters, optim_state_dict=moments)
+        load_random_state(folder, self.ranks.place.rank)
+        trainer = parse_json(TrainerState, (folder / TRAINER).read_bytes(), where=TRAINER)
+        if self.ranks.place.rank == 0 and (changed := self._changes(marker, trainer)):
+            self.warn(
+                f"checkpoint step_{marker.step} was made with {changed}: "
+                "from here on the losses are equal only up to rounding"
+            )
+        return Progress(marker.step, marker.tokens_seen, marker.data_position, trainer)
+
+    def _changes(self, marker: CheckpointMarker, trainer: TrainerState) -> str:
+        """Name what this run does differently and what changes the order of its sums."""
+        place, micro = self.ranks.place, trainer.micro_batch_sequences
+        changed = []
+        if marker.world_size != place.world_size:
+            changed.append(f"{marker.world_size} ranks")
+        if trainer.threads != place.threads:
+            changed.append(f"{trainer.threads} threads per rank")
+        if micro not in (0, self.micro_batch_sequences):
+            changed.append(f"micro batches of {micro} sequences")
+        return " and ".join(changed)

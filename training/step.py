@@ -1,0 +1,87 @@
+"""One optimiser step on the global batch, with the decision whether its gradient may be used."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.distributed.tensor import DTensor
+
+from include.recipes.training import TrainingRecipe
+from training.data import PackedTokens, SampleOrder, rank_positions
+from training.model import learning_rate
+from training.ranks import Agreement
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Outcome of one step, equal on every rank.
+
+    ``loss`` is the mean over the global batch in nats per token. ``gradient_norm`` is that of rank 0, before
+    clipping. ``applied`` is False if loss or gradient was not finite on any rank: no weight changed then.
+    """
+
+    loss: float
+    gradient_norm: float
+    learning_rate: float
+    applied: bool
+
+
+@dataclass(frozen=True)
+class Stepper:
+    """Runs the steps of one rank."""
+
+    recipe: TrainingRecipe
+    model: Any
+    optimiser: torch.optim.Optimizer
+    data: PackedTokens
+    order: SampleOrder
+    ranks: Agreement
+    device: torch.device
+
+    def run(self, step: int) -> StepResult:
+        """Run ``step`` (from 0). Its batch depends on the step alone, so a replay skips the same steps."""
+        rate = learning_rate(self.recipe.optimiser, step, self.recipe.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        nats = self._accumulate(step)
+        norm = self._clip()
+        usable = math.isfinite(nats) and math.isfinite(norm)
+        # one rank's fault would reach the weights of all: they decide together, so that none diverges
+        total, faults = self.ranks.sum([nats, 0.0 if usable else 1.0])
+        applied = faults == 0 and math.isfinite(total)
+        if applied:
+            self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        tokens = self.recipe.batch_sequences * self.recipe.model.context_length
+        return StepResult(total / tokens, norm, rate, applied)
+
+    def _accumulate(self, step: int) -> float:
+        """Add up the gradients of this rank's share of the batch. Return the sum of its nats."""
+        recipe, place = self.recipe, self.ranks.place
+        tokens_in_batch = recipe.batch_sequences * recipe.model.context_length
+        total = torch.zeros((), dtype=torch.float64)
+        for positions in rank_positions(
+            step, recipe.batch_sequences, recipe.micro_batch_sequences, place.rank, place.world_size
+        ):
+            windows = torch.stack(
+                [torch.from_numpy(self.data.read(self.order.sample(position))) for position in positions]
+            ).to(self.device)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+                logits = self.model(input_ids=windows[:, :-1], use_cache=False).logits
+            loss = torch.nn.functional.cross_entropy(
+                logits.float().flatten(0, 1), windows[:, 1:].flatten(), reduction="sum"
+            )
+            # FSDP averages the gradients of the ranks; the mean over the batch needs their sum
+            mean: Any = loss * (place.world_size / tokens_in_batch)
+            mean.backward()
+            total += loss.detach().double().cpu()
+        return float(total)
+
+    def _clip(self) -> float:
+        """Clip the gradient. Return its norm before that, over the parameters of all ranks."""
+        clip = self.recipe.optimiser.gradient_clip
+        norm: Any = torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
