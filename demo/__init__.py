@@ -1,1 +1,1 @@
-"""`make demo`: real text of this machine becomes a served model, through the real DAGs."""
+"""The program behind `make demo`: run the four DAGs on this machine's own text, up to a served model."""

@@ -1,7 +1,7 @@
-"""``python -m demo [--data FOLDER]``: what `make demo` calls.
+"""Run the demo: ``python -m demo [--data FOLDER]``, called by `make demo`.
 
-Gathers real text, starts the local system, triggers corpus_refresh, and follows the assets through
-training, evaluation and deployment to a served model. Ends every process that it started.
+The demo gathers real text, starts the local system, triggers corpus_refresh and follows the assets through
+training, evaluation and deployment to a served model. At the end it stops every process that it started.
 """
 
 from __future__ import annotations
@@ -39,10 +39,14 @@ PHASES = ("text", "start", *DAGS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when the model is served, 1 with a readable error or the gate's no, 130 when interrupted."""
+    """Return 0 if a model is served, 1 after an error or a refusal of the gate, 130 if interrupted."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument("--data", type=Path, help="a folder of shards instead of this machine's own text")
-    parser.add_argument("--interruptions", type=int, default=1, help="spot interruptions (default 1)")
+    parser.add_argument(
+        "--data", type=Path, help="folder of shards to use instead of this machine's own text"
+    )
+    parser.add_argument(
+        "--interruptions", type=int, default=1, help="number of spot interruptions (default 1)"
+    )
     parser.add_argument("--output", type=Path, help="folder of summary.json (default build/demo)")
     arguments = parser.parse_args(argv)
     console = Console()
@@ -50,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with interruptible():
             return _show(arguments, console)
     except KeyboardInterrupt:
-        fail("interrupted; all that the demo started is ended. `make demo` reuses whole corpus stages.")
+        fail("interrupted; every process of the demo was stopped. `make demo` reuses complete corpus stages.")
         return INTERRUPTED
     except (NexusError, httpx.HTTPError) as error:
         fail(str(error))
@@ -62,12 +66,12 @@ def _show(arguments: argparse.Namespace, console: Console) -> int:
     output = arguments.output or config.repository / "build" / "demo"
     output.mkdir(parents=True, exist_ok=True)
     written = output / "summary.json"
-    written.unlink(missing_ok=True)  # an earlier demo's figures would pass for this one's
+    written.unlink(missing_ok=True)  # figures of an earlier demo must not be taken for this one's
     summary = Demo(config, console).run(arguments.data, arguments.interruptions)
     written.write_bytes(canonical_json(summary))
     print_report(summary, written, config.airflow_url, console)
     if summary.deployment is None:
-        fail(f"the gate says {summary.gate.verdict}, nothing was deployed")
+        fail(f"the gate's verdict is {summary.gate.verdict}; nothing was deployed")
         return 1
     return 0
 
@@ -82,16 +86,16 @@ class Demo:
         self._store = Store(client(config, "s3"), client(config, "sagemaker"))
 
     def run(self, data: Path | None, interruptions: int) -> Summary:
-        """From text to a served model or the gate's no; the phases are those of the progress display."""
+        """Run every phase of the progress display, and return the summary with times and peak memory."""
         started = time.monotonic()
         with (
             Display(PHASES, self._console) as display,
             MemoryWatch(self._pids) as memory,
-            ThreadPoolExecutor(1) as beside,
+            ThreadPoolExecutor(1) as background,
         ):
-            text = beside.submit(self._text, display, data)
+            text = background.submit(self._text, display, data)
             if data is not None:
-                text.result()  # a folder that cannot be used is said before anything is started
+                text.result()  # report an unusable folder before anything is started
             display.begin("start")
             with self._system(lambda note: display.note("start", note)):
                 display.end("start", f"Airflow on {self._config.airflow_url}")
@@ -112,7 +116,7 @@ class Demo:
 
     @contextmanager
     def _system(self, announce: Announce) -> Iterator[None]:
-        """The local system: started and ended here, or used as it is when `make up` started it."""
+        """Start and stop the local system, or use the one that `make up` started and leave it running."""
         mine = not all(self._stack.status().values())
         try:
             self._stack.up(announce)
@@ -123,13 +127,13 @@ class Demo:
 
     @contextmanager
     def _interrupting(self, times: int) -> Iterator[None]:
-        """Spot jobs lose their instance ``times`` times, each after a checkpoint; afterwards none does."""
+        """Interrupt spot jobs ``times`` times, each time after a checkpoint, for the duration of a block."""
         control = f"{self._config.aws_endpoint}/_local/sagemaker/interrupt_policy"
         httpx.post(control, json={"times": times, "after_first_checkpoint": True}).raise_for_status()
         try:
             yield
         finally:
-            with suppress(httpx.HTTPError):  # a system that was ended has no jobs to interrupt
+            with suppress(httpx.HTTPError):  # a system that was stopped has no jobs to interrupt
                 httpx.post(control, json={"times": 0})
 
     def _pids(self) -> list[int]:

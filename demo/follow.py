@@ -13,7 +13,7 @@ from demo.progress import Display, last_progress
 from demo.timings import TaskTiming
 from include.contracts.errors import NexusError
 
-#: In the order of the assets that join them.
+#: The DAG of each phase, in the order of the assets that join them.
 DAGS = {
     "corpus": "corpus_refresh",
     "training": "model_training",
@@ -30,14 +30,17 @@ class RunFailed(NexusError):
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """One DAG run that is over."""
+    """A DAG run that has finished."""
 
     dag_id: str
     run_id: str
 
 
 class Follower:
-    """Waits for runs and shows what they do; ``job_logs`` yields the output of jobs that run now."""
+    """A watcher that waits for runs and shows their progress.
+
+    ``job_logs`` yields the output files of the jobs that are running.
+    """
 
     def __init__(self, api: AirflowApi, display: Display, job_logs: Callable[[], Iterator[Path]]) -> None:
         self._api = api
@@ -45,7 +48,7 @@ class Follower:
         self._job_logs = job_logs
 
     def triggered_by_asset(self, phase: str, source: FinishedRun, since: datetime) -> str:
-        """The id of the run that the asset event of ``source``, the run of the phase before, started."""
+        """Return the id of the run that the asset event of ``source`` triggered."""
         deadline = time.monotonic() + _ASSET_LIMIT_SECONDS
         while time.monotonic() < deadline:
             for run in self._api.runs_since(DAGS[phase], since):
@@ -54,23 +57,23 @@ class Follower:
                     return run_id
             time.sleep(_POLL_SECONDS / 2)
         raise RunFailed(
-            "no run was started by the asset of the DAG before it",
+            "the asset of the previous DAG triggered no run",
             where=DAGS[phase],
             expected=f"a run within {_ASSET_LIMIT_SECONDS:.0f} s",
-            remedy="look at Assets in the Airflow UI (`make up`)",
+            remedy="open Assets in the Airflow UI (`make up`) and look for the event of the previous DAG",
         )
 
     def finish(self, phase: str, run_id: str) -> FinishedRun:
-        """Wait until the run is over; RunFailed names the tasks that failed."""
+        """Wait until the run has finished. Raises RunFailed, which names the failed tasks."""
         dag_id = DAGS[phase]
         while (state := self._api.run_state(dag_id, run_id)) not in TERMINAL_RUN_STATES:
             self._display.note(phase, self._describe(dag_id, run_id))
             time.sleep(_POLL_SECONDS)
         if state == "failed":
             raise RunFailed(
-                self._failures(dag_id, run_id) or "failed without a failed task",
+                self._failures(dag_id, run_id) or "the run failed, but none of its tasks did",
                 where=f"{dag_id} {run_id}",
-                remedy="`make up` shows the run and its logs in the Airflow UI",
+                remedy="start the system with `make up` and read the logs of the run in the Airflow UI",
             )
         return FinishedRun(dag_id, run_id)
 
@@ -93,5 +96,5 @@ class Follower:
 
 
 def timings(api: AirflowApi, runs: list[FinishedRun]) -> list[TaskTiming]:
-    """Queued and running time of every task of these runs."""
+    """Return the waiting and running time of every task of these runs."""
     return [timing for run in runs for timing in api.timings(run.dag_id, run.run_id)]

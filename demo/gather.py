@@ -1,11 +1,9 @@
-"""The default corpus: the text of the packages in the project's own environments, as The Pile's shards.
-
-Only the environments that set-up fills count: one more beside them (of a test suite, of a tool) would make
-another corpus of the same machine.
+"""Gather the demo's default corpus: text of the installed packages, as shards in The Pile's format.
 
 Source files, documentation, READMEs and licences are real text that every machine has after set-up.
-The same environments give the same bytes: files are taken in the order of a hash of their path, each
-subset up to its budget, and duplicates between environments stay in, for the pipeline to find.
+Only the environments of `make setup` are read: an environment of a test suite or a tool would change the
+corpus. The same environments give the same bytes: files are ordered by a hash of their path, and each
+subset is filled up to its budget. Duplicates between environments are kept for the pipeline to find.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from pathlib import Path
 import zstandard
 
 MIB = 2**20
-#: Bytes of text per subset; the sum is above 50 MB.
+#: Bytes of text per subset. The sum exceeds the 50 MB that the demo needs.
 BUDGETS = {"Source Code": 42 * MIB, "Documentation": 12 * MIB, "READMEs": 5 * MIB, "Licences": 3 * MIB}
 _SHARD_BYTES = 8 * MIB
 _MAX_FILE_BYTES = 400_000
@@ -30,7 +28,7 @@ _DOCUMENTATION_SUFFIXES = {".md", ".rst", ".txt"}
 
 @dataclass(frozen=True)
 class GatheredShard:
-    """One ``.jsonl.zst`` file that was written."""
+    """A ``.jsonl.zst`` file that was written."""
 
     path: Path
     subset: str
@@ -39,9 +37,9 @@ class GatheredShard:
 
 
 def gather(folder: Path, environments: Sequence[str], output: Path) -> list[GatheredShard]:
-    """Write the shards of these environments below ``folder`` to ``output``; replaces what is there.
+    """Write shards of the text of these environments to ``output``, replacing earlier shards.
 
-    Returns them in name order. Raises nothing for a file that cannot be decoded: it is no text.
+    Returns the shards in name order. Files that are not UTF-8 are skipped: they are no text.
     """
     output.mkdir(parents=True, exist_ok=True)
     for old in output.glob("*.jsonl.zst"):
@@ -61,7 +59,7 @@ def gather(folder: Path, environments: Sequence[str], output: Path) -> list[Gath
 
 
 def subset_of(path: Path) -> str | None:
-    """The subset that a file of a package belongs to; None for what is not prose or source."""
+    """Return the subset that a file of a package belongs to, or None if it is neither prose nor code."""
     name, suffix = path.name, path.suffix.lower()
     if name == "METADATA" and path.parent.suffix == ".dist-info":
         return "READMEs"

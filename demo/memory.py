@@ -1,4 +1,4 @@
-"""Peak memory of everything that a demo started."""
+"""Measure the peak memory of all processes of a demo."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 class MemoryWatch:
-    """Samples the proportional set size (shared pages counted once) of whole process trees.
+    """A thread that samples the proportional set size (shared pages counted once) of process trees.
 
-    ``roots`` gives the pids to look at each time; descendants are found through their session or parent.
+    ``roots`` returns the pids to look at in each sample; descendants are found by session or parent.
     """
 
     def __init__(self, roots: Callable[[], Iterable[int]], interval_seconds: float = 2.0) -> None:
@@ -34,7 +34,7 @@ class MemoryWatch:
 
 
 def tree_bytes(roots: set[int]) -> int:
-    """PSS in bytes of the processes in ``roots`` and of everything that descends from them."""
+    """Return the PSS in bytes of the processes in ``roots`` and of all their descendants."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

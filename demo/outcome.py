@@ -1,4 +1,4 @@
-"""What the runs of a demo left in S3, the registry and the load balancer, as the summary's parts."""
+"""Read the results of a demo's runs from S3, SageMaker and the load balancer, as parts of the summary."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _SAMPLE_TOKENS = 48
 
 
 class Store:
-    """Reads contracts from S3 and jobs from SageMaker."""
+    """A reader of contracts from S3 and of jobs from SageMaker."""
 
     def __init__(self, s3: Any, sagemaker: Any) -> None:
         self._s3 = s3
         self._sagemaker = sagemaker
 
     def read(self, kind: type[T], uri: S3Uri) -> T:
-        """The record at ``uri``."""
+        """Read the record at ``uri``."""
         body = self._s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()
         return parse_json(kind, body, where=str(uri))
 
     def holds(self, uri: S3Uri) -> bool:
-        """Whether there is an object at ``uri``."""
+        """Return True if there is an object at ``uri``."""
         listed = self._s3.list_objects_v2(Bucket=uri.bucket, Prefix=uri.key, MaxKeys=1)
         return any(entry["Key"] == uri.key for entry in listed.get("Contents", ()))
 
     def newest_training_job(self) -> dict[str, Any]:
-        """DescribeTrainingJob of the job that was created last."""
+        """Describe the training job that was created last."""
         listed = self._sagemaker.list_training_jobs(
             SortBy="CreationTime", SortOrder="Descending", MaxResults=1
         )
@@ -48,7 +48,7 @@ class Store:
 
 
 def corpus_summary(store: Store, manifest_uri: str, reused: bool) -> CorpusSummary:
-    """The funnel, from the corpus manifest."""
+    """Summarise the corpus manifest: documents in, dropped and kept, and tokens."""
     manifest = store.read(CorpusManifest, S3Uri.parse(manifest_uri))
     return CorpusSummary(
         version=manifest.version,
@@ -62,7 +62,7 @@ def corpus_summary(store: Store, manifest_uri: str, reused: bool) -> CorpusSumma
 
 
 def training_summary(store: Store, run: RunLayout) -> TrainingSummary:
-    """Losses from the trainer's report; interruptions and seconds from the training job."""
+    """Summarise the training: losses from the trainer's report, interruptions and seconds from the job."""
     report = store.read(TrainingReport, run.training_report)
     job = store.newest_training_job()
     interruptions = sum(step["Status"] == "Interrupted" for step in job["SecondaryStatusTransitions"])
@@ -78,7 +78,7 @@ def training_summary(store: Store, run: RunLayout) -> TrainingSummary:
 
 
 def gate_summary(store: Store, run: RunLayout, evaluation: FinishedRun) -> GateSummary | None:
-    """Verdict and reasons of this evaluation; None when it ended before the gate had judged."""
+    """Return verdict and reasons of an evaluation, or None if it ended before the gate judged."""
     folder = run.evaluations / f"{run_name(evaluation.dag_id, evaluation.run_id)}/"
     if not store.holds(folder / "verdict.json"):
         return None
@@ -100,6 +100,6 @@ def deployment_summary(manifest: DeploymentManifest) -> DeploymentSummary:
 
 
 def run_of(model_manifest_uri: str) -> RunLayout:
-    """The run whose model this manifest describes: ``…/runs/<run>/model/manifest.json``."""
+    """Return the run of a model manifest's URI, ``…/runs/<run>/model/manifest.json``."""
     uri = S3Uri.parse(model_manifest_uri)
     return RunLayout(S3Uri(uri.bucket, uri.key.rsplit("/", 2)[0] + "/"))

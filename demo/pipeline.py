@@ -1,4 +1,4 @@
-"""The four DAGs of one demo, from the trigger to the served model or to the gate's no."""
+"""Run the four DAGs of one demo, from the trigger to a served model or a refusal of the gate."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ from include.contracts.storage import S3Uri
 
 
 class Pipeline:
-    """Triggers the first DAG and follows the assets; ``job_folder`` is where local_aws keeps jobs' output."""
+    """A sequence of runs: triggers the first DAG and follows the assets to the others.
+
+    ``job_folder`` is the folder in which local_aws keeps the output of jobs.
+    """
 
     def __init__(self, api: AirflowApi, store: Store, display: Display, job_folder: Path) -> None:
         self._api = api
@@ -43,7 +46,10 @@ class Pipeline:
         self._extras: dict[str, dict[str, str]] = {}
 
     def run(self, shards: Shards) -> Summary:
-        """The summary, without a deployment when the gate refuses; RunFailed for any other failed run."""
+        """Run the DAGs and return the summary. It has no deployment if the gate refuses the model.
+
+        Raises RunFailed for any other run that fails.
+        """
         self._wait_for_dags()
         since = datetime.now(UTC)
         before: FinishedRun | None = None
@@ -80,7 +86,7 @@ class Pipeline:
     def _summary(self, shards: Shards) -> Summary:
         gate = self._gate()
         if gate is None:
-            raise NexusError("the evaluation left no verdict", where=self._runs["evaluation"].run_id)
+            raise NexusError("the evaluation wrote no verdict", where=self._runs["evaluation"].run_id)
         deployment = None
         if released := self._runs.get("deployment"):
             uri = str(self._api.xcom(released.dag_id, released.run_id, "record_deployment"))
@@ -97,7 +103,7 @@ class Pipeline:
         )
 
     def _reused(self) -> bool:
-        """Whether the cluster was never started, because the corpus version existed."""
+        """Return True if the corpus version existed, so that no cluster was started."""
         run = self._runs["corpus"]
         tasks = self._api.task_instances(run.dag_id, run.run_id)
         return {task["task_id"]: task["state"] for task in tasks}.get("clean") == "skipped"
@@ -114,7 +120,7 @@ class Pipeline:
         raise NexusError(f"Airflow did not find {missing} in {limit_seconds:.0f} s")
 
     def _running_logs(self) -> Iterator[Path]:
-        """Output of jobs that wrote in this phase: an EMR step's stdout, a container's output."""
+        """Yield the output files that jobs wrote in this phase: stdout of EMR steps, output of containers."""
         for name in ("stdout", "output.log"):
             for log in self._job_folder.rglob(name):
                 if log.stat().st_mtime > self._phase_began:
@@ -123,7 +129,7 @@ class Pipeline:
 
 @contextmanager
 def _failed_when_interrupted(api: AirflowApi, run: FinishedRun) -> Iterator[None]:
-    """Otherwise Airflow would resume the run beside the next demo's."""
+    """Mark the run as failed if the demo is interrupted: Airflow would resume it during the next demo."""
     try:
         yield
     except KeyboardInterrupt:

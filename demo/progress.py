@@ -1,6 +1,6 @@
-"""Live progress: which stage runs, how far it is, for how long.
+"""Show live progress: the phase that runs, its progress and its duration.
 
-A table that redraws itself on a terminal; elsewhere one line for each change.
+On a terminal this is a table that redraws itself; elsewhere it is one line for each change.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-#: What jobs print to stdout, e.g. ``progress: train 40/120 steps``.
+#: A progress line on a job's stdout, e.g. ``progress: train 40/120 steps``.
 _LINE = re.compile(r"^progress: (?P<stage>[\w -]+?) (?P<done>\d+)/(?P<total>\d+) (?P<unit>\w+)", re.MULTILINE)
 _TAIL_BYTES = 16_384
 
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a running job says it is."""
+    """The progress that a running job reports."""
 
     stage: str
     done: int
@@ -34,7 +34,7 @@ class JobProgress:
 
 
 def last_progress(log: Path) -> JobProgress | None:
-    """The newest progress line of a job's output, or None."""
+    """Return the newest progress line of a job's output, or None if there is none."""
     with log.open("rb") as source:
         source.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         matches = list(_LINE.finditer(source.read().decode(errors="replace")))
@@ -45,7 +45,7 @@ def last_progress(log: Path) -> JobProgress | None:
 
 
 class Display:
-    """Phases of the demo, each with its state and elapsed time."""
+    """A display of the demo's phases, each with its state and elapsed time."""
 
     def __init__(self, phases: tuple[str, ...], console: Console | None = None) -> None:
         self._console = console or Console()
@@ -68,12 +68,12 @@ class Display:
             self._live = None
 
     def begin(self, phase: str, note: str = "") -> None:
-        """A phase starts now."""
+        """Show that a phase starts."""
         self._started[phase] = time.monotonic()
         self.note(phase, note or "started")
 
     def note(self, phase: str, text: str) -> None:
-        """What a phase is doing now; printed once per change when nobody watches."""
+        """Show the current activity of a phase. Without a terminal, print it once per change."""
         if self._notes.get(phase) == text:
             return
         self._notes[phase] = text
@@ -84,17 +84,17 @@ class Display:
             self._console.file.flush()
 
     def end(self, phase: str, text: str) -> None:
-        """A phase is done."""
+        """Show that a phase has succeeded."""
         self._ended[phase] = time.monotonic()
         self.note(phase, text)
 
     def refuse(self, phase: str, text: str) -> None:
-        """A phase came to its end, and the end is a no."""
+        """Show that a phase ended with a refusal."""
         self._failed.add(phase)
         self.end(phase, text)
 
     def seconds(self) -> dict[str, float]:
-        """Elapsed seconds of each phase that ended."""
+        """Return the elapsed seconds of each phase that has ended."""
         return {phase: round(self._ended[phase] - self._started[phase], 1) for phase in self._ended}
 
     def _elapsed(self, phase: str) -> float:
@@ -120,5 +120,5 @@ class Display:
 
 
 def fail(message: str) -> None:
-    """A readable error on stderr."""
+    """Print an error to stderr."""
     print(f"\nerror: {message}", file=sys.stderr)

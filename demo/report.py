@@ -1,4 +1,4 @@
-"""The few lines at the end of a demo: what became of the text, and where to look next."""
+"""Print the result of a demo: funnel, training, verdict, completion, and what to look at next."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _BAR = 24
 
 
 def print_report(summary: Summary, written: Path, airflow_url: str, console: Console) -> None:
-    """Funnel, training, verdict, completion, addresses; ``written`` is where the summary lies.
+    """Print funnel, training, verdict, completion and addresses; ``written`` is the path of the summary.
 
-    Without a deployment the last two give way to what the gate's no means and what to do.
+    Without a deployment, print the meaning of the gate's refusal and what to do in place of the last two.
     """
     console.rule("[bold]Nexus LLM demo")
     _print_corpus(summary, written, console)
@@ -72,7 +72,7 @@ def _print_training_and_gate(summary: Summary, console: Console) -> None:
 
 
 def _next_step(summary: Summary) -> str:
-    """The commonest cause is a corpus too small to learn from, or to judge by."""
+    """Explain the most common cause of a refusal: the corpus is too small to learn from or to judge by."""
     corpus = summary.corpus
     champion = summary.gate.baseline.startswith("champion ")
     return (

@@ -1,4 +1,4 @@
-"""The shards that a demo starts from: gathered here, or a folder of the user's."""
+"""Choose and upload the shards of a demo: this machine's own text, or a folder of the user."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from local_stack.airflow import base_environment
 from local_stack.config import StackConfig
 
 _SHOWN_LEFT_OUT = 5
-#: Of the default corpus, as text: less would show too little, and may not pass the gate.
+#: Least size of the default corpus, as text. A model of less text may not pass the gate.
 _NEEDED_BYTES = 50_000_000
 
 
 @dataclass(frozen=True)
 class Shards:
-    """Local files and the prefix that they go to; ``left_out`` maps a path in ``folder`` to the reason."""
+    """Local files and the S3 prefix for them; ``left_out`` maps a path in ``folder`` to the reason."""
 
     files: tuple[Path, ...]
     folder: Path
@@ -36,12 +36,12 @@ class Shards:
         if self.left_out:
             text += f"; left out: {_first_of(self.left_out)}"
         if len(self.left_out) > _SHOWN_LEFT_OUT:
-            text += ", the whole list will be `left_out` in summary.json"
+            text += "; the full list will be in `left_out` of summary.json"
         return text
 
 
 def choose_shards(config: StackConfig, data: Path | None) -> Shards:
-    """The shards of ``data``, or this machine's own text when it is None."""
+    """Return the shards of the folder ``data``, or of this machine's own text if it is None."""
     bucket = load_settings("dev").storage.raw_bucket
     if data is None:
         folder = config.repository / "build" / "demo" / "raw"
@@ -53,25 +53,25 @@ def choose_shards(config: StackConfig, data: Path | None) -> Shards:
     if not accepted:
         got = _first_of(left_out) or "an empty folder"
         raise InputError("holds no shard", where=str(folder), got=got)
-    # a folder keeps its prefix between runs: the corpus version then depends on the shards alone
+    # the same folder has the same prefix in every run, so the corpus version depends on the shards alone
     prefix = f"data-{content_hash(str(folder).encode())[:12]}"
     files = tuple(folder / name for name in accepted)
     return Shards(files, folder, f"s3://{bucket}/{prefix}/", left_out)
 
 
 def machine_text(config: StackConfig, folder: Path) -> tuple[Path, ...]:
-    """Gather the default corpus into ``folder``; InputError when it is too small for a demo."""
+    """Gather the default corpus into ``folder``. Raises InputError if it is too small for a demo."""
     environments = config.repository / ".venvs"
     shards = gather(environments, config.environments, folder)
     size = sum(shard.text_bytes for shard in shards)
     if size < _NEEDED_BYTES:
         absent = [name for name in config.environments if not (environments / name).is_dir()]
         raise InputError(
-            "too little text was found for the demo",
+            "too little text for the demo was found",
             where=str(environments),
             expected=f"{_NEEDED_BYTES / 1e6:.0f} MB at least",
             got=f"{size / 1e6:.1f} MB" + (f", {', '.join(absent)} not set up" if absent else ""),
-            remedy="`make setup` fills the environments; or bring your own text: make demo DATA=<folder>",
+            remedy="run `make setup` to fill the environments, or use your own text: make demo DATA=<folder>",
         )
     return tuple(shard.path for shard in shards)
 
@@ -89,7 +89,7 @@ def upload(s3: Any, shards: Shards) -> None:
 
 
 def _first_of(left_out: dict[str, str]) -> str:
-    """As many as a line of the screen bears."""
+    """List the first few files that were left out, to keep the line short."""
     shown = [f"{name} ({reason})" for name, reason in list(left_out.items())[:_SHOWN_LEFT_OUT]]
     more = len(left_out) - len(shown)
     return "; ".join([*shown, f"and {more} more"] if more else shown)

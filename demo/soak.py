@@ -1,8 +1,8 @@
-"""``python -m demo.soak [--minutes 30]``: the four DAGs over and over on the running local system.
+"""Run the four DAGs repeatedly on the running local system: ``python -m demo.soak [--minutes 30]``.
 
-Start it with `make up` first. Prints a line per finished run and, at the end, one JSON line: runs by
-state, task instances that never reached a terminal state, and lines of the logs that tell of a locked
-database. Exit code 0 when every run succeeded, no task is lost and no log tells of a lock.
+Start the system with `make up` first. The command prints a line per finished run and, at the end, one JSON
+line: runs by state, task instances that never reached a terminal state, and the number of log lines that
+report a locked database.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ _DRAIN_LIMIT_SECONDS = 600
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when nothing was lost or locked."""
+    """Return 0 if every run succeeded, no task was lost and no log reports a locked database."""
     parser = argparse.ArgumentParser(prog="demo.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--every-seconds", type=float, default=170, help="a corpus_refresh this often")
+    parser.add_argument(
+        "--every-seconds", type=float, default=170, help="seconds between two triggers of corpus_refresh"
+    )
     arguments = parser.parse_args(argv)
     config = StackConfig.from_environment()
     api = AirflowApi(config.airflow_url)

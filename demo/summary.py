@@ -1,4 +1,4 @@
-"""``build/demo/summary.json``: what a demo run did, in figures."""
+"""The record ``build/demo/summary.json``: the figures of one demo run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from include.contracts.errors import ContractError
 
 @dataclass(frozen=True)
 class CorpusSummary:
-    """``reused`` tells that the version existed and its work was skipped."""
+    """Figures of the corpus; ``reused`` is True if the version existed and its work was skipped."""
 
     version: str
     reused: bool
@@ -33,7 +33,7 @@ class CorpusSummary:
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """Losses in nats per token; both seconds as SageMaker counts them, the billable without interruptions."""
+    """Losses in nats per token, and seconds as SageMaker counts them: billable ones exclude interruptions."""
 
     steps: int
     interruptions: int
@@ -55,7 +55,7 @@ class GateSummary:
 
 @dataclass(frozen=True)
 class DeploymentSummary:
-    """Where the model answers, by which name, and what it answered."""
+    """Endpoint and name of the served model, and one completion from it."""
 
     endpoint: str
     model: str
@@ -66,9 +66,9 @@ class DeploymentSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """``seconds`` per phase and ``total``; ``tasks`` is what the orchestration cost, task by task.
+    """All figures of a demo: ``seconds`` per phase and in total, ``tasks`` with the times of each task.
 
-    ``deployment`` is None when the gate did not pass the model. ``left_out`` maps each file of the
+    ``deployment`` is None if the gate did not pass the model. ``left_out`` maps each file of the
     user's folder that is no shard to the reason.
     """
 

@@ -1,4 +1,4 @@
-"""How long the tasks of a run waited and worked."""
+"""Compute the waiting and running times of the tasks of a run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TaskTiming:
-    """One task of one run: ``queued_seconds`` until a worker took it, then ``running_seconds`` to its end.
+    """The times of one task of one run: ``queued_seconds`` until a worker took it, then ``running_seconds``.
 
-    It waits from the end of the last task that it follows, or from the start of the run: Airflow's own
-    ``queued_when`` of a task that was deferred is that of its return.
+    Waiting starts at the end of the last upstream task, or at the start of the run. Airflow's own
+    ``queued_when`` cannot be used: for a deferred task it is the time of its resumption.
     """
 
     dag: str
@@ -28,9 +28,9 @@ class TaskTiming:
 def task_timings(
     dag_id: str, began: str, instances: Sequence[Mapping[str, Any]], downstream: Mapping[str, Sequence[str]]
 ) -> list[TaskTiming]:
-    """Of each task instance that ran, in the order of their start.
+    """Return the times of each task instance that ran, in the order of their start.
 
-    ``began`` is the run's start in ISO 8601, as all of Airflow's times; ``downstream`` says who follows whom.
+    ``began`` is the start of the run in ISO 8601; ``downstream`` maps a task to the tasks that follow it.
     """
     ready: defaultdict[str, datetime] = defaultdict(lambda: datetime.fromisoformat(began))
     ran = [task for task in instances if task["start_date"] and task["end_date"]]

@@ -1,1 +1,1 @@
-"""The local system: local_aws, Airflow's four processes, and what an AWS account would hold already."""
+"""The local system: local_aws, Airflow's four processes, and the resources that the DAGs expect on AWS."""

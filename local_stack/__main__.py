@@ -1,4 +1,4 @@
-"""``python -m local_stack up|down|status``: what `make up`, `make down` and `make status` call."""
+"""Start, stop or show the local system: ``python -m local_stack up|down|status``, called by make."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local_stack.stack import Stack
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when done, 1 with a readable error, 130 when interrupted."""
+    """Return 0 on success, 1 after an error, 130 if interrupted."""
     parser = argparse.ArgumentParser(prog="local_stack", description=__doc__)
     parser.add_argument("action", choices=("up", "down", "status"))
     action = parser.parse_args(argv).action
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with interruptible():
             _act(action)
     except KeyboardInterrupt:
-        print("interrupted; what it had started is ended", file=sys.stderr)
+        print("interrupted; every process that was started has been stopped", file=sys.stderr)
         return INTERRUPTED
     except NexusError as error:
         print(f"error: {error}", file=sys.stderr)

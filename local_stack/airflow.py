@@ -13,12 +13,12 @@ from local_stack.config import StackConfig
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
-#: What a process gets from the caller's environment; everything else would leak settings in.
+#: Variables passed on from the caller's environment. Others could change settings of the system.
 _INHERITED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
 def base_environment(config: StackConfig) -> dict[str, str]:
-    """What every process of the local system sees: the endpoint, credentials that open nothing, paths."""
+    """Return the variables of every process of the local system: endpoint, dummy credentials, paths."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return inherited | {
         "AWS_ACCESS_KEY_ID": "local",
@@ -35,9 +35,9 @@ def base_environment(config: StackConfig) -> dict[str, str]:
 
 
 def airflow_environment(config: StackConfig) -> dict[str, str]:
-    """Airflow as on MWAA, except for the database, the executor and the ports.
+    """Return Airflow's configuration: as on MWAA, except for the database, the executor and the ports.
 
-    Heartbeats are short, so that the loss of a worker is noticed in half a minute, not in five.
+    Heartbeats are short, so that the loss of a worker is noticed within half a minute.
     """
     keys = _secrets(config.airflow_home)
     options = {
@@ -51,7 +51,7 @@ def airflow_environment(config: StackConfig) -> dict[str, str]:
         "CORE__EXECUTION_API_SERVER_URL": f"{config.airflow_url}/execution/",
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(config.airflow_home / "passwords.json"),
-        # a writer waits for its turn as long as it takes, not the 5 s after which sqlite3 gives up
+        # by default sqlite3 gives up after waiting 5 s for a lock, which a busy scheduler can hold longer
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{config.airflow_home / 'airflow.db'}?timeout=60",
         "API__HOST": "127.0.0.1",
         "API__PORT": str(config.airflow_port),
@@ -74,21 +74,21 @@ def airflow_environment(config: StackConfig) -> dict[str, str]:
 
 
 def airflow_command(config: StackConfig, *arguments: str) -> list[str]:
-    """A command line of Airflow in its own environment."""
+    """Return a command line of Airflow in its own environment."""
     return [str(config.python("airflow")), "-m", "airflow", *arguments]
 
 
 def component_command(config: StackConfig, component: str) -> list[str]:
-    """The command line of one of COMPONENTS.
+    """Return the command line of one of COMPONENTS.
 
-    Logs are read from their files: a log server would only listen, on every address of the machine.
+    The log server is off: logs are read from their files, and it would listen on every address.
     """
     quiet = ["--skip-serve-logs"] if component in ("scheduler", "triggerer") else []
     return airflow_command(config, component, *quiet)
 
 
 def _secrets(home: Path) -> dict[str, str]:
-    """Random keys of this local system, made once, readable by their owner alone."""
+    """Read this system's random keys. Create them if missing, readable by their owner alone."""
     path = home / "secrets.json"
     if not path.exists():
         home.mkdir(parents=True, exist_ok=True)

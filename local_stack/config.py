@@ -1,4 +1,4 @@
-"""Where the local system keeps its state, and its ports."""
+"""Folders and ports of the local system."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from include.contracts.errors import SettingsError
 
 @dataclass(frozen=True)
 class StackConfig:
-    """Folders and ports; each port by an environment variable, named in the error when it is taken."""
+    """Folders and ports. Each port can be set by an environment variable, which errors name."""
 
     repository: Path
     state: Path
     aws_port: int
     airflow_port: int
     serving_port: int
-    #: Replaces the training recipe of the dev settings when not empty.
+    #: Replaces the training recipe of the dev settings unless it is empty.
     training_recipe: str = ""
 
     @classmethod
@@ -65,15 +65,15 @@ class StackConfig:
 
     @property
     def environments(self) -> tuple[str, ...]:
-        """The environments that `make setup` fills, and no others that may lie beside them."""
+        """The names of the environments that `make setup` fills."""
         return tuple((self.repository / "infrastructure" / "setup" / "environments.txt").read_text().split())
 
     def python(self, environment: str) -> Path:
-        """The interpreter of one of the environments that `make setup` fills."""
+        """Return the interpreter of one of the environments that `make setup` fills."""
         return self.repository / ".venvs" / environment / "bin" / "python"
 
     def require_free_ports(self) -> None:
-        """Refuse at once, by name, when a port is in use."""
+        """Raise an error that names the port and its variable if a port is in use."""
         for variable, port in (
             ("NEXUS_AWS_PORT", self.aws_port),
             ("NEXUS_AIRFLOW_PORT", self.airflow_port),
@@ -89,7 +89,7 @@ class StackConfig:
 
 
 def port_is_free(port: int) -> bool:
-    """Whether 127.0.0.1:port can be bound now."""
+    """Return True if 127.0.0.1:port can be bound now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,7 +1,7 @@
-"""Processes that outlive the command that started them: each a group of its own, recorded on disk.
+"""Start and stop processes that outlive the command that started them.
 
-A record holds the kernel's start time beside the pid, so that a pid used again by a stranger is
-never signalled.
+Each process leads a group of its own and is recorded on disk. A record holds the kernel's start time with
+the pid, so that another program that was given the same pid is never signalled.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ProcessFailed(NexusError):
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """``started`` is the start time in clock ticks since boot (/proc/<pid>/stat, field 22)."""
+    """One process; ``started`` is its start time in clock ticks since boot (/proc/<pid>/stat, field 22)."""
 
     name: str
     pid: int
@@ -54,9 +54,9 @@ class ProcessBook:
     def start(
         self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path
     ) -> ProcessRecord:
-        """Start ``command`` as leader of a new session, its output appended to ``log``."""
+        """Start ``command`` as leader of a new session and append its output to ``log``."""
         log.parent.mkdir(parents=True, exist_ok=True)
-        # between its start and its record nobody could end it
+        # a process that is interrupted between its start and its record could not be stopped later
         with uninterrupted(), log.open("ab") as sink:
             child = subprocess.Popen(
                 command,
@@ -72,7 +72,7 @@ class ProcessBook:
         return record
 
     def stop_all(self) -> list[str]:
-        """End every recorded group, the youngest first; returns the names of those that were alive."""
+        """Stop every recorded group, youngest first, and return the names of those that were alive."""
         ended = []
         with uninterrupted():
             for record in reversed(records := self.records()):
@@ -91,13 +91,13 @@ class ProcessBook:
 
 
 def end_group(record: ProcessRecord, grace_seconds: float = _GRACE_SECONDS) -> None:
-    """SIGTERM to the group, SIGKILL to what is left of it after the grace.
+    """Send SIGTERM to a group, and SIGKILL to what remains after the grace period.
 
-    The leader may be gone while its children live on: as long as the session has members, the
-    kernel does not give its number to another process.
+    The leader may have ended before its children. As long as the session has members, the kernel does
+    not give its number to another process.
     """
     if not record.alive and start_ticks(record.pid) is not None:
-        return  # the pid belongs to a stranger by now
+        return  # the pid now belongs to another program
     deadline = time.monotonic() + grace_seconds
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
         try:
@@ -111,7 +111,7 @@ def end_group(record: ProcessRecord, grace_seconds: float = _GRACE_SECONDS) -> N
 
 
 def start_ticks(pid: int) -> int | None:
-    """Start time of a live process in clock ticks since boot; None for none or a zombie."""
+    """Return the start time of a process in clock ticks since boot, or None if it is a zombie or gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -132,5 +132,7 @@ def _group_lives(group: int) -> bool:
 
 
 def _reap(pid: int) -> None:
-    with contextlib.suppress(ChildProcessError):  # started by an earlier command: not our child
+    with contextlib.suppress(
+        ChildProcessError
+    ):  # started by an earlier command, so not a child of this process
         os.waitpid(pid, os.WNOHANG)

@@ -1,7 +1,7 @@
-"""What an AWS account holds before the first DAG runs: buckets, registry group, cluster, load balancer, code.
+"""Create what the DAGs expect in an account: buckets, registry group, cluster, load balancer, code.
 
-On AWS they are there before the DAGs run (docs/guides/corpus.md, On AWS). Each step looks first and creates
-what is missing, so that a second `make up` on the same state changes nothing but the code.
+On AWS an operator creates these (docs/guides/corpus.md, On AWS). Each step creates only what is missing, so
+a second `make up` on the same state changes nothing but the code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from local_stack.processes import ProcessFailed
 
 
 def write_settings(config: StackConfig) -> None:
-    """The dev settings with this system's ports and training recipe, for every process of it."""
+    """Write the dev settings with this system's ports and training recipe, and return the file's path."""
     source = config.repository / "include" / "settings" / "dev.toml"
     plain: dict[str, Any] = tomllib.loads(source.read_text())
     plain["serving"]["listener_port"] = config.serving_port
@@ -46,7 +46,7 @@ def provision(config: StackConfig) -> None:
 
 
 def client(config: StackConfig, service: str) -> Any:
-    """A boto3 client of the local endpoint."""
+    """Return a boto3 client for the local endpoint."""
     return boto3.client(
         service,  # type: ignore[call-overload]
         endpoint_url=config.aws_endpoint,
@@ -58,7 +58,7 @@ def client(config: StackConfig, service: str) -> Any:
 
 
 def package_and_upload(config: StackConfig, settings: Settings) -> None:
-    """Build what the jobs get (`make package`) and put it where the cluster looks for it."""
+    """Build the code of the jobs (`make package`) and upload it to the prefix of the settings."""
     built = config.state / "package"
     command = [str(config.python("airflow")), "-m", "infrastructure.packaging.build", "--output", str(built)]
     environment = base_environment(config)
@@ -85,7 +85,8 @@ def _registry(config: StackConfig, settings: Settings) -> None:
         sagemaker.describe_model_package_group(ModelPackageGroupName=group)
     except ClientError:
         sagemaker.create_model_package_group(
-            ModelPackageGroupName=group, ModelPackageGroupDescription="Models that passed or await the gate"
+            ModelPackageGroupName=group,
+            ModelPackageGroupDescription="Models that passed the gate or wait for it",
         )
 
 
@@ -128,7 +129,7 @@ def _load_balancer(balancers: Any, serving: ServingSettings) -> str:
 
 
 def _listener(balancers: Any, serving: ServingSettings, balancer: str, group: str) -> None:
-    """The balancer's one listener, on the port of these settings: NEXUS_SERVING_PORT may have changed."""
+    """Return the load balancer's listener. It is moved if NEXUS_SERVING_PORT has changed."""
     listeners = balancers.describe_listeners(LoadBalancerArn=balancer)["Listeners"]
     if not listeners:
         balancers.create_listener(

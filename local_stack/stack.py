@@ -34,19 +34,19 @@ class Stack:
         self.book = ProcessBook(config.state)
 
     def up(self, announce: Announce = print) -> None:
-        """Start what does not run yet; returns when every part answers."""
+        """Start the processes that are not running, and return when every part answers."""
         running = {record.name for record in self.book.records() if record.alive}
         if running == {"local_aws", *COMPONENTS}:
-            # DAGs are read anew by Airflow itself; what the jobs run has to be brought
+            # Airflow reads changed DAGs by itself; the code of the jobs must be uploaded
             package_and_upload(self.config, load_settings(str(self.config.settings_file)))
             announce("already running")
             return
         if running:
-            announce(f"half of an earlier system is running ({', '.join(sorted(running))}): ending it")
+            announce(f"only a part of an earlier system is running ({', '.join(sorted(running))}): ending it")
         self.down(lambda _: None)
         self.config.require_free_ports()
         self.config.state.mkdir(parents=True, exist_ok=True)
-        self.config.state.chmod(0o700)  # logs, buckets and the database are nobody else's
+        self.config.state.chmod(0o700)  # logs, buckets and the database are readable by their owner alone
         write_settings(self.config)
         try:
             self._start(announce)
@@ -55,17 +55,17 @@ class Stack:
             raise
 
     def down(self, announce: Announce = print) -> None:
-        """End every process; jobs end with local_aws, or here when that was killed before."""
+        """Stop every process. Jobs end with local_aws, or here if local_aws was killed before."""
         with uninterrupted():
             ended = self.book.stop_all()
             leftovers = end_leftovers(self.config.aws_root)
         for name in ended:
             announce(f"stopped {name}")
         if leftovers:
-            announce(f"stopped {leftovers} processes of jobs that a killed local_aws had left")
+            announce(f"stopped {leftovers} processes of jobs that a killed local_aws left behind")
 
     def status(self) -> dict[str, bool]:
-        """Whether each process lives."""
+        """Return the processes by name, True for those that are alive."""
         alive = {record.name: record.alive for record in self.book.records()}
         return {name: alive.get(name, False) for name in ("local_aws", *COMPONENTS)}
 
@@ -85,7 +85,7 @@ class Stack:
         self._wait_for_components(list(records.values()), 90)
 
     def start_local_aws(self) -> ProcessRecord:
-        """The AWS endpoint alone; returns when it answers."""
+        """Start the AWS endpoint alone, and return when it answers."""
         command = [str(self.config.python("local_aws")), "-m", "local_aws"]
         command += ["--root", str(self.config.aws_root), "--port", str(self.config.aws_port)]
         record = self._run("local_aws", command, base_environment(self.config))
@@ -93,7 +93,7 @@ class Stack:
         return record
 
     def start_airflow(self, component: str) -> ProcessRecord:
-        """One of Airflow's processes."""
+        """Start one of Airflow's processes."""
         command = component_command(self.config, component)
         return self._run(component, command, airflow_environment(self.config))
 
@@ -121,7 +121,7 @@ class Stack:
         )
 
     def _wait_for_components(self, records: list[ProcessRecord], limit_seconds: float) -> None:
-        """Until Airflow's own health page calls scheduler, triggerer and DAG processor healthy."""
+        """Wait until Airflow's health page reports scheduler, triggerer and DAG processor as healthy."""
         deadline = time.monotonic() + limit_seconds
         health: dict[str, dict[str, str | None]] = {}
         while time.monotonic() < deadline:
@@ -139,7 +139,7 @@ class Stack:
             time.sleep(0.3)
         unhealthy = sorted(name for name, part in health.items() if part.get("status") != "healthy")
         raise ProcessFailed(
-            f"Airflow is not healthy after {limit_seconds:.0f} s ({', '.join(unhealthy)})",
+            f"Airflow did not become healthy within {limit_seconds:.0f} s ({', '.join(unhealthy)})",
             remedy=f"read the logs in {self.config.logs}",
         )
 

@@ -32,7 +32,7 @@ def test_less_text_than_the_demo_needs_is_refused_with_what_to_do(
     config: StackConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "_NEEDED_BYTES", 6_001)
-    with pytest.raises(InputError, match=r"too little text .* got 0\.0 MB; to do: `make setup`"):
+    with pytest.raises(InputError, match=r"too little text .* got 0\.0 MB; to do: run `make setup`"):
         shards.machine_text(config, tmp_path / "raw")
 
 
