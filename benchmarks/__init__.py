@@ -1,1 +1,1 @@
-"""Benchmarks of the product, each run with its peer or its limit; `make help` lists them."""
+"""Benchmarks of the product, each measured with its peer or its limit; `make help` lists them."""

@@ -1,8 +1,8 @@
-"""``python -m benchmarks.bare_jobs --summary FILE``: the jobs of one demo again, without Airflow.
+"""Run the jobs of one demo again without Airflow: ``python -m benchmarks.bare_jobs --summary FILE``.
 
-What benchmarks.orchestration calls after a demo in a state folder of its own. The jobs' requests are
-read back from local_aws as the operators sent them; their outputs are removed from a copy of the buckets;
-then each is submitted as soon as the one before has ended, with the same spot interruption. Prints a
+benchmarks.orchestration calls this after a demo in a state folder of its own. The requests of the jobs are
+read from local_aws as the operators sent them, and their outputs are removed from a copy of the buckets.
+Each job is then submitted as soon as the previous one has ended, with the same spot interruption. Prints a
 table and one JSON line with the ratio. The rollout is not repeated: its time counts as orchestration.
 """
 
@@ -34,12 +34,12 @@ from local_stack.provision import client
 from local_stack.stack import Stack
 
 _POLL_SECONDS = 0.1
-#: What a job reads and no job writes: code, and the requests that the DAGs' plans wrote.
+#: Objects that jobs read but do not write: code, and the requests written by the DAGs' plans.
 _INPUTS = ("artifacts/", "request.json", "training_request.json")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when every job ran again, 130 when interrupted."""
+    """Return 0 if every job ran again, 130 if interrupted."""
     parser = argparse.ArgumentParser(prog="benchmarks.bare_jobs", description=__doc__)
     parser.add_argument("--summary", type=Path, required=True, help="summary.json of the demo in this state")
     summary = json.loads(parser.parse_args(argv).summary.read_bytes())
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with interruptible():
             _run_again(summary)
     except KeyboardInterrupt:
-        fail("interrupted; all that it started is ended")
+        fail("interrupted; every process that was started has been stopped")
         return INTERRUPTED
     return 0
 
@@ -71,10 +71,10 @@ def _run_again(summary: dict[str, Any]) -> None:
 
 
 def read_requests(config: StackConfig) -> dict[str, Any]:
-    """The one cluster, its steps and the SageMaker jobs of the demo, as create calls take them."""
+    """Return the demo's cluster, its steps and its SageMaker jobs, as arguments of the create calls."""
     emr, sagemaker = client(config, "emr"), client(config, "sagemaker")
     (cluster,) = emr.list_clusters()["Clusters"]
-    steps = reversed(emr.list_steps(ClusterId=cluster["Id"])["Steps"])  # listed newest first
+    steps = reversed(emr.list_steps(ClusterId=cluster["Id"])["Steps"])  # the list is sorted newest first
     (training,) = sagemaker.list_training_jobs()["TrainingJobSummaries"]
     processing = sagemaker.list_processing_jobs(SortBy="CreationTime", SortOrder="Ascending")
     return {
@@ -103,7 +103,7 @@ def read_requests(config: StackConfig) -> dict[str, Any]:
 
 
 def remove_outputs(config: StackConfig) -> None:
-    """Leave the raw shards and the jobs' inputs; everything else is theirs to write again."""
+    """Delete everything but the raw shards and the inputs of the jobs."""
     s3 = client(config, "s3")
     for bucket in s3.list_buckets()["Buckets"]:
         if bucket["Name"].endswith("-raw"):
@@ -117,7 +117,7 @@ def remove_outputs(config: StackConfig) -> None:
 def run_all(
     config: StackConfig, requests: dict[str, Any], interruptions: int, seconds: dict[str, float]
 ) -> None:
-    """Add the ``seconds`` of each job, from its request to the answer that it has ended."""
+    """Run the jobs and record the ``seconds`` of each, from its request until AWS reports its end."""
     emr, sagemaker, s3 = (client(config, name) for name in ("emr", "sagemaker", "s3"))
     instances = {"KeepJobFlowAliveWhenNoSteps": True, "InstanceCount": 1}
     roles = {"JobFlowRole": "nexus-llm-emr-nodes", "ServiceRole": "nexus-llm-emr"}
@@ -147,7 +147,7 @@ def run_all(
 
 
 def renew_hashes(s3: Any, arguments: list[str]) -> None:
-    """``--x URI --x-sha256 HASH``: a manifest that was written again may name another time of writing."""
+    """Update the hashes in ``--x URI --x-sha256 HASH``: a rewritten manifest has another time in it."""
     for index, argument in enumerate(arguments):
         if argument.endswith("-sha256"):
             uri = S3Uri.parse(arguments[arguments.index(argument.removesuffix("-sha256")) + 1])
@@ -156,7 +156,7 @@ def renew_hashes(s3: Any, arguments: list[str]) -> None:
 
 
 def _creatable(sagemaker: Any, operation: str, described: dict[str, Any]) -> dict[str, Any]:
-    """Of a description, what the create call takes."""
+    """Return the fields of a description that the create call accepts."""
     members = sagemaker.meta.service_model.operation_model(operation).input_shape.members
     return {name: value for name, value in described.items() if name in members}
 
@@ -166,11 +166,14 @@ def _only(record: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _wait(describe: Callable[[], Any], wanted: str, *path: str) -> None:
-    """Until the state that lies under ``path`` in the description is ``wanted``."""
+    """Wait until the value at ``path`` in the description is ``wanted``."""
     while (state := reduce(getitem, path, description := describe())) != wanted:
         if str(state).upper() in ("FAILED", "CANCELLED", "STOPPED"):
             raise NexusError(
-                "a job did not run again", where=str(description), expected=wanted, got=str(state)
+                "a job did not succeed when it was run again",
+                where=str(description),
+                expected=wanted,
+                got=str(state),
             )
         time.sleep(_POLL_SECONDS)
 
@@ -179,7 +182,7 @@ def _wait(describe: Callable[[], Any], wanted: str, *path: str) -> None:
 def _timed(seconds: dict[str, float], job: str) -> Iterator[None]:
     began = time.monotonic()
     yield
-    task = job.rsplit("-", 2)[0]  # of <task>-<digest>-g<generation>
+    task = job.rsplit("-", 2)[0]  # the form is <task>-<digest>-g<generation>
     seconds[task] = round(time.monotonic() - began, 1)
     print(f"{task:<14}{seconds[task]:>8.1f} s", flush=True)
 

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.orchestration --output FOLDER``: what `make bench-orchestration` calls.
+"""Run a demo and then its jobs alone: ``python -m benchmarks.orchestration`` (`make bench-orchestration`).
 
-A demo in the state folder NEXUS_STATE, from scratch, then its jobs alone. One process for all of it, so
-that a signal reaches what runs and no shell between can end without it.
+The demo starts from scratch in the state folder NEXUS_STATE. One process runs both parts, so that a signal
+reaches the part that is running.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from local_stack.stack import Stack
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when both ran; else the exit status of the one that did not."""
+    """Return 0 if both parts succeeded, or else the exit status of the part that failed."""
     parser = argparse.ArgumentParser(prog="benchmarks.orchestration", description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder that is emptied and filled")
     output = parser.parse_args(argv).output

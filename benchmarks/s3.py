@@ -1,10 +1,10 @@
-"""Measure the local S3 over loopback: the server's own speed and what a boto3 client gets.
+"""Measure the local S3 over loopback, with a raw socket and with a boto3 client.
 
 python -m benchmarks.s3 [--root DIR] [--rounds 5]
 
-Starts a server of its own on a free port and prints a table and one line of JSON. "raw" speaks HTTP over a
-plain socket and digests nothing on the client's side, so it shows the server; "boto3" is end to end: the
-client signs, hashes (CRC32 and SHA-256 of the payload) and verifies. The median of the rounds counts.
+Starts a server on a free port and prints a table and one line of JSON. The raw client speaks HTTP over a
+plain socket and computes no checksum, so it shows the speed of the server. boto3 shows the speed end to end:
+it signs, hashes (CRC32 and SHA-256 of the payload) and verifies. Each figure is the median of the rounds.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _AUTHORIZATION = (
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure; ``at_least`` says which side of ``target`` is good."""
+    """A measured figure; ``at_least`` is True if values above ``target`` are good."""
 
     name: str
     client: str
@@ -53,7 +53,7 @@ class Figure:
 
     @property
     def met(self) -> bool:
-        """Whether the target is reached."""
+        """True if the target is reached."""
         return self.value >= self.target if self.at_least else self.value <= self.target
 
 
@@ -63,7 +63,7 @@ Get = Callable[..., object]
 
 
 class RawClient:
-    """HTTP/1.1 over one socket, as little as a request needs."""
+    """A minimal HTTP/1.1 client over one socket."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -73,15 +73,15 @@ class RawClient:
         self._scratch = memoryview(bytearray(_MEBI))
 
     def put(self, key: str, body: bytes) -> object:
-        """PutObject."""
+        """Send PutObject."""
         return self.request("PUT", key, body)
 
     def get(self, key: str, span: Span | None = None) -> object:
-        """GetObject, or the bytes from ``span[0]`` to ``span[1]`` of it."""
+        """Send GetObject, for the whole object or the bytes from ``span[0]`` to ``span[1]``."""
         return self.request("GET", key, headers=f"Range: bytes={span[0]}-{span[1]}\r\n" if span else "")
 
     def request(self, method: str, key: str, body: bytes = b"", headers: str = "") -> int:
-        """Send one request and read its answer to the end; returns the bytes of its body."""
+        """Send one request, read the full response, and return the number of bytes of its body."""
         head = (
             f"{method} /{BUCKET}/{key} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n"
             f"Authorization: {_AUTHORIZATION}\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
@@ -105,7 +105,7 @@ class RawClient:
 
 
 def measure(port: int, rounds: int) -> list[Figure]:
-    """All figures, each the median of ``rounds``."""
+    """Measure all figures, each the median of ``rounds``."""
     raw = RawClient(port)
     session = boto3.Session("local", "local", region_name="us-east-1")
     client = session.client(
@@ -167,7 +167,7 @@ def _measure_own_server(parent: Path | None, rounds: int) -> list[Figure] | None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the figures; 1 when one misses its target, 130 when interrupted."""
+    """Print the figures. Return 1 if one misses its target, 130 if interrupted."""
     parser = argparse.ArgumentParser(prog="benchmarks.s3", description="Measure the local S3 over loopback")
     parser.add_argument("--root", type=Path, help="folder for the server's data (default: a temporary one)")
     parser.add_argument("--rounds", type=int, default=5)
@@ -176,10 +176,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         with interruptible():
             figures = _measure_own_server(arguments.root, arguments.rounds)
     except KeyboardInterrupt:
-        print("interrupted; its server is ended", file=sys.stderr)
+        print("interrupted; the server was stopped", file=sys.stderr)
         return INTERRUPTED
     if figures is None:
-        return 2  # the server said why on stderr
+        return 2  # the server has printed the reason to stderr
     print(f"{'':18} {'client':12} {'median':>10} {'best':>10} {'target':>10}")
     for f in figures:
         sign = "≥" if f.at_least else "≤"

@@ -1,10 +1,10 @@
-"""Tokens per second through the whole HTTP path against the pipeline alone, in the same run.
+"""Measure tokens per second over HTTP and by the pipeline alone, in the same run.
 
-make bench-serving        # builds a Llama of 6.5 M parameters, then calls this
+make bench-serving        # builds a Llama of 6.5 M parameters, then runs this module
 python -m benchmarks.serving --model FOLDER [--new-tokens 32] [--rounds 5]
 
-Every round measures each way once, in turn, so that a slow minute of the machine meets all of them alike;
-the median of the rounds is printed. Clients run in this process, on the same cores as the server.
+Every round measures each way once, in turn, so that a slow minute of the machine affects all of them.
+The median of the rounds is printed. The clients run in this process, on the same cores as the server.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BATCHED_TOKENS = 1024
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print a table; 0 when every answer had all its tokens."""
+    """Print a table. Return 0 if every answer had all its tokens."""
     parser = argparse.ArgumentParser(prog="benchmarks.serving", description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of a serving model")
     parser.add_argument("--new-tokens", type=int, default=32)
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     ("HTTP", _http(port, concurrency, arguments.new_tokens, stream=False)),
                     ("HTTP stream", _http(port, concurrency, arguments.new_tokens, stream=True)),
                 ):
-                    if round_number:  # the first warms everything up
+                    if round_number:  # the first round is a warm-up
                         rates.setdefault((way, concurrency), []).append(
                             concurrency * arguments.new_tokens / seconds
                         )
@@ -86,7 +86,7 @@ def _prompt(number: int) -> str:
 
 
 def _pipeline(model: LanguageModel, concurrency: int, new_tokens: int) -> float:
-    """Seconds for all, driven as simply as can be."""
+    """Return the seconds for all prompts with the pipeline in this process."""
     sampling = Sampling(new_tokens, 0.0, 1.0, 0, 0, 0.0, 0.0)
     started = time.perf_counter()
     handles = [model.start(number, model.encode(_prompt(number)), sampling) for number in range(concurrency)]
@@ -99,7 +99,7 @@ def _pipeline(model: LanguageModel, concurrency: int, new_tokens: int) -> float:
 
 
 def _http(port: int, concurrency: int, new_tokens: int, *, stream: bool) -> float:
-    """Seconds for all, from connecting to the last byte."""
+    """Return the seconds for all prompts over HTTP, from connecting to the last byte."""
 
     async def ask(number: int) -> int:
         body = {

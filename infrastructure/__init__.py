@@ -1,1 +1,1 @@
-"""Set-up, packaging and what runs in the cloud."""
+"""Set-up, packaging, images and the scripts that run in the cloud."""

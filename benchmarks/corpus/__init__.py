@@ -1,1 +1,1 @@
-"""Benchmarks of the corpus pipeline; they run in the environment of the Spark jobs."""
+"""Benchmarks of the corpus pipeline. They run in the environment of the Spark jobs."""

@@ -1,10 +1,11 @@
-"""``python -m benchmarks.corpus.dedup --input SHARDS --output FOLDER [--peer "COMMAND"] [-- OPTIONS]``.
+"""Measure deduplication as whole processes, one after the other on the same shards (`make bench-dedup`).
 
-What `make bench-dedup` calls: whole processes on the same shards, one after the other. First ours
-(``build_corpus`` up to near dedup, with OPTIONS), then Spark that reads the JSON and writes Parquet with
-nothing between, then the peer, called as ``COMMAND SHARDS FOLDER-peer``, if there is one. Prints a table and
-one JSON line: that of ``build_corpus``, with the seconds and the peak memory of each process. What a command
-prints in lines of JSON last is kept beside them.
+python -m benchmarks.corpus.dedup --input SHARDS --output FOLDER [--peer "COMMAND"] [-- OPTIONS]
+
+The first process is ours: ``build_corpus`` up to near dedup, with OPTIONS. The second is Spark alone, which
+reads the JSON and writes Parquet. The third is the peer, called as ``COMMAND SHARDS FOLDER-peer``, if one is
+given. Prints a table and one JSON line: that of ``build_corpus``, with the seconds, the peak memory and the
+last JSON line of each process.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _SAMPLE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Measured:
-    """One whole process: wall time, peak proportional set size of all its tree, its last line of JSON."""
+    """One process: wall time, peak proportional set size of its process tree, and its last line of JSON."""
 
     seconds: float
     peak_bytes: int
@@ -36,17 +37,17 @@ class Measured:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """For the JSON line."""
+        """Return the figures for the JSON line."""
         return {"process_seconds": round(self.seconds, 2), "peak_bytes": self.peak_bytes}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when every process ended well."""
+    """Return 0 if every process succeeded."""
     parser = argparse.ArgumentParser(prog="benchmarks.corpus.dedup", description=__doc__)
     parser.add_argument("--input", required=True)
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument("--peer", default="", help="command of another deduplicator")
-    parser.add_argument("options", nargs="*", help="of build_corpus, after --")
+    parser.add_argument("options", nargs="*", help="options of build_corpus, after --")
     arguments = parser.parse_args(argv)
     shards, output = arguments.input, str(arguments.output)
     module = [sys.executable, "-m"]
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(command: Sequence[str]) -> Measured:
-    """Run a command to its end, showing what it prints; CalledProcessError when it fails."""
+    """Run a command and show its output. Raises CalledProcessError if it fails."""
     started = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         with MemoryWatch(lambda: [process.pid], _SAMPLE_SECONDS) as watch:
@@ -85,7 +86,7 @@ def measure(command: Sequence[str]) -> Measured:
 
 
 def line(ours: Measured, others: dict[str, Measured]) -> dict[str, Any]:
-    """The JSON line: what build_corpus said and how it compares."""
+    """Return the JSON line: the figures of build_corpus and how they compare."""
     compared = {
         name: {**other.said, **other.plain, "ratio": round(other.seconds / ours.seconds, 2)}
         for name, other in others.items()
@@ -94,7 +95,7 @@ def line(ours: Measured, others: dict[str, Measured]) -> dict[str, Any]:
 
 
 def table(ours: Measured, others: dict[str, Measured]) -> str:
-    """A row a process; the last column says how much longer it took than ours."""
+    """Return a table with a row per process; the last column is its time divided by ours."""
     rows = [f"{'':<12}{'seconds':>10}{'peak GiB':>10}{'times ours':>12}"]
     for name, one in {"ours": ours, **others}.items():
         peak = one.peak_bytes / 2**30

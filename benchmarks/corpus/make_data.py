@@ -1,9 +1,10 @@
-"""``python -m benchmarks.corpus.make_data --input SHARDS --output FOLDER --megabytes 1000 [--hot 0.1]``.
+"""Make a corpus of a given size out of real documents, to measure growth (`make bench-data`).
 
-What `make bench-data` calls: a corpus of the wanted size out of real documents, for measurements of growth.
-Each pass over the documents moves all Latin letters along the alphabet by one more, so that passes share no
-words, while lengths, structure and the duplicates within one pass stay those of the real text. The same
-arguments give the same bytes.
+python -m benchmarks.corpus.make_data --input SHARDS --output FOLDER --megabytes 1000 [--hot 0.1]
+
+The documents are repeated in passes. Each pass shifts all Latin letters one position further along the
+alphabet, so that passes share no words, while lengths, structure and the duplicates within a pass stay those
+of the real text. The same arguments give the same bytes.
 """
 
 from __future__ import annotations
@@ -27,14 +28,21 @@ _PASSES = len(string.ascii_lowercase)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when the shards are written; the last line is JSON."""
+    """Return 0 if the shards are written. The last line of the output is JSON."""
     parser = argparse.ArgumentParser(prog="benchmarks.corpus.make_data", description=__doc__)
     parser.add_argument("--input", required=True)
     parser.add_argument("--output", required=True, type=Path)
-    parser.add_argument("--megabytes", required=True, type=float, help="of text, in bytes / 10^6")
-    parser.add_argument("--first-pass", type=int, default=0, help="0 to 25: another one shares no words")
     parser.add_argument(
-        "--hot", type=float, default=0.0, help="share of documents that begin with one and the same text"
+        "--megabytes", required=True, type=float, help="size of the text in megabytes (10^6 bytes)"
+    )
+    parser.add_argument(
+        "--first-pass",
+        type=int,
+        default=0,
+        help="number of the first pass, 0 to 25; other passes share no words with it",
+    )
+    parser.add_argument(
+        "--hot", type=float, default=0.0, help="share of documents that begin with the same text"
     )
     arguments = parser.parse_args(argv)
     if arguments.output.exists():
@@ -65,7 +73,7 @@ def _documents(source: str, first_pass: int) -> Iterator[str]:
             for batch in read_documents(shard, ReadRecipe(), ReadCounts()):
                 for text in batch.column("text").to_pylist():
                     yield text.translate(moved)
-    raise InputError("too little text", where=source, expected="a 26th of the wanted bytes or more")
+    raise InputError("too little text", where=source, expected="at least a 26th of the requested bytes")
 
 
 def _limited(texts: Iterator[str], text_bytes: float) -> Iterator[str]:
@@ -77,7 +85,7 @@ def _limited(texts: Iterator[str], text_bytes: float) -> Iterator[str]:
 
 
 def _with_hot(texts: Iterator[str], share: float) -> Iterator[str]:
-    """Every so manieth document begins with the first one of some length, and ends with words of its own."""
+    """Give a share of the documents the same beginning, and each of them an ending of its own."""
     if not share:
         yield from texts
         return

@@ -1,9 +1,8 @@
-"""Read JSON shards with Spark and write Parquet, with nothing between.
+"""Read JSON shards with Spark and write them as Parquet, without any other work.
 
 python -m benchmarks.corpus.spark_alone --input SHARDS --output FOLDER
 
-
-What `make bench-dedup` compares with: the least that a Spark job over the same shards can take.
+`make bench-dedup` compares with this: the least time that a Spark job over the same shards can take.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from spark_jobs.runtime.session import spark_session
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when the Parquet is written; the session is that of our own jobs."""
+    """Return 0 if the Parquet is written. The session is configured as that of our own jobs."""
     parser = argparse.ArgumentParser(prog="benchmarks.corpus.spark_alone", description=__doc__)
     parser.add_argument("--input", required=True)
     parser.add_argument("--output", required=True)

@@ -1,9 +1,11 @@
-"""``python -m benchmarks.corpus.tokenise --input SHARDS --tokenizer tokenizer.json --output FOLDER``.
+"""Measure tokenisation by our engine, by Hugging Face and by tiktoken (`make bench-tokenize`).
 
-What `make bench-tokenize` calls: the same documents by our way (Arrow batches to a ``.bin``), by Hugging
-Face's ``encode_batch_fast`` and by tiktoken, each in as many processes as there are cores, one after the
-other. Reading the shards is not counted, loading the tokenizer is not either; writing the tokens is. Prints
-a table and one JSON line. Ids of our way are compared with Hugging Face's, document by document.
+python -m benchmarks.corpus.tokenise --input SHARDS --tokenizer tokenizer.json --output FOLDER
+
+The three encode the same documents one after the other, each with one process per core: ours from Arrow
+batches to a ``.bin``, Hugging Face by ``encode_batch_fast``. Writing the tokens is measured; reading the
+shards and loading the tokenizer are not. Prints a table and one JSON line. Our ids are compared with Hugging
+Face's, document by document.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from spark_jobs.tokens.megatron import token_dtype
 from spark_jobs.tokens.tokenizer import LoadedTokenizer, check_tokenizer
 
 _ROWS = 1024
-#: Hugging Face and tiktoken are slow enough to be measured on a part.
+#: Hugging Face and tiktoken are measured on a part of the documents, because they are slow.
 _PEER_BYTES = 40_000_000
 _COMPARED_BYTES = 20_000_000
 
@@ -41,7 +43,7 @@ _SETTLE_SECONDS = 1.0
 
 
 class Way(Protocol):
-    """One way from documents to tokens in a file."""
+    """A tokeniser under measurement: encodes documents into a file."""
 
     def warm(self) -> None:
         """Load the tokenizer of this process."""
@@ -51,7 +53,7 @@ class Way(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when every compared document has Hugging Face's ids."""
+    """Return 0 if every compared document has the same ids as by Hugging Face."""
     parser = argparse.ArgumentParser(prog="benchmarks.corpus.tokenise", description=__doc__)
     parser.add_argument("--input", required=True)
     parser.add_argument("--tokenizer", required=True)
@@ -63,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     tokenizer = check_tokenizer(content, arguments.end_of_text, arguments.tokenizer)
     texts = _documents(arguments.input)
     choice = choose_engine(tokenizer, texts[:50].to_pylist())
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a process a core is all the parallelism there is
+    os.environ["TOKENIZERS_PARALLELISM"] = (
+        "false"  # each process must use one core: the processes are the only parallelism
+    )
     parts = [
         texts.take(list(range(start, len(texts), arguments.processes)))
         for start in range(arguments.processes)
@@ -76,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if _is_gpt2_like(tokenizer):
         ways["tiktoken"] = (_Tiktoken(tokenizer), _PEER_BYTES)
     else:
-        print("tiktoken            left out: the tokenizer has other pieces than GPT-2's", flush=True)
+        print("tiktoken            left out: the tokenizer does not split text as GPT-2 does", flush=True)
     result: dict[str, Any] = {"engine": choice.engine.value, "processes": arguments.processes}
     for name, (way, limit) in ways.items():
         result[name] = _measure(way, [_first(part, limit // len(parts)) for part in parts], arguments.output)
@@ -103,13 +107,13 @@ def _documents(source: str) -> pa.LargeStringArray:
 
 
 def _first(texts: pa.Array, limit_bytes: int) -> pa.Array:
-    """As many documents as fit."""
+    """Return the first documents, up to a size in bytes."""
     sizes = pc.cumulative_sum(pc.binary_length(texts))
     return texts.slice(0, max(1, pc.sum(pc.less_equal(sizes, limit_bytes)).as_py() or 1))
 
 
 class _Ours:
-    """The way of the tokenise job, by either engine."""
+    """The tokenise job's own code, with either engine."""
 
     def __init__(self, tokenizer: LoadedTokenizer, engine: Engine) -> None:
         self._tokenizer, self._engine = tokenizer, engine
@@ -129,7 +133,7 @@ class _Ours:
 
 
 class _Tiktoken:
-    """tiktoken with the same vocabulary and GPT-2's pattern; its ids are not compared."""
+    """tiktoken with the same vocabulary and GPT-2's pattern. Its ids are not compared."""
 
     def __init__(self, tokenizer: LoadedTokenizer) -> None:
         self._vocabulary = json.loads(tokenizer.content)["model"]["vocab"]
@@ -159,24 +163,26 @@ class _Tiktoken:
 
 
 def _is_gpt2_like(tokenizer: LoadedTokenizer) -> bool:
-    """Whether the pieces of a text are GPT-2's: its alphabet of bytes, and its pattern."""
+    """Return True if the tokenizer splits text as GPT-2 does: the same byte alphabet and pattern."""
     plain = json.loads(tokenizer.content).get("pre_tokenizer") or {}
     return plain.get("type") == "ByteLevel" and plain.get("use_regex", True)
 
 
 def _byte_letters() -> dict[str, int]:
-    """GPT-2's alphabet for bytes: printable Latin-1 stands for itself, the rest is moved to U+0100 on."""
+    """Return GPT-2's letter of each byte: printable Latin-1 as it is, other bytes from U+0100 on."""
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     moved = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(moved)}
 
 
 def _measure(way: Way, parts: Sequence[pa.Array], output: Path) -> dict[str, float]:
-    """MB/s a core of ``way`` over ``parts``, a process each; the slowest process counts."""
+    """Measure the MB/s per core of ``way`` over ``parts``, one process each; the slowest process counts."""
     context = multiprocessing.get_context("spawn")
     processes = len(parts)
     with ProcessPoolExecutor(processes, mp_context=context, initializer=way.warm) as pool:
-        list(pool.map(time.sleep, [_SETTLE_SECONDS] * processes))  # every process is up, and warm
+        list(
+            pool.map(time.sleep, [_SETTLE_SECONDS] * processes)
+        )  # wait until every process has started and loaded its tokenizer
         targets = [output / f"part-{i}.bin" for i in range(processes)]
         seconds = max(pool.map(_run, [way] * processes, parts, targets))
     size = sum(pc.sum(pc.binary_length(part)).as_py() for part in parts)

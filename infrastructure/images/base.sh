@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# base.sh TAG: make a base image without a registry of images: Debian by debootstrap, and this machine's
-# Python 3.11 and 3.12 (the image runs the same release of Debian, or bookworm where this is no Debian).
+# base.sh TAG: make a base image without an image registry, from Debian by debootstrap and this machine's
+# Python 3.11 and 3.12 (the image has this machine's release of Debian, or bookworm on another distribution).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tag=$1

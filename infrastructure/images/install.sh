@@ -1,5 +1,5 @@
 #!/bin/sh
-# What every image build does, in steps that Docker can cache. Runs inside the build, in /opt/nexus.
+# The steps of every image build, separate so that Docker can cache them. Runs inside the build, in /opt/nexus.
 #   install.sh certificates                       trust infrastructure/images/ca/*.crt
 #   install.sh packages NAME…                     Debian packages
 #   install.sh environment NAME PYTHON FOLDER     .venvs/NAME from FOLDER/requirements.lock
@@ -26,7 +26,7 @@ environment)
     python3.12 -m venv .venvs/tools
     .venvs/tools/bin/pip install -q --disable-pip-version-check -r infrastructure/setup/tools.txt
   fi
-  # the base image has one Python; uv brings the other
+  # the base image has one Python; uv installs the other
   command -v "python$version" >/dev/null || uv python install -q "$version"
   infrastructure/setup/environment.sh "$PWD/.venvs/$name" "$version" "$folder/requirements.lock"
   ;;

@@ -10,6 +10,6 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   rm "$passwords"
   echo 'host all all all scram-sha-256' >>"$PGDATA.new/pg_hba.conf"
   echo 'CREATE DATABASE airflow;' | postgres --single -D "$PGDATA.new" postgres >/dev/null
-  mv "$PGDATA.new" "$PGDATA" # whole or not at all
+  mv "$PGDATA.new" "$PGDATA" # a folder under the final name is always complete
 fi
 exec postgres -D "$PGDATA" -c listen_addresses='*' -c unix_socket_directories=/tmp

@@ -1,4 +1,4 @@
-"""One triggered run of corpus_refresh in the containers; called by test_compose.sh inside local_aws.
+"""Trigger one run of corpus_refresh in the containers; called by test_compose.sh inside local_aws.
 
 python infrastructure/images/smoke.py
 """
@@ -26,7 +26,7 @@ _LIMIT_SECONDS = 480
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when the run succeeded and its manifest accounts for every document."""
+    """Return 0 if the run succeeded and its manifest accounts for every document."""
     s3 = boto3.client("s3")
     documents = _documents()
     s3.put_object(Bucket=SOURCE.bucket, Key=f"{SOURCE.key}shard_00.jsonl.gz", Body=gzip.compress(documents))
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _documents() -> bytes:
-    """The standard library's larger modules, as lines of The Pile's schema."""
+    """Return the larger modules of the standard library, as lines in The Pile's schema."""
     folder = Path(json.__file__).parents[1]
     lines = []
     for path in sorted(folder.rglob("*.py"))[:400]:

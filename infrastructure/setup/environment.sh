@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # environment.sh VENV PYTHON LOCK: make one virtual environment and install exactly its lock.
-# torch comes by plain pip: pip finds a CPU build where one is offered, uv would fetch the CUDA one.
+# torch is installed by pip, which finds a CPU build where one is offered; uv would fetch the CUDA build.
 set -euo pipefail
 venv=$1 python=$2 lock=$3
 name=$(basename "$venv")
@@ -14,6 +14,6 @@ if torch=$(grep -E '^torch==' "$lock"); then
   uv pip install -q --python "$venv/bin/python" pip
   "$venv/bin/python" -m pip install -q --disable-pip-version-check "$torch" 'setuptools<82'
 fi
-# --no-deps: the lock is complete, and nothing beside it may slip in
+# --no-deps: the lock is complete, and nothing else may be installed
 uv pip install -q --python "$venv/bin/python" --no-deps -r "$lock"
 touch "$venv/.ready"

@@ -20,5 +20,5 @@ compile tools/mutants 3.11 "$as_of"
 compile local_aws 3.12 "$as_of"
 compile training 3.11 "$as_of" ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"}
 compile training/export 3.11 "$as_of" ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"}
-# optimum-intel names torchvision, and fails to import beside the CPU build of torch when it is there
+# optimum-intel requires torchvision, but cannot be imported with it and the CPU build of torch
 sed -i '/^torchvision==/d' training/export/requirements.lock

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # test.sh VENVS [SUITE…]: run the suites, each in the environment that runs its code; all, in two lanes, by default.
 # A suite may be narrowed to a path below it (unit/gates, unit/gates/test_judge.py). PYTEST_ADDOPTS is passed on.
-# Every suite runs also when one before it failed; the exit code says whether all passed.
+# Every suite runs, also after one has failed; the exit code is 0 only if all passed.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 venvs=$1
@@ -42,14 +42,14 @@ trap 'exit 130' INT TERM HUP
 if ((${#chosen[@]})); then
   run_suites 2 "${chosen[@]}"
 else
-  # Two lanes: what waits for processes to come and go leaves time to what computes.
+  # Two lanes: suites that wait for processes leave time to suites that compute.
   run_suites 1 unit mutants
-  set -m # a process group of its own, which ^C does not reach by itself, and clean_up ends
+  set -m # a process group of its own: ^C does not reach it, so clean_up ends it
   run_suites 3 spark peers training >"$results/output" 2>&1 &
   lane=$!
   set +m
   run_suites 2 serving local_aws dags local_stack demo benchmarks end_to_end
-  printf '\n== the suites beside these (spark, peers, training) go on\n'
+  printf '\n== waiting for the suites of the other lane (spark, peers, training)\n'
   wait "$lane"
   lane=
   cat "$results/output"

@@ -59,7 +59,7 @@ def test_files_that_are_no_shards_are_left_out_by_their_path_in_the_folder(tmp_p
     assert chosen.files == (tmp_path / "a.jsonl",)
     assert list(chosen.left_out) == [f"more/{number}.png" for number in range(7)]
     assert "more/4.png (neither" in str(chosen) and "more/5.png" not in str(chosen)
-    assert "and 2 more, the whole list will be `left_out` in summary.json" in str(chosen)
+    assert "and 2 more; the full list will be in `left_out` of summary.json" in str(chosen)
 
 
 def test_the_budgets_reach_what_the_demo_needs() -> None:

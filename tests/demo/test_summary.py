@@ -179,7 +179,7 @@ def test_a_refused_model_leaves_what_was_reached_and_says_why_and_what_to_do(
         "A folder of a few documents cannot pass",
     ):
         assert expected in shown
-    assert f"error: the gate says {outcome.value}, nothing was deployed" in said.err
+    assert f"error: the gate's verdict is {outcome.value}; nothing was deployed" in said.err
 
 
 @pytest.mark.parametrize(
@@ -205,5 +205,5 @@ def test_the_screen_shows_some_left_out_files_and_the_summary_all(
     assert demonstration.read()["left_out"] == LEFT_OUT
     shown = capsys.readouterr().out
     assert sum(name in shown for name in LEFT_OUT) == 5
-    assert "and 4 more, the whole list will be `left_out` in summary.json" in shown
+    assert "and 4 more; the full list will be in `left_out` of summary.json" in shown
     assert f"9 files left out: `left_out` in {demonstration.summary}" in "".join(shown.split("\n"))

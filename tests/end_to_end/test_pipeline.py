@@ -197,7 +197,7 @@ def test_a_model_that_the_gate_refuses_is_rejected_with_its_reasons_and_not_depl
     }  # fmt: skip
     assert refused["tries"]["gate"] == 1  # a verdict is not asked for again
     why = "held-out documents, needed 1000000"
-    assert "the gate says inconclusive" in refused["error"] and why in refused["error"]
+    assert "the gate's verdict is inconclusive" in refused["error"] and why in refused["error"]
     assert "| held-out documents |" in refused["table"]
     assert "1000000.0000 | inconclusive |" in refused["table"]
     first_model, second_model = refused["packages"]
