@@ -1,1 +1,1 @@
-"""What crosses a boundary between runtimes. Standard library only."""
+"""The records and names that cross a boundary between runtimes. Standard library only."""

@@ -1,4 +1,4 @@
-"""What `make package` built: names, hashes, and the code that decides a corpus version."""
+"""The artifacts of `make package`: names, hashes, and the code that decides a corpus version."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from include.contracts.manifests import SCHEMA_VERSION, FileEntry
 from include.contracts.records import canonical_json, content_hash
 
 SPARK_ARCHIVE = "spark_jobs.zip"
-#: Unpacks the packed Python environment on the master node of an EMR cluster.
+#: The script that unpacks the Python environment on the master node of an EMR cluster.
 EMR_BOOTSTRAP = "emr_python_environment.sh"
 #: The libraries of the Spark jobs with every version pinned, for Glue to install.
 GLUE_REQUIREMENTS = "glue_requirements.txt"
-#: What the jobs need beside ``jobs/``, in the same folder of S3.
+#: The files that the jobs need in addition to ``jobs/``, in the same folder of S3.
 CODE_FILES = (SPARK_ARCHIVE, EMR_BOOTSTRAP, GLUE_REQUIREMENTS)
-#: Folders that decide the bytes of a corpus, beside its inputs and recipe.
+#: Folders whose code decides the bytes of a corpus, in addition to its inputs and recipe.
 CORPUS_SOURCES = ("spark_jobs", "include/contracts")
 
-#: Files of CORPUS_SOURCES that no stage imports (a test proves it), so a change to them rebuilds no corpus:
+#: Files of CORPUS_SOURCES that no stage imports (a test proves it). A change to them rebuilds no corpus:
 #: the report, exports and traces of a corpus, and the contracts of other jobs.
 _NOT_OF_A_STAGE = (
     "include/contracts/evaluation.py",
@@ -36,22 +36,21 @@ _NOT_OF_A_STAGE = (
 
 
 def is_corpus_source(name: str) -> bool:
-    """Whether a file of CORPUS_SOURCES, by its path in the repository, takes part in the bytes."""
+    """Return True if a file of CORPUS_SOURCES, given by its path, takes part in the bytes of a corpus."""
     return name.endswith((".py", "/requirements.lock")) and not name.startswith(_NOT_OF_A_STAGE)
 
 
 def sources_hash(sources: Mapping[str, str]) -> str:
-    """One hash for the hashes of all sources that decide a corpus, by their paths in the repository."""
+    """Combine the hashes of all sources that decide a corpus, given by their paths, into one."""
     return content_hash(canonical_json(dict(sources)))
 
 
 @dataclass(frozen=True)
 class ArtifactsManifest:
-    """``artifacts.json`` beside the artifacts; file paths are relative to it.
+    """The record ``artifacts.json`` next to the artifacts; file paths are relative to it.
 
-    ``sources_sha256`` covers what ``is_corpus_source`` takes of spark_jobs and include/contracts: the code
-    that decides a corpus, and nothing else, so that a commit to a README recomputes nothing. ``git_sha`` is
-    for the reader.
+    ``sources_sha256`` covers the files for which ``is_corpus_source`` is True: a commit that changes only a
+    README recomputes nothing. ``git_sha`` is for the reader.
     """
 
     git_sha: str
@@ -62,15 +61,15 @@ class ArtifactsManifest:
 
     @property
     def code_folder(self) -> str:
-        """Where the jobs' code lies in S3, beside ``artifacts.json``: ``<hash of it all>/``.
+        """The folder of the jobs' code in S3, next to ``artifacts.json``: ``<hash of it all>/``.
 
-        An upload of other code replaces nothing that a running step reads.
+        An upload of other code does not replace files that a running step reads.
         """
         return f"{content_hash(canonical_json({entry.path: entry.sha256 for entry in self.code}))}/"
 
     @property
     def code(self) -> tuple[FileEntry, ...]:
-        """What the Spark jobs need; ContractError when some of it was not packaged."""
+        """Return the files that the Spark jobs need. Raises ContractError if one was not packaged."""
         missing = sorted(set(CODE_FILES) - {entry.path for entry in self.files})
         if missing:
             expected = ", ".join(missing)

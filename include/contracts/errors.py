@@ -1,12 +1,12 @@
-"""Errors that say what is wrong, where, what was expected and got, and what to do."""
+"""Errors that name the problem, its place, the expected and the found value, and the next step."""
 
 from __future__ import annotations
 
 
 class NexusError(Exception):
-    """Base of every error that a user is meant to read.
+    """The base of every error that is written for the user.
 
-    ``where`` names the file, key or field; ``remedy`` is the next step for the reader.
+    ``where`` names the file, key or field; ``remedy`` is the next step.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class NexusError(Exception):
 
 
 class ContractError(NexusError):
-    """A document that crossed a boundary does not have the agreed form."""
+    """A record that crossed a boundary does not have the agreed form."""
 
 
 class IntegrityError(NexusError):
@@ -41,4 +41,4 @@ class SettingsError(NexusError):
 
 
 class InputError(NexusError):
-    """What the user gave cannot be read: a shard, a tokenizer, a folder, a bucket."""
+    """An input of the user cannot be read: a shard, a tokenizer, a folder, a bucket."""

@@ -1,4 +1,4 @@
-"""The evaluation report, the verdict of the gate, and what they are made of."""
+"""The evaluation report, the verdict of the gate, and their parts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SubsetScore:
 
 @dataclass(frozen=True)
 class ModelScores:
-    """``name`` is a run, or ``unigram`` for the baseline of token frequencies in the training split."""
+    """The scores of one model; ``name`` is a run, or ``unigram`` for token frequencies in training."""
 
     name: str
     subsets: dict[str, SubsetScore]
@@ -35,7 +35,7 @@ class ModelScores:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Candidate and baseline (the champion if there is one) on the same held-out documents.
+    """The scores of candidate and baseline (the champion if there is one) on the same held-out documents.
 
     ``document_ids`` and ``document_tokens`` (tokens of the candidate's tokenizer) are per subset, in the
     order of ``SubsetScore.document_losses``. Differences of losses are per candidate token: a document's
@@ -62,7 +62,7 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Reason:
-    """One line of a verdict: metric, what was measured, against what, and how it came out."""
+    """One line of a verdict: the metric, the measured value, the threshold and the outcome."""
 
     metric: str
     outcome: Outcome

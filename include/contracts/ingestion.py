@@ -1,4 +1,4 @@
-"""What source_ingestion hands from task to task, and leaves in S3: shards, batches, outcomes, manifest."""
+"""The records of source_ingestion, which are passed between tasks and kept in S3."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from include.contracts.storage import NOTE_SUFFIX
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_.=+@,-]+")
 _HEX_DIGITS = {"sha256": 64, "md5": 32}
-#: S3 keys take 1024 bytes; prefix, staging folder and suffixes need their share.
+#: S3 keys have at most 1024 bytes, of which prefix, staging folder and suffixes need a part.
 _LONGEST_NAME = 700
-#: Object metadata takes 2 KB in all, and the URL is part of it.
+#: Object metadata has at most 2 KB in total, and the URL is part of it.
 _LONGEST_URL = 1024
 
 
 class ChecksumKind(enum.Enum):
-    """``etag`` pins the version that the server names, and proves nothing about the bytes."""
+    """Kinds of checksums. ``etag`` pins the version that the server names, but does not verify the bytes."""
 
     SHA256 = "sha256"
     MD5 = "md5"
@@ -65,7 +65,7 @@ class Shard:
 
 
 def name_problem(name: str) -> str:
-    """Why ``name`` may not be a key below the target prefix; '' when it may."""
+    """Return why ``name`` may not be a key below the target prefix, or '' if it may."""
     segments = name.split("/")
     if any(segment in ("", ".", "..") for segment in segments):
         return "the name leaves its folder or has an empty segment"
@@ -77,7 +77,7 @@ def name_problem(name: str) -> str:
 
 
 def url_problem(url: str, longest: int = _LONGEST_URL) -> str:
-    """Why ``url`` may not be fetched; '' when it may. Where it leads is checked when it is opened."""
+    """Return why ``url`` may not be fetched, or '' if it may. The address is checked when it is opened."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -109,7 +109,7 @@ class BatchRequest:
 
 
 class ShardState(enum.Enum):
-    """What became of a shard. Only the first two are good: fetched by this run, or there before it."""
+    """The result for a shard. Only the first two are good: fetched by this run, or present before it."""
 
     FETCHED = "fetched"
     PRESENT = "present"
@@ -119,18 +119,18 @@ class ShardState(enum.Enum):
 
     @property
     def is_good(self) -> bool:
-        """Whether the shard lies at its place, verified."""
+        """True if the shard is at its key and was verified."""
         return self in (ShardState.FETCHED, ShardState.PRESENT)
 
 
 @dataclass(frozen=True)
 class ShardOutcome:
-    """``published`` names the checksum that was compared with.
+    """The outcome of a shard; ``published`` names the checksum that its bytes were compared with.
 
-    ``received_bytes`` and what follows it count what all tries of the run took, but for one that was killed.
-    ``tried`` is False for one that was left for a later try, because others before it could not be had.
-    ``published`` is ``none`` where the source publishes neither SHA-256 nor MD5: ``sha256`` is then only
-    what was received. ``reason`` says why a shard is not good.
+    ``received_bytes`` and the fields after it are sums over all tries of the run, except those that were
+    killed. ``tried`` is False for a shard that was left for a later try, because others failed before it.
+    ``published`` is ``none`` if the source publishes neither SHA-256 nor MD5; ``sha256`` is then only the
+    hash of the bytes received. ``reason`` says why a shard is not good.
     """
 
     name: str
@@ -150,9 +150,9 @@ class ShardOutcome:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What became of a batch in its newest try.
+    """The result of a batch in its newest try.
 
-    A try replaces the report of the one before when it begins: until it ends, no shard is there by it.
+    A try replaces the report of the previous one when it begins, and lists no shard until it ends.
     """
 
     index: int
@@ -162,7 +162,7 @@ class BatchReport:
 
 @dataclass(frozen=True)
 class QuarantineNote:
-    """Beside a quarantined shard: what was promised, what came."""
+    """The note next to a quarantined shard: the published and the received size and checksum."""
 
     source: str
     name: str
@@ -178,7 +178,7 @@ class QuarantineNote:
 
 @dataclass(frozen=True)
 class IngestionManifest:
-    """What one run brought in. ``counts`` are shards by state; a run is whole when all are good."""
+    """The result of one run. ``counts`` are shards by state; a run is complete if all are good."""
 
     run: str
     source: str
@@ -205,7 +205,7 @@ class IngestionManifest:
 class AnnouncedShards:
     """The shards below one target prefix that the asset raw_shards was emitted for: SHA-256 by name.
 
-    ``run`` is the one that told of shards last.
+    ``run`` is the run that announced shards last.
     """
 
     run: str

@@ -1,4 +1,4 @@
-"""What a Spark job leaves for its task when it ends with an error that a user can mend."""
+"""The record that a Spark job writes for its task when it ends with an error that the user can fix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class JobError:
-    """``kind`` is the class of the error, of ``include.contracts.errors`` where it is one of these."""
+    """The error of a job; ``kind`` names its class, which may be one of ``include.contracts.errors``."""
 
     kind: str
     message: str

@@ -1,7 +1,7 @@
-"""The manifests on the arrows between the DAGs. Each is written last and is all that is trusted.
+"""The manifests that connect the DAGs. Each is written last, and readers trust nothing else.
 
-``sha256`` of a manifest is the hash of its bytes as stored; a child names its parent by URI and hash,
-so that one can walk back from a served answer to the raw shard.
+``sha256`` of a manifest is the hash of its stored bytes. A child names its parent by URI and hash, so that
+a served answer can be traced back to the raw shard.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class FileEntry:
         path = PurePosixPath(self.path)
         if not self.path or path.is_absolute() or ".." in path.parts:
             raise ContractError("a file outside of its manifest's folder", where=repr(self.path))
-        if not self.path.isprintable():  # lists of files have a line each
+        if not self.path.isprintable():  # listings print one file name per line
             raise ContractError("a file name with control characters", where=repr(self.path))
 
 
 @dataclass(frozen=True)
 class ParentRef:
-    """The manifest that this one was made from."""
+    """The manifest from which another one was made."""
 
     uri: str
     sha256: str
@@ -41,7 +41,7 @@ class ParentRef:
 
 @dataclass(frozen=True)
 class Announcement:
-    """The manifest that downstream DAGs were told of. ``run`` told them, or died when it was about to."""
+    """The manifest that was announced to downstream DAGs, by ``run`` (which may have died just before)."""
 
     uri: str
     sha256: str
@@ -50,7 +50,7 @@ class Announcement:
 
 @dataclass(frozen=True)
 class RawShard:
-    """An input of a corpus version; ``etag`` pins the bytes without reading them."""
+    """An input of a corpus version; ``etag`` pins its bytes without reading them."""
 
     uri: str
     size_bytes: int
@@ -59,12 +59,12 @@ class RawShard:
 
 @dataclass(frozen=True)
 class CorpusRequest:
-    """What a corpus version is made from; written by the DAG, read by every Spark job.
+    """The inputs of a corpus version, written by the DAG and read by every Spark job.
 
-    ``recipe`` is the plain form of ``include.recipes.corpus.CorpusRecipe``. With a ``base``, the manifest
-    of an earlier version, ``inputs`` are the shards that have come since, and the version holds both:
-    ``earlier_inputs`` are those of the base, a group for each version that it was built up by, the oldest
-    first. ``references`` has the tag (ETag, or SHA-256 of a local file) of each file that the recipe names.
+    ``recipe`` is the plain form of ``include.recipes.corpus.CorpusRecipe``. ``base`` is the manifest of an
+    earlier version that this one extends. ``inputs`` are then the shards added since, and ``earlier_inputs``
+    those of the base, in one group for each version it was built from, oldest first. ``references`` maps each
+    file that the recipe names to its tag (ETag, or SHA-256 of a local file).
     """
 
     version: str
@@ -79,18 +79,18 @@ class CorpusRequest:
 
     @property
     def all_inputs(self) -> tuple[tuple[RawShard, ...], ...]:
-        """The shards that the version holds, in the groups by which they are numbered."""
+        """Return the shards of the version, in the groups by which they are numbered."""
         return (*self.earlier_inputs, self.inputs)
 
     @property
     def shards(self) -> tuple[RawShard, ...]:
-        """All of them in a row."""
+        """Return the shards of all groups in one list."""
         return tuple(shard for group in self.all_inputs for shard in group)
 
 
 @dataclass(frozen=True)
 class StageReport:
-    """Counts of one completed stage: ``documents_in == documents_out + sum(dropped)``."""
+    """The counts of one completed stage: ``documents_in == documents_out + sum(dropped)``."""
 
     stage: str
     documents_in: int
@@ -112,7 +112,7 @@ class StageReport:
 
 @dataclass(frozen=True)
 class SubsetCounts:
-    """Kept documents of one subset; training and held-out apart."""
+    """The kept documents of one subset, counted separately for training and held-out."""
 
     documents: int
     documents_held_out: int
@@ -133,10 +133,10 @@ class TokenShard:
 
 @dataclass(frozen=True)
 class CorpusManifest:
-    """A corpus version and its token dataset, whole: counts and files hold those of the version's base.
+    """A complete corpus version with its token dataset. Counts and files include those of its base.
 
     File paths are relative to ``root_uri``. ``scrubbed`` counts pieces of personal data by the field of
-    ScrubRecipe that asks for them; manifests that were written before it was here have none.
+    ScrubRecipe that requests their removal; it is empty in manifests of early versions.
     """
 
     version: str
@@ -172,10 +172,10 @@ class CorpusManifest:
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What one training run is made from; written by the DAG, read by the training job.
+    """The inputs of one training run, written by the DAG and read by the training job.
 
-    ``recipe`` is the plain form of ``include.recipes.training.TrainingRecipe``. ``base_model_uri`` is a
-    prefix with a model to start from, or empty to start from scratch.
+    ``recipe`` is the plain form of ``include.recipes.training.TrainingRecipe``. ``base_model_uri`` is the
+    prefix of the model to start from, or empty to start from scratch.
     """
 
     run: str
@@ -207,7 +207,7 @@ class TrainingReport:
 
 @dataclass(frozen=True)
 class CheckpointMarker:
-    """``complete.json`` of a checkpoint, written last. File paths are relative to its folder.
+    """The file ``complete.json`` of a checkpoint, written last. File paths are relative to its folder.
 
     ``mathematics`` is the part of the recipe that decides the numbers, in plain form; ``recipe_sha256`` is
     its hash. A marker without it comes from the first release, which hashed the whole recipe.
@@ -226,7 +226,7 @@ class CheckpointMarker:
 
 @dataclass(frozen=True)
 class ModelManifest:
-    """``manifest.json`` of a model folder; ``format`` is ``safetensors`` or ``openvino``."""
+    """The file ``manifest.json`` of a model folder; ``format`` is ``safetensors`` or ``openvino``."""
 
     format: str
     run: str
@@ -241,7 +241,7 @@ class ModelManifest:
 
 @dataclass(frozen=True)
 class DeploymentManifest:
-    """What a rollout put behind the load balancer."""
+    """The model and revision that a rollout put behind the load balancer."""
 
     service: str
     deployment_id: str

@@ -1,7 +1,7 @@
-"""Frozen dataclasses to and from JSON, strictly: an unknown, missing or mistyped field is an error.
+"""Convert frozen dataclasses to JSON and back. An unknown, missing or mistyped field is an error.
 
-Every manifest and recipe goes through these functions, so that a reader never meets a
-field that it does not know, and a writer's bytes are the same for the same content.
+Every manifest and recipe is read and written by these functions. A reader never accepts a field that it
+does not know, and a writer always writes the same bytes for the same content.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ T = TypeVar("T")
 
 
 def canonical_json(content: Any) -> bytes:
-    """UTF-8 JSON with sorted keys and a final newline: the same content gives the same bytes."""
+    """Return UTF-8 JSON with sorted keys and a final newline: the same content gives the same bytes."""
     return (json.dumps(to_plain(content), sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def content_hash(content: bytes) -> str:
-    """Lower-case hexadecimal SHA-256."""
+    """Return the SHA-256 as lower-case hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 
 def to_plain(content: Any) -> Any:
-    """Dataclasses, enums, tuples and mappings as what JSON knows."""
+    """Convert dataclasses, enums, tuples and mappings to values that JSON has."""
     if dataclasses.is_dataclass(content) and not isinstance(content, type):
         return {f.name: to_plain(getattr(content, f.name)) for f in dataclasses.fields(content)}
     if isinstance(content, enum.Enum):
@@ -44,7 +44,7 @@ def to_plain(content: Any) -> Any:
 
 
 def parse_json(kind: type[T], content: bytes | str, *, where: str) -> T:
-    """The record of type ``kind`` in a JSON text; ContractError names the place and the field."""
+    """Parse a JSON text into a record of type ``kind``. Raises ContractError with place and field."""
     try:
         plain = json.loads(content)
     except (ValueError, UnicodeDecodeError) as error:
@@ -53,7 +53,7 @@ def parse_json(kind: type[T], content: bytes | str, *, where: str) -> T:
 
 
 def from_plain(kind: type[T], plain: Any, *, where: str, error: type[NexusError] = ContractError) -> T:
-    """Build the dataclass ``kind`` from a mapping; checks names and types of every field."""
+    """Build the dataclass ``kind`` from a mapping, and check names and types of all fields."""
     if not isinstance(plain, Mapping):
         raise error("not a table", where=where, expected=kind.__name__, got=type(plain).__name__)
     hints = typing.get_type_hints(kind)

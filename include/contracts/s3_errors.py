@@ -1,4 +1,4 @@
-"""What S3's answers mean to a user, in the same words for DAGs and jobs, which have clients of their own."""
+"""Error messages for S3's responses, shared by the clients of the DAGs and of the jobs."""
 
 from __future__ import annotations
 

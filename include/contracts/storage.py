@@ -1,4 +1,4 @@
-"""Where things lie in S3: URIs, and the one table of keys that every runtime agrees on."""
+"""The layout of S3: URIs, and the table of keys that all runtimes share."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class S3Uri:
 
     @property
     def folder(self) -> S3Uri:
-        """The prefix of what lies in here, and not of ``pile2/`` when this is ``pile``."""
+        """The prefix of the keys below this one: ends in '/', so that ``pile`` does not match ``pile2/``."""
         return S3Uri(self.bucket, f"{self.key.rstrip('/')}/".lstrip("/"))
 
 
-#: Prefixes of the raw bucket that hold what is no corpus input, whatever a key below them looks like.
+#: Prefixes of the raw bucket that hold no corpus inputs, whatever their keys look like.
 CONTROL_PREFIXES = ("_ingestion/", "quarantine/")
-#: What a note's key has beside that of its shard: no shard may have a name that ends so.
+#: The suffix that a note's key adds to that of its shard. No shard may have a name that ends like this.
 NOTE_SUFFIX = ".why.json"
 
 
@@ -55,7 +55,7 @@ class IngestionLayout:
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}runs/{run}/batches/{index:04d}.json")
 
     def reports(self, run: str) -> S3Uri:
-        """The prefix of all reports of a run."""
+        """Return the prefix of all reports of a run."""
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}runs/{run}/reports/")
 
     def report(self, run: str, index: int) -> S3Uri:
@@ -71,15 +71,15 @@ class IngestionLayout:
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}announced/{target.folder.key}shards.json")
 
     def staged(self, target: S3Uri) -> S3Uri:
-        """Where a shard is put together; it is copied to ``target`` once it is verified."""
+        """Return the key at which a shard is assembled. It is copied to ``target`` after its verification."""
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}staging/{target.key}")
 
     def progress(self, target: S3Uri) -> S3Uri:
-        """Of which version of the source the parts of an unfinished upload are."""
+        """Return the key of the record that names the source version of an unfinished upload."""
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}progress/{target.key}.json")
 
     def quarantine(self, source: str, name: str) -> S3Uri:
-        """A shard that is not what was promised; the note stands beside it."""
+        """Return the key of a shard that differs from its published checksum. Its note is next to it."""
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[1]}{source}/{name}")
 
     def note(self, source: str, name: str) -> S3Uri:
@@ -117,7 +117,7 @@ class CorpusLayout:
         return self.root / "work/"
 
     def error(self, job: str) -> S3Uri:
-        """JobError with which the newest run of a Spark job ended: engines tell little of it."""
+        """Return the key of the JobError of a Spark job's newest run. Engines themselves report little."""
         return self.work / f"{job}.error.json"
 
     @property
@@ -134,7 +134,7 @@ class CorpusLayout:
 
     @property
     def index(self) -> S3Uri:
-        """Signatures of the kept documents: what a later version compares its new documents with."""
+        """Signatures of the kept documents, with which a later version compares its new documents."""
         return self.root / "index/"
 
     @property
@@ -152,12 +152,12 @@ class CorpusLayout:
 
     @property
     def report(self) -> S3Uri:
-        """The page for people; the version is whole without it."""
+        """The page for people. The version is complete without it."""
         return self.root / "report.html"
 
     @property
     def announced(self) -> S3Uri:
-        """Announcement of the manifest, noted before downstream DAGs are told."""
+        """Announcement of the manifest, written before the asset event is emitted."""
         return self.root / "announced.json"
 
     @property
@@ -188,7 +188,7 @@ class RunLayout:
 
     @property
     def cache(self) -> S3Uri:
-        """What SageMaker's own checkpoint sync gets; never read."""
+        """The target of SageMaker's own checkpoint sync. It is never read."""
         return self.root / "cache/"
 
     @property
@@ -198,14 +198,14 @@ class RunLayout:
 
     @property
     def model(self) -> S3Uri:
-        """The candidate: safetensors, config, tokenizer, ``manifest.json`` last."""
+        """The candidate: safetensors, config and tokenizer; ``manifest.json`` is written last."""
         return self.root / "model/"
 
     @property
     def serving_models(self) -> S3Uri:
-        """The candidate in the serving engine's format: a folder a conversion, ``manifest.json`` last.
+        """Return the candidate in the serving engine's format: one folder per conversion, manifest last.
 
-        A conversion is never written over: a revision may be serving it.
+        A conversion is never overwritten, because a revision may be serving it.
         """
         return self.root / "serving_models/"
 
