@@ -9,7 +9,6 @@ table and one JSON line with the ratio. The rollout is not repeated: its time co
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import time
@@ -28,9 +27,11 @@ from demo.progress import fail
 from demo.shards import machine_text
 from include.contracts.errors import NexusError
 from include.contracts.storage import S3Uri
+from include.object_store import ObjectStore
+from include.object_store.locations import key_of
 from local_aws.interruption import INTERRUPTED, interruptible
 from local_stack.config import StackConfig
-from local_stack.provision import client
+from local_stack.provision import client, object_store
 from local_stack.stack import Stack
 
 _POLL_SECONDS = 0.1
@@ -104,21 +105,21 @@ def read_requests(config: StackConfig) -> dict[str, Any]:
 
 def remove_outputs(config: StackConfig) -> None:
     """Delete everything but the raw shards and the inputs of the jobs."""
-    s3 = client(config, "s3")
-    for bucket in s3.list_buckets()["Buckets"]:
-        if bucket["Name"].endswith("-raw"):
+    store = object_store(config)
+    for bucket in store.buckets():
+        if bucket.endswith("-raw"):
             continue
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"]):
-            for entry in page.get("Contents", ()):
-                if not entry["Key"].startswith(_INPUTS) and not entry["Key"].endswith(_INPUTS):
-                    s3.delete_object(Bucket=bucket["Name"], Key=entry["Key"])
+        for entry in store.list(S3Uri(bucket, "")):
+            key = key_of(entry.uri)
+            if not key.startswith(_INPUTS) and not key.endswith(_INPUTS):
+                store.delete(entry.uri)
 
 
 def run_all(
     config: StackConfig, requests: dict[str, Any], interruptions: int, seconds: dict[str, float]
 ) -> None:
     """Run the jobs and record the ``seconds`` of each, from its request until AWS reports its end."""
-    emr, sagemaker, s3 = (client(config, name) for name in ("emr", "sagemaker", "s3"))
+    emr, sagemaker, store = client(config, "emr"), client(config, "sagemaker"), object_store(config)
     instances = {"KeepJobFlowAliveWhenNoSteps": True, "InstanceCount": 1}
     roles = {"JobFlowRole": "nexus-llm-emr-nodes", "ServiceRole": "nexus-llm-emr"}
     cluster = emr.run_job_flow(Name="bare", Instances=instances, ReleaseLabel="emr-7.10.0", **roles)[
@@ -139,20 +140,19 @@ def run_all(
             partial(sagemaker.describe_training_job, TrainingJobName=name), "Completed", "TrainingJobStatus"
         )
     for request in requests["processing"]:
-        renew_hashes(s3, request["AppSpecification"]["ContainerArguments"])
+        renew_hashes(store, request["AppSpecification"]["ContainerArguments"])
         with _timed(seconds, name := request["ProcessingJobName"]):
             sagemaker.create_processing_job(**request)
             describe = partial(sagemaker.describe_processing_job, ProcessingJobName=name)
             _wait(describe, "Completed", "ProcessingJobStatus")
 
 
-def renew_hashes(s3: Any, arguments: list[str]) -> None:
+def renew_hashes(store: ObjectStore, arguments: list[str]) -> None:
     """Update the hashes in ``--x URI --x-sha256 HASH``: a rewritten manifest has another time in it."""
     for index, argument in enumerate(arguments):
         if argument.endswith("-sha256"):
-            uri = S3Uri.parse(arguments[arguments.index(argument.removesuffix("-sha256")) + 1])
-            content = s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()
-            arguments[index + 1] = hashlib.sha256(content).hexdigest()
+            uri = arguments[arguments.index(argument.removesuffix("-sha256")) + 1]
+            arguments[index + 1] = store.reference(uri).sha256
 
 
 def _creatable(sagemaker: Any, operation: str, described: dict[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from include.contracts.errors import NexusError
 from include.contracts.records import canonical_json
 from local_aws.interruption import INTERRUPTED, interruptible
 from local_stack.config import StackConfig
-from local_stack.provision import client
+from local_stack.provision import client, object_store
 from local_stack.stack import Announce, Stack
 
 PHASES = ("text", "start", *DAGS)
@@ -83,7 +83,7 @@ class Demo:
         self._config = config
         self._stack = Stack(config)
         self._console = console
-        self._store = Store(client(config, "s3"), client(config, "sagemaker"))
+        self._store = Store(object_store(config), client(config, "sagemaker"))
 
     def run(self, data: Path | None, interruptions: int) -> Summary:
         """Run every phase of the progress display, and return the summary with times and peak memory."""
@@ -100,7 +100,7 @@ class Demo:
             with self._system(lambda note: display.note("start", note)):
                 display.end("start", f"Airflow on {self._config.airflow_url}")
                 shards = text.result()
-                upload(client(self._config, "s3"), shards)
+                upload(object_store(self._config), shards)
                 with self._interrupting(interruptions):
                     api = AirflowApi(self._config.airflow_url)
                     jobs = self._config.aws_root / ".state"

@@ -11,8 +11,8 @@ from demo.summary import CorpusSummary, DeploymentSummary, GateSummary, Training
 from include.contracts.evaluation import EvaluationReport, Verdict
 from include.contracts.job_names import run_name
 from include.contracts.manifests import CorpusManifest, DeploymentManifest, TrainingReport
-from include.contracts.records import parse_json
 from include.contracts.storage import RunLayout, S3Uri
+from include.object_store import ObjectStore
 
 T = TypeVar("T")
 
@@ -23,19 +23,17 @@ _SAMPLE_TOKENS = 48
 class Store:
     """A reader of contracts from S3 and of jobs from SageMaker."""
 
-    def __init__(self, s3: Any, sagemaker: Any) -> None:
-        self._s3 = s3
+    def __init__(self, objects: ObjectStore, sagemaker: Any) -> None:
+        self._objects = objects
         self._sagemaker = sagemaker
 
     def read(self, kind: type[T], uri: S3Uri) -> T:
         """Read the record at ``uri``."""
-        body = self._s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()
-        return parse_json(kind, body, where=str(uri))
+        return self._objects.read_record(kind, uri)
 
     def holds(self, uri: S3Uri) -> bool:
         """Return True if there is an object at ``uri``."""
-        listed = self._s3.list_objects_v2(Bucket=uri.bucket, Prefix=uri.key, MaxKeys=1)
-        return any(entry["Key"] == uri.key for entry in listed.get("Contents", ()))
+        return self._objects.exists(uri)
 
     def newest_training_job(self) -> dict[str, Any]:
         """Describe the training job that was created last."""

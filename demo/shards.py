@@ -6,12 +6,12 @@ import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from demo.gather import gather
 from include.contracts.errors import InputError
 from include.contracts.records import content_hash
 from include.contracts.storage import S3Uri
+from include.object_store import ObjectStore
 from include.settings.loading import load_settings
 from local_stack.airflow import base_environment
 from local_stack.config import StackConfig
@@ -76,16 +76,15 @@ def machine_text(config: StackConfig, folder: Path) -> tuple[Path, ...]:
     return tuple(shard.path for shard in shards)
 
 
-def upload(s3: Any, shards: Shards) -> None:
+def upload(store: ObjectStore, shards: Shards) -> None:
     """Make the prefix hold exactly these shards."""
     target = S3Uri.parse(shards.source_uri)
-    names = {target.key + path.relative_to(shards.folder).as_posix(): path for path in shards.files}
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=target.bucket, Prefix=target.key)
-    for entry in (entry for page in pages for entry in page.get("Contents", [])):
-        if entry["Key"] not in names:
-            s3.delete_object(Bucket=target.bucket, Key=entry["Key"])
-    for key, path in names.items():
-        s3.upload_file(str(path), target.bucket, key)
+    uris = {str(target / path.relative_to(shards.folder).as_posix()): path for path in shards.files}
+    for entry in store.list(target):
+        if entry.uri not in uris:
+            store.delete(entry.uri)
+    for uri, path in uris.items():
+        store.upload(uri, path)
 
 
 def _first_of(left_out: dict[str, str]) -> str:

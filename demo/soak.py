@@ -19,7 +19,7 @@ from demo.airflow_api import TERMINAL_RUN_STATES, AirflowApi
 from demo.follow import DAGS
 from demo.shards import choose_shards, upload
 from local_stack.config import StackConfig
-from local_stack.provision import client
+from local_stack.provision import object_store
 
 _TERMINAL_TASK_STATES = {"success", "failed", "skipped", "upstream_failed", "removed"}
 _LOCK_MESSAGES = ("database is locked", "OperationalError")
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = StackConfig.from_environment()
     api = AirflowApi(config.airflow_url)
     shards = choose_shards(config, None)
-    upload(client(config, "s3"), shards)
+    upload(object_store(config), shards)
     source_uri = shards.source_uri
     since, started = datetime.now(UTC), time.monotonic()
     reported: set[tuple[str, str]] = set()

@@ -12,11 +12,11 @@ from typing import Any
 
 import boto3
 import tomli_w
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from include.aws.storage import ObjectStore
 from include.contracts.storage import S3Uri
+from include.object_store import ObjectStore
+from include.object_store.clients import client_config, endpoint_client
 from include.planning.job_code import upload_code
 from include.settings.loading import load_settings
 from include.settings.model import ServingSettings, Settings
@@ -53,8 +53,13 @@ def client(config: StackConfig, service: str) -> Any:
         region_name="us-east-1",
         aws_access_key_id="local",
         aws_secret_access_key="local",
-        config=Config(retries={"mode": "standard", "max_attempts": 5}),
+        config=client_config(),
     )
+
+
+def object_store(config: StackConfig) -> ObjectStore:
+    """Return the store of the local endpoint."""
+    return ObjectStore(endpoint_client(config.aws_endpoint, "local", "local", "us-east-1"))
 
 
 def package_and_upload(config: StackConfig, settings: Settings) -> None:
@@ -65,17 +70,14 @@ def package_and_upload(config: StackConfig, settings: Settings) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ProcessFailed("packaging the jobs failed", where=str(built), got=done.stderr[-2000:])
-    upload_code(ObjectStore(client(config, "s3")), built, settings.storage.artifacts)
+    upload_code(object_store(config), built, settings.storage.artifacts)
 
 
 def _buckets(config: StackConfig, settings: Settings) -> None:
-    s3 = client(config, "s3")
-    existing = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
     storage = settings.storage
     logs = {S3Uri.parse(uri).bucket for uri in (settings.emr.log_uri, settings.emr_serverless.log_uri)}
-    for bucket in sorted({storage.raw_bucket, storage.processed_bucket, storage.models_bucket, *logs}):
-        if bucket not in existing:
-            s3.create_bucket(Bucket=bucket)
+    names = {storage.raw_bucket, storage.processed_bucket, storage.models_bucket, *logs}
+    object_store(config).create_buckets(names)
 
 
 def _registry(config: StackConfig, settings: Settings) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from include.aws.clients import unless
-from include.aws.storage import ObjectStore
 from include.contracts.errors import NexusError
 from include.contracts.manifests import CorpusManifest, FileEntry, ParentRef
 from include.contracts.storage import CorpusLayout, S3Uri
+from include.object_store import ObjectStore
 from include.settings import Settings
 
 PARTITION_KEY = "corpus_version"

@@ -11,16 +11,9 @@ from functools import lru_cache
 from typing import Any
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-#: ``standard`` backs off and knows throttling errors; timeouts bound what a hung endpoint can hold up.
-_CONFIG = Config(
-    retries={"mode": "standard", "max_attempts": 6},
-    connect_timeout=5,
-    read_timeout=60,
-    user_agent_extra="nexus-llm",
-)
+from include.object_store.clients import client_config
 
 
 def client(service: str) -> Any:
@@ -43,4 +36,4 @@ def unless(codes: str | Collection[str], call: Callable[..., Any], **request: An
 @lru_cache(maxsize=32)
 def _client(service: str, endpoint: str | None, region: str | None, process: int) -> Any:
     # a client must not cross a fork: its connections would be shared, hence the process in the key
-    return boto3.client(service, endpoint_url=endpoint, region_name=region, config=_CONFIG)
+    return boto3.client(service, endpoint_url=endpoint, region_name=region, config=client_config())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from include.aws.storage import ObjectStore
 from include.contracts.errors import IntegrityError
 from include.contracts.manifests import CorpusManifest, FileEntry, ModelManifest, ParentRef, TrainingReport
 from include.contracts.records import to_plain
 from include.contracts.storage import S3Uri
+from include.object_store import ObjectStore
 
 
 def verified_model(
@@ -33,7 +33,7 @@ def verified_model(
 
 def missing_files(store: ObjectStore, folder: S3Uri, files: tuple[FileEntry, ...]) -> list[str]:
     """Files of a manifest that are absent or of another size."""
-    present = {str(entry.uri): entry.size_bytes for entry in store.list(folder)}
+    present = {entry.uri: entry.size_bytes for entry in store.list(folder)}
     return [entry.path for entry in files if present.get(str(folder / entry.path)) != entry.size_bytes]
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from include.aws.storage import ObjectStore
 from include.contracts.ingestion import AnnouncedShards, IngestionManifest, ShardState
 from include.contracts.storage import IngestionLayout, S3Uri
+from include.object_store import ObjectStore
 
 
 def note_announcement(manifest: IngestionManifest) -> bool:

@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from include.contracts.errors import NexusError
 from include.contracts.ingestion import BatchRequest, Shard, ShardOutcome, ShardState
 from include.contracts.storage import S3Uri
 from include.ingest.assemble import Assembly, Tally
@@ -18,7 +16,7 @@ from include.ingest.backoff import Patience, Sleep, persist
 from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable, plain
 from include.ingest.origin import Origin
 from include.ingest.pace import Pace
-from include.ingest.publishing import metadata_of, publish, quarantine, shard_metadata
+from include.ingest.publishing import publish, quarantine, shard_metadata
 from include.ingest.staging import StagedUpload
 from include.ingest.verification import (
     Digests,
@@ -29,6 +27,7 @@ from include.ingest.verification import (
     published,
     wants_md5,
 )
+from include.object_store import ObjectStore
 from include.recipes.source import Politeness
 
 log = logging.getLogger(__name__)
@@ -38,7 +37,7 @@ log = logging.getLogger(__name__)
 class Fetcher:
     """Fetches the shards of one batch over one connection."""
 
-    s3: Any
+    store: ObjectStore
     origin: Origin
     politeness: Politeness
     batch: BatchRequest
@@ -53,7 +52,7 @@ class Fetcher:
             if (existing := self._existing(shard, target)) is not None:
                 state, size_bytes, sha256 = existing
                 if state is ShardState.FETCHED:  # by a try that may have died before it tidied up
-                    StagedUpload(self.s3, target, shard.url, self.part_bytes).discard()
+                    StagedUpload(self.store, target, shard.url, self.part_bytes).discard()
                 return self._outcome(shard, state, tally, size_bytes=size_bytes, sha256=sha256)
             return self._fetch(shard, target, tally)
         except ShardMismatch as error:
@@ -63,15 +62,15 @@ class Fetcher:
             return replace(outcome, retry_after_seconds=error.retry_after_seconds)
         except SourceRefused as error:
             return self._outcome(shard, ShardState.REFUSED, tally, reason=str(error))
-        except (ClientError, BotoCoreError, OSError) as error:  # of S3: a later try may succeed
+        except NexusError as error:  # of the raw bucket: a later try may succeed
             log.exception("%s: S3 failed", shard.name)
-            return self._outcome(shard, ShardState.UNAVAILABLE, tally, reason=_unforeseen(error))
+            return self._outcome(shard, ShardState.UNAVAILABLE, tally, reason=str(error))
         except Exception as error:
             log.exception("%s: failed as nobody foresaw", shard.name)
             return self._outcome(shard, ShardState.REFUSED, tally, reason=_unforeseen(error))
 
     def _fetch(self, shard: Shard, target: S3Uri, tally: Tally) -> ShardOutcome:
-        stage = StagedUpload(self.s3, target, shard.url, self.part_bytes)
+        stage = StagedUpload(self.store, target, shard.url, self.part_bytes)
         if stage.offset and not is_pinned_etag(shard, stage.validator.etag):
             stage.discard()  # an earlier try fetched it before the source named another version
         if stage.is_finished and shard.checksum is None and not self._is_current(stage, shard):
@@ -83,18 +82,18 @@ class Fetcher:
                 patience = Patience(self.politeness, self.sleep)
                 Assembly(shard, stage, self.origin.open, patience, self._pace(shard), tally).run()
                 stage.finish()
-            digests = digests_of(self.s3, stage.uri, with_md5=wants_md5(shard))
+            digests = digests_of(self.store, stage.uri, with_md5=wants_md5(shard))
             check(shard, digests)
         except ShardMismatch as mismatch:
             if was_finished:  # by an earlier try, which may have fetched an earlier version
                 stage.discard()
                 return self._fetch(shard, target, tally)
-            note = quarantine(self.s3, stage.uri, shard, self.batch.source, mismatch, digests)
+            note = quarantine(self.store, stage.uri, shard, self.batch.source, mismatch, digests)
             stage.discard()
             log.error("%s is quarantined, see %s: %s", shard.name, note, mismatch)
             raise
         metadata = shard_metadata(shard, self.batch, digests, stage.validator.etag)
-        publish(self.s3, stage.uri, target, digests, metadata)
+        publish(self.store, stage.uri, target, digests, metadata)
         stage.discard()
         log.info("%s: %.1f MB, sha256 %s", shard.name, digests.size_bytes / 1e6, digests.sha256)
         return self._outcome(
@@ -121,10 +120,10 @@ class Fetcher:
 
         What an earlier try of this run fetched counts as fetched: the run announces it.
         """
-        found = metadata_of(self.s3, target)
+        found = self.store.find(target)
         if found is None:
             return None
-        size, metadata = found
+        size, metadata = found.size_bytes, found.metadata
         md5 = metadata.get("md5", "")
         if "sha256" not in metadata or metadata.get("source") != self.batch.source:
             raise SourceRefused(
@@ -134,7 +133,7 @@ class Fetcher:
                 remedy="move it away, or give another target_prefix",
             )
         if self.batch.verify_existing:
-            digests = digests_of(self.s3, target, with_md5=wants_md5(shard))
+            digests = digests_of(self.store, target, with_md5=wants_md5(shard))
             if digests.sha256 != metadata["sha256"]:
                 damage = ShardMismatch(
                     "the shard was changed where it lies",
@@ -142,7 +141,7 @@ class Fetcher:
                     expected=f"sha256 {metadata['sha256']}",
                     got=f"sha256 {digests.sha256}",
                 )
-                note = quarantine(self.s3, target, shard, self.batch.source, damage, digests)
+                note = quarantine(self.store, target, shard, self.batch.source, damage, digests)
                 log.error("%s; moved away, see %s; fetched again", damage, note)
                 return None
             md5 = digests.md5

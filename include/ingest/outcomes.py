@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from include.aws.storage import ObjectStore
 from include.contracts.errors import InputError
 from include.contracts.ingestion import BatchReport, IngestionManifest, ShardOutcome, ShardState
 from include.contracts.storage import S3Uri
 from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable
+from include.object_store import ObjectStore
 
 NO_REPORT = "its batch ended before it could report"
 

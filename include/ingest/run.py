@@ -8,8 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from include.aws.clients import client
-from include.aws.storage import ObjectStore
 from include.contracts.errors import InputError
 from include.contracts.ingestion import (
     BatchReport,
@@ -29,6 +27,7 @@ from include.ingest.origin import Origin
 from include.ingest.outcomes import NO_REPORT, superseded, with_counts
 from include.ingest.planning import IngestionPlan, absent, batches, selected
 from include.ingest.staging import StagedUpload, load_progress
+from include.object_store import ObjectStore
 from include.recipes.source import Politeness, Source, chosen, load_source
 from include.settings import Settings
 
@@ -78,7 +77,7 @@ def plan_run(
     parts = batches(resolved.shards, settings.ingestion.max_batches)
     uris = []
     if not request.dry_run:
-        ObjectStore().delete(place.reports(run))  # a cleared plan: they are of other batches
+        ObjectStore().delete_folder(place.reports(run))  # a cleared plan: they are of other batches
     for index, shards in enumerate(parts if not request.dry_run else ()):
         batch = BatchRequest(
             run, index, source.name, source.licence, str(target), request.verify_existing, tuple(shards)
@@ -94,7 +93,7 @@ def _resolve(source: Source, request: IngestionRequest, target: S3Uri, sleep: Sl
         listed = lists.shards(chosen(source, request.select))
         shards = selected(listed, request.include, request.max_shards, request.exclude)
         there = ObjectStore().list(target)
-        sizes = {entry.uri.key.removeprefix(target.key): entry.size_bytes for entry in there}
+        sizes = {entry.uri.removeprefix(str(target)): entry.size_bytes for entry in there}
         missing = absent(shards, sizes)
         stale = 0 if request.dry_run else abort_stale(origin, target, missing)
     return _Resolved(shards, missing, lists.left_out, stale)
@@ -127,9 +126,7 @@ def abort_stale(origin: Origin, target: S3Uri, shards: list[Shard]) -> int:
     """
     store, place = ObjectStore(), IngestionLayout(target.bucket)
     prefix = S3Uri(target.bucket, place.progress(target).key.removesuffix(".json"))
-    unfinished = {
-        entry.uri.key.removeprefix(prefix.key).removesuffix(".json") for entry in store.list(prefix)
-    }
+    unfinished = {entry.uri.removeprefix(str(prefix)).removesuffix(".json") for entry in store.list(prefix)}
     aborted = 0
     for shard in shards:
         if shard.name not in unfinished:
@@ -150,21 +147,20 @@ def _abort_if_stale(origin: Origin, store: ObjectStore, target: S3Uri, shard: Sh
     with origin.open(shard.url) as answer:
         if progress.url == shard.url and progress.validator.agrees(answer.answered.validator):
             return False
-    StagedUpload(client("s3"), target, progress.url, progress.part_bytes).discard()
+    StagedUpload(store, target, progress.url, progress.part_bytes).discard()
     log.warning("%s: its source changed, the unfinished upload is aborted", shard.name)
     return True
 
 
 def fetch_batch(
-    settings: Settings, run: str, uri: str, *, sleep: Sleep = time.sleep, s3: Any = None
+    settings: Settings, run: str, uri: str, *, sleep: Sleep = time.sleep, store: ObjectStore | None = None
 ) -> BatchReport:
     """Fetch the shards of a batch, one after the other over one connection, and report on all of them.
 
     What an earlier try fetched is found at its place, what it began is continued. What it asked for in vain
     comes last, so that a few bad shards do not keep the others from their turn.
     """
-    s3 = s3 or client("s3")
-    store = ObjectStore(s3)
+    store = store or ObjectStore()
     batch = store.read_record(BatchRequest, S3Uri.parse(uri))
     source = load_source(batch.source, settings.ingestion.sources_folder)
     report_uri = IngestionLayout(settings.storage.raw_bucket).report(run, batch.index)
@@ -173,7 +169,7 @@ def fetch_batch(
     outcomes: list[ShardOutcome] = []
     why_not = ""
     with Origin(source.politeness) as origin:
-        fetcher = Fetcher(s3, origin, source.politeness, batch, settings.ingestion.part_mib << 20, sleep)
+        fetcher = Fetcher(store, origin, source.politeness, batch, settings.ingestion.part_mib << 20, sleep)
         for shard in sorted(batch.shards, key=lambda shard: shard.name in in_vain):
             if why_not:
                 outcome = ShardOutcome(

@@ -9,20 +9,16 @@ another process, and this one covers what S3 really keeps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from botocore.exceptions import ClientError
-
-from include.aws.clients import unless
-from include.aws.storage import ObjectStore
 from include.contracts.errors import ContractError
 from include.contracts.storage import IngestionLayout, S3Uri
 from include.ingest.errors import SourceRefused
-from include.ingest.publishing import metadata_of
 from include.ingest.ranges import Validator
+from include.object_store import ObjectStore, UploadAbsent
+from include.object_store.multipart import MOST_PARTS, MultipartUpload, Part
 
-_MOST_PARTS = 10_000
 #: The bound of ingestion.part_mib. With it a shard may have 4.88 TiB, just below the 5 TiB of S3.
 _LARGEST_PART_BYTES = 512 << 20
 
@@ -51,15 +47,14 @@ class StagedUpload:
     safe: int
     validator: Validator
     is_finished: bool
-    _upload_id: str
+    _upload: MultipartUpload | None
     _part_bytes: int
-    _parts: list[dict[str, Any]]
+    _parts: list[Part]
     _buffer: bytearray
 
-    def __init__(self, s3: Any, target: S3Uri, url: str, part_bytes: int) -> None:
+    def __init__(self, store: ObjectStore, target: S3Uri, url: str, part_bytes: int) -> None:
         """Take up what an earlier try left, if it is of this URL; ``part_bytes`` is for a new upload."""
-        self._s3 = s3
-        self._store = ObjectStore(s3)
+        self._store = store
         self._place = IngestionLayout(target.bucket)
         self.target = target
         self.uri = self._place.staged(target)
@@ -73,12 +68,12 @@ class StagedUpload:
 
         The size is what a server says, and a part is memory: SourceRefused for what needs larger ones.
         """
-        needed = -(-(validator.size_bytes or 0) // _MOST_PARTS)
+        needed = -(-(validator.size_bytes or 0) // MOST_PARTS)
         if needed > _LARGEST_PART_BYTES:
             raise SourceRefused(
                 "the server announces more than fits into one object of S3",
                 where=self._url,
-                expected=f"at most {_MOST_PARTS * _LARGEST_PART_BYTES} bytes",
+                expected=f"at most {MOST_PARTS * _LARGEST_PART_BYTES} bytes",
                 got=f"{validator.size_bytes} bytes",
                 remedy="correct the source, or leave the shard out with exclude",
             )
@@ -97,9 +92,9 @@ class StagedUpload:
 
     def clear(self) -> None:
         """Abort the upload and forget its version."""
-        if self._upload_id:
+        if self._upload:
             if not self.is_finished:
-                self._abort(self._upload_id)
+                self._upload.abort()
             self._forget()
         self._reset()
 
@@ -107,27 +102,19 @@ class StagedUpload:
         """Make the parts an object, at the staging key alone."""
         if self.is_finished:
             return
-        if not self._upload_id:
-            body = bytes(self._buffer)
-            self._s3.put_object(
-                Bucket=self.uri.bucket, Key=self.uri.key, Body=body, Metadata=self._metadata()
-            )
+        if self._upload is None:
+            self._store.write(self.uri, bytes(self._buffer), self._metadata())
         else:
             if self._buffer:
                 self._send(bytes(self._buffer))
-            self._s3.complete_multipart_upload(
-                Bucket=self.uri.bucket,
-                Key=self.uri.key,
-                UploadId=self._upload_id,
-                MultipartUpload={"Parts": self._parts},
-            )
+            self._upload.complete(self._parts)
         self._buffer.clear()
         self.is_finished = True
 
     def discard(self) -> None:
         """Take away everything that is staged for this shard."""
         # what is noted goes last: by it the plan finds what a lost worker left
-        self._s3.delete_object(Bucket=self.uri.bucket, Key=self.uri.key)
+        self._store.delete(self.uri)
         self.clear()
 
     # ---- state ------------------------------------------------------------
@@ -136,7 +123,7 @@ class StagedUpload:
         self.safe = 0
         self.validator = Validator()
         self.is_finished = False
-        self._upload_id = ""
+        self._upload = None
         self._part_bytes = self._wanted_part_bytes
         self._parts = []
         self._buffer = bytearray()
@@ -144,34 +131,35 @@ class StagedUpload:
     def _take_up(self) -> None:
         progress = load_progress(self._store, self.target)
         if self._take_up_object():
-            self._upload_id = progress.upload_id if progress else ""
+            if progress:
+                self._upload = self._store.resume_upload(self.uri, progress.upload_id)
             return
         if progress is None or progress.url != self._url:
             # those of another URL, or of a try that died before it wrote its progress
-            self._abort_all()
+            for upload in self._store.unfinished_uploads(self.uri):
+                upload.abort()
             self._forget()
             return
+        upload = self._store.resume_upload(self.uri, progress.upload_id)
         try:
-            parts = self._listed(progress.upload_id)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchUpload":
-                raise
-            self._forget()  # a lifecycle rule aborted it
+            parts = upload.parts()
+        except UploadAbsent:  # a lifecycle rule aborted it
+            self._forget()
             return
         self.validator = progress.validator
         self._part_bytes = progress.part_bytes
-        self._upload_id = progress.upload_id
+        self._upload = upload
         self._parts = whole_parts(parts, progress.part_bytes)
         self.offset = self.safe = len(self._parts) * progress.part_bytes
 
     def _take_up_object(self) -> bool:
         """A try that died between its last part and the verification left the whole object."""
-        found = metadata_of(self._s3, self.uri)
+        found = self._store.find(self.uri)
         if found is None:
             return False
-        size, metadata = found
+        size, metadata = found.size_bytes, found.metadata
         if metadata.get("source-url") != self._url:
-            self._s3.delete_object(Bucket=self.uri.bucket, Key=self.uri.key)
+            self._store.delete(self.uri)
             return False
         self.validator = Validator(metadata.get("source-etag", ""), metadata.get("source-modified", ""), size)
         self.offset = self.safe = size
@@ -179,64 +167,39 @@ class StagedUpload:
         return True
 
     def _send(self, body: bytes) -> None:
-        if not self._upload_id:
-            self._begin()
+        upload = self._upload or self._begin()
         number = len(self._parts) + 1
-        if number > _MOST_PARTS:
+        if number > MOST_PARTS:
             self.clear()  # parts of another size begin anew
             raise SourceRefused(
                 "the file needs more parts than S3 takes",
                 where=self._url,
-                expected=f"at most {_MOST_PARTS} parts of {self._part_bytes} bytes",
+                expected=f"at most {MOST_PARTS} parts of {self._part_bytes} bytes",
                 remedy="raise ingestion.part_mib in the settings",
             )
-        sent = self._s3.upload_part(
-            Bucket=self.uri.bucket, Key=self.uri.key, UploadId=self._upload_id, PartNumber=number, Body=body
-        )
-        self._parts.append({"PartNumber": number, "ETag": sent["ETag"]})
+        self._parts.append(upload.send(number, body))
         self.safe += len(body)
 
-    def _begin(self) -> None:
-        created = self._s3.create_multipart_upload(
-            Bucket=self.uri.bucket, Key=self.uri.key, Metadata=self._metadata()
-        )
-        self._upload_id = created["UploadId"]
+    def _begin(self) -> MultipartUpload:
+        self._upload = upload = self._store.begin_upload(self.uri, self._metadata())
         version = self.validator
         progress = Progress(
             self._url,
-            self._upload_id,
+            upload.upload_id,
             self._part_bytes,
             version.etag,
             version.last_modified,
             version.size_bytes,
         )
         self._store.write_record(self._place.progress(self.target), progress)
+        return upload
 
     def _metadata(self) -> dict[str, str]:
         version = {"source-etag": self.validator.etag, "source-modified": self.validator.last_modified}
         return {"source-url": self._url, **{k: v for k, v in version.items() if v and v.isascii()}}
 
-    def _listed(self, upload_id: str) -> list[dict[str, Any]]:
-        pages = self._s3.get_paginator("list_parts").paginate(
-            Bucket=self.uri.bucket, Key=self.uri.key, UploadId=upload_id
-        )
-        return [part for page in pages for part in page.get("Parts", ())]
-
-    def _abort_all(self) -> None:
-        pages = self._s3.get_paginator("list_multipart_uploads").paginate(
-            Bucket=self.uri.bucket, Prefix=self.uri.key
-        )
-        for upload in [u for page in pages for u in page.get("Uploads", ()) if u["Key"] == self.uri.key]:
-            self._abort(upload["UploadId"])
-
-    def _abort(self, upload_id: str) -> None:
-        place = {"Bucket": self.uri.bucket, "Key": self.uri.key}
-        # gone already is as good
-        unless("NoSuchUpload", self._s3.abort_multipart_upload, **place, UploadId=upload_id)
-
     def _forget(self) -> None:
-        progress = self._place.progress(self.target)
-        self._s3.delete_object(Bucket=progress.bucket, Key=progress.key)
+        self._store.delete(self._place.progress(self.target))
 
 
 def load_progress(store: ObjectStore, target: S3Uri) -> Progress | None:
@@ -250,14 +213,14 @@ def load_progress(store: ObjectStore, target: S3Uri) -> Progress | None:
         return None
 
 
-def whole_parts(listed: list[dict[str, Any]], part_bytes: int) -> list[dict[str, Any]]:
-    """The parts from the first on without a gap, each whole; a short last one is fetched again.
+def whole_parts(listed: Sequence[Part], part_bytes: int) -> list[Part]:
+    """Return the parts from the first on without a gap, each whole; a short last one is fetched again.
 
     Only a finished file may end in a short part, and whether it is finished is not known here.
     """
-    kept: list[dict[str, Any]] = []
-    for part in sorted(listed, key=lambda part: int(part["PartNumber"])):
-        if part["PartNumber"] != len(kept) + 1 or part["Size"] != part_bytes:
+    kept: list[Part] = []
+    for part in sorted(listed, key=lambda part: part.number):
+        if part.number != len(kept) + 1 or part.size_bytes != part_bytes:
             break
-        kept.append({"PartNumber": part["PartNumber"], "ETag": part["ETag"]})
+        kept.append(part)
     return kept

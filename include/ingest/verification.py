@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from include.contracts.ingestion import ChecksumKind, Shard
 from include.contracts.storage import S3Uri
 from include.ingest.errors import ShardMismatch
+from include.object_store import ObjectStore
 
 _BLOCK_BYTES = 1 << 20
 
@@ -24,16 +24,17 @@ class Digests:
     etag: str
 
 
-def digests_of(s3: Any, uri: S3Uri, *, with_md5: bool) -> Digests:
-    """Read the object back, a block at a time. ``md5`` is '' unless asked for."""
-    found = s3.get_object(Bucket=uri.bucket, Key=uri.key)
+def digests_of(store: ObjectStore, uri: S3Uri, *, with_md5: bool) -> Digests:
+    """Read the object back, a block at a time. ``md5`` is '' unless ``with_md5`` is set."""
+    etag = store.stat(uri).etag
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    for block in found["Body"].iter_chunks(_BLOCK_BYTES):
-        sha256.update(block)
-        if with_md5:
-            md5.update(block)
-        size += len(block)
-    return Digests(size, sha256.hexdigest(), md5.hexdigest() if with_md5 else "", found["ETag"])
+    with store.open(uri, etag) as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            sha256.update(block)
+            if with_md5:
+                md5.update(block)
+            size += len(block)
+    return Digests(size, sha256.hexdigest(), md5.hexdigest() if with_md5 else "", etag)
 
 
 def wants_md5(shard: Shard) -> bool:

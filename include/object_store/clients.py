@@ -43,6 +43,14 @@ def s3_client() -> Any:
         return _client(os.getpid(), *(os.environ.get(name) for name in names))
 
 
+def endpoint_client(endpoint: str, access_key: str, secret_key: str, region: str) -> Any:
+    """Return a client of a named endpoint, whatever the environment says."""
+    import boto3
+
+    session = boto3.Session(access_key, secret_key, region_name=region)
+    return session.client("s3", endpoint_url=endpoint, config=client_config())
+
+
 @lru_cache(maxsize=8)
 def _client(process: int, *environment: str | None) -> Any:
     # a client must not cross a fork: its connections would be shared, hence the process in the key

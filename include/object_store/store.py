@@ -11,7 +11,7 @@ which S3 answers with 404; a refused access, a missing bucket and a broken conne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +21,7 @@ from include.contracts.manifests import FileEntry
 from include.contracts.storage import S3Uri
 from include.object_store import transfers
 from include.object_store.backend import Backend, ObjectStat
+from include.object_store.buckets import bucket_names, create_missing
 from include.object_store.errors import absent_object
 from include.object_store.local import LocalFiles
 from include.object_store.locations import Location, Uri, locate
@@ -191,6 +192,14 @@ class ObjectStore(Records):
     def signed_url(self, uri: Uri, seconds: int) -> str:
         """Return an address that lets a browser read an object of S3 for a while."""
         return self._s3.signed_url(_of_s3(uri), seconds)
+
+    def buckets(self) -> Sequence[str]:
+        """Return the names of all buckets of the account."""
+        return bucket_names(self._s3.client)
+
+    def create_buckets(self, names: Iterable[str]) -> Sequence[str]:
+        """Create the buckets that do not exist yet; return their names."""
+        return create_missing(names, self._s3.client)
 
     def _at(self, uri: Uri) -> tuple[Backend[Any], Location]:
         at = locate(uri)

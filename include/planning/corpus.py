@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from include.aws.storage import ObjectStore
 from include.contracts.manifests import CorpusRequest, ParentRef, RawShard
 from include.contracts.records import to_plain
 from include.contracts.shard_names import parted
 from include.contracts.storage import CorpusLayout, S3Uri
+from include.object_store import ObjectStore
 from include.planning.corpus_inputs import InputListing, gone_shards, new_shards, require_shards, split_inputs
 from include.planning.job_code import newest_code
 from include.planning.published import KnownCorpus, latest_corpus, newest_corpus
@@ -64,7 +64,7 @@ def plan_corpus(
     store = ObjectStore()
     listing = require_shards(split_inputs(store.list(source.folder)), source.folder)
     artifacts = newest_code(settings.storage.artifacts)
-    references = {uri: store.head(S3Uri.parse(uri)).etag for uri in recipe.references}
+    references = {uri: store.stat(uri).etag for uri in recipe.references}
     latest = latest_corpus(settings.storage.processed_bucket, source, recipe)
     if extend and not force:
         basis = basis_of(newest_corpus(latest), listing, artifacts.sources_sha256, references)
@@ -75,9 +75,9 @@ def plan_corpus(
     place = CorpusLayout.of(settings.storage.processed_bucket, version)
     if force and not dry_run:
         # the manifest last: a try that dies in between is known by it, and begins again
-        store.delete(place.stages)
-        store.delete(place.work)
-        store.delete_object(place.manifest)
+        store.delete_folder(place.stages)
+        store.delete_folder(place.work)
+        store.delete(place.manifest)
     exists = store.exists(place.manifest) and not force
     if not exists and not dry_run:
         request = CorpusRequest(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from include.aws.storage import ListedObject
 from include.contracts.errors import InputError
 from include.contracts.manifests import RawShard
 from include.contracts.shard_names import left_out_by_name
 from include.contracts.storage import CONTROL_PREFIXES, S3Uri
+from include.object_store import ObjectStat
+from include.object_store.locations import key_of
 
 #: Endings of shards that the readers know: plain, gzip and zstandard JSON lines, and parquet.
 SHARD_SUFFIXES = (
@@ -26,20 +27,21 @@ class InputListing:
     left_out: tuple[str, ...]
 
 
-def split_inputs(objects: Iterable[ListedObject]) -> InputListing:
+def split_inputs(objects: Iterable[ObjectStat]) -> InputListing:
     """Tell shards from other objects by their names; an empty object is left out.
 
     What source_ingestion keeps for itself, and what it quarantined, is no input even of a whole bucket.
     """
-    entries = [entry for entry in objects if not entry.uri.key.startswith(CONTROL_PREFIXES)]
+    entries = {key_of(entry.uri): entry for entry in objects}
+    entries = {key: entry for key, entry in entries.items() if not key.startswith(CONTROL_PREFIXES)}
     shards = {
-        entry.uri.key: RawShard(str(entry.uri), entry.size_bytes, entry.etag)
-        for entry in entries
-        if entry.uri.key.lower().endswith(SHARD_SUFFIXES) and entry.size_bytes > 0
+        key: RawShard(entry.uri, entry.size_bytes, entry.etag)
+        for key, entry in entries.items()
+        if key.lower().endswith(SHARD_SUFFIXES) and entry.size_bytes > 0
     }
     for key in left_out_by_name(shards):
         del shards[key]
-    left_out = tuple(str(entry.uri) for entry in entries if entry.uri.key not in shards)
+    left_out = tuple(entry.uri for key, entry in entries.items() if key not in shards)
     return InputListing(tuple(shards.values()), left_out)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from include.aws.storage import ObjectStore
 from include.contracts.artifacts import ArtifactsManifest
 from include.contracts.errors import InputError
 from include.contracts.records import content_hash, parse_json
 from include.contracts.storage import S3Uri
+from include.object_store import ObjectStore
 
 _POINTER = "artifacts.json"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from include.aws.storage import ObjectStore
 from include.contracts.manifests import Announcement, CorpusManifest, CorpusRequest, ParentRef, RawShard
 from include.contracts.records import canonical_json, content_hash
 from include.contracts.storage import CorpusLayout, S3Uri
+from include.object_store import ObjectStore
 from include.planning.corpus_inputs import gone_shards, new_shards, split_inputs
 from include.recipes.corpus import CorpusRecipe
 

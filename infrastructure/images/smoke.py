@@ -12,12 +12,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import boto3
-
 from demo.airflow_api import TERMINAL_RUN_STATES, AirflowApi
 from include.contracts.manifests import CorpusManifest
-from include.contracts.records import parse_json
 from include.contracts.storage import S3Uri
+from include.object_store import ObjectStore
 
 AIRFLOW = "http://127.0.0.1:8080"
 DAG = "corpus_refresh"
@@ -27,9 +25,9 @@ _LIMIT_SECONDS = 480
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return 0 if the run succeeded and its manifest accounts for every document."""
-    s3 = boto3.client("s3")
+    store = ObjectStore()
     documents = _documents()
-    s3.put_object(Bucket=SOURCE.bucket, Key=f"{SOURCE.key}shard_00.jsonl.gz", Body=gzip.compress(documents))
+    store.write(SOURCE / "shard_00.jsonl.gz", gzip.compress(documents))
     api = AirflowApi(AIRFLOW)
     deadline = time.monotonic() + _LIMIT_SECONDS
     while DAG not in api.dag_ids():
@@ -49,9 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if state != "success":
         print(f"the run is {state}", file=sys.stderr)
         return 1
-    place = S3Uri.parse(api.asset_extra(DAG, run)["manifest_uri"])
-    content = s3.get_object(Bucket=place.bucket, Key=place.key)["Body"].read()
-    manifest = parse_json(CorpusManifest, content, where=str(place))
+    manifest = store.read_record(CorpusManifest, api.asset_extra(DAG, run)["manifest_uri"])
     given = documents.count(b"\n")
     print(f"{manifest.documents_kept} of {manifest.documents_in} documents kept, {manifest.tokens:,} tokens")
     return 0 if manifest.documents_in == given else 1

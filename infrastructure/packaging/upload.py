@@ -12,10 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from include.aws.storage import ObjectStore
 from include.contracts.errors import NexusError
+from include.object_store import ObjectStore
 from include.planning.job_code import upload_code, uploaded_code
 from include.settings import load_settings
 from infrastructure.packaging.build import ROOT
@@ -32,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings, store = load_settings(), ObjectStore()
         before = uploaded_code(store, settings.storage.artifacts)
         code, now = upload_code(store, arguments.package, settings.storage.artifacts)
-    except (NexusError, BotoCoreError, ClientError) as error:
+    except NexusError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"settings {settings.name}: the next corpus_refresh runs {now.git_sha}, at {code}")

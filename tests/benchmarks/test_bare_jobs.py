@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.bare_jobs import read_requests, remove_outputs, renew_hashes
 from local_stack.config import StackConfig
-from local_stack.provision import client
+from local_stack.provision import client, object_store
 from local_stack.stack import Stack
 
 REPOSITORY = Path(__file__).parents[2]
@@ -60,7 +60,7 @@ def test_shards_code_and_requests_stay_and_what_jobs_wrote_goes(config: StackCon
 def test_hashes_are_those_of_the_manifests_as_they_are_now(config: StackConfig) -> None:
     put(config, "llm-processed", "m.json", b"new")
     arguments = ["--model", "s3://llm-processed/m.json", "--model-sha256", "0" * 64, "--output", "s3://x/y"]
-    renew_hashes(client(config, "s3"), arguments)
+    renew_hashes(object_store(config), arguments)
     assert arguments[3] == hashlib.sha256(b"new").hexdigest()
     assert arguments[:3] + arguments[4:] == [
         "--model",

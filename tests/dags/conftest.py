@@ -17,9 +17,9 @@ import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import TaskDeferred
 
-from include.aws.storage import ObjectStore
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
 from include.contracts.storage import CorpusLayout, S3Uri
+from include.object_store import ObjectStore
 from tests.quick_spark import quick_spark
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +75,7 @@ def whole_corpus(aws: Any, settings_file: Any) -> tuple[CorpusLayout, ParentRef]
         aws.client("s3").create_bucket(Bucket=bucket)
     store, place = ObjectStore(), CorpusLayout.of(storage.processed_bucket, "v1")
     for left in (place.announced, LATEST):
-        store.delete_object(left)  # by other tests, which share the server
+        store.delete(left)  # by other tests, which share the server
     request = store.write_record(place.request, CorpusRequest("v1", (SHARD,), {}, "", str(place.root)))
     empty: dict[str, Any] = {"tokens": 0, "tokens_held_out": 0, "subsets": {}, "tokenizer_sha256": ""}
     empty |= {"vocabulary_size": 1, "token_dtype": "uint16", "end_of_text_id": 0, "shards": ()}

@@ -12,10 +12,10 @@ from airflow.sdk import Asset
 from airflow.sdk.execution_time.comms import AssetEventDagRunReferenceResult
 from airflow.sdk.execution_time.context import TriggeringAssetEventsAccessor
 
-from include.aws.storage import ObjectStore
 from include.contracts.errors import InputError, IntegrityError
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import S3Uri
+from include.object_store import ObjectStore
 from nexus_airflow.assets import approved_model, candidate_model, chosen_manifest, extra_of, token_dataset
 from nexus_airflow.tasks import deployment, evaluation, training
 

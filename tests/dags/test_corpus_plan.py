@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from include.aws.storage import ObjectStore
 from include.contracts.artifacts import CODE_FILES, ArtifactsManifest
 from include.contracts.manifests import CorpusManifest, CorpusRequest, FileEntry, ParentRef, RawShard
 from include.contracts.records import to_plain
 from include.contracts.storage import CorpusLayout, S3Uri
+from include.object_store import ObjectStore
 from include.planning.corpus import Basis, CorpusPlan, basis_of, plan_corpus
 from include.planning.corpus_inputs import InputListing
 from include.planning.published import (
@@ -43,7 +43,7 @@ def test_the_newest_corpus_says_which_shards_are_known(place: CorpusLayout, sett
 def test_a_corpus_that_is_built_anew_leaves_the_next_run_able_to_plan(
     place: CorpusLayout, settings_file: Any
 ) -> None:
-    ObjectStore().delete_object(place.manifest)  # as `force` does before its jobs run, and fail
+    ObjectStore().delete(place.manifest)  # as `force` does before its jobs run, and fail
     assert inputs_of_latest(LATEST) == ()
     assert shard_news(settings_file.storage.raw, LATEST).new == ()
 

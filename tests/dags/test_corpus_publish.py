@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.aws.storage import ObjectStore
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import CorpusLayout
+from include.object_store import ObjectStore
 from include.planning.published import inputs_of_latest
 from nexus_airflow.tasks.corpus import publish
 from tests.dags.conftest import LATEST, SHARD

@@ -18,10 +18,10 @@ from airflow.sdk.exceptions import TaskDeferred
 from include.aws.emr_serverless import application_request
 from include.aws.engines import Engine
 from include.aws.jobs import jobs_of
-from include.aws.storage import ObjectStore
 from include.contracts.errors import IntegrityError
 from include.contracts.job_errors import JobError
 from include.contracts.storage import S3Uri
+from include.object_store import ObjectStore
 from include.settings import load_settings
 from include.settings.spark import ENGINES as ENGINE_NAMES
 from local_aws.testing import until
@@ -148,7 +148,7 @@ class TestSparkJob:
         store.write(left, b"{")  # of another release, or no permission: the failure is told all the same
         with pytest.raises(JobFailed, match="the job ended failed"):
             one.finish(task.context(one))
-        store.delete_object(left)
+        store.delete(left)
         with pytest.raises(JobFailed, match="the job ended failed"):
             one.finish(task.context(one))
 

@@ -9,12 +9,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.aws.registry import APPROVED, PENDING, REJECTED, ModelRegistry
-from include.aws.storage import ObjectStore
 from include.contracts.errors import RecipeError
 from include.contracts.evaluation import EvaluationReport, ModelScores, SubsetScore, Verdict
 from include.contracts.manifests import ModelManifest, ParentRef
 from include.contracts.records import to_plain
 from include.contracts.storage import S3Uri
+from include.object_store import ObjectStore
 from nexus_airflow.assets import approved_model
 from nexus_airflow.tasks import evaluation
 from tests.dags.conftest import Task

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from include.aws.storage import ObjectStore
 from include.contracts.artifacts import CODE_FILES
 from include.contracts.errors import ContractError, InputError
 from include.contracts.storage import S3Uri
+from include.object_store import ObjectStore
+from include.object_store.locations import key_of
 from include.planning.job_code import newest_code, upload_code
 from infrastructure.packaging import upload
 from infrastructure.packaging.build import ROOT, build
@@ -31,12 +32,12 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(aws: Any) -> ObjectStore:
     aws.client("s3").create_bucket(Bucket=ARTIFACTS.bucket)
     store = ObjectStore()
-    store.delete(ARTIFACTS)
+    store.delete_folder(ARTIFACTS)
     return store
 
 
 def keys(store: ObjectStore) -> set[str]:
-    return {entry.uri.key for entry in store.list(ARTIFACTS)}
+    return {key_of(entry.uri) for entry in store.list(ARTIFACTS)}
 
 
 def test_the_pointer_names_a_folder_that_has_every_file_of_the_jobs(

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
-from botocore.exceptions import ClientError
 
-from include.aws.storage import ObjectStore
+from include.contracts.errors import InputError
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
 from include.contracts.storage import CorpusLayout, S3Uri
+from include.object_store import ObjectStore, StorageUnavailable
 from include.planning.published import latest_corpus, note_published
 from include.recipes.corpus import CorpusRecipe
 from include.recipes.loading import packaged_recipe
@@ -33,7 +33,7 @@ def source(whole_corpus: tuple[CorpusLayout, ParentRef], settings_file: Any, tas
     source = S3Uri(settings_file.storage.raw_bucket, f"{task.name}/")
     store, (place, reference) = ObjectStore(), whole_corpus
     store.write(source / "a.jsonl", _LINE)
-    held = store.head(source / "a.jsonl")
+    held = store.stat(source / "a.jsonl")
     request = store.read_record(CorpusRequest, place.request)
     request = replace(request, inputs=(RawShard(str(held.uri), held.size_bytes, held.etag),))
     manifest = store.read_record(CorpusManifest, S3Uri.parse(reference.uri))
@@ -128,7 +128,7 @@ def test_a_listing_that_fails_is_tried_again(
     def slow_down(*places: S3Uri) -> Any:
         looks.append(places[0])
         if len(looks) == 1:
-            raise ClientError({"Error": {"Code": "SlowDown", "Message": "please"}}, "ListObjectsV2")
+            raise StorageUnavailable("S3 is overloaded")
         return listing(*places)
 
     listing = new_shards.shard_news
@@ -143,10 +143,25 @@ def test_a_source_that_cannot_be_listed_at_the_deadline_is_an_error_and_no_skip(
     one = sensor(source, timeout=0.1)
     deferred = deferral(task, one)
 
+    def fail(*_: S3Uri) -> Any:
+        raise StorageUnavailable("S3 is overloaded")
+
+    monkeypatch.setattr(new_shards, "shard_news", fail)
+    event = asyncio.run(first_event(deferred.trigger))
+    with pytest.raises(SourceUnseen, match=f"{source}: the source could not be listed.*overloaded"):
+        one.finish(task.context(one), event)
+
+
+def test_a_source_to_which_access_is_refused_is_an_error_at_once(
+    source: S3Uri, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = sensor(source, timeout=3600)
+    deferred = deferral(task, one)
+
     def refuse(*_: S3Uri) -> Any:
-        raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "no"}}, "ListObjectsV2")
+        raise InputError("access denied", where=str(source))
 
     monkeypatch.setattr(new_shards, "shard_news", refuse)
     event = asyncio.run(first_event(deferred.trigger))
-    with pytest.raises(SourceUnseen, match=f"{source}: the source could not be listed.*ExpiredToken"):
+    with pytest.raises(SourceUnseen, match=f"{source}: the source could not be listed.*access denied"):
         one.finish(task.context(one), event)

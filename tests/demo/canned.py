@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +18,8 @@ from include.contracts.manifests import (
     TrainingReport,
 )
 from include.contracts.records import canonical_json
-from include.contracts.storage import RunLayout, S3Uri
+from include.contracts.storage import RunLayout
+from include.object_store import ObjectStore, Uri
 
 RUN = RunLayout.of("models", "manual-1")
 CORPUS = "s3://processed/corpus/standard-1/manifest.json"
@@ -90,19 +90,18 @@ class CannedAirflow(AirflowApi):
             }
 
 
-class Buckets:
+class Buckets(ObjectStore):
     """S3 with the objects that the jobs of one demo wrote."""
 
     def __init__(self, objects: dict[str, Any]) -> None:
+        super().__init__()
         self._objects = {uri: canonical_json(record) for uri, record in objects.items()}
 
-    def get_object(self, **asked: str) -> dict[str, Any]:
-        return {"Body": io.BytesIO(self._objects["s3://{Bucket}/{Key}".format(**asked)])}
+    def read(self, uri: Uri) -> bytes:
+        return self._objects[str(uri)]
 
-    def list_objects_v2(self, **asked: Any) -> dict[str, Any]:
-        prefix = "s3://{Bucket}/{Prefix}".format(**asked)
-        found = sorted(uri for uri in self._objects if uri.startswith(prefix))[: asked["MaxKeys"]]
-        return {"Contents": [{"Key": S3Uri.parse(uri).key} for uri in found]} if found else {}
+    def exists(self, uri: Uri) -> bool:
+        return str(uri) in self._objects
 
 
 class OneTrainingJob:

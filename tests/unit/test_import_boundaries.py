@@ -39,7 +39,6 @@ RULES = [
     Rule(
         "include/planning",
         (
-            "include.aws.storage",
             "include.contracts",
             "include.object_store",
             "include.planning",
@@ -49,7 +48,7 @@ RULES = [
     ),
     Rule(
         "include/checks",
-        ("include.aws.storage", "include.checks", "include.contracts", "include.object_store"),
+        ("include.checks", "include.contracts", "include.object_store"),
     ),
     Rule(
         "include/ingest",
@@ -61,7 +60,7 @@ RULES = [
             "include.recipes",
             "include.settings",
         ),
-        ("botocore", "httpx"),
+        ("httpx",),
     ),
     Rule("plugins", ("include", "nexus_airflow"), ("airflow", "botocore", "sqlalchemy", "starlette")),
     Rule("dags", ("include", "nexus_airflow"), ("airflow",)),
@@ -92,7 +91,7 @@ RULES = [
     Rule(
         "demo",
         ("include", "local_aws.interruption", "local_stack", "demo"),
-        ("boto3", "botocore", "httpx", "rich", "zstandard", "psutil"),
+        ("httpx", "rich", "zstandard", "psutil"),
     ),
     Rule(
         "benchmarks/corpus",
@@ -106,7 +105,7 @@ RULES = [
         None,
         ("airflow", "torch"),
     ),
-    Rule("infrastructure/packaging", ("include", "infrastructure"), ("botocore",)),
+    Rule("infrastructure/packaging", ("include", "infrastructure")),
     Rule("tools/mutants", ("tools.mutants",), ("cosmic_ray",)),
 ]
 
@@ -191,9 +190,9 @@ def test_triggers_import_nothing_from_dags() -> None:
         "import boto3",
         "from airflow.sdk import dag",
         "def late():\n    import torch",
-        "from include.aws import storage",
+        "from include.aws import clients",
         "from include import aws",
-        "from ..aws import storage",
+        "from ..aws import clients",
     ],
 )
 def test_a_forbidden_import_is_found(tmp_path: Path, source: str) -> None:

@@ -8,9 +8,9 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.execution_time.xcom import XCom
 
-from include.aws.clients import client
 from include.aws.jobs import JobKind
 from include.contracts.storage import S3Uri
+from include.object_store import ObjectStore
 
 _LINK_SECONDS = 3600
 _LOG_GROUPS = {
@@ -55,9 +55,7 @@ class CorpusReportLink(_StoredLink):
         uri = super().get_link(operator, ti_key=ti_key)
         if not uri:
             return ""
-        place = S3Uri.parse(uri)
-        request = {"Bucket": place.bucket, "Key": place.key}
-        return str(client("s3").generate_presigned_url("get_object", Params=request, ExpiresIn=_LINK_SECONDS))
+        return ObjectStore().signed_url(uri, _LINK_SECONDS)
 
 
 class EcsServiceLink(_StoredLink):

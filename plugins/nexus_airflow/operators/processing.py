@@ -7,10 +7,10 @@ from typing import Any
 from airflow.sdk import Context
 
 from include.aws.jobs import JobKind
-from include.aws.storage import ObjectStore
 from include.checks.manifests import verified_model
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import S3Uri
+from include.object_store import ObjectStore
 from nexus_airflow.operators.job import JobOperator
 
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import Context
-from botocore.exceptions import BotoCoreError, ClientError
 
 from include.aws.engines import Engine
 from include.aws.job_states import JobView
 from include.aws.jobs import JobKind
-from include.aws.storage import ObjectStore
 from include.contracts.errors import NexusError
 from include.contracts.job_errors import JobError
 from include.contracts.storage import S3Uri
+from include.object_store import ObjectStore
 from nexus_airflow.defaults import HOPELESS
 from nexus_airflow.errors import JobFailed
 from nexus_airflow.links.aws import CorpusReportLink
@@ -63,7 +62,7 @@ class SparkJobOperator(JobOperator):
     def prepare(self) -> None:
         """No error of an earlier run stands for this one, which may end before it can leave its own."""
         if self.error_uri:
-            ObjectStore().delete_object(S3Uri.parse(self.error_uri))
+            ObjectStore().delete(S3Uri.parse(self.error_uri))
 
     def failure(self, view: JobView) -> NexusError:
         """With the error that the job itself left: an engine tells little more than that it ended.
@@ -86,6 +85,6 @@ class SparkJobOperator(JobOperator):
         store, uri = ObjectStore(), S3Uri.parse(self.error_uri)
         try:
             return store.read_record(JobError, uri) if store.exists(uri) else None
-        except (NexusError, ClientError, BotoCoreError) as error:
+        except NexusError as error:
             self.log.warning("what the job said about its end cannot be read: %s", error)
             return None

@@ -8,9 +8,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.aws.catalogue import Catalogue
 from include.aws.clients import client
-from include.aws.storage import ObjectStore
 from include.contracts.manifests import CorpusManifest, ParentRef
 from include.contracts.storage import CorpusLayout, S3Uri
+from include.object_store import ObjectStore
 from include.settings import load_settings
 
 log = logging.getLogger(__name__)

@@ -12,12 +12,12 @@ from include.aws.ecs import task_definition
 from include.aws.processing import export_job
 from include.aws.registry import ModelRegistry
 from include.aws.rollouts import Rollouts
-from include.aws.storage import ObjectStore
 from include.checks.endpoint import EndpointFailed, ask
 from include.contracts.job_names import run_name
 from include.contracts.manifests import DeploymentManifest, ModelManifest, ParentRef
 from include.contracts.records import to_plain
 from include.contracts.storage import RunLayout, S3Uri
+from include.object_store import ObjectStore
 from include.settings import load_settings
 from nexus_airflow.assets import approved_model, chosen_manifest
 

@@ -10,12 +10,12 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include.aws.processing import evaluation_job
 from include.aws.registry import APPROVED, REJECTED, ModelRegistry
-from include.aws.storage import ObjectStore
 from include.contracts.evaluation import EvaluationReport, Outcome, Verdict
 from include.contracts.job_names import run_name
 from include.contracts.manifests import ModelManifest, ParentRef
 from include.contracts.records import to_plain
 from include.contracts.storage import RunLayout, S3Uri
+from include.object_store import ObjectStore
 from include.recipes.gate import GateRecipe
 from include.recipes.overrides import chosen_recipe
 from include.settings import load_settings

@@ -9,7 +9,6 @@ from typing import Any
 from airflow.sdk import Metadata
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.aws.storage import ObjectStore
 from include.contracts.errors import InputError
 from include.contracts.ingestion import IngestionManifest, ShardState
 from include.contracts.job_names import run_name
@@ -19,6 +18,7 @@ from include.ingest.announcements import note_announcement
 from include.ingest.outcomes import require_good, require_whole
 from include.ingest.planning import IngestionPlan
 from include.ingest.run import IngestionRequest, fetch_batch, plan_run, summarise
+from include.object_store import ObjectStore
 from include.recipes.source import check_prefix
 from include.settings import load_settings
 from nexus_airflow.assets import extra_of, raw_shards

@@ -8,13 +8,13 @@ from typing import Any
 from airflow.sdk import Metadata
 
 from include.aws.registry import ModelRegistry
-from include.aws.storage import ObjectStore
 from include.aws.training import TrainingLimits, training_job
 from include.checks.manifests import verify_corpus
 from include.contracts.job_names import run_name
 from include.contracts.manifests import ModelManifest, ParentRef, TrainingRequest
 from include.contracts.records import to_plain
 from include.contracts.storage import RunLayout, S3Uri
+from include.object_store import ObjectStore
 from include.recipes.overrides import chosen_recipe
 from include.recipes.training import TrainingRecipe
 from include.settings import load_settings

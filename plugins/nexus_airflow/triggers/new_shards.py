@@ -8,16 +8,17 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from botocore.exceptions import BotoCoreError, ClientError
 
+from include.contracts.errors import InputError
 from include.contracts.storage import S3Uri
+from include.object_store import StorageRefused, StorageUnavailable
 from include.planning.published import ShardNews, shard_news
 
 
 class NewShardsTrigger(BaseTrigger):
     """Fires once, with ``ShardNews.summary``; without new shards when ``deadline`` (epoch seconds) passes.
 
-    A last look that failed has nothing to say about shards: the event then is ``{"error": …}``.
+    The event is ``{"error": …}`` if access to the source is refused, or if the last look failed.
 
     ``latest_uri`` points to the corpus that is compared with (``planning.published.latest_corpus``).
     """
@@ -50,7 +51,10 @@ class NewShardsTrigger(BaseTrigger):
             late = time.time() > self.deadline
             try:
                 news = await asyncio.to_thread(shard_news, source, latest)
-            except (ClientError, BotoCoreError) as error:
+            except InputError as error:  # no later look would see more
+                yield TriggerEvent({"error": str(error)})  # type: ignore[no-untyped-call]
+                return
+            except (StorageUnavailable, StorageRefused) as error:
                 self.log.warning("listing %s failed: %s", source, error)
                 found, news = {"error": str(error)}, ShardNews((), ())
             else:

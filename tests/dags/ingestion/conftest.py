@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from include.aws.storage import ObjectStore
 from include.contracts.ingestion import BatchReport, BatchRequest, Shard, ShardOutcome
 from include.contracts.storage import IngestionLayout, S3Uri
 from include.ingest.run import fetch_batch
+from include.object_store import ObjectStore
 from include.settings import Settings, load_settings
 from tests.dags.ingestion.hostile_server import HostileServer, hostile_server
 
@@ -68,6 +68,10 @@ class Ingestion:
         return self.settings.storage.raw_bucket
 
     @property
+    def store(self) -> ObjectStore:
+        return ObjectStore(self.s3)
+
+    @property
     def place(self) -> IngestionLayout:
         return IngestionLayout(self.bucket)
 
@@ -77,12 +81,12 @@ class Ingestion:
     def write_batch(self, *shards: Shard, run: str = "run", verify: bool = False) -> str:
         request = BatchRequest(run, 0, "mirror", "CC0-1.0", f"s3://{self.bucket}/mirror/", verify, shards)
         uri = self.place.batch(run, 0)
-        ObjectStore(self.s3).write_record(uri, request)
+        self.store.write_record(uri, request)
         return str(uri)
 
     def fetch(self, *shards: Shard, run: str = "run", verify: bool = False) -> BatchReport:
         uri = self.write_batch(*shards, run=run, verify=verify)
-        return fetch_batch(self.settings, run, uri, sleep=self._wait, s3=self.s3)
+        return fetch_batch(self.settings, run, uri, sleep=self._wait, store=self.store)
 
     def fetch_one(self, shard: Shard, run: str = "run", verify: bool = False) -> ShardOutcome:
         return self.fetch(shard, run=run, verify=verify).outcomes[0]

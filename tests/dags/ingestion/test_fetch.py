@@ -6,14 +6,15 @@ import hashlib
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
+from include.contracts.errors import IntegrityError
 from include.contracts.ingestion import Checksum, ChecksumKind, QuarantineNote, ShardState
 from include.contracts.records import parse_json
 from include.ingest import publishing
 from include.ingest.errors import SourceUnavailable
 from include.ingest.outcomes import require_good
 from include.ingest.verification import digests_of
+from include.object_store import transfers
 from tests.dags.ingestion.conftest import MEBI, Ingestion, random_bytes, sha256
 from tests.dags.ingestion.hostile_server import Trick
 
@@ -245,7 +246,7 @@ def test_what_a_try_left_staged_when_it_died_after_publishing_is_taken_away(inge
 def test_more_parts_than_s3_takes_leave_nothing_that_another_part_size_would_meet(
     ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("include.ingest.staging._MOST_PARTS", 1)
+    monkeypatch.setattr("include.ingest.staging.MOST_PARTS", 1)
     ingestion.server.host(NAME, random_bytes(11), always=Trick(no_length=True))
     outcome = ingestion.fetch_one(ingestion.shard(NAME))
     assert outcome.state is ShardState.REFUSED and "raise ingestion.part_mib" in outcome.reason
@@ -383,8 +384,8 @@ def test_an_object_that_ingestion_did_not_write_is_not_written_over(ingestion: I
 
 
 def test_a_large_shard_is_copied_in_parts(ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "LARGEST_COPY_BYTES", PART)
-    monkeypatch.setattr(publishing, "_COPY_PART_BYTES", PART)
+    monkeypatch.setattr(transfers, "LARGEST_COPY_BYTES", PART)
+    monkeypatch.setattr(transfers, "_COPY_PART_BYTES", PART)
     body = random_bytes(11)
     ingestion.server.host(NAME, body)
     assert ingestion.fetch_one(ingestion.shard(NAME, **pinned(body))).state is ShardState.FETCHED
@@ -397,8 +398,8 @@ def test_a_large_shard_is_copied_in_parts(ingestion: Ingestion, monkeypatch: pyt
 def test_other_bytes_than_were_verified_are_not_published(ingestion: Ingestion) -> None:
     staged, target = ingestion.place.staged(ingestion.target(NAME)), ingestion.target(NAME)
     ingestion.s3.put_object(Bucket=ingestion.bucket, Key=staged.key, Body=b"verified")
-    digests = digests_of(ingestion.s3, staged, with_md5=False)
+    digests = digests_of(ingestion.store, staged, with_md5=False)
     ingestion.s3.put_object(Bucket=ingestion.bucket, Key=staged.key, Body=b"replaced")
-    with pytest.raises(ClientError, match="PreconditionFailed"):
-        publishing.publish(ingestion.s3, staged, target, digests, {})
+    with pytest.raises(IntegrityError, match="not the one that the request names"):
+        publishing.publish(ingestion.store, staged, target, digests, {})
     assert ingestion.keys("mirror/") == []

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from include.contracts.ingestion import BatchReport, ShardState
 from include.ingest import fetch
@@ -15,6 +14,7 @@ from include.ingest.origin import Origin
 from include.ingest.ranges import Validator
 from include.ingest.run import abort_stale
 from include.ingest.staging import StagedUpload
+from include.object_store import StorageRefused, StorageUnavailable
 from include.recipes.source import Politeness
 from tests.dags.ingestion.conftest import MEBI, Ingestion, random_bytes
 from tests.dags.ingestion.hostile_server import Trick
@@ -56,17 +56,17 @@ def test_a_version_too_long_for_metadata_is_none(ingestion: Ingestion) -> None:
 @pytest.mark.parametrize(
     ("error", "state"),
     [
-        (ClientError({"Error": {"Code": "MetadataTooLarge"}}, "PutObject"), ShardState.UNAVAILABLE),
+        (StorageRefused("S3 refused the request", got="MetadataTooLarge"), ShardState.UNAVAILABLE),
         (OverflowError("of a kind\x1b[2J that nobody foresaw"), ShardState.REFUSED),
     ],
 )
 def test_what_nobody_foresaw_is_the_outcome_of_its_shard(
     ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch, error: Exception, state: ShardState
 ) -> None:
-    def publish(s3: Any, staged: Any, target: Any, *rest: Any) -> None:
+    def publish(store: Any, staged: Any, target: Any, *rest: Any) -> None:
         if target.key.endswith("bad"):
             raise error
-        original(s3, staged, target, *rest)
+        original(store, staged, target, *rest)
 
     original = fetch.publish
     monkeypatch.setattr(fetch, "publish", publish)
@@ -74,7 +74,7 @@ def test_what_nobody_foresaw_is_the_outcome_of_its_shard(
         ingestion.server.host(name, b"x")
     report: BatchReport = ingestion.fetch(ingestion.shard("bad"), ingestion.shard("good"))
     assert [outcome.state for outcome in report.outcomes] == [state, ShardState.FETCHED]
-    assert type(error).__name__ in report.outcomes[0].reason
+    assert str(error)[:9] in report.outcomes[0].reason
     assert report.outcomes[0].reason.isprintable()
 
 
@@ -83,14 +83,14 @@ def test_a_plan_goes_on_after_an_upload_that_cannot_be_looked_into(
 ) -> None:
     for name in ("a", "b"):
         ingestion.server.host(name, b"new", etag='"v2"')
-        stage = StagedUpload(ingestion.s3, ingestion.target(name), ingestion.server.url(name), 5 * MEBI)
+        stage = StagedUpload(ingestion.store, ingestion.target(name), ingestion.server.url(name), 5 * MEBI)
         stage.adopt(Validator('"v1"'))
         stage.write(random_bytes(6))
     discard = StagedUpload.discard
 
     def fails(stage: StagedUpload) -> None:
         if stage.target.key.endswith("a"):
-            raise ClientError({"Error": {"Code": "InternalError"}}, "AbortMultipartUpload")
+            raise StorageUnavailable("S3 is overloaded")
         discard(stage)
 
     monkeypatch.setattr(StagedUpload, "discard", fails)
@@ -108,7 +108,7 @@ def test_an_announced_size_is_refused_before_it_becomes_memory(ingestion: Ingest
 
 
 def test_the_parts_of_the_largest_shard_have_512_mib(ingestion: Ingestion) -> None:
-    stage = StagedUpload(ingestion.s3, ingestion.target("a"), ingestion.server.url("a"), 5 * MEBI)
+    stage = StagedUpload(ingestion.store, ingestion.target("a"), ingestion.server.url("a"), 5 * MEBI)
     stage.adopt(Validator(size_bytes=10_000 * 512 * MEBI))
     assert stage._part_bytes == 512 * MEBI
     with pytest.raises(SourceRefused):

@@ -13,6 +13,7 @@ import pytest
 from include.contracts.ingestion import Checksum, ChecksumKind, ShardState
 from include.ingest.ranges import Validator
 from include.ingest.staging import StagedUpload, whole_parts
+from include.object_store.multipart import Part
 from tests.dags.ingestion.conftest import MEBI, ROOT, Ingestion, random_bytes, sha256
 from tests.dags.ingestion.hostile_server import Trick
 
@@ -72,7 +73,7 @@ def test_a_killed_worker_loses_at_most_a_part_and_the_next_one_fetches_only_the_
 
 def begun(ingestion: Ingestion, body: bytes, etag: str = '"v1"') -> StagedUpload:
     """What a try leaves that died after ``body``."""
-    stage = StagedUpload(ingestion.s3, ingestion.target(NAME), ingestion.server.url(NAME), PART)
+    stage = StagedUpload(ingestion.store, ingestion.target(NAME), ingestion.server.url(NAME), PART)
     stage.adopt(Validator(etag, "", 12 * MEBI + 7))
     stage.write(body)
     return stage
@@ -106,7 +107,7 @@ def test_what_is_staged_and_has_no_checksum_is_kept_while_the_server_has_its_ver
 ) -> None:
     staged, now = random_bytes(12), random_bytes(12)
     ingestion.server.host(NAME, now, etag=etag)
-    stage = StagedUpload(ingestion.s3, ingestion.target(NAME), ingestion.server.url(NAME), PART)
+    stage = StagedUpload(ingestion.store, ingestion.target(NAME), ingestion.server.url(NAME), PART)
     stage.adopt(Validator('"v1"', "", len(staged)))
     stage.write(staged)
     stage.finish()
@@ -154,7 +155,7 @@ def test_another_part_size_in_the_settings_does_not_spoil_an_upload(ingestion: I
     body = random_bytes(12)
     ingestion.server.host(NAME, body)
     begun(ingestion, body[: 6 * MEBI])
-    stage = StagedUpload(ingestion.s3, ingestion.target(NAME), ingestion.server.url(NAME), 7 * MEBI)
+    stage = StagedUpload(ingestion.store, ingestion.target(NAME), ingestion.server.url(NAME), 7 * MEBI)
     assert stage.offset == PART
     stage.write(body[PART:])
     stage.finish()
@@ -162,11 +163,11 @@ def test_another_part_size_in_the_settings_does_not_spoil_an_upload(ingestion: I
 
 
 def test_parts_count_up_to_the_first_gap_or_short_one() -> None:
-    def part(number: int, size: int = PART) -> dict[str, object]:
-        return {"PartNumber": number, "Size": size, "ETag": f"e{number}"}
+    def part(number: int, size: int = PART) -> Part:
+        return Part(number, size, f"e{number}")
 
-    assert [p["PartNumber"] for p in whole_parts([part(2), part(1), part(4)], PART)] == [1, 2]
-    assert [p["PartNumber"] for p in whole_parts([part(1), part(2, 7)], PART)] == [1]
+    assert [p.number for p in whole_parts([part(2), part(1), part(4)], PART)] == [1, 2]
+    assert [p.number for p in whole_parts([part(1), part(2, 7)], PART)] == [1]
     assert whole_parts([part(2)], PART) == []
 
 
@@ -190,7 +191,7 @@ def test_what_was_staged_of_another_version_than_is_pinned_now_is_thrown_away(
     ingestion: Ingestion, finished: bool
 ) -> None:
     old, new = random_bytes(11), random_bytes(11)
-    stage = StagedUpload(ingestion.s3, ingestion.target(NAME), ingestion.server.url(NAME), 5 * MEBI)
+    stage = StagedUpload(ingestion.store, ingestion.target(NAME), ingestion.server.url(NAME), 5 * MEBI)
     stage.adopt(Validator('"v1"'))
     stage.write(old)
     if finished:

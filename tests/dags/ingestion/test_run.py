@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from include.aws.storage import ObjectStore
 from include.contracts.errors import InputError, IntegrityError, RecipeError
 from include.contracts.ingestion import BatchRequest, ShardState
 from include.contracts.storage import S3Uri
@@ -38,7 +37,7 @@ def lists(ingestion: Ingestion) -> Ingestion:
 
 
 def batches(ingestion: Ingestion, uris: list[str]) -> list[BatchRequest]:
-    return [ObjectStore(ingestion.s3).read_record(BatchRequest, S3Uri.parse(uri)) for uri in uris]
+    return [ingestion.store.read_record(BatchRequest, S3Uri.parse(uri)) for uri in uris]
 
 
 def test_a_plan_resolves_the_lists_into_batches(lists: Ingestion) -> None:
@@ -67,7 +66,7 @@ def test_a_run_from_plan_to_manifest_and_again(lists: Ingestion) -> None:
     assert {shard.name: shard.sha256 for shard in manifest.shards} == {
         n: sha256(b) for n, b in BODIES.items()
     }
-    assert ObjectStore(lists.s3).reference(S3Uri.parse(reference.uri)) == reference
+    assert lists.store.reference(S3Uri.parse(reference.uri)) == reference
     assert lists.keys("mirror/") == [f"mirror/{name}" for name in BODIES]
 
     again, uris = plan_run(lists.settings, "again", replace(REQUEST, include="train/0[12]*"))
@@ -85,7 +84,7 @@ def test_a_corpus_never_reads_what_ingestion_keeps_for_itself(lists: Ingestion) 
         fetch_batch(lists.settings, "run", uri)
     summarise(lists.settings, "run", vars(planned))
     assert lists.keys("quarantine/") and lists.keys("_ingestion/")
-    listing = split_inputs(ObjectStore(lists.s3).list(S3Uri(lists.bucket, "")))
+    listing = split_inputs(lists.store.list(S3Uri(lists.bucket, "")))
     names = [shard.uri.removeprefix(f"s3://{lists.bucket}/mirror/") for shard in listing.shards]
     assert names == list(BODIES)[1:]
     assert listing.left_out == ()
@@ -175,7 +174,7 @@ def test_errors_tell_whether_a_retry_can_help(lists: Ingestion) -> None:
 
 def test_an_unfinished_upload_of_another_version_is_aborted_by_the_plan(lists: Ingestion) -> None:
     for name, etag in (("train/00.jsonl.zst", '"v0"'), ("train/01.jsonl.zst", '"v1"')):
-        stage = StagedUpload(lists.s3, lists.target(name), lists.server.url(name), 5 * MEBI)
+        stage = StagedUpload(lists.store, lists.target(name), lists.server.url(name), 5 * MEBI)
         stage.adopt(Validator(etag))
         stage.write(random_bytes(6))
     assert plan_run(lists.settings, "dry", replace(REQUEST, dry_run=True))[0].stale_uploads == 0

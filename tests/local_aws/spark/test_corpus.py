@@ -18,8 +18,8 @@ from include.aws.emr import cluster_request
 from include.aws.engines import Engine
 from include.aws.job_states import JobView
 from include.aws.jobs import Jobs, jobs_of
-from include.aws.storage import ObjectStore
 from include.contracts.storage import CorpusLayout, S3Uri
+from include.object_store import ObjectStore
 from include.planning.corpus import plan_corpus
 from include.planning.job_code import upload_code
 from include.recipes.corpus import CorpusRecipe

@@ -23,7 +23,6 @@ from include.object_store import (
     StorageUnavailable,
     transfers,
 )
-from include.object_store.buckets import bucket_names, create_missing
 from include.object_store.verification import content_entry
 
 Control = Callable[[str, Mapping[str, Any]], None]
@@ -297,9 +296,9 @@ def test_a_signed_address_is_readable_by_anyone(environment: None, bucket: str) 
 
 def test_missing_buckets_are_created_once(environment: None, bucket: str) -> None:
     other = f"{bucket}-other"
-    assert create_missing([other, bucket, other]) == [other]
-    assert create_missing([other]) == []
-    assert {bucket, other} <= set(bucket_names())
+    assert ObjectStore().create_buckets([other, bucket, other]) == [other]
+    assert ObjectStore().create_buckets([other]) == []
+    assert {bucket, other} <= set(ObjectStore().buckets())
 
 
 def test_a_bucket_outside_of_us_east_1_is_created_with_its_region() -> None:
@@ -308,7 +307,7 @@ def test_a_bucket_outside_of_us_east_1_is_created_with_its_region() -> None:
         stub.add_response("list_buckets", {"Buckets": []})
         placed = {"CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
         stub.add_response("create_bucket", {}, {"Bucket": "made", **placed})
-        assert create_missing(["made"], client) == ["made"]
+        assert ObjectStore(client).create_buckets(["made"]) == ["made"]
 
 
 def test_keys_that_a_path_would_change_stay_as_they_are(s3: Any, bucket: str) -> None:

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from include.aws.storage import ListedObject
 from include.contracts.errors import InputError
 from include.contracts.manifests import RawShard
 from include.contracts.shard_names import left_out_by_name
 from include.contracts.storage import S3Uri
+from include.object_store import ObjectStat
 from include.planning.corpus_inputs import new_shards, require_shards, split_inputs
 
 SOURCE = S3Uri("raw-bucket", "pile/")
@@ -14,8 +14,8 @@ A = RawShard("s3://raw-bucket/pile/a.jsonl.zst", 10, "e1")
 B = RawShard("s3://raw-bucket/pile/b.jsonl", 20, "e2")
 
 
-def listed(key: str, size_bytes: int = 5) -> ListedObject:
-    return ListedObject(SOURCE / key, size_bytes, "etag")
+def listed(key: str, size_bytes: int = 5) -> ObjectStat:
+    return ObjectStat(str(SOURCE / key), size_bytes, "etag")
 
 
 def test_objects_that_are_no_shards_are_left_out_by_name() -> None:
@@ -65,7 +65,5 @@ def test_prefix_without_shards_is_refused_with_what_lies_there() -> None:
 
 
 def test_a_shard_with_other_bytes_is_new() -> None:
-    listing = split_inputs(
-        [ListedObject(S3Uri.parse(A.uri), 10, "changed"), ListedObject(S3Uri.parse(B.uri), 20, "e2")]
-    )
+    listing = split_inputs([ObjectStat(A.uri, 10, "changed"), ObjectStat(B.uri, 20, "e2")])
     assert [shard.uri for shard in new_shards(listing, [A, B])] == [A.uri]
