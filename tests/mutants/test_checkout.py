@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.mutants.conftest import MODULE, git
-from tools.mutants.checkout import checkout
+from tools.mutants.checkout import Stopped, checkout
 
 BROKEN = MODULE.replace("result += value", "result -= value")
 
@@ -55,8 +56,7 @@ def test_names_with_spaces_are_read_from_the_summary(repository: Path) -> None:
 
 
 def test_a_run_that_takes_too_long_is_ended_with_what_it_started(repository: Path) -> None:
-    slow = f"{TESTS_THAT_HANG}"
-    (repository / "tests/unit/gates/test_sums.py").write_text(slow)
+    (repository / "tests/unit/gates/test_sums.py").write_text(TESTS_THAT_HANG)
     git(repository, "commit", "--quiet", "--all", "--message", "second")
     with checkout(repository, "tree") as tree:
         run = tree.test("unit/gates/test_sums.py", 5)
@@ -67,6 +67,20 @@ def test_a_run_that_takes_too_long_is_ended_with_what_it_started(repository: Pat
     while _runs(child) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _runs(child)
+
+
+def test_a_run_that_is_stopped_ends_at_once_and_says_so(repository: Path) -> None:
+    (repository / "tests/unit/gates/test_sums.py").write_text(TESTS_THAT_HANG)
+    git(repository, "commit", "--quiet", "--all", "--message", "second")
+    with checkout(repository, "tree") as tree:
+        timer = threading.Timer(3, tree.stop)
+        timer.start()
+        started = time.monotonic()
+        with pytest.raises(Stopped):
+            tree.test("unit/gates/test_sums.py", 120)
+        assert time.monotonic() - started < 60
+        with pytest.raises(Stopped):
+            tree.test("unit/gates/test_sums.py", 120)
 
 
 TESTS_THAT_HANG = """import pathlib

@@ -12,12 +12,14 @@ import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -32,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Return 0 if enough mutants were noticed, 1 if not, 2 for wrong arguments."""
+    """Return 0 if enough mutants were noticed, 1 if not, 2 for wrong arguments, 130 if interrupted."""
     parser = argparse.ArgumentParser(prog="tools.mutants", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--number", type=int, default=30, help="how many modules to break (30)")
     parser.add_argument("--seed", type=int, default=None, help="seed of the choice (a random one)")
@@ -48,7 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if _git("status", "--porcelain", "--untracked-files=no"):
         print("mutants: the last commit is tested; changes that are not committed are left out", flush=True)
     print(f"mutants: {arguments.number} of {len(chosen)} modules, SEED={seed}", flush=True)
-    trials = run(chosen, arguments.number, seed, arguments.minutes * 60, arguments.jobs)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # a shell starts background jobs deaf to SIGINT
+    try:
+        trials = run(chosen, arguments.number, seed, arguments.minutes * 60, arguments.jobs)
+    except KeyboardInterrupt:
+        print("mutants: interrupted; every test run was stopped", file=sys.stderr)
+        return 130
     results = ROOT / "build" / "mutants" / "results.json"
     results.write_text(json.dumps([asdict(trial) for trial in trials], indent=1) + "\n")
     print_summary(trials, seed)
@@ -83,20 +91,22 @@ def run(modules: Sequence[str], number: int, seed: int, seconds: float, jobs: in
     trials: list[Trial] = []
     with ExitStack() as stack, ThreadPoolExecutor(jobs) as pool:
         for index in range(jobs):
-            free.put(stack.enter_context(checkout(ROOT, f"tree-{os.getpid()}-{index}")))
-        while missing := number - sum(trial.decisive is not None for trial in trials):
-            batch = list(_take(waiting, missing))
-            if not batch:
-                break
-            for trial in pool.map(attempt, batch):
-                trials.append(trial)
-                print_result(trial)
+            tree = stack.enter_context(checkout(ROOT, f"tree-{os.getpid()}-{index}"))
+            stack.callback(tree.stop)
+            free.put(tree)
+        try:
+            while missing := number - sum(trial.decisive is not None for trial in trials):
+                batch = list(islice(waiting, missing))
+                if not batch:
+                    break
+                for trial in pool.map(attempt, batch):
+                    trials.append(trial)
+                    print_result(trial)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            stack.close()
+            raise
     return trials
-
-
-def _take(modules: Iterator[str], count: int) -> Iterator[str]:
-    for _, module in zip(range(count), modules, strict=False):
-        yield module
 
 
 def _git(*arguments: str) -> str:

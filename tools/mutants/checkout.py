@@ -36,12 +36,24 @@ class TestRun:
         return self.code in (0, 5)
 
 
+class Stopped(Exception):
+    """The run of mutation testing was interrupted."""
+
+
 class Checkout:
     """One worktree of a commit, below ``build/mutants``."""
 
     def __init__(self, root: Path, folder: Path) -> None:
         self.root = root
         self.folder = folder
+        self._stopped = False
+        self._group = 0
+
+    def stop(self) -> None:
+        """End the running tests, from another thread. The call of `test` raises Stopped."""
+        self._stopped = True
+        if self._group:
+            _end(self._group)
 
     def test(self, target: str, seconds: float, options: str = "") -> TestRun:
         """Run the tests of ``target`` (a path below ``tests/``) until the first fails, by test.sh."""
@@ -58,7 +70,10 @@ class Checkout:
                 errors="replace",
                 start_new_session=True,
             )
+            self._group = process.pid
             try:
+                if self._stopped:
+                    raise Stopped
                 output, _ = process.communicate(timeout=seconds)
                 code: int | None = _pytest_code(output, process.returncode)
             except subprocess.TimeoutExpired:
@@ -66,9 +81,12 @@ class Checkout:
                 _end(process.pid)
                 output, _ = process.communicate()
             finally:
+                self._group = 0
                 if process.poll() is None:
                     _end(process.pid)
                 end_marked(mark)
+        if self._stopped:
+            raise Stopped
         output = _COLOUR.sub("", output)
         failed = _FAILED.findall(output.rpartition(_SUMMARY)[2])
         return TestRun(code, tuple(failed), time.monotonic() - started, output)

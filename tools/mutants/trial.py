@@ -17,8 +17,8 @@ from tools.mutants.suites import levels
 
 #: A test that fails also without the mutation is left out, and the run is repeated, this often per level.
 _UNRELATED_FAILURES = 4
-#: Seconds for one test. Every test of the suites needs less, also on a busy machine.
-_TEST_SECONDS = 300
+#: Seconds for one test. Every test of the suites needs less.
+_TEST_SECONDS = 150
 
 
 class Outcome(StrEnum):
