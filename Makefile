@@ -178,6 +178,10 @@ mutants: setup $(MUTANTS) ## Break one behaviour in each of N modules and see wh
 	@$(VENVS)/mutants/bin/python -m tools.mutants --number $(N) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) \
 	  --minutes $(LIMIT_MINUTES) --jobs $(JOBS)
 
+.PHONY: docs
+docs: $(VENVS)/airflow/.ready ## Write the references of docs/reference from the code
+	@$(VENVS)/airflow/bin/python -m tools.reference
+
 .PHONY: package
 package: $(VENVS)/airflow/.ready ## Build what MWAA and the jobs get, into build/package
 	@$(VENVS)/airflow/bin/python -m infrastructure.packaging.build

@@ -54,6 +54,18 @@ def test_a_test_that_fails_anyway_notices_nothing(repository: Path) -> None:
     assert noticed.by.endswith("test_values_are_added")
 
 
+def test_tests_that_cannot_run_notice_nothing_and_the_next_level_is_asked(repository: Path) -> None:
+    (repository / "tests/unit/gates/conftest.py").write_text("raise OSError('broken')\n")
+    (repository / "tests/dags/test_dag.py").write_text(
+        (repository / "tests/unit/gates/test_sums.py").read_text()
+    )
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "second")
+    with checkout(repository, "tree") as tree:
+        result = judge(tree, NAME, MODULE, mutant("if value > LIMIT:"), 120, [])
+    assert (result.outcome, result.by) == (Outcome.NOTICED, "dags/test_dag.py::test_values_are_added")
+
+
 def test_the_same_seed_chooses_the_same_mutant(repository: Path) -> None:
     with checkout(repository, "tree") as tree:
         first, second = (try_module(tree, NAME, random.Random("7"), 60, []) for _ in range(2))

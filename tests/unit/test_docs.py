@@ -15,7 +15,8 @@ NAMES = {name for line in TARGETS for name in line.split()}
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_relative_links_lead_somewhere(document: Path) -> None:
-    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", document.read_text())
+    text = re.sub(r"`[^`\n]*`", "", document.read_text())  # a regular expression in a table is no link
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 

@@ -107,6 +107,7 @@ RULES = [
     ),
     Rule("infrastructure/packaging", ("include", "infrastructure")),
     Rule("tools/mutants", ("tools.mutants",), ("cosmic_ray",)),
+    Rule("tools/reference", ("include", "tools.reference"), ("airflow",)),
 ]
 
 
