@@ -20,11 +20,14 @@ types() { # ENVIRONMENT FOLDER…
 }
 run format "$venvs/airflow/bin/ruff" format --check .
 run lint "$venvs/airflow/bin/ruff" check .
-types airflow include dags plugins/nexus_airflow plugins/nexus_plugin.py infrastructure tools
-types spark spark_jobs benchmarks/corpus
-types training training
-types serving serving benchmarks/serving.py
-types local_aws local_aws local_stack demo benchmarks/s3.py benchmarks/bare_jobs.py benchmarks/orchestration.py
+types airflow include dags plugins/nexus_airflow plugins/nexus_plugin.py infrastructure tools \
+  tests/unit tests/dags tests/mutants tests/support tests/end_to_end/lifecycle_dags
+types spark spark_jobs benchmarks/corpus tests/spark
+types spark tests/peers --ignore-missing-imports # what these read with is in an environment of its own
+types training training tests/training tests/serving/make_model.py
+types serving serving benchmarks/serving.py tests/serving --exclude make_model
+types local_aws local_aws local_stack demo benchmarks/s3.py benchmarks/bare_jobs.py benchmarks/orchestration.py \
+  tests/local_aws tests/local_stack tests/demo tests/benchmarks tests/end_to_end --exclude lifecycle_dags
 run boundaries "$venvs/airflow/bin/python" -m pytest -q -p no:cacheprovider tests/unit/test_import_boundaries.py
 for script in infrastructure/*/*.sh .ci/run; do run "syntax, $script" bash -n "$script"; done
 if ((${#failed[@]})); then

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from benchmarks.bare_jobs import read_requests, remove_outputs, renew_hashes
 from local_stack.config import StackConfig
 from local_stack.provision import client, object_store
 from local_stack.stack import Stack
+from tests.support.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -21,9 +21,7 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.fixture
 def config(tmp_path: Path) -> Iterator[StackConfig]:
     """A running local_aws with empty buckets, on a port of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     config = StackConfig(REPOSITORY, tmp_path, port, port, port)
     stack = Stack(config)
     stack.start_local_aws()

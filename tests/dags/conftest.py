@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef
 from include.contracts.storage import CorpusLayout, S3Uri
 from include.object_store import ObjectStore
 from tests.quick_spark import quick_spark
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {
@@ -86,12 +86,9 @@ def whole_corpus(aws: Any, settings_file: Any) -> tuple[CorpusLayout, ParentRef]
 
 
 @pytest.fixture
-def settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The dev settings with a free port for the load balancer and names of this test."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    text = (ROOT / "include/settings/dev.toml").read_text().replace("8088", str(port))
+    text = (ROOT / "include/settings/dev.toml").read_text().replace("8088", str(free_port()))
     name = tmp_path.name.replace("_", "-")[-20:].strip("-")
     for key in ("cluster", "service", "load_balancer", "target_group"):
         text = "\n".join(
@@ -103,7 +100,7 @@ def settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[A
     monkeypatch.setenv("NEXUS_SETTINGS", str(path))
     from include.settings import load_settings
 
-    return load_settings()  # type: ignore[no-any-return]
+    return load_settings()
 
 
 class Store(dict[str, Any]):
@@ -158,7 +155,8 @@ class Task:
     def run(self, operator: BaseOperator) -> Any:
         """Execute, and take every deferral through its trigger, as the triggerer would."""
         context = self.context(operator)
-        method, arguments = operator.execute, {}
+        method: Any = operator.execute
+        arguments: dict[str, Any] = {}
         while True:
             try:
                 return method(context, **arguments)

@@ -26,7 +26,7 @@ FIRST, SECOND, THIRD = (
 
 def event(asset: Asset, hour: int, extra: dict[str, Any]) -> AssetEventDagRunReferenceResult:
     return AssetEventDagRunReferenceResult(
-        asset={"name": asset.name, "uri": asset.uri, "extra": {}},
+        asset={"name": asset.name, "uri": asset.uri, "extra": {}},  # type: ignore[arg-type]
         extra=extra,
         source_task_id="register",
         source_dag_id="model_training",

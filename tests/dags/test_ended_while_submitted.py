@@ -12,10 +12,10 @@ from include.aws.job_states import JobState
 from include.aws.jobs import JobKind, jobs_of
 from include.aws.processing import processing_job
 from include.settings import load_settings
-from local_aws.testing import until
 from nexus_airflow.errors import TaskEnded
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
 from tests.dags.conftest import Task
+from tests.support.waiting import wait_until
 
 BUCKET = "nexus-llm-models"
 
@@ -57,7 +57,7 @@ def submitted(aws: Any, task: Task) -> Iterator[Any]:
     def look() -> JobState:
         return jobs.describe(task.xcoms["job_name"]).state
 
-    yield lambda: until(look, lambda state: state is not JobState.STOPPING)
+    yield lambda: wait_until(look, lambda state: state is not JobState.STOPPING)
     jobs.stop(task.xcoms["job_name"])
 
 

@@ -24,7 +24,6 @@ from include.contracts.storage import S3Uri
 from include.object_store import ObjectStore
 from include.settings import load_settings
 from include.settings.spark import ENGINES as ENGINE_NAMES
-from local_aws.testing import until
 from nexus_airflow.errors import JobFailed
 from nexus_airflow.listeners.jobs import stop_jobs
 from nexus_airflow.operators.end_engine import EndEngineOperator
@@ -32,6 +31,7 @@ from nexus_airflow.operators.spark_job import SparkJobOperator
 from nexus_airflow.operators.start_engine import StartEngineOperator
 from nexus_airflow.triggers.job import JobTrigger
 from tests.dags.conftest import Task, first_event
+from tests.support.waiting import wait_until
 
 BUCKET = "nexus-llm-processed"
 CODE, REQUEST = S3Uri(BUCKET, "artifacts/0a1b/"), S3Uri(BUCKET, "corpus/v/request.json")
@@ -137,9 +137,9 @@ class TestSparkJob:
         with pytest.raises(TaskDeferred):
             one.execute(task.context(one))
         assert not store.exists(left)
-        until(began.exists, bool, seconds=30)
+        wait_until(began.exists, bool, seconds=30)
         store.write_record(left, JobError(kind, "s3://raw/a.jsonl: changed since the plan"))
-        until(
+        wait_until(
             lambda: jobs_of(engine.kind, one.scope).describe(task.xcoms["job_name"]).state.is_terminal, bool
         )
         with pytest.raises(raised, match="changed since the plan") as error:
@@ -161,7 +161,7 @@ class TestSparkJob:
         with pytest.raises(TaskDeferred):
             first.execute(task.context(first))
         name = task.xcoms["job_name"]
-        until(began.exists, bool, seconds=30)
+        wait_until(began.exists, bool, seconds=30)
         task.clear()
         task.run(operator(engine))
         assert jobs_of(engine.kind, first.scope).describe(name).state.value == "stopped"
@@ -200,7 +200,8 @@ def test_without_a_cluster_the_engine_is_started_and_ended_by_nobody(
     start = StartEngineOperator(task_id="start", engine=engine.value, code_uri=str(CODE))
     cluster = task.run(start)
     assert cluster is None
-    task.run(EndEngineOperator(task_id="end", job_flow_id=cluster, deferrable=False))
+    no_cluster: Any = cluster
+    task.run(EndEngineOperator(task_id="end", job_flow_id=no_cluster, deferrable=False))
     assert aws.client("emr").list_clusters()["Clusters"] == before
 
 

@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from include.aws.jobs import JobKind
-from nexus_airflow.links import aws as links
 from nexus_airflow.links.aws import CorpusReportLink, job_log_url
 
 REGION, LOGS = "us-east-1", "s3://logs/emr/"
@@ -51,7 +50,7 @@ def test_the_report_of_a_corpus_opens_by_an_address_that_needs_no_credentials(aw
     page = {"Body": b"<html>funnel</html>", "ContentType": "text/html; charset=utf-8"}
     s3.put_object(Bucket="nexus-llm-processed", Key="corpus/v/report.html", **page)
     stored = "s3://nexus-llm-processed/corpus/v/report.html"
-    with patch.object(links.XCom, "get_value", return_value=stored) as asked:
+    with patch("airflow.sdk.execution_time.xcom.XCom.get_value", return_value=stored) as asked:
         url = CorpusReportLink().get_link(None, ti_key="of the task")
     asked.assert_called_once_with(key="report_uri", ti_key="of the task")
     answer = httpx.get(url)
@@ -59,5 +58,5 @@ def test_the_report_of_a_corpus_opens_by_an_address_that_needs_no_credentials(aw
 
 
 def test_a_task_without_a_report_has_no_link() -> None:
-    with patch.object(links.XCom, "get_value", return_value=None):
+    with patch("airflow.sdk.execution_time.xcom.XCom.get_value", return_value=None):
         assert CorpusReportLink().get_link(None, ti_key="of the task") == ""

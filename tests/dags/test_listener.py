@@ -19,10 +19,10 @@ from include.aws.jobs import JobKind, jobs_of
 from include.contracts.job_names import cluster_name
 from include.contracts.storage import S3Uri
 from include.settings import load_settings
-from local_aws.testing import until
 from nexus_airflow.listeners import jobs as jobs_listener
 from nexus_airflow.operators.spark_job import SparkJobOperator
 from tests.dags.conftest import Task
+from tests.support.waiting import wait_until
 
 CODE = S3Uri("nexus-llm-processed", "artifacts/0a1b/")
 _OVER = (JobState.STOPPED, JobState.FAILED)  # cancelled while it ran, EMR calls it either
@@ -171,7 +171,7 @@ def test_a_step_marked_failed_is_cancelled_on_its_runs_cluster_alone(clusters: A
     ended(task.name, "up_for_retry")
     assert steps.describe(name).state is JobState.ACTIVE  # the retry attaches to it
     ended(task.name)
-    until(lambda: steps.describe(name).state, lambda state: state in _OVER)
+    wait_until(lambda: steps.describe(name).state, lambda state: state in _OVER)
     assert others_steps.describe(others_name).state is JobState.ACTIVE
     ended(task.name)  # over already: no error
 

@@ -58,7 +58,7 @@ def deferral(task: Task, one: S3NewShardsSensor) -> TaskDeferred:
     return deferred.value
 
 
-def later(seconds: float, action: Callable[[], None]) -> threading.Timer:
+def later(seconds: float, action: Callable[[], object]) -> threading.Timer:
     timer = threading.Timer(seconds, action)
     timer.start()
     return timer
@@ -131,7 +131,7 @@ def test_a_listing_that_fails_is_tried_again(
             raise StorageUnavailable("S3 is overloaded")
         return listing(*places)
 
-    listing = new_shards.shard_news
+    listing = new_shards.shard_news  # type: ignore[attr-defined]
     monkeypatch.setattr(new_shards, "shard_news", slow_down)
     assert asyncio.run(first_event(deferred.trigger))["new_shards"] == 1
     assert looks == [source, source]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import httpx
 import pytest
@@ -19,7 +20,7 @@ class Handler:
         self.met: set[tuple[str, ...]] = set()
         self.bodies: list[bytes] = []
 
-    async def __call__(self, scope, receive, send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.inside.append(scope["method"])
         try:
             self.bodies.append((await receive())["body"])
@@ -39,7 +40,7 @@ def handler() -> Handler:
     return Handler()
 
 
-def ask_at_once(app, *requests: tuple[str, str]) -> None:
+def ask_at_once(app: Any, *requests: tuple[str, str]) -> None:
     async def ask() -> None:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
@@ -62,13 +63,13 @@ def test_two_writes_are_never_in_the_application_at_once(handler: Handler) -> No
 
 
 def test_a_client_that_never_ends_its_body_keeps_nobody_waiting(handler: Handler) -> None:
-    async def stalled() -> dict[str, object]:
+    async def stalled(*_: object) -> Any:
         await asyncio.Event().wait()
         raise AssertionError("never")
 
     async def both() -> None:
         app = OneWriter(handler)
-        scope = {"type": "http", "method": "POST", "path": "/stalled"}
+        scope: Any = {"type": "http", "method": "POST", "path": "/stalled"}
         first = asyncio.create_task(app(scope, stalled, stalled))
         await asyncio.sleep(0.01)
         transport = httpx.ASGITransport(app)

@@ -14,10 +14,10 @@ from include.aws.ecs import task_definition
 from include.aws.rollouts import Rollouts
 from include.checks.endpoint import EndpointFailed, ask
 from include.contracts.manifests import ParentRef
-from local_aws.testing import until
 from nexus_airflow.listeners.jobs import on_task_instance_failed
 from nexus_airflow.operators.ecs_rollout import EcsServiceRolloutOperator
 from tests.dags.conftest import Task
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ class Waiting:
         return self.rollouts.look(self.arguments["deployment"]).status
 
     def ends(self) -> str:
-        return until(self.status, lambda status: status.endswith(("SUCCESSFUL", "STOPPED", "FAILED")))
+        return wait_until(self.status, lambda status: status.endswith(("SUCCESSFUL", "STOPPED", "FAILED")))
 
     def finish(self) -> Any:
         return self.operator.finish(self.task.context(self.operator), **self.arguments, event={})

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -34,7 +35,7 @@ def environments(tmp_path: Path) -> Path:
     return tmp_path / "venvs"
 
 
-def records(folder: Path) -> list[dict]:
+def records(folder: Path) -> list[dict[str, Any]]:
     found = []
     for path in sorted(folder.glob("*.jsonl.zst")):
         with zstandard.open(path, "rt", encoding="utf-8") as lines:
@@ -42,7 +43,7 @@ def records(folder: Path) -> list[dict]:
     return found
 
 
-def test_every_kind_of_text_becomes_a_record_of_its_subset(environments, tmp_path):
+def test_every_kind_of_text_becomes_a_record_of_its_subset(environments: Path, tmp_path: Path) -> None:
     gather(environments, ["one"], tmp_path / "raw")
     by_subset = {record["meta"]["pile_set_name"]: record["text"] for record in records(tmp_path / "raw")}
     assert by_subset == {
@@ -53,7 +54,7 @@ def test_every_kind_of_text_becomes_a_record_of_its_subset(environments, tmp_pat
     }
 
 
-def test_the_same_environments_give_the_same_bytes(environments, tmp_path):
+def test_the_same_environments_give_the_same_bytes(environments: Path, tmp_path: Path) -> None:
     def digest() -> dict[str, str]:
         gather(environments, ["one"], tmp_path / "raw")
         return {
@@ -65,7 +66,7 @@ def test_the_same_environments_give_the_same_bytes(environments, tmp_path):
     assert digest() == first
 
 
-def test_an_environment_that_set_up_does_not_fill_adds_nothing(environments, tmp_path):
+def test_an_environment_that_set_up_does_not_fill_adds_nothing(environments: Path, tmp_path: Path) -> None:
     gather(environments, ["one"], tmp_path / "raw")
     alone = records(tmp_path / "raw")
     beside = environments / "peers" / "lib" / "python3.11" / "site-packages" / "beta"
@@ -75,7 +76,9 @@ def test_an_environment_that_set_up_does_not_fill_adds_nothing(environments, tmp
     assert records(tmp_path / "raw") == alone
 
 
-def test_a_subset_stops_at_its_budget(environments, tmp_path, monkeypatch):
+def test_a_subset_stops_at_its_budget(
+    environments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packages = environments / "one" / "lib" / "python3.11" / "site-packages"
     for number in range(20):
         (packages / f"module_{number}.py").write_text("x = 1\n" * 100)
@@ -85,7 +88,9 @@ def test_a_subset_stops_at_its_budget(environments, tmp_path, monkeypatch):
     assert 2000 < source <= 3000
 
 
-def test_shards_are_cut_by_size_and_count_their_documents(environments, tmp_path, monkeypatch):
+def test_shards_are_cut_by_size_and_count_their_documents(
+    environments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packages = environments / "one" / "lib" / "python3.11" / "site-packages"
     for number in range(20):
         (packages / f"module_{number}.py").write_text("x = 1\n" * 100)
@@ -106,5 +111,5 @@ def test_shards_are_cut_by_size_and_count_their_documents(environments, tmp_path
         ("x/picture.png", None),
     ],
 )
-def test_the_subset_follows_from_the_name(name, subset):
+def test_the_subset_follows_from_the_name(name: Any, subset: Any) -> None:
     assert subset_of(Path(name)) == subset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,7 +13,7 @@ from demo.report import print_report
 from demo.summary import CorpusSummary, DeploymentSummary, GateSummary, Summary, TrainingSummary
 from include.contracts.errors import ContractError
 
-CORPUS = {
+CORPUS: dict[str, Any] = {
     "version": "abc",
     "reused": False,
     "documents_in": 100,
@@ -36,7 +37,7 @@ def summary() -> Summary:
     )
 
 
-def test_the_report_shows_funnel_loss_verdict_completion_and_where_to_look():
+def test_the_report_shows_funnel_loss_verdict_completion_and_where_to_look() -> None:
     sink = io.StringIO()
     print_report(summary(), Path("some/summary.json"), "http://127.0.0.1:8080", Console(file=sink, width=160))
     text = sink.getvalue()
@@ -57,7 +58,7 @@ def test_the_report_shows_funnel_loss_verdict_completion_and_where_to_look():
         assert expected in text
 
 
-def test_a_narrow_terminal_shows_the_whole_bars_of_the_funnel():
+def test_a_narrow_terminal_shows_the_whole_bars_of_the_funnel() -> None:
     sink = io.StringIO()
     print_report(summary(), Path("some/summary.json"), "http://127.0.0.1:8080", Console(file=sink, width=80))
     bars = [line.count("█") for line in sink.getvalue().splitlines() if "█" in line]
@@ -65,6 +66,6 @@ def test_a_narrow_terminal_shows_the_whole_bars_of_the_funnel():
     assert "…" not in sink.getvalue()
 
 
-def test_counts_that_do_not_add_up_are_refused():
+def test_counts_that_do_not_add_up_are_refused() -> None:
     with pytest.raises(ContractError, match=r"corpus abc: documents do not add up; expected 101 in"):
         CorpusSummary(**(CORPUS | {"documents_in": 101}))

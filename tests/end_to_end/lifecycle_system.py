@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from unittest import mock
 
 import boto3
@@ -23,10 +21,11 @@ from local_stack.airflow import airflow_environment, component_command
 from local_stack.config import StackConfig
 from local_stack.processes import ProcessRecord, end_group
 from local_stack.stack import Stack
+from tests.support.ports import free_ports
+from tests.support.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DAGS = Path(__file__).with_name("lifecycle_dags")
-T = TypeVar("T")
 
 _LIMIT_SECONDS = 90.0
 #: Losses are noticed in seconds here, not in minutes.
@@ -37,21 +36,6 @@ _OPTIONS = {
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__CORE__PARALLELISM": "3",
 }
-
-
-def eventually(
-    look: Callable[[], T | None],
-    what: str,
-    now: Callable[[], object] = lambda: "not so",
-    limit_seconds: float = _LIMIT_SECONDS,
-) -> T:
-    """The first true answer of ``look``; after the limit ``now`` says what is instead of ``what``."""
-    deadline = time.monotonic() + limit_seconds
-    while time.monotonic() < deadline:
-        if answer := look():
-            return answer
-        time.sleep(0.2)
-    raise AssertionError(f"not within {limit_seconds:.0f} s: {what} (now {now()})")
 
 
 class LifecycleStack(Stack):
@@ -72,8 +56,8 @@ class LifecycleStack(Stack):
 
 @contextmanager
 def running_system(state: Path, dags: Path = DAGS, more_settings: str = "") -> Iterator[System]:
-    ports = [_free_port() for _ in range(3)]
-    config = StackConfig(REPOSITORY, state, *ports)
+    aws, airflow, serving = free_ports(3)
+    config = StackConfig(REPOSITORY, state, aws, airflow, serving)
     stack = LifecycleStack(config, dags)
 
     def write_settings(config: StackConfig) -> None:
@@ -81,7 +65,7 @@ def running_system(state: Path, dags: Path = DAGS, more_settings: str = "") -> I
         with config.settings_file.open("a") as settings:
             settings.write(more_settings)
 
-    patches = {"provision": _buckets, "write_settings": write_settings}
+    patches: dict[str, Any] = {"provision": _buckets, "write_settings": write_settings}
     with mock.patch.multiple(stack_module, **patches):
         stack.up(lambda _: None)
     try:
@@ -104,12 +88,6 @@ def _client(config: StackConfig, service: str) -> Any:
         aws_access_key_id="local",
         aws_secret_access_key="local",
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def kill_worker(task: int) -> None:
@@ -137,12 +115,13 @@ class Run:
     def reaches(self, *states: str, tries: int = 1) -> dict[str, Any]:
         """The task once it is in one of ``states``, in at least this try."""
 
-        def look() -> dict[str, Any] | None:
-            task = self.task()
-            return task if task["state"] in states and task["try_number"] >= tries else None
-
-        what = f"{self.dag_id} {self.run_id}: {states}, try {tries}"
-        return eventually(look, what, lambda: (self.task()["state"], self.task()["try_number"]))
+        return wait_until(
+            self.task,
+            lambda task: task["state"] in states and task["try_number"] >= tries,
+            seconds=_LIMIT_SECONDS,
+            every_seconds=0.5,
+            what=f"{self.dag_id} {self.run_id}: {states}, try {tries}",
+        )
 
     def ends(self) -> None:
         """The task succeeds and Airflow closes the run.
@@ -155,7 +134,13 @@ class Run:
         def state() -> str:
             return str(self.system.get(self._path)["state"])
 
-        eventually(lambda: state() == "success", f"{self.dag_id} {self.run_id} is closed", state)
+        wait_until(
+            state,
+            lambda now: now == "success",
+            seconds=_LIMIT_SECONDS,
+            every_seconds=0.5,
+            what=f"{self.dag_id} {self.run_id}",
+        )
 
     def clear(self) -> None:
         body = {"dry_run": False, "dag_run_id": self.run_id, "task_ids": ["train"], "only_failed": False}
@@ -188,7 +173,13 @@ class Run:
 
     def job_reaches(self, generation: int, status: str) -> None:
         what = f"{self.dag_id} {self.run_id} g{generation}: {status}"
-        eventually(lambda: self.status(generation) == status, what, lambda: self.status(generation))
+        wait_until(
+            lambda: self.status(generation),
+            lambda now: now == status,
+            seconds=_LIMIT_SECONDS,
+            every_seconds=0.5,
+            what=what,
+        )
 
     def never_two_at_once(self) -> None:
         """Each generation ended before the next one was created."""
@@ -236,7 +227,12 @@ class System:
     def trigger(self, dag_id: str, **conf: Any) -> str:
         """Start a run, once the DAG is known; returns its id."""
         dags = f"{dag_id} is parsed"
-        eventually(lambda: any(d["dag_id"] == dag_id for d in self.get("dags")["dags"]), dags)
+        wait_until(
+            lambda: any(d["dag_id"] == dag_id for d in self.get("dags")["dags"]),
+            seconds=_LIMIT_SECONDS,
+            every_seconds=0.5,
+            what=dags,
+        )
         self._runs += 1
         body = {"dag_run_id": f"run{self._runs}", "logical_date": None, "conf": conf}
         self.send("POST", f"dags/{dag_id}/dagRuns", body)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,14 +13,17 @@ from demo.airflow_api import TERMINAL_RUN_STATES, AirflowApi
 from local_stack.config import StackConfig
 from local_stack.provision import client
 from local_stack.stack import Stack
-from tests.end_to_end.lifecycle_system import REPOSITORY, _free_port
+from tests.end_to_end.lifecycle_system import REPOSITORY
+from tests.support.ports import free_ports
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackConfig]:
-    config = StackConfig(REPOSITORY, tmp_path_factory.mktemp("engines"), *(_free_port() for _ in range(3)))
+    aws, airflow, serving = free_ports(3)
+    config = StackConfig(REPOSITORY, tmp_path_factory.mktemp("engines"), aws, airflow, serving)
     stack = Stack(config)
     stack.up(lambda _: None)
     yield config
@@ -36,9 +38,7 @@ def shard() -> bytes:
 def run(system: StackConfig, **params: Any) -> dict[str, str]:
     """The states of all tasks of one run of corpus_refresh, once it is over."""
     api = AirflowApi(system.airflow_url)
-    deadline = time.monotonic() + 120
-    while "corpus_refresh" not in api.dag_ids() and time.monotonic() < deadline:
-        time.sleep(0.5)
+    wait_until(api.dag_ids, lambda known: "corpus_refresh" in known, seconds=120, every_seconds=0.5)
     # only the corpus is wanted here
     token = httpx.get(f"{system.airflow_url}/auth/token").json()["access_token"]
     httpx.patch(
@@ -47,10 +47,13 @@ def run(system: StackConfig, **params: Any) -> dict[str, str]:
         headers={"Authorization": f"Bearer {token}"},
     ).raise_for_status()
     run_id = api.trigger("corpus_refresh", params)
-    deadline = time.monotonic() + 600
-    while api.run_state("corpus_refresh", run_id) not in TERMINAL_RUN_STATES:
-        assert time.monotonic() < deadline, api.task_instances("corpus_refresh", run_id)
-        time.sleep(1)
+    wait_until(
+        lambda: api.run_state("corpus_refresh", run_id),
+        lambda state: state in TERMINAL_RUN_STATES,
+        seconds=600,
+        every_seconds=0.5,
+        what=lambda: api.task_instances("corpus_refresh", run_id),
+    )
     return {task["task_id"]: task["state"] for task in api.task_instances("corpus_refresh", run_id)}
 
 

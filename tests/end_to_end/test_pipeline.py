@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
-import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,21 +20,14 @@ from local_stack.config import StackConfig
 from local_stack.provision import client
 from local_stack.stack import Stack
 from tests.demo.agreed import assert_agreed_keys
+from tests.support.ports import free_ports
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venvs" / "local_aws" / "bin" / "python"
 _DOCUMENTS = 1500
-
-
-def free_ports(count: int) -> list[str]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [str(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+Demo = tuple[dict[str, Any], str]
+"""The summary of a demo, and what it printed."""
 
 
 def write_shards(folder: Path) -> None:
@@ -54,10 +46,10 @@ def write_shards(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory) -> dict[str, str]:
+def system(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     base = tmp_path_factory.mktemp("pipeline")
     write_shards(base / "shards")
-    aws, airflow, serving = free_ports(3)
+    aws, airflow, serving = map(str, free_ports(3))
     return {
         **os.environ,
         "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
@@ -72,7 +64,7 @@ def system(tmp_path_factory) -> dict[str, str]:
     }
 
 
-def run_demo(system: dict[str, str]) -> tuple[dict, str]:
+def run_demo(system: dict[str, str]) -> Demo:
     command = [str(PYTHON), "-m", "demo", "--data", system["DATA"], "--output", system["OUTPUT"]]
     done = subprocess.run(
         command, env=system, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900
@@ -82,20 +74,20 @@ def run_demo(system: dict[str, str]) -> tuple[dict, str]:
 
 
 @pytest.fixture(scope="module")
-def first(system):
+def first(system: dict[str, str]) -> Demo:
     return run_demo(system)
 
 
 @pytest.fixture(scope="module")
-def second(system, first):
+def second(system: dict[str, str], first: Demo) -> Demo:
     return run_demo(system)
 
 
 @pytest.fixture(scope="module")
-def refused(system, second):
+def refused(system: dict[str, str], second: Demo) -> dict[str, Any]:
     """The first model, judged once more by a gate that asks for more documents than there are."""
-    ports = [int(system[f"NEXUS_{name}_PORT"]) for name in ("AWS", "AIRFLOW", "SERVING")]
-    config = StackConfig(ROOT, Path(system["NEXUS_STATE"]), *ports)
+    aws, airflow, serving = (int(system[f"NEXUS_{name}_PORT"]) for name in ("AWS", "AIRFLOW", "SERVING"))
+    config = StackConfig(ROOT, Path(system["NEXUS_STATE"]), aws, airflow, serving)
     stack = Stack(config)
     stack.up(lambda _: None)
     try:
@@ -104,7 +96,7 @@ def refused(system, second):
         stack.down(lambda _: None)
 
 
-def judge_again(config: StackConfig) -> dict:
+def judge_again(config: StackConfig) -> dict[str, Any]:
     """What can be seen of the run from outside, once it is over."""
     api, sagemaker, dag_id = AirflowApi(config.airflow_url), client(config, "sagemaker"), "model_evaluation"
     group = load_settings(str(config.settings_file)).registry.package_group
@@ -114,10 +106,13 @@ def judge_again(config: StackConfig) -> dict:
     since = datetime.now(UTC)
     conf = {name: package["CustomerMetadataProperties"][name] for name in ("manifest_uri", "manifest_sha256")}
     run_id = api.trigger(dag_id, conf | {"gate_overrides": {"min_documents": 1_000_000}})
-    deadline = time.monotonic() + 180
-    while (state := api.run_state(dag_id, run_id)) not in TERMINAL_RUN_STATES:
-        assert time.monotonic() < deadline, api.task_instances(dag_id, run_id)
-        time.sleep(0.5)
+    state = wait_until(
+        lambda: api.run_state(dag_id, run_id),
+        lambda state: state in TERMINAL_RUN_STATES,
+        seconds=180,
+        every_seconds=0.5,
+        what=lambda: api.task_instances(dag_id, run_id),
+    )
     return {
         "state": state,
         "tasks": {task["task_id"]: task["state"] for task in api.task_instances(dag_id, run_id)},
@@ -133,7 +128,7 @@ def judge_again(config: StackConfig) -> dict:
 pytestmark = pytest.mark.timeout(1800)
 
 
-def test_the_summary_has_exactly_the_agreed_keys(first):
+def test_the_summary_has_exactly_the_agreed_keys(first: Demo) -> None:
     """The same as in tests/demo/test_summary.py, here from real answers."""
     summary = first[0]
     assert_agreed_keys(summary)
@@ -144,7 +139,7 @@ def test_the_summary_has_exactly_the_agreed_keys(first):
         assert task["queued_seconds"] >= 0 and task["running_seconds"] >= 0
 
 
-def test_every_document_is_kept_or_dropped_for_a_reason(first):
+def test_every_document_is_kept_or_dropped_for_a_reason(first: Demo) -> None:
     corpus = first[0]["corpus"]
     dropped = sum(count for reasons in corpus["dropped"].values() for count in reasons.values())
     assert corpus["documents_in"] == corpus["documents_kept"] + dropped
@@ -153,12 +148,12 @@ def test_every_document_is_kept_or_dropped_for_a_reason(first):
     assert corpus["tokens"] > 10_000
 
 
-def test_files_that_are_no_shards_are_listed_with_the_reason(first):
+def test_files_that_are_no_shards_are_listed_with_the_reason(first: Demo) -> None:
     assert "README.md (" in first[1] and "picture.png (" in first[1]
     assert set(first[0]["left_out"]) == {"README.md", "picture.png"} and all(first[0]["left_out"].values())
 
 
-def test_training_survives_an_interruption_and_learns(first):
+def test_training_survives_an_interruption_and_learns(first: Demo) -> None:
     training = first[0]["training"]
     assert training["interruptions"] >= 1
     assert 0 < training["resumed_at_step"] < training["steps"]
@@ -166,7 +161,7 @@ def test_training_survives_an_interruption_and_learns(first):
     assert 0 < training["billable_seconds"] <= training["total_seconds"]
 
 
-def test_the_first_candidate_passes_against_unigrams_and_answers(first):
+def test_the_first_candidate_passes_against_unigrams_and_answers(first: Demo) -> None:
     summary = first[0]
     assert summary["gate"]["verdict"] == "pass" and summary["gate"]["baseline"] == "unigram"
     assert summary["gate"]["reasons"]
@@ -174,7 +169,7 @@ def test_the_first_candidate_passes_against_unigrams_and_answers(first):
     assert summary["deployment"]["endpoint"].startswith("http://127.0.0.1:")
 
 
-def test_what_the_orchestration_cost_is_told_for_each_task(first):
+def test_what_the_orchestration_cost_is_told_for_each_task(first: Demo) -> None:
     tasks = {(task["dag"], task["task"]): task for task in first[0]["tasks"]}
     assert tasks["model_training", "train"]["running_seconds"] > 1
     assert {dag for dag, _ in tasks} == {
@@ -182,7 +177,7 @@ def test_what_the_orchestration_cost_is_told_for_each_task(first):
     }  # fmt: skip
 
 
-def test_a_second_run_reuses_the_corpus_and_meets_the_champion(first, second):
+def test_a_second_run_reuses_the_corpus_and_meets_the_champion(first: Demo, second: Demo) -> None:
     assert second[0]["corpus"]["reused"] and not first[0]["corpus"]["reused"]
     assert second[0]["corpus"]["version"] == first[0]["corpus"]["version"]
     assert second[0]["gate"]["baseline"].startswith("champion ")
@@ -190,7 +185,9 @@ def test_a_second_run_reuses_the_corpus_and_meets_the_champion(first, second):
     assert second[0]["deployment"]["revision"] != first[0]["deployment"]["revision"]
 
 
-def test_a_model_that_the_gate_refuses_is_rejected_with_its_reasons_and_not_deployed(refused):
+def test_a_model_that_the_gate_refuses_is_rejected_with_its_reasons_and_not_deployed(
+    refused: dict[str, Any],
+) -> None:
     assert refused["state"] == "failed"
     assert refused["tasks"] == {
         "plan": "success", "evaluate": "success", "gate": "failed", "approve": "upstream_failed"
@@ -206,7 +203,7 @@ def test_a_model_that_the_gate_refuses_is_rejected_with_its_reasons_and_not_depl
     assert refused["announced"] == {} and refused["deployments"] == []
 
 
-def test_nothing_is_left_running(system, second, refused):
+def test_nothing_is_left_running(system: dict[str, str], second: Demo, refused: dict[str, Any]) -> None:
     marker = f"NEXUS_STATE={system['NEXUS_STATE']}".encode()
     settings = f"{system['NEXUS_STATE']}/settings.toml".encode()
     left = []

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.dags.ingestion.hostile_server import HostileServer, Trick, hostile_server
-from tests.end_to_end.lifecycle_system import REPOSITORY, System, eventually, kill_worker, running_system
+from tests.end_to_end.lifecycle_system import REPOSITORY, System, kill_worker, running_system
+from tests.support.waiting import wait_until
 
 DAG = "source_ingestion"
 BUCKET = "nexus-llm-raw"
@@ -77,11 +78,13 @@ def run_state(system: System, run: str) -> str:
 
 def ends(system: System, run: str) -> str:
     """The final state of a run."""
-
-    def look() -> str | None:
-        return state if (state := run_state(system, run)) in ("success", "failed") else None
-
-    return eventually(look, f"{run} ends", lambda: run_state(system, run), limit_seconds=180)
+    return wait_until(
+        lambda: run_state(system, run),
+        lambda state: state in ("success", "failed"),
+        seconds=180,
+        every_seconds=0.5,
+        what=run,
+    )
 
 
 def tasks(system: System, run: str) -> list[dict[str, Any]]:
@@ -114,7 +117,12 @@ def parts_of_slow(system: System) -> int:
 def first(system: System, server: HostileServer, bodies: dict[str, bytes]) -> str:
     """A run whose worker is lost while it fetches the slow shard, and which meets the bad one."""
     run = system.trigger(DAG, source="mirror")
-    eventually(lambda: parts_of_slow(system) >= 2, "two parts of the slow shard lie in S3")
+    wait_until(
+        lambda: parts_of_slow(system),
+        lambda parts: parts >= 2,
+        every_seconds=0.2,
+        what="parts of the slow shard in S3",
+    )
     running = [t for t in tasks(system, run) if t["task_id"] == "fetch" and t["state"] == "running"]
     slow = next(task for task in running if SLOW in _shards_of(system, run, task["map_index"]))
     kill_worker(int(slow["pid"]))

@@ -17,8 +17,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local_aws.testing import RECORDER
 from tests.quick_spark import quick_spark as write_quick_spark
+from tests.support.aws_models import RECORDER
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from local_aws.testing import signals_as_in_a_terminal
+from tests.support.signals import signals_as_in_a_terminal
+from tests.support.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 SIGNALS = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
@@ -176,10 +176,7 @@ def test_bench_s3_ends_its_server(tmp_path: Path, number: signal.Signals) -> Non
         stderr=subprocess.PIPE,
     )
     try:
-        deadline = time.monotonic() + 30
-        while not (servers := _running_below(tmp_path, bench.pid)):
-            assert time.monotonic() < deadline and bench.poll() is None
-            time.sleep(0.02)
+        servers = wait_until(lambda: _running_below(tmp_path, bench.pid), seconds=30)
         bench.send_signal(number)
         assert bench.wait(30) == 130
         assert not [pid for pid in servers if Path(f"/proc/{pid}").exists()]

@@ -6,20 +6,19 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from include.contracts.errors import SettingsError
 from local_stack.config import StackConfig
+from tests.support.ports import free_port
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def test_a_port_in_use_is_refused_with_the_variable_that_moves_it(monkeypatch, tmp_path):
+def test_a_port_in_use_is_refused_with_the_variable_that_moves_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -35,13 +34,15 @@ def test_a_port_in_use_is_refused_with_the_variable_that_moves_it(monkeypatch, t
 
 
 @pytest.mark.parametrize("text", ["", "eighty", "80", "70000", "-1"])
-def test_an_impossible_port_is_refused_by_name(monkeypatch, tmp_path, text):
+def test_an_impossible_port_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: Any
+) -> None:
     monkeypatch.setenv("NEXUS_AWS_PORT", text)
     with pytest.raises(SettingsError, match="NEXUS_AWS_PORT: not a usable port"):
         StackConfig.from_environment(tmp_path)
 
 
-def test_up_with_a_port_in_use_exits_1_and_leaves_nothing_running(tmp_path):
+def test_up_with_a_port_in_use_exits_1_and_leaves_nothing_running(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

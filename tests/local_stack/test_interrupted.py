@@ -5,36 +5,24 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from local_aws.jobs.leftovers import end_leftovers
-from local_aws.testing import signals_as_in_a_terminal
 from local_stack.config import StackConfig
 from local_stack.processes import start_ticks
 from local_stack.provision import client
 from local_stack.stack import Stack
+from tests.support.ports import free_ports
+from tests.support.signals import signals_as_in_a_terminal
+from tests.support.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SIGNALS = [signal.SIGTERM, signal.SIGHUP]
-
-
-def free_ports() -> list[int]:
-    sockets = [socket.socket() for _ in range(3)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def belonging_to(state: Path) -> dict[int, str]:
@@ -54,13 +42,6 @@ def belonging_to(state: Path) -> dict[int, str]:
         except OSError:
             continue
     return found
-
-
-def wait_until(condition: Any, seconds: float = 60.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not (met := condition()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return bool(met)
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +78,7 @@ def summary(tmp_path: Path) -> Path:
 def started(state: Path, *command: str) -> subprocess.Popen[str]:
     """The command, as soon as it has started a process in a session of its own."""
     names = ("NEXUS_AWS_PORT", "NEXUS_AIRFLOW_PORT", "NEXUS_SERVING_PORT")
-    ports = {name: str(port) for name, port in zip(names, free_ports(), strict=True)}
+    ports = {name: str(port) for name, port in zip(names, free_ports(3), strict=True)}
     paths = {"NEXUS_ROOT": str(REPOSITORY), "NEXUS_STATE": str(state)}
     paths["PYTHONPATH"] = f"{REPOSITORY}:{REPOSITORY / 'plugins'}"
     process = subprocess.Popen(
@@ -109,7 +90,7 @@ def started(state: Path, *command: str) -> subprocess.Popen[str]:
         text=True,
     )
     book = state / "processes.json"
-    assert wait_until(lambda: book.exists() or process.poll() is not None)
+    wait_until(lambda: book.exists() or process.poll() is not None)
     assert process.poll() is None, process.communicate()[0]
     return process
 
@@ -165,7 +146,8 @@ def test_no_shell_stands_between_make_and_the_command(target: str) -> None:
 @pytest.fixture
 def running(state: Path) -> Iterator[tuple[Stack, int]]:
     """local_aws with a step that runs, and the step's pid."""
-    stack = Stack(StackConfig(REPOSITORY, state, *free_ports()))
+    aws, airflow, serving = free_ports(3)
+    stack = Stack(StackConfig(REPOSITORY, state, aws, airflow, serving))
     state.mkdir()
     stack.start_local_aws()
     noted = state / "pid"
@@ -178,7 +160,7 @@ def running(state: Path) -> Iterator[tuple[Stack, int]]:
         ServiceRole="x",
         Steps=[{"Name": "long", "ActionOnFailure": "CONTINUE", "HadoopJarStep": jar}],
     )
-    assert wait_until(lambda: noted.exists() and noted.read_text().strip())
+    wait_until(lambda: noted.exists() and noted.read_text().strip())
     yield stack, int(noted.read_text())
     stack.down(lambda _: None)
 
@@ -187,7 +169,7 @@ def test_down_ends_the_jobs_of_a_local_aws_that_was_killed(running: tuple[Stack,
     stack, job = running
     (local_aws,) = stack.book.records()
     os.kill(local_aws.pid, signal.SIGKILL)
-    assert wait_until(lambda: not local_aws.alive)
+    wait_until(lambda: not local_aws.alive)
     assert start_ticks(job) is not None, "a job outlives local_aws; this test would show nothing"
     said: list[str] = []
     stack.down(said.append)

@@ -5,28 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local_stack.processes import ProcessBook, ProcessRecord, end_group, start_ticks
-
-
-def wait_until(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
+from tests.support.waiting import wait_until
 
 
 def started(book: ProcessBook, tmp_path: Path, code: str) -> ProcessRecord:
     return book.start("child", [sys.executable, "-c", code], os.environ, tmp_path / "log", tmp_path)
 
 
-def test_stop_all_ends_the_process_and_its_children(tmp_path):
+def test_stop_all_ends_the_process_and_its_children(tmp_path: Path) -> None:
     book = ProcessBook(tmp_path)
     code = (
         "import subprocess, sys, time\n"
@@ -34,17 +26,17 @@ def test_stop_all_ends_the_process_and_its_children(tmp_path):
         "print(child.pid, flush=True)\ntime.sleep(600)\n"
     )
     record = started(book, tmp_path, code)
-    assert wait_until(lambda: (tmp_path / "log").read_text().strip().isdigit())
+    wait_until(lambda: (tmp_path / "log").read_text().strip().isdigit())
     grandchild = int((tmp_path / "log").read_text())
 
     assert book.stop_all() == ["child"]
 
-    assert wait_until(lambda: start_ticks(grandchild) is None)
+    wait_until(lambda: start_ticks(grandchild) is None)
     assert not record.alive
     assert book.records() == []
 
 
-def test_children_are_ended_when_their_leader_is_already_dead(tmp_path):
+def test_children_are_ended_when_their_leader_is_already_dead(tmp_path: Path) -> None:
     book = ProcessBook(tmp_path)
     code = (
         "import subprocess, sys\n"
@@ -52,30 +44,30 @@ def test_children_are_ended_when_their_leader_is_already_dead(tmp_path):
         "print(child.pid, flush=True)\n"
     )
     record = started(book, tmp_path, code)
-    assert wait_until(lambda: not record.alive)
+    wait_until(lambda: not record.alive)
     orphan = int((tmp_path / "log").read_text())
     assert start_ticks(orphan) is not None
 
     book.stop_all()
 
-    assert wait_until(lambda: start_ticks(orphan) is None)
+    wait_until(lambda: start_ticks(orphan) is None)
 
 
-def test_a_process_that_ignores_sigterm_is_killed_after_the_grace(tmp_path):
+def test_a_process_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
     book = ProcessBook(tmp_path)
     code = (
         "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "print('ready', flush=True)\ntime.sleep(600)\n"
     )
     record = started(book, tmp_path, code)
-    assert wait_until(lambda: "ready" in (tmp_path / "log").read_text())
+    wait_until(lambda: "ready" in (tmp_path / "log").read_text())
 
     end_group(record, grace_seconds=0.2)
 
-    assert wait_until(lambda: not record.alive)
+    wait_until(lambda: not record.alive)
 
 
-def test_a_pid_that_belongs_to_a_stranger_is_left_alone(tmp_path):
+def test_a_pid_that_belongs_to_a_stranger_is_left_alone(tmp_path: Path) -> None:
     stranger = subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True
     )
@@ -88,9 +80,9 @@ def test_a_pid_that_belongs_to_a_stranger_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "x"])
-def test_output_is_appended_to_the_log(tmp_path, content):
+def test_output_is_appended_to_the_log(tmp_path: Path, content: Any) -> None:
     (tmp_path / "log").write_text(content)
     book = ProcessBook(tmp_path)
     record = started(book, tmp_path, "print('hello')")
-    assert wait_until(lambda: not record.alive)
+    wait_until(lambda: not record.alive)
     assert (tmp_path / "log").read_text() == content + "hello\n"

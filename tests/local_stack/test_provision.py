@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import http.client
-import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,16 +14,11 @@ from include.settings import loading
 from local_stack import provision
 from local_stack.config import StackConfig, port_is_free
 from local_stack.stack import Stack
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.support.ports import free_port
 
 
 @pytest.fixture
-def config(monkeypatch, tmp_path):
+def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StackConfig]:
     """An endpoint with an empty account; what the jobs run is not uploaded."""
     for name in ("NEXUS_AWS_PORT", "NEXUS_AIRFLOW_PORT", "NEXUS_SERVING_PORT"):
         monkeypatch.setenv(name, str(free_port()))
@@ -41,16 +38,16 @@ def provisioned(config: StackConfig) -> StackConfig:
     return config
 
 
-def balancers(config: StackConfig):
+def balancers(config: StackConfig) -> tuple[Any, str]:
     """The elbv2 client, and the ARN of the one load balancer."""
     client = provision.client(config, "elbv2")
     (balancer,) = client.describe_load_balancers()["LoadBalancers"]
     return client, balancer["LoadBalancerArn"]
 
 
-def listeners(config: StackConfig) -> list[dict]:
+def listeners(config: StackConfig) -> list[dict[str, Any]]:
     client, balancer = balancers(config)
-    return client.describe_listeners(LoadBalancerArn=balancer)["Listeners"]
+    return list(client.describe_listeners(LoadBalancerArn=balancer)["Listeners"])
 
 
 def status_of(port: int) -> int:
@@ -61,13 +58,13 @@ def status_of(port: int) -> int:
     return status
 
 
-def test_a_second_provision_of_the_same_state_changes_nothing(config):
+def test_a_second_provision_of_the_same_state_changes_nothing(config: Any) -> None:
     first = listeners(provisioned(config))
     assert [listener["Port"] for listener in first] == [config.serving_port]
     assert listeners(provisioned(config)) == first
 
 
-def test_another_serving_port_moves_the_listener_of_an_existing_state(config):
+def test_another_serving_port_moves_the_listener_of_an_existing_state(config: Any) -> None:
     before = listeners(provisioned(config))
     moved = dataclasses.replace(config, serving_port=free_port())
 
@@ -78,7 +75,7 @@ def test_another_serving_port_moves_the_listener_of_an_existing_state(config):
     assert port_is_free(config.serving_port)
 
 
-def test_a_listener_that_was_never_made_is_made_by_the_next_provision(config):
+def test_a_listener_that_was_never_made_is_made_by_the_next_provision(config: Any) -> None:
     # what is left when `make up` is killed after the balancer was made
     client, balancer = balancers(provisioned(config))
     client.delete_listener(ListenerArn=listeners(config)[0]["ListenerArn"])
@@ -91,7 +88,7 @@ def test_a_listener_that_was_never_made_is_made_by_the_next_provision(config):
     assert made["DefaultActions"][0]["TargetGroupArn"] == group["TargetGroupArn"]
 
 
-def test_a_balancer_that_was_never_made_gets_the_group_that_is_there(config):
+def test_a_balancer_that_was_never_made_gets_the_group_that_is_there(config: Any) -> None:
     client, balancer = balancers(provisioned(config))
     groups = client.describe_target_groups()["TargetGroups"]
     client.delete_load_balancer(LoadBalancerArn=balancer)

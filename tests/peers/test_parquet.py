@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def test_rows_are_the_documents_in_order(made: Made) -> None:
     paths = sorted((made.folder / "parquet" / made.split).iterdir())
-    by_shard = {files.shard.name: [] for files in made.shards}
+    by_shard: dict[str, list[pa.Table]] = {files.shard.name: [] for files in made.shards}
     for path in paths:
         by_shard[path.name.split(".")[0]].append(pq.read_table(path))
     table = pa.concat_tables([one for tables in by_shard.values() for one in tables])

@@ -9,11 +9,12 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import openai
 import pytest
 
-from tests.serving.servers import ROOT, Server, running_server, wait_until
+from tests.serving.servers import ROOT, Server, running_server
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -51,12 +52,12 @@ def model(models: Path) -> Path:
 def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests that leave it as it was."""
     with running_server(model, tmp_path_factory.mktemp("server") / "log") as one:
-        wait_until(one.ready, "readyz")
+        wait_until(one.ready, what="readyz")
         yield one
 
 
 @pytest.fixture(scope="session")
-def client(server: Server) -> openai.OpenAI:
+def client(server: Server) -> Any:
     return server.client()
 
 

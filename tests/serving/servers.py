@@ -9,25 +9,19 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
 
+from tests.support.waiting import wait_until
+
 ROOT = Path(__file__).parents[2]
 MODEL = "nexus-llm"
 DEADLINE_SECONDS = 60
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Poll; fails with ``what`` after the deadline."""
-    end = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, f"waited {DEADLINE_SECONDS} s for: {what}"
-        time.sleep(0.01)
 
 
 @dataclass
@@ -41,11 +35,12 @@ class Server:
             found = re.search(r"listening on \S+?:(\d+)\n", self.log.read_text())
             return found[1] if found else None
 
-        wait_until(lambda: port() is not None or self.process.poll() is not None, "a port")
+        wait_until(lambda: port() is not None or self.process.poll() is not None, what="a port")
         assert port(), self.log.read_text()
         return f"http://127.0.0.1:{port()}"
 
-    def client(self) -> openai.OpenAI:
+    def client(self) -> Any:
+        """A client of OpenAI's library; untyped, since its overloads take no ``**request``."""
         return openai.OpenAI(
             base_url=f"{self.url}/v1", api_key="none", max_retries=0, timeout=DEADLINE_SECONDS
         )

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import httpx
-import openai
 import pytest
 
-from tests.serving.servers import MODEL, Server, running_server, wait_until
+from tests.serving.servers import MODEL, Server, running_server
+from tests.support.waiting import wait_until
 
 GREEDY = {"model": MODEL, "temperature": 0}
 
 
-def test_models_lists_the_one_model_with_its_manifest(client: openai.OpenAI) -> None:
+def test_models_lists_the_one_model_with_its_manifest(client: Any) -> None:
     (card,) = client.models.list().data
     assert card.id == MODEL
     assert card.nexus["run"] == "test-run"
     assert client.models.retrieve(MODEL).id == MODEL
 
 
-def test_a_completion_has_ids_usage_and_a_finish_reason(client: openai.OpenAI) -> None:
+def test_a_completion_has_ids_usage_and_a_finish_reason(client: Any) -> None:
     answer = client.completions.create(**GREEDY, prompt="def forward", max_tokens=7)
     assert answer.id.startswith("cmpl-")
     assert answer.object == "text_completion"
@@ -30,11 +32,11 @@ def test_a_completion_has_ids_usage_and_a_finish_reason(client: openai.OpenAI) -
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + 7
 
 
-def test_default_length_is_that_of_openai(client: openai.OpenAI) -> None:
+def test_default_length_is_that_of_openai(client: Any) -> None:
     assert client.completions.create(**GREEDY, prompt="x").usage.completion_tokens == 16
 
 
-def test_the_end_of_text_token_ends_a_completion(client: openai.OpenAI) -> None:
+def test_the_end_of_text_token_ends_a_completion(client: Any) -> None:
     answer = client.completions.create(model=MODEL, prompt="x", max_tokens=400, n=8, temperature=2, seed=3)
     reasons = {choice.finish_reason for choice in answer.choices}
     assert "stop" in reasons
@@ -42,7 +44,7 @@ def test_the_end_of_text_token_ends_a_completion(client: openai.OpenAI) -> None:
     assert answer.usage.completion_tokens < 8 * 400
 
 
-def test_several_prompts_answer_as_each_alone(client: openai.OpenAI) -> None:
+def test_several_prompts_answer_as_each_alone(client: Any) -> None:
     prompts = ["import torch", "def", "class Module:"]
     together = client.completions.create(model=MODEL, prompt=prompts, max_tokens=20, seed=11, n=2)
     alone = [
@@ -56,7 +58,7 @@ def test_several_prompts_answer_as_each_alone(client: openai.OpenAI) -> None:
     assert [choice.index for choice in together.choices] == list(range(6))
 
 
-def test_tokens_as_prompt_are_the_same_as_their_text(client: openai.OpenAI) -> None:
+def test_tokens_as_prompt_are_the_same_as_their_text(client: Any) -> None:
     by_text = client.completions.create(**GREEDY, prompt="AB", max_tokens=12, echo=True)
     ids = [33, 34]  # the alphabet comes first: '!' is 1
     by_tokens = client.completions.create(**GREEDY, prompt=ids, max_tokens=12, echo=True)
@@ -65,19 +67,19 @@ def test_tokens_as_prompt_are_the_same_as_their_text(client: openai.OpenAI) -> N
     assert [choice.text for choice in batch.choices] == [by_text.choices[0].text] * 2
 
 
-def test_an_empty_prompt_begins_a_text(client: openai.OpenAI) -> None:
+def test_an_empty_prompt_begins_a_text(client: Any) -> None:
     empty = client.completions.create(**GREEDY, prompt="", max_tokens=8)
     begin = client.completions.create(**GREEDY, prompt="<|endoftext|>", max_tokens=8)
     assert empty.choices[0].text == begin.choices[0].text
 
 
-def test_echo_puts_the_prompt_first(client: openai.OpenAI) -> None:
+def test_echo_puts_the_prompt_first(client: Any) -> None:
     plain = client.completions.create(**GREEDY, prompt="def f(", max_tokens=5).choices[0].text
     echoed = client.completions.create(**GREEDY, prompt="def f(", max_tokens=5, echo=True).choices[0].text
     assert echoed == "def f(" + plain
 
 
-def test_a_seed_repeats_and_another_seed_differs(client: openai.OpenAI) -> None:
+def test_a_seed_repeats_and_another_seed_differs(client: Any) -> None:
     def sample(seed: int) -> list[str]:
         answer = client.completions.create(model=MODEL, prompt="x = ", max_tokens=24, n=3, seed=seed)
         return [choice.text for choice in answer.choices]
@@ -89,14 +91,14 @@ def test_a_seed_repeats_and_another_seed_differs(client: openai.OpenAI) -> None:
     assert sample(-5) == sample(-5)
 
 
-def test_without_a_seed_answers_differ(client: openai.OpenAI) -> None:
+def test_without_a_seed_answers_differ(client: Any) -> None:
     texts = {
         client.completions.create(model=MODEL, prompt="x", max_tokens=24).choices[0].text for _ in range(3)
     }
     assert len(texts) == 3
 
 
-def test_top_k_of_one_is_greedy(client: openai.OpenAI) -> None:
+def test_top_k_of_one_is_greedy(client: Any) -> None:
     greedy = client.completions.create(**GREEDY, prompt="x", max_tokens=24)
     narrow = client.completions.create(
         model=MODEL, prompt="x", max_tokens=24, temperature=2, extra_body={"top_k": 1}
@@ -104,13 +106,13 @@ def test_top_k_of_one_is_greedy(client: openai.OpenAI) -> None:
     assert narrow.choices[0].text == greedy.choices[0].text
 
 
-def test_a_tiny_top_p_is_greedy(client: openai.OpenAI) -> None:
+def test_a_tiny_top_p_is_greedy(client: Any) -> None:
     greedy = client.completions.create(**GREEDY, prompt="x", max_tokens=24)
     narrow = client.completions.create(model=MODEL, prompt="x", max_tokens=24, top_p=1e-6)
     assert narrow.choices[0].text == greedy.choices[0].text
 
 
-def test_a_frequency_penalty_makes_tokens_more_diverse(client: openai.OpenAI) -> None:
+def test_a_frequency_penalty_makes_tokens_more_diverse(client: Any) -> None:
     def distinct(penalty: float) -> int:
         answer = client.completions.create(**GREEDY, prompt="aaaa", max_tokens=120, frequency_penalty=penalty)
         return len(set(answer.choices[0].text))
@@ -118,7 +120,7 @@ def test_a_frequency_penalty_makes_tokens_more_diverse(client: openai.OpenAI) ->
     assert distinct(2) > distinct(-2)
 
 
-def test_a_stop_string_ends_the_text_before_it(client: openai.OpenAI) -> None:
+def test_a_stop_string_ends_the_text_before_it(client: Any) -> None:
     whole = client.completions.create(**GREEDY, prompt="torch", max_tokens=60).choices[0].text
     stop = whole[20:23]
     answer = client.completions.create(**GREEDY, prompt="torch", max_tokens=60, stop=["never met", stop])
@@ -128,7 +130,7 @@ def test_a_stop_string_ends_the_text_before_it(client: openai.OpenAI) -> None:
 
 
 @pytest.mark.parametrize("stops", [False, True])
-def test_a_stream_carries_the_same_text_as_the_whole_answer(client: openai.OpenAI, stops: bool) -> None:
+def test_a_stream_carries_the_same_text_as_the_whole_answer(client: Any, stops: bool) -> None:
     wanted = {"model": MODEL, "prompt": ["torch", "def"], "max_tokens": 80, "n": 2, "seed": 9}
     if stops:
         whole = client.completions.create(**wanted).choices[0].text
@@ -157,7 +159,7 @@ def test_a_stream_ends_with_done_and_has_usage_only_when_asked(server: Server) -
     assert all("usage" not in json.loads(event.removeprefix("data: ")) for event in events[:-1])
 
 
-def test_no_chunk_of_a_stream_holds_half_a_character(client: openai.OpenAI) -> None:
+def test_no_chunk_of_a_stream_holds_half_a_character(client: Any) -> None:
     # Random bytes: the whole text has U+FFFD where bytes are no UTF-8, and the stream has no other ones.
     wanted = {**GREEDY, "prompt": "東京", "max_tokens": 600}
     whole = client.completions.create(**wanted).choices[0].text
@@ -171,7 +173,7 @@ def test_no_chunk_of_a_stream_holds_half_a_character(client: openai.OpenAI) -> N
     pytest.fail("20 streams came in one piece each")
 
 
-def test_chat_without_a_template_is_plain_lines(client: openai.OpenAI) -> None:
+def test_chat_without_a_template_is_plain_lines(client: Any) -> None:
     messages = [
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "Hello "}, {"type": "text", "text": "there"}]},
@@ -187,7 +189,7 @@ def test_chat_without_a_template_is_plain_lines(client: openai.OpenAI) -> None:
     assert answer.usage.prompt_tokens == raw.usage.prompt_tokens
 
 
-def test_chat_streams_the_role_once_and_then_the_text(client: openai.OpenAI) -> None:
+def test_chat_streams_the_role_once_and_then_the_text(client: Any) -> None:
     wanted = {**GREEDY, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 30}
     whole = client.chat.completions.create(**wanted).choices[0].message.content
     chunks = list(client.chat.completions.create(**wanted, stream=True))
@@ -197,9 +199,9 @@ def test_chat_streams_the_role_once_and_then_the_text(client: openai.OpenAI) -> 
     assert {chunk.object for chunk in chunks} == {"chat.completion.chunk"}
 
 
-def test_chat_uses_the_template_of_the_tokenizer(models, tmp_path) -> None:
+def test_chat_uses_the_template_of_the_tokenizer(models: Any, tmp_path: Path) -> None:
     with running_server(models / "chat", tmp_path / "log") as server:
-        wait_until(server.ready, "readyz")
+        wait_until(server.ready, what="readyz")
         client = server.client()
         messages = [{"role": "user", "content": "Hello"}]
         answer = client.chat.completions.create(**GREEDY, messages=messages, max_tokens=16)
@@ -207,7 +209,7 @@ def test_chat_uses_the_template_of_the_tokenizer(models, tmp_path) -> None:
     assert answer.choices[0].message.content == raw.choices[0].text
 
 
-def test_chat_without_a_limit_fills_the_context(client: openai.OpenAI) -> None:
+def test_chat_without_a_limit_fills_the_context(client: Any) -> None:
     words = "torch " * 1000
     ids = client.completions.create(**GREEDY, prompt=words, max_tokens=1).usage.prompt_tokens
     prompt = "torch " * int(1000 * 4000 / ids)

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import openai
 import pytest
 
-from tests.serving.servers import MODEL, Server, wait_until
+from tests.serving.servers import MODEL, Server
+from tests.support.waiting import wait_until
 
-ENDLESS = {"model": MODEL, "prompt": "torch", "max_tokens": 130_000, "temperature": 0}
+ENDLESS: dict[str, Any] = {"model": MODEL, "prompt": "torch", "max_tokens": 130_000, "temperature": 0}
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def start_endless(start: Callable[..., Server], models: Path) -> Callable[..., S
     return partial(start, models / "endless")
 
 
-def test_answers_in_a_batch_equal_answers_alone(client: openai.OpenAI) -> None:
+def test_answers_in_a_batch_equal_answers_alone(client: Any) -> None:
     requests = [
         {
             "model": MODEL,
@@ -36,8 +38,8 @@ def test_answers_in_a_batch_equal_answers_alone(client: openai.OpenAI) -> None:
         for number in range(48)
     ]
 
-    def ask(request: dict[str, object]) -> str:
-        return client.completions.create(**request).choices[0].text  # type: ignore[arg-type]
+    def ask(request: dict[str, Any]) -> str:
+        return client.completions.create(**request).choices[0].text
 
     alone = [ask(request) for request in requests]
     with ThreadPoolExecutor(len(requests)) as pool:
@@ -48,7 +50,7 @@ def test_answers_in_a_batch_equal_answers_alone(client: openai.OpenAI) -> None:
 
 def test_too_many_requests_are_told_to_come_back(start_endless: Callable[..., Server]) -> None:
     server = start_endless(MAX_CONCURRENT_REQUESTS="2")
-    wait_until(server.ready, "readyz")
+    wait_until(server.ready, what="readyz")
     client = server.client()
     with (
         client.completions.create(**ENDLESS, stream=True) as first,
@@ -63,33 +65,33 @@ def test_too_many_requests_are_told_to_come_back(start_endless: Callable[..., Se
 
 def test_a_client_that_hangs_up_frees_its_slots(start_endless: Callable[..., Server]) -> None:
     server = start_endless(MAX_CONCURRENT_REQUESTS="3")
-    wait_until(server.ready, "readyz")
+    wait_until(server.ready, what="readyz")
     stream = server.client().completions.create(**ENDLESS, n=3, stream=True)
     next(iter(stream))
     stream.close()
-    wait_until(lambda: server.metric("nexus_generations_in_flight") == 0, "free slots")
+    wait_until(lambda: server.metric("nexus_generations_in_flight") == 0, what="free slots")
     assert server.metric("nexus_generated_tokens_total") < 3 * ENDLESS["max_tokens"]
     assert server.client().completions.create(model=MODEL, prompt="x", n=3).usage.completion_tokens > 0
 
 
 def test_a_client_that_hangs_up_while_waiting_frees_its_slots(start_endless: Callable[..., Server]) -> None:
     server = start_endless(MAX_CONCURRENT_REQUESTS="3")
-    wait_until(server.ready, "readyz")
+    wait_until(server.ready, what="readyz")
     content = httpx.Request("POST", server.url, json={**ENDLESS, "n": 3}).content
     place = urlsplit(server.url)
     with socket.create_connection((place.hostname, place.port)) as connection:
         head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n\r\n"
         connection.sendall(head.encode() + content)
-        wait_until(lambda: server.metric("nexus_generated_tokens_total") > 0, "tokens")
-    wait_until(lambda: server.metric("nexus_generations_in_flight") == 0, "free slots")
+        wait_until(lambda: server.metric("nexus_generated_tokens_total") > 0, what="tokens")
+    wait_until(lambda: server.metric("nexus_generations_in_flight") == 0, what="free slots")
     assert server.metric("nexus_generated_tokens_total") < 3 * ENDLESS["max_tokens"]
 
 
 def test_a_stop_string_frees_its_slot(start_endless: Callable[..., Server]) -> None:
     server = start_endless(MAX_CONCURRENT_REQUESTS="1")
-    wait_until(server.ready, "readyz")
+    wait_until(server.ready, what="readyz")
     client = server.client()
     first = client.completions.create(model=MODEL, prompt="torch", max_tokens=40, temperature=0)
     client.completions.create(**ENDLESS, stop=first.choices[0].text[10:13])
-    wait_until(lambda: server.metric("nexus_generations_in_flight") == 0, "a free slot")
+    wait_until(lambda: server.metric("nexus_generations_in_flight") == 0, what="a free slot")
     assert server.metric("nexus_generated_tokens_total") < ENDLESS["max_tokens"]

@@ -10,11 +10,13 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.serving.servers import MODEL, Server, wait_until
+from tests.serving.servers import MODEL, Server
+from tests.support.waiting import wait_until
 
 LONG = {"model": MODEL, "prompt": "torch", "max_tokens": 3000, "temperature": 0}
 SHORT = {"model": MODEL, "prompt": "x", "max_tokens": 2}
@@ -51,7 +53,7 @@ def held_back(model: Path) -> Iterator[tuple[str, threading.Event]]:
     thread.join()
 
 
-def test_not_ready_while_loading_ready_after_and_not_when_leaving(start, held_back) -> None:
+def test_not_ready_while_loading_ready_after_and_not_when_leaving(start: Any, held_back: Any) -> None:
     endpoint, gate = held_back
     server = start(
         MODEL_URI="s3://models/m/",
@@ -66,9 +68,9 @@ def test_not_ready_while_loading_ready_after_and_not_when_leaving(start, held_ba
     assert (loading.status_code, loading.json()["error"]["code"]) == (503, "unavailable")
     assert "retry-after" in loading.headers
     gate.set()
-    wait_until(server.ready, "readyz")
+    wait_until(server.ready, what="readyz")
     server.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: status(server, "/readyz") == 503, "leaving")
+    wait_until(lambda: status(server, "/readyz") == 503, what="leaving")
     assert status(server, "/healthz") == 200
     late = httpx.post(f"{server.url}/v1/completions", json=SHORT)
     assert (late.status_code, late.headers["connection"]) == (200, "close")
@@ -76,7 +78,9 @@ def test_not_ready_while_loading_ready_after_and_not_when_leaving(start, held_ba
     assert server.exit_code() == 0
 
 
-def test_leaving_while_loading_is_no_failure_and_leaves_no_folder(start, held_back, tmp_path: Path) -> None:
+def test_leaving_while_loading_is_no_failure_and_leaves_no_folder(
+    start: Any, held_back: Any, tmp_path: Path
+) -> None:
     endpoint, _ = held_back
     server = start(
         MODEL_URI="s3://models/m/",
@@ -87,15 +91,15 @@ def test_leaving_while_loading_is_no_failure_and_leaves_no_folder(start, held_ba
         TMPDIR=str(tmp_path),
     )
     assert status(server, "/healthz") == 200
-    wait_until(lambda: any(tmp_path.glob("nexus-model-*")), "the folder of the download")
+    wait_until(lambda: any(tmp_path.glob("nexus-model-*")), what="the folder of the download")
     server.process.send_signal(signal.SIGTERM)
     assert server.exit_code() == 0
     assert list(tmp_path.glob("nexus-model-*")) == []
 
 
-def test_a_drain_loses_no_request_in_flight(start) -> None:
+def test_a_drain_loses_no_request_in_flight(start: Any) -> None:
     server = start(LAME_DUCK_SECONDS="60")
-    wait_until(server.ready, "readyz")
+    wait_until(server.ready, what="readyz")
     client = server.client()
     began = threading.Barrier(9)
 
@@ -115,12 +119,12 @@ def test_a_drain_loses_no_request_in_flight(start) -> None:
         wholes = [pool.submit(whole, number) for number in range(8)]
         streams = [pool.submit(stream, number) for number in range(8)]
         began.wait(60)
-        wait_until(lambda: server.metric("nexus_generations_in_flight") == 16, "all in flight")
+        wait_until(lambda: server.metric("nexus_generations_in_flight") == 16, what="all in flight")
         server.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: status(server, "/readyz") == 503, "leaving")
+        wait_until(lambda: status(server, "/readyz") == 503, what="leaving")
         assert httpx.post(f"{server.url}/v1/completions", json=SHORT).status_code == 200
         server.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: new_work_is_refused(server), "closed")
+        wait_until(lambda: new_work_is_refused(server), what="closed")
         assert [future.result() for future in [*wholes, *streams]] == [LONG["max_tokens"]] * 16
     assert server.exit_code() == 0
 
@@ -132,9 +136,9 @@ def new_work_is_refused(server: Server) -> bool:
         return True
 
 
-def test_a_drain_that_takes_too_long_is_cut_and_says_so(start) -> None:
+def test_a_drain_that_takes_too_long_is_cut_and_says_so(start: Any) -> None:
     server = start(DRAIN_TIMEOUT_SECONDS="0.1")
-    wait_until(server.ready, "readyz")
+    wait_until(server.ready, what="readyz")
     stream = server.client().completions.create(**{**LONG, "max_tokens": 4000}, n=64, stream=True)
     next(iter(stream))
     server.process.send_signal(signal.SIGTERM)
@@ -142,7 +146,7 @@ def test_a_drain_that_takes_too_long_is_cut_and_says_so(start) -> None:
     assert "DRAIN_TIMEOUT_SECONDS" in server.log.read_text()
 
 
-def test_a_corrupt_model_refuses_to_start(start, model: Path, tmp_path: Path) -> None:
+def test_a_corrupt_model_refuses_to_start(start: Any, model: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(model, tmp_path / "damaged"))
     weights = folder / "openvino_model.bin"
     content = bytearray(weights.read_bytes())
@@ -154,13 +158,15 @@ def test_a_corrupt_model_refuses_to_start(start, model: Path, tmp_path: Path) ->
     assert "openvino_model.bin" in server.log.read_text()
 
 
-def test_a_manifest_with_another_hash_refuses_to_start(start) -> None:
+def test_a_manifest_with_another_hash_refuses_to_start(start: Any) -> None:
     server = start(MODEL_MANIFEST_SHA256="0" * 64)
     assert server.exit_code() == 1
     assert "IntegrityError" in server.log.read_text()
 
 
-def test_a_model_that_the_engine_cannot_read_refuses_to_start(start, model: Path, tmp_path: Path) -> None:
+def test_a_model_that_the_engine_cannot_read_refuses_to_start(
+    start: Any, model: Path, tmp_path: Path
+) -> None:
     from include.contracts.manifests import ModelManifest
     from include.contracts.records import canonical_json, content_hash, parse_json, to_plain
 
@@ -176,7 +182,7 @@ def test_a_model_that_the_engine_cannot_read_refuses_to_start(start, model: Path
     assert "cannot load the model" in server.log.read_text()
 
 
-def test_a_taken_port_is_told(start) -> None:
+def test_a_taken_port_is_told(start: Any) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -185,7 +191,7 @@ def test_a_taken_port_is_told(start) -> None:
     assert "PORT" in server.log.read_text()
 
 
-def test_a_missing_setting_is_told(start) -> None:
+def test_a_missing_setting_is_told(start: Any) -> None:
     server = start(MODEL_URI="")
     assert server.exit_code() == 1
     assert "MODEL_URI: is missing" in server.log.read_text()

@@ -10,6 +10,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,7 @@ def damage_cut(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["openvino_model.bin", "openvino_tokenizer.xml"])
 @pytest.mark.parametrize("damage", [damage_flip, damage_cut])
-def test_a_torn_or_altered_file_is_named(copy: Path, tmp_path: Path, name: str, damage) -> None:
+def test_a_torn_or_altered_file_is_named(copy: Path, tmp_path: Path, name: str, damage: Any) -> None:
     damage(copy / name)
     with pytest.raises(IntegrityError, match=name):
         fetch_model(str(copy), sha256(copy), tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,7 +16,8 @@ from serving.completions import Completions
 from serving.engine import Engine
 from serving.language_model import LanguageModel
 from serving.protocol import BadRequest, CompletionBody, parse_body
-from tests.serving.servers import MODEL, Server, running_server, wait_until
+from tests.serving.servers import MODEL, Server, running_server
+from tests.support.waiting import wait_until
 
 TEXT = {"model": MODEL, "prompt": "x"}
 CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "x"}]}
@@ -120,7 +122,7 @@ def test_fields_that_ask_for_nothing_pass(server: Server, neutral: dict[str, Any
     assert answer.status_code == 200, answer.text
 
 
-def test_errors_are_those_of_the_openai_client(client: openai.OpenAI) -> None:
+def test_errors_are_those_of_the_openai_client(client: Any) -> None:
     with pytest.raises(openai.NotFoundError):
         client.completions.create(model="gpt-9", prompt="x")
     with pytest.raises(openai.BadRequestError) as caught:
@@ -136,9 +138,9 @@ def test_unknown_routes_and_methods_have_the_same_shape(server: Server) -> None:
         assert answer.json()["error"]["type"] == "invalid_request_error"
 
 
-def test_a_template_that_refuses_is_bad_input(models, tmp_path) -> None:
+def test_a_template_that_refuses_is_bad_input(models: Any, tmp_path: Path) -> None:
     with running_server(models / "chat", tmp_path / "log") as server:
-        wait_until(server.ready, "readyz")
+        wait_until(server.ready, what="readyz")
         body = {**CHAT, "messages": [{"role": "assistant", "content": "refuse me"}]}
         answer = httpx.post(f"{server.url}/v1/chat/completions", json=body)
     assert answer.status_code == 400

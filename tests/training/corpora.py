@@ -58,12 +58,13 @@ class Corpus:
         return ParentRef(str(path), content_hash(path.read_bytes()))
 
 
-def write_megatron(stem: Path, documents: list[list[int]], dtype: type = np.uint16) -> None:
+def write_megatron(stem: Path, documents: list[list[int]], dtype: Any = np.uint16) -> None:
     """The reference form of a pair, written independently of the reader."""
     lengths = np.array([len(d) for d in documents], dtype=np.int32)
     pointers = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))[:-1] * np.dtype(dtype).itemsize
     np.array([t for d in documents for t in d], dtype=dtype).tofile(stem.with_name(f"{stem.name}.bin"))
-    code = {np.uint16: 8, np.int32: 4}[dtype]
+    codes: dict[Any, int] = {np.uint16: 8, np.int32: 4}
+    code = codes[dtype]
     header = b"MMIDIDX\x00\x00" + struct.pack("<QBQQ", 1, code, len(documents), len(documents) + 1)
     boundaries = np.arange(len(documents) + 1, dtype=np.int64)
     stem.with_name(f"{stem.name}.idx").write_bytes(
@@ -113,11 +114,15 @@ def make_corpus(
     for name in ("tokens", "held_out_tokens", "tokenizer"):
         (root / name).mkdir(parents=True)
     tokenizer.save(str(root / "tokenizer" / "tokenizer.json"))
-    configuration = {"eos_token": end_of_text, "tokenizer_class": "PreTrainedTokenizerFast"}
+    configuration: dict[str, str | int] = {
+        "eos_token": end_of_text,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
     # as the corpus job writes it, whatever model will be trained
     configuration |= {"bos_token": end_of_text, "unk_token": end_of_text, "model_max_length": 10**30}
     (root / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(configuration))
     end = tokenizer.token_to_id(end_of_text)
+    assert end is not None
     shards: list[TokenShard] = []
     held: list[TokenShard] = []
     subsets: dict[str, SubsetCounts] = {}

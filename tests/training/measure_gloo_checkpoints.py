@@ -74,13 +74,14 @@ def train(case: Case, store: str, out: Path) -> None:  # noqa: PLR0915, one rank
     """One rank: STEPS steps of AdamW on tokens that depend on the step alone."""
     import torch
     import torch.distributed as dist
-    import torch.distributed.checkpoint as dcp
     from torch.distributed.checkpoint.state_dict import (
         StateDictOptions,
         get_model_state_dict,
         get_state_dict,
         set_state_dict,
     )
+    from torch.distributed.checkpoint.state_dict_loader import load
+    from torch.distributed.checkpoint.state_dict_saver import async_save, save
     from torch.distributed.fsdp import fully_shard
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -104,7 +105,7 @@ def train(case: Case, store: str, out: Path) -> None:  # noqa: PLR0915, one rank
     start = 0
     if case.resume_from:
         parameters, moments = get_state_dict(model, optimiser)
-        dcp.load({"model": parameters, "optimiser": moments}, checkpoint_id=case.resume_from)
+        load({"model": parameters, "optimiser": moments}, checkpoint_id=case.resume_from)
         set_state_dict(model, optimiser, model_state_dict=parameters, optim_state_dict=moments)
         start = SAVE_AT
     waiting: Any = None
@@ -125,10 +126,10 @@ def train(case: Case, store: str, out: Path) -> None:  # noqa: PLR0915, one rank
             parameters, moments = get_state_dict(model, optimiser)
             state = {"model": parameters, "optimiser": moments}
             if case.staged:
-                waiting = dcp.async_save(state, checkpoint_id=case.save_to, process_group=saving)
+                waiting = async_save(state, checkpoint_id=case.save_to, process_group=saving)
             else:  # the live tensors, written while the next steps change them
                 waiting = threading.Thread(
-                    target=dcp.save,
+                    target=save,
                     args=(state,),
                     kwargs={"checkpoint_id": case.save_to, "process_group": saving},
                 )
@@ -144,7 +145,8 @@ def train(case: Case, store: str, out: Path) -> None:  # noqa: PLR0915, one rank
     if rank == 0:
         digest = hashlib.sha256()
         for name in sorted(full):
-            digest.update(name.encode() + full[name].contiguous().numpy().tobytes())
+            tensor: Any = full[name]
+            digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
         result = Result(digest.hexdigest(), stall * 1000, statistics.median(step_seconds) * 1000)
         out.write_text(json.dumps(asdict(result)))
     dist.barrier()

@@ -43,7 +43,7 @@ def gate_outcome(report: Path) -> str:
         "report = parse_json(EvaluationReport, content, where='report')\n"
         "print(judge(report, GateRecipe('test')).outcome.value)"
     )
-    command = [ROOT / ".venvs/airflow/bin/python", "-c", program, report]
+    command: list[str | Path] = [ROOT / ".venvs/airflow/bin/python", "-c", program, report]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
     return done.stdout.strip()
@@ -163,7 +163,7 @@ def test_a_champion_with_another_tokenizer_pays_for_the_end_of_each_whole_docume
     ours = Tokenizer.from_file(str(corpus.root / "tokenizer/tokenizer.json"))
     theirs = Tokenizer.from_file(str(other_champion.model / "tokenizer.json"))
     end_id = theirs.token_to_id("<end>")
-    assert end_id != corpus.manifest.end_of_text_id
+    assert end_id is not None and end_id != corpus.manifest.end_of_text_id
     tokens = theirs.encode(ours.decode(document[:most_tokens])).ids
     if len(document) <= most_tokens:
         tokens.append(end_id)

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import ModelManifest, TokenShard
 from include.contracts.records import canonical_json, parse_json
+from tests.support.waiting import wait_until
 from tests.training.corpora import (
     RECIPE,
     Corpus,
@@ -116,8 +116,7 @@ while True:
     signal.pause()
 """
     ranks = ranks_of(tmp_path, script, count=1)
-    while not (tmp_path / "store").exists():
-        time.sleep(0.01)
+    wait_until((tmp_path / "store").exists)
     ranks.interrupt(signal.SIGTERM, None)
     assert ranks.wait(grace_seconds=0.1) == 1
     assert ranks.failure() == "rank 0 on host localhost ended with signal SIGKILL"
@@ -132,8 +131,7 @@ while True:
     signal.pause()
 """
     ranks = ranks_of(tmp_path, script)
-    while not all((tmp_path / f"store{rank}").exists() for rank in range(2)):
-        time.sleep(0.01)
+    wait_until(lambda: all((tmp_path / f"store{rank}").exists() for rank in range(2)))
     ranks.interrupt(signal.SIGTERM, None)
     assert ranks.wait(grace_seconds=60) == EXIT_INTERRUPTED
 

@@ -12,6 +12,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -227,7 +228,7 @@ def test_a_smaller_micro_batch_resumes_and_is_equal_up_to_rounding_with_a_warnin
     }
 
 
-def resumed_at_8(folder: Path, reference: Run, corpus: Corpus, **changes: object) -> Run:
+def resumed_at_8(folder: Path, reference: Run, corpus: Corpus, **changes: Any) -> Run:
     run = make_run(folder, corpus, **changes)
     shutil.copytree(reference.checkpoints / "step_8", run.checkpoints / "step_8")
     return run

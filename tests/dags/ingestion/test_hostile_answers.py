@@ -68,7 +68,7 @@ def test_what_nobody_foresaw_is_the_outcome_of_its_shard(
             raise error
         original(store, staged, target, *rest)
 
-    original = fetch.publish
+    original = fetch.publish  # type: ignore[attr-defined]
     monkeypatch.setattr(fetch, "publish", publish)
     for name in ("bad", "good"):
         ingestion.server.host(name, b"x")

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -16,6 +15,7 @@ from include.ingest.staging import StagedUpload, whole_parts
 from include.object_store.multipart import Part
 from tests.dags.ingestion.conftest import MEBI, ROOT, Ingestion, random_bytes, sha256
 from tests.dags.ingestion.hostile_server import Trick
+from tests.support.waiting import wait_until
 
 NAME = "train/00.jsonl.zst"
 KEY = f"mirror/{NAME}"
@@ -49,14 +49,11 @@ def test_a_killed_worker_loses_at_most_a_part_and_the_next_one_fetches_only_the_
     uri = ingestion.write_batch(shard)
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
     worker = subprocess.Popen([sys.executable, "-c", FETCH, uri], env=environment, cwd=ROOT)
-    deadline = time.monotonic() + 60
-    while kept_bytes(ingestion) < 2 * PART:
-        assert worker.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: kept_bytes(ingestion) >= 2 * PART or worker.poll() is not None)
+    assert worker.poll() is None
     worker.send_signal(how)
     worker.wait(30)
-    while ingestion.server.open_now:
-        time.sleep(0.02)
+    wait_until(lambda: not ingestion.server.open_now)
     kept = kept_bytes(ingestion)
     assert 2 * PART <= kept < len(body)
     assert ingestion.keys("mirror/") == []

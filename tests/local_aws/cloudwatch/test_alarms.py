@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_aws.logs_metrics.alarms import Rule, judge, statistic
-from local_aws.testing import until
+from tests.support.waiting import wait_until
 
 ABOVE = "GreaterThanThreshold"
 
@@ -59,10 +59,10 @@ def test_an_alarm_goes_off_and_tells_its_topic(shared_local_aws: Any) -> None:
     ]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn)
     state = alarm(cloudwatch, "errors", AlarmActions=[topic])
-    until(state, lambda s: s == "INSUFFICIENT_DATA")
+    wait_until(state, lambda s: s == "INSUFFICIENT_DATA")
     cloudwatch.put_metric_data(Namespace="Nexus", MetricData=[{"MetricName": "errors", "Value": 9.0}])
-    until(state, lambda s: s == "ALARM")
-    messages = until(lambda: sqs.receive_message(QueueUrl=queue).get("Messages", []), bool)
+    wait_until(state, lambda s: s == "ALARM")
+    messages = wait_until(lambda: sqs.receive_message(QueueUrl=queue).get("Messages", []), bool)
     assert "errors" in messages[0]["Body"] and "ALARM" in messages[0]["Body"]
 
 
@@ -70,9 +70,9 @@ def test_an_alarm_calms_down_when_its_data_ages(local_aws_server: Any) -> None:
     cloudwatch = local_aws_server.client("cloudwatch")
     state = alarm(cloudwatch, "latency", TreatMissingData="notBreaching")
     cloudwatch.put_metric_data(Namespace="Nexus", MetricData=[{"MetricName": "latency", "Value": 9.0}])
-    until(state, lambda s: s == "ALARM")
+    wait_until(state, lambda s: s == "ALARM")
     local_aws_server.control("clock", {"advance_seconds": 120})
-    until(state, lambda s: s == "OK")
+    wait_until(state, lambda s: s == "OK")
 
 
 def test_dimensions_keep_metrics_apart(shared_local_aws: Any) -> None:
@@ -83,11 +83,11 @@ def test_dimensions_keep_metrics_apart(shared_local_aws: Any) -> None:
         Dimensions=[{"Name": "Service", "Value": "a"}],
         TreatMissingData="notBreaching",
     )
-    until(state, lambda s: s == "OK")
+    wait_until(state, lambda s: s == "OK")
     other = {"MetricName": "by-service", "Value": 9.0, "Dimensions": [{"Name": "Service", "Value": "b"}]}
     mine = {"MetricName": "by-service", "Value": 1.0, "Dimensions": [{"Name": "Service", "Value": "a"}]}
     cloudwatch.put_metric_data(Namespace="Nexus", MetricData=[other, mine])
-    reason = until(
+    reason = wait_until(
         lambda: cloudwatch.get_metric_statistics(
             Namespace="Nexus", MetricName="by-service", Dimensions=mine["Dimensions"], Statistics=["Maximum"],
             Period=60, StartTime=time.time() - 300, EndTime=time.time() + 60,

@@ -7,9 +7,9 @@ from itertools import count
 
 import pytest
 
-from local_aws.testing import Recorder
 from tests.local_aws.conftest import LocalAws
 from tests.local_aws.elbv2.worlds import Balancer, EcsWorld, images
+from tests.support.aws_models import Recorder
 
 _NUMBERS = count(1)
 

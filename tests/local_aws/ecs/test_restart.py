@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.local_aws.conftest import LocalAws
-from tests.local_aws.elbv2.worlds import EcsWorld, ask, eventually, seen
+from tests.local_aws.elbv2.worlds import EcsWorld, ask, seen
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def container_pids(world: EcsWorld) -> dict[str, int]:
 
 def test_living_tasks_are_kept_over_a_kill(world: EcsWorld, server: LocalAws, pids: dict[str, int]) -> None:
     server.restart(signal.SIGKILL)
-    eventually(world.balancer.states, lambda states: sorted(states.values()) == ["healthy", "healthy"])
+    wait_until(world.balancer.states, lambda states: sorted(states.values()) == ["healthy", "healthy"])
     assert ask(world.balancer.port)[0] == 200
     assert container_pids(world) == pids
     service = world.service()
@@ -56,11 +57,11 @@ def test_a_task_that_died_meanwhile_is_replaced(
     dead, living = pids
     os.kill(pids[dead], signal.SIGKILL)
     server.start()
-    tasks = eventually(
+    tasks = wait_until(
         world.tasks, lambda tasks: len(tasks) == 2 and dead not in [t["taskArn"] for t in tasks]
     )
     assert living in [task["taskArn"] for task in tasks]
-    eventually(world.balancer.states, lambda states: sorted(states.values()) == ["healthy", "healthy"])
+    wait_until(world.balancer.states, lambda states: sorted(states.values()) == ["healthy", "healthy"])
     assert world.service()["deployments"][0]["failedTasks"] == 0
 
 
@@ -79,7 +80,7 @@ def test_an_orderly_stop_ends_all_tasks_and_a_start_brings_them_back(
     assert server.end() == 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
     server.start()
-    eventually(world.balancer.states, lambda states: sorted(states.values()) == ["healthy", "healthy"])
+    wait_until(world.balancer.states, lambda states: sorted(states.values()) == ["healthy", "healthy"])
     assert seen(world.balancer.port)["version"] == "one"
     assert world.service()["deployments"][0]["failedTasks"] == 0
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local_aws.elbv2.worlds import EcsWorld, Load, eventually, seen
+from tests.local_aws.elbv2.worlds import EcsWorld, Load, seen
+from tests.support.waiting import wait_until
 
 NO_BREAKER = {"deploymentCircuitBreaker": {"enable": False, "rollback": False}}
 
@@ -45,10 +46,10 @@ def test_a_rollout_under_load_loses_no_request(world: EcsWorld) -> None:
     world.steady()
     before = {task["taskArn"] for task in world.tasks()}
     with Load(world.balancer.port) as load, Watch(world) as watch:
-        eventually(lambda: load.versions["one"], lambda n: n > 20)
+        wait_until(lambda: load.versions["one"], lambda n: n > 20)
         ended = world.ended(world.update(taskDefinition=world.define("two")))
-        eventually(lambda: load.versions["two"], lambda n: n > 20)
-        eventually(lambda: watch.services[-1], looks_stable)
+        wait_until(lambda: load.versions["two"], lambda n: n > 20)
+        wait_until(lambda: watch.services[-1], looks_stable)
     assert load.failures == []
     assert set(load.versions) == {"one", "two"}
     assert ended["status"] == "SUCCESSFUL"
@@ -138,7 +139,7 @@ def test_without_a_breaker_it_keeps_trying_and_a_fix_ends_it(world: EcsWorld) ->
     world.steady()
     with Load(world.balancer.port) as load:
         stuck = world.update(taskDefinition=world.define("bad", CRASH="1"))
-        eventually(lambda: world.tasks("STOPPED"), lambda tasks: len(tasks) >= 4)
+        wait_until(lambda: world.tasks("STOPPED"), lambda tasks: len(tasks) >= 4)
         assert world.deployment(stuck)["status"] == "IN_PROGRESS"
         fixed = world.update(taskDefinition=world.define("fixed"))
         assert world.ended(fixed)["status"] == "SUCCESSFUL"
@@ -153,7 +154,7 @@ def test_a_crashed_old_task_is_replaced_while_the_new_revision_is_stuck(world: E
     world.update(taskDefinition=world.define("bad", CRASH="1"))
     old = [t["taskArn"] for t in world.tasks() if t["taskDefinitionArn"].endswith(":1")]
     world.ecs.stop_task(cluster=world.name, task=old[0])
-    eventually(
+    wait_until(
         lambda: {t["taskArn"] for t in world.tasks() if t["taskDefinitionArn"].endswith(":1")},
         lambda tasks: len(tasks) == 2 and old[0] not in tasks,
     )
@@ -173,11 +174,11 @@ def test_the_grace_period_keeps_a_slow_starter_alive(world: EcsWorld) -> None:
     """Unhealthy by the load balancer, and yet not replaced."""
     definition = world.define("slow", HEALTH="503")
     world.create(definition, count=1, healthCheckGracePeriodSeconds=600)
-    eventually(world.balancer.states, lambda states: list(states.values()) == ["unhealthy"])
+    wait_until(world.balancer.states, lambda states: list(states.values()) == ["unhealthy"])
     only = world.tasks()
     assert len(only) == 1
     world.ecs.update_service(cluster=world.name, service="web", healthCheckGracePeriodSeconds=0)
-    eventually(
+    wait_until(
         lambda: world.tasks("STOPPED"), lambda tasks: tasks and tasks[0]["taskArn"] == only[0]["taskArn"]
     )
 

@@ -9,7 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.local_aws.conftest import LocalAws
-from tests.local_aws.elbv2.worlds import IMAGE, EcsWorld, Load, ask, eventually, seen
+from tests.local_aws.elbv2.worlds import IMAGE, EcsWorld, Load, ask, seen
+from tests.support.waiting import wait_until
 
 
 def port_of(task: dict) -> int:  # type: ignore[type-arg]
@@ -21,9 +22,9 @@ def test_a_killed_task_is_replaced(world: EcsWorld, server: LocalAws) -> None:
     world.steady()
     victim = world.tasks()[0]["taskArn"]
     server.control("ecs/kill_task", {"task": victim})
-    eventually(world.tasks, lambda tasks: len(tasks) == 2 and victim not in [t["taskArn"] for t in tasks])
-    eventually(world.service, lambda s: s["runningCount"] == 2)
-    eventually(world.balancer.states, lambda states: sorted(states.values()) == ["healthy", "healthy"])
+    wait_until(world.tasks, lambda tasks: len(tasks) == 2 and victim not in [t["taskArn"] for t in tasks])
+    wait_until(world.service, lambda s: s["runningCount"] == 2)
+    wait_until(world.balancer.states, lambda states: sorted(states.values()) == ["healthy", "healthy"])
     gone = world.ecs.describe_tasks(cluster=world.name, tasks=[victim])["tasks"][0]
     assert (gone["stopCode"], gone["containers"][0]["exitCode"]) == ("EssentialContainerExited", 137)
     # the deployment was complete: a crash later on does not reopen it
@@ -36,8 +37,8 @@ def test_a_container_that_exits_by_itself_is_replaced(world: EcsWorld) -> None:
     first = world.tasks()[0]
     with pytest.raises((OSError, Exception)):
         ask(port_of(first), "/exit")
-    eventually(world.tasks, lambda tasks: tasks and tasks[0]["taskArn"] != first["taskArn"])
-    eventually(lambda: ask(world.balancer.port)[0], lambda status: status == 200)
+    wait_until(world.tasks, lambda tasks: tasks and tasks[0]["taskArn"] != first["taskArn"])
+    wait_until(lambda: ask(world.balancer.port)[0], lambda status: status == 200)
 
 
 def test_desired_count_scales_without_a_deployment_or_a_lost_request(world: EcsWorld) -> None:
@@ -46,8 +47,8 @@ def test_desired_count_scales_without_a_deployment_or_a_lost_request(world: EcsW
     with Load(world.balancer.port) as load:
         for count in (3, 1):
             world.ecs.update_service(cluster=world.name, service="web", desiredCount=count)
-            eventually(world.balancer.states, lambda s, n=count: list(s.values()) == ["healthy"] * n)  # type: ignore[misc]
-            eventually(world.service, lambda s, n=count: s["runningCount"] == n)  # type: ignore[misc]
+            wait_until(world.balancer.states, lambda s, n=count: list(s.values()) == ["healthy"] * n)  # type: ignore[misc]
+            wait_until(world.service, lambda s, n=count: s["runningCount"] == n)  # type: ignore[misc]
     assert load.failures == []
     assert len(world.deployments()) == 1
 
@@ -81,7 +82,7 @@ def test_output_goes_to_the_stream_of_its_task(world: EcsWorld, server: LocalAws
     stream = f"t/app/{world.tasks()[0]['taskArn'].rpartition('/')[2]}"
     group = f"/ecs/{world.name}"
     logs = server.client("logs")
-    events = eventually(
+    events = wait_until(
         lambda: logs.get_log_events(logGroupName=group, logStreamName=stream)["events"], lambda found: found
     )
     assert events[0]["message"] == "speaks listens"
@@ -107,9 +108,9 @@ def test_a_task_that_ignores_sigterm_is_killed_after_its_stop_timeout(
     def describe() -> dict:  # type: ignore[type-arg]
         return dict(world.ecs.describe_tasks(cluster=world.name, tasks=[task])["tasks"][0])
 
-    eventually(describe, lambda t: t["lastStatus"] == "RUNNING" and deaf.exists())
+    wait_until(describe, lambda t: t["lastStatus"] == "RUNNING" and deaf.exists())
     world.ecs.stop_task(cluster=world.name, task=task, reason="test")
-    stopped = eventually(describe, lambda t: t["lastStatus"] == "STOPPED")
+    stopped = wait_until(describe, lambda t: t["lastStatus"] == "STOPPED")
     assert (stopped["stopCode"], stopped["stoppedReason"]) == ("UserInitiated", "test")
     assert stopped["containers"][0]["exitCode"] == 137
 
@@ -126,7 +127,7 @@ def test_a_deleted_service_leaves_no_process(world: EcsWorld) -> None:
     with pytest.raises(ClientError, match="scaled above 0"):
         world.ecs.delete_service(cluster=world.name, service="web")
     world.ecs.delete_service(cluster=world.name, service="web", force=True)
-    eventually(world.service, lambda s: s["status"] == "INACTIVE")
+    wait_until(world.service, lambda s: s["status"] == "INACTIVE")
     assert processes_with(f"ODD_NAME={world.name}") == []
     assert world.balancer.states() == {}
     # the name is free again, and the new service starts without the old one's history
@@ -137,7 +138,7 @@ def test_a_deleted_service_leaves_no_process(world: EcsWorld) -> None:
 
 def test_a_task_of_which_one_container_cannot_start_is_stopped_as_a_whole(world: EcsWorld) -> None:
     task = world.ecs.run_task(cluster=world.name, taskDefinition=half_startable(world))["tasks"][0]
-    stopped = eventually(
+    stopped = wait_until(
         lambda: world.ecs.describe_tasks(cluster=world.name, tasks=[task["taskArn"]])["tasks"][0],
         lambda found: found["lastStatus"] == "STOPPED",
         seconds=20,

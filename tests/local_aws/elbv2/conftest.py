@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from local_aws.testing import Recorder
 from tests.local_aws.conftest import LocalAws
-from tests.local_aws.elbv2.worlds import CONTAINER, Balancer, eventually, free_port
+from tests.local_aws.elbv2.worlds import CONTAINER, Balancer
+from tests.support.aws_models import Recorder
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def serving(balancer: Balancer, container: Callable[..., int]) -> Callable[..., 
     def start(*environments: dict[str, str]) -> list[int]:
         ports = [container(**environment) for environment in environments]
         balancer.register(*ports)
-        eventually(balancer.states, lambda states: all(states.get(p) == "healthy" for p in ports))
+        wait_until(balancer.states, lambda states: all(states.get(p) == "healthy" for p in ports))
         return ports
 
     return start

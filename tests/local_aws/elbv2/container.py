@@ -17,6 +17,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 VERSION = os.environ.get("VERSION", "one")
 
@@ -44,9 +45,10 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/fail":
             self._send(500, VERSION.encode())
         else:
+            address: Any = self.server.server_address
             seen = {
                 "version": VERSION,
-                "port": self.server.server_address[1],
+                "port": address[1],
                 "method": self.command,
                 "path": self.path,
                 "headers": {name.lower(): value for name, value in self.headers.items()},

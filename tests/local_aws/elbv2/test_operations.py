@@ -12,7 +12,9 @@ from botocore.exceptions import ClientError
 
 from local_aws.elbv2 import plane
 from tests.local_aws.conftest import LocalAws
-from tests.local_aws.elbv2.worlds import Balancer, ask, eventually, free_port
+from tests.local_aws.elbv2.worlds import Balancer, ask
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 Serving = Callable[..., list[int]]
 
@@ -113,16 +115,16 @@ def test_health_follows_thresholds_and_matcher(balancer: Balancer) -> None:
         thread.start()
         port = server.server_port
         balancer.register(port)
-        eventually(balancer.states, lambda states: states == {port: "healthy"})
+        wait_until(balancer.states, lambda states: states == {port: "healthy"})
         status[0] = 500
-        eventually(balancer.states, lambda states: states == {port: "unhealthy"})
+        wait_until(balancer.states, lambda states: states == {port: "unhealthy"})
         described = balancer.elbv2.describe_target_health(TargetGroupArn=balancer.group)
         health = described["TargetHealthDescriptions"][0]["TargetHealth"]
         assert health["Reason"] == "Target.ResponseCodeMismatch"
         assert health["Description"] == "Health checks failed with these codes: [500]"
         assert balancer.get()[0] == 503
         status[0] = 299
-        eventually(balancer.states, lambda states: states == {port: "healthy"})
+        wait_until(balancer.states, lambda states: states == {port: "healthy"})
         server.shutdown()
         thread.join()
 
@@ -153,7 +155,7 @@ def test_requests_are_counted_in_cloudwatch(
         return float(sum(point["Sum"] for point in found["Datapoints"]))
 
     place = (balancer.arn, balancer.group)
-    eventually(lambda: total("RequestCount", *place), lambda n: n == 3, plane._FLUSH_SECONDS + 20)
+    wait_until(lambda: total("RequestCount", *place), lambda n: n == 3, seconds=plane._FLUSH_SECONDS + 20)
     assert total("HTTPCode_Target_5XX_Count", *place) == 1
     assert total("TargetResponseTime", *place) > 0
     assert total("HTTPCode_ELB_503_Count", balancer.arn) == 1

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.local_aws.elbv2.worlds import Balancer, ask, eventually, seen
+from tests.local_aws.elbv2.worlds import Balancer, ask, seen
+from tests.support.waiting import wait_until
 
 Serving = Callable[..., list[int]]
 
@@ -102,7 +103,9 @@ def test_a_client_that_leaves_frees_its_target(balancer: Balancer, serving: Serv
     answer.close()
     connection.close()
     balancer.deregister(port)
-    eventually(balancer.states, lambda states: port not in states, 10)  # nothing is in flight any more
+    wait_until(
+        balancer.states, lambda states: port not in states, seconds=10
+    )  # nothing is in flight any more
     gate.write_text("xxx")
 
 
@@ -119,14 +122,14 @@ def test_a_draining_target_ends_its_requests_and_gets_no_new_ones(
     for thread in threads:
         thread.start()
     # each has one: the targets take turns
-    eventually(lambda: _connections(leaving) and _connections(staying), bool, 10)
+    wait_until(lambda: _connections(leaving) and _connections(staying), bool, seconds=10)
     balancer.deregister(leaving)
     assert balancer.states()[leaving] == "draining"
     assert {seen(balancer.port)["version"] for _ in range(10)} == {"staying"}
     for thread in threads:
         thread.join()
     assert sorted(slow) == [b"leaving", b"staying"]
-    eventually(balancer.states, lambda states: states == {staying: "healthy"}, 10)
+    wait_until(balancer.states, lambda states: states == {staying: "healthy"}, seconds=10)
 
 
 def test_draining_ends_with_the_delay(balancer: Balancer, serving: Serving) -> None:
@@ -135,9 +138,9 @@ def test_draining_ends_with_the_delay(balancer: Balancer, serving: Serving) -> N
     port = serving({})[0]
     thread = threading.Thread(target=balancer.get, args=("/slow?6",))
     thread.start()
-    eventually(lambda: _connections(port), bool, 10)
+    wait_until(lambda: _connections(port), bool, seconds=10)
     balancer.deregister(port)
-    eventually(balancer.states, lambda states: port not in states, 4)
+    wait_until(balancer.states, lambda states: port not in states, seconds=4)
     assert thread.is_alive()
     thread.join()
 
@@ -155,7 +158,7 @@ def test_a_refused_connection_is_tried_elsewhere(balancer: Balancer, serving: Se
 def test_an_unanswered_get_is_repeated_and_a_post_is_not(balancer: Balancer) -> None:
     with _hangs_up() as (first, first_asked), _hangs_up() as (second, second_asked):
         balancer.register(first, second)
-        eventually(balancer.states, lambda s: s == {first: "healthy", second: "healthy"})
+        wait_until(balancer.states, lambda s: s == {first: "healthy", second: "healthy"})
         assert ask(balancer.port, "/x", "GET")[0] == 502
         assert len(first_asked) == len(second_asked) == 1
         assert ask(balancer.port, "/x", "POST", b"{}")[0] == 502
@@ -165,7 +168,7 @@ def test_an_unanswered_get_is_repeated_and_a_post_is_not(balancer: Balancer) -> 
 def test_a_cut_answer_is_not_taken_for_a_whole_one(balancer: Balancer) -> None:
     with _hangs_up(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf") as (port, _):
         balancer.register(port)
-        eventually(balancer.states, lambda s: s == {port: "healthy"})
+        wait_until(balancer.states, lambda s: s == {port: "healthy"})
         with pytest.raises((http.client.IncompleteRead, ConnectionError)):
             ask(balancer.port, "/x")
 
@@ -191,7 +194,7 @@ def test_weights_split_the_traffic(
     ]
     action = {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
     balancer.elbv2.modify_listener(ListenerArn=balancer.listener, DefaultActions=[action])
-    eventually(
+    wait_until(
         lambda: (balancer.states(), balancer.states(second)),
         lambda s: s == ({old: "healthy"}, {new: "healthy"}),
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import threading
-import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/test:1"
 CONTAINER = Path(__file__).with_name("container.py")
@@ -25,23 +25,6 @@ def images(folder: Path) -> Path:
     path = folder / "images.toml"
     path.write_text(f'[images.test]\nmatch = "*/test:*"\npath = ["{Path(sys.executable).parent}"]\n')
     return path
-
-
-def eventually(read: Callable[[], T], accept: Callable[[T], Any], seconds: float = 60.0) -> T:
-    """Read until ``accept``; fails with the last value."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = read()
-        if accept(value):
-            return value
-        assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
-        time.sleep(0.03)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Balancer:
@@ -226,7 +209,7 @@ class EcsWorld:
 
     def steady(self) -> dict[str, Any]:
         """Wait until the one deployment is complete."""
-        return eventually(
+        return wait_until(
             self.service,
             lambda s: len(s["deployments"]) == 1 and s["deployments"][0]["rolloutState"] == "COMPLETED",
         )
@@ -234,4 +217,4 @@ class EcsWorld:
     def ended(self, deployment: str) -> dict[str, Any]:
         """Wait until a service deployment has its final status."""
         final = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
-        return eventually(lambda: self.deployment(deployment), lambda d: d["status"] in final)
+        return wait_until(lambda: self.deployment(deployment), lambda d: d["status"] in final)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.testing import until
+from tests.support.waiting import wait_until
 
 GROUPS = [
     {"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1},
@@ -57,7 +57,7 @@ def states(emr: Any) -> Callable[[str], dict[str, str]]:
     """The states of a cluster's steps by name, once all have ended."""
 
     def wait(cluster: str) -> dict[str, str]:
-        steps = until(
+        steps = wait_until(
             lambda: emr.list_steps(ClusterId=cluster)["Steps"],
             lambda steps: (
                 not {s["Status"]["State"] for s in steps} & {"PENDING", "RUNNING", "CANCEL_PENDING"}

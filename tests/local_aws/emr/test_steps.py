@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.testing import until
 from tests.local_aws.conftest import LocalAws
+from tests.support.waiting import wait_until
 
 
 def of(emr: Any, cluster: str, name: str) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def test_steps_can_be_added_to_a_waiting_cluster_and_described(emr: Any, cluster
     name = cluster()
     late = step("late", "echo", "hello")
     (added,) = emr.add_job_flow_steps(JobFlowId=name, Steps=[late])["StepIds"]
-    described = until(
+    described = wait_until(
         lambda: emr.describe_step(ClusterId=name, StepId=added)["Step"],
         lambda found: found["Status"]["State"] == "COMPLETED",
     )
@@ -83,7 +83,9 @@ def test_a_step_that_cannot_be_started_fails_with_the_reason_and_the_next_one_ru
             },
             Steps=[step("spark", "spark-submit", "job.py"), step("next", "true")],
         )["JobFlowId"]
-        until(lambda: of(emr, name, "next")["Status"]["State"], lambda state: state == "COMPLETED", 20)
+        wait_until(
+            lambda: of(emr, name, "next")["Status"]["State"], lambda state: state == "COMPLETED", seconds=20
+        )
         status = of(emr, name, "spark")["Status"]
         assert status["State"] == "FAILED"
         assert status["FailureDetails"]["Reason"].startswith("CalledProcessError: ")
@@ -97,7 +99,7 @@ def test_cancel_and_wait_cancels_what_is_pending_and_keeps_the_cluster(
 ) -> None:
     name = cluster(step("bad", "false", on_failure="CANCEL_AND_WAIT"), step("next", "true"))
     assert states(name) == {"bad": "FAILED", "next": "CANCELLED"}
-    until(
+    wait_until(
         lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"]["State"], lambda s: s == "WAITING"
     )
 
@@ -105,7 +107,7 @@ def test_cancel_and_wait_cancels_what_is_pending_and_keeps_the_cluster(
 def test_terminate_cluster_ends_it_with_errors(emr: Any, cluster: Any, step: Any, states: Any) -> None:
     name = cluster(step("bad", "false", on_failure="TERMINATE_CLUSTER"), step("next", "true"))
     assert states(name) == {"bad": "FAILED", "next": "CANCELLED"}
-    status = until(
+    status = wait_until(
         lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"],
         lambda status: status["State"].startswith("TERMINATED"),
     )
@@ -126,7 +128,7 @@ def test_step_concurrency_runs_steps_side_by_side(
 
 def test_running_and_pending_steps_can_be_cancelled(emr: Any, cluster: Any, step: Any, states: Any) -> None:
     name = cluster(step("runs", "sleep", "60"), step("waits", "true"))
-    until(lambda: of(emr, name, "runs")["Status"]["State"], lambda state: state == "RUNNING")
+    wait_until(lambda: of(emr, name, "runs")["Status"]["State"], lambda state: state == "RUNNING")
     ids = [of(emr, name, n)["Id"] for n in ("waits", "runs")]
     answers = emr.cancel_steps(ClusterId=name, StepIds=ids)["CancelStepsInfoList"]
     assert [answer["Status"] for answer in answers] == ["SUBMITTED", "SUBMITTED"]
@@ -137,10 +139,10 @@ def test_running_and_pending_steps_can_be_cancelled(emr: Any, cluster: Any, step
 
 def test_terminating_interrupts_the_running_step(emr: Any, cluster: Any, step: Any, states: Any) -> None:
     name = cluster(step("runs", "sleep", "60"))
-    until(lambda: of(emr, name, "runs")["Status"]["State"], lambda state: state == "RUNNING")
+    wait_until(lambda: of(emr, name, "runs")["Status"]["State"], lambda state: state == "RUNNING")
     emr.terminate_job_flows(JobFlowIds=[name])
     assert states(name) == {"runs": "INTERRUPTED"}
-    until(
+    wait_until(
         lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"]["State"],
         lambda s: s == "TERMINATED",
     )
@@ -150,7 +152,7 @@ def test_terminating_interrupts_the_running_step(emr: Any, cluster: Any, step: A
 
 def test_a_cluster_that_need_not_be_kept_ends_with_its_last_step(emr: Any, cluster: Any, step: Any) -> None:
     name = cluster(step("only", "true"), keep=False)
-    status = until(
+    status = wait_until(
         lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"],
         lambda s: s["State"] == "TERMINATED",
     )
@@ -173,7 +175,7 @@ def test_a_jar_that_is_not_run_here_is_refused_by_name(emr: Any, cluster: Any) -
 
 def test_instances_are_those_of_the_request(emr: Any, cluster: Any) -> None:
     name = cluster(Tags=[{"Key": "run", "Value": "r1"}])
-    until(
+    wait_until(
         lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"]["State"], lambda s: s == "WAITING"
     )
     groups = emr.list_instance_groups(ClusterId=name)["InstanceGroups"]
@@ -200,13 +202,13 @@ def test_a_running_step_is_adopted_after_kill_9(local_aws_server: Any, step: Any
         },
         Steps=[step("waits", "sh", "-c", gate), step("then", "true")],
     )["JobFlowId"]
-    until(lambda: list(local_aws_server.root.rglob("spec.json")), bool)
+    wait_until(lambda: list(local_aws_server.root.rglob("spec.json")), bool)
     local_aws_server.kill()
     local_aws_server.start()
     # killed between the start of the process and its note, the step is PENDING until it is adopted
-    until(lambda: of(emr, name, "waits")["Status"]["State"], lambda state: state == "RUNNING")
+    wait_until(lambda: of(emr, name, "waits")["Status"]["State"], lambda state: state == "RUNNING")
     (tmp_path / "gate").touch()
-    until(
+    wait_until(
         lambda: {s["Name"]: s["Status"]["State"] for s in emr.list_steps(ClusterId=name)["Steps"]},
         lambda states: states == {"waits": "COMPLETED", "then": "COMPLETED"},
     )

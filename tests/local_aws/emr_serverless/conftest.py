@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.testing import until
+from tests.support.waiting import wait_until
 
 ROLE = "arn:aws:iam::123456789012:role/nexus-llm-emr-serverless"
 ENDED = ("SUCCESS", "FAILED", "CANCELLED")
@@ -40,7 +40,7 @@ class Jobs:
         return found
 
     def until(self, application: str, run: str, *states: str) -> dict[str, Any]:
-        return until(lambda: self.run(application, run), lambda found: found["state"] in states)
+        return wait_until(lambda: self.run(application, run), lambda found: found["state"] in states)
 
     def state(self, application: str) -> str:
         return str(self.client.get_application(applicationId=application)["application"]["state"])

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.testing import until
+from tests.support.waiting import wait_until
 
 
 def test_an_application_is_created_started_stopped_and_deleted(jobs: Any) -> None:
     name = jobs.application(tags={"project": "nexus-llm"})
-    until(lambda: jobs.state(name), lambda state: state == "CREATED")
+    wait_until(lambda: jobs.state(name), lambda state: state == "CREATED")
     jobs.client.start_application(applicationId=name)
-    until(lambda: jobs.state(name), lambda state: state == "STARTED")
+    wait_until(lambda: jobs.state(name), lambda state: state == "STARTED")
     with pytest.raises(ClientError, match="CREATED or STOPPED"):
         jobs.client.delete_application(applicationId=name)
     jobs.client.stop_application(applicationId=name)
-    until(lambda: jobs.state(name), lambda state: state == "STOPPED")
+    wait_until(lambda: jobs.state(name), lambda state: state == "STOPPED")
     jobs.client.delete_application(applicationId=name)
     assert jobs.state(name) == "TERMINATED"
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
@@ -34,7 +34,7 @@ def test_the_same_client_token_makes_one_application(jobs: Any) -> None:
 
 def test_settings_change_only_while_it_rests(jobs: Any) -> None:
     name = jobs.application()
-    until(lambda: jobs.state(name), lambda state: state == "CREATED")
+    wait_until(lambda: jobs.state(name), lambda state: state == "CREATED")
     capacity = {"cpu": "16 vCPU", "memory": "64 GB"}
     jobs.client.update_application(applicationId=name, maximumCapacity=capacity)
     assert jobs.client.get_application(applicationId=name)["application"]["maximumCapacity"] == capacity
@@ -70,7 +70,7 @@ def test_a_job_starts_its_application_and_idleness_stops_it(
     jobs.until(name, run, "CANCELLED")
     assert jobs.state(name) == "STARTED", "idle since the job ended, not since it began"
     local_aws_server.control("clock", {"advance_seconds": 400})
-    until(lambda: jobs.state(name), lambda state: state == "STOPPED")
+    wait_until(lambda: jobs.state(name), lambda state: state == "STOPPED")
 
 
 def test_an_application_that_does_not_start_by_itself_refuses_jobs(jobs: Any) -> None:

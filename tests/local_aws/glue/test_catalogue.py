@@ -13,7 +13,7 @@ STORAGE = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat",
     "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
 }
-TABLE = {
+TABLE: dict[str, Any] = {
     "Name": "documents",
     "TableType": "EXTERNAL_TABLE",
     "PartitionKeys": [{"Name": "corpus_version", "Type": "string"}],
@@ -34,7 +34,7 @@ def glue(shared_local_aws: Any) -> Any:
 
 
 def test_what_is_there_is_changed_by_update_alone(glue: Any) -> None:
-    again = [
+    again: list[tuple[Any, dict[str, Any]]] = [
         (glue.create_database, {"DatabaseInput": {"Name": "registered"}}),
         (glue.create_table, {"DatabaseName": "registered", "TableInput": TABLE}),
         (glue.create_partition, {**PLACE, "PartitionInput": PARTITION}),

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.testing import until
+from tests.support.waiting import wait_until
 
 
 def put(s3: Any, key: str, table: pa.Table) -> None:
@@ -25,7 +25,7 @@ def crawl(server: Any, name: str, path: str) -> tuple[Any, dict[str, Any]]:
     targets = {"S3Targets": [{"Path": path}]}
     glue.create_crawler(Name=name, Role="crawler", DatabaseName="corpus", Targets=targets, TablePrefix="raw_")
     glue.start_crawler(Name=name)
-    crawler = until(
+    crawler = wait_until(
         lambda: glue.get_crawler(Name=name)["Crawler"], lambda c: c["State"] == "READY" and "LastCrawl" in c
     )
     return glue, crawler
@@ -64,7 +64,9 @@ def test_a_second_crawl_adds_new_columns(shared_local_aws: Any, lake: Any) -> No
     put(lake, "grows/part-1.parquet", pa.table({"a": [1], "b": ["x"]}))
     before = glue.get_crawler(Name="grows")["Crawler"]["LastCrawl"]["StartTime"]
     glue.start_crawler(Name="grows")
-    until(lambda: glue.get_crawler(Name="grows")["Crawler"]["LastCrawl"]["StartTime"], lambda t: t > before)
+    wait_until(
+        lambda: glue.get_crawler(Name="grows")["Crawler"]["LastCrawl"]["StartTime"], lambda t: t > before
+    )
     columns = glue.get_table(DatabaseName="corpus", Name="raw_grows")["Table"]["StorageDescriptor"]["Columns"]
     assert [c["Name"] for c in columns] == ["a", "b"]
     assert glue.get_crawler_metrics(CrawlerNameList=["grows"])["CrawlerMetricsList"][0]["TablesUpdated"] == 1
@@ -79,7 +81,9 @@ def test_a_crawler_that_is_pointed_elsewhere_sees_what_is_there(shared_local_aws
     target = {"Path": "s3://lake/moves/v2/notes/", "Exclusions": ["**.bin"]}
     glue.update_crawler(Name="moves", Targets={"S3Targets": [target]})
     glue.start_crawler(Name="moves")
-    until(lambda: glue.get_crawler(Name="moves")["Crawler"]["LastCrawl"]["StartTime"], lambda t: t > before)
+    wait_until(
+        lambda: glue.get_crawler(Name="moves")["Crawler"]["LastCrawl"]["StartTime"], lambda t: t > before
+    )
     storage = glue.get_table(DatabaseName="corpus", Name="raw_notes")["Table"]["StorageDescriptor"]
     assert storage["Location"] == "s3://lake/moves/v2/notes/" and len(storage["Columns"]) == 2
 
@@ -114,7 +118,7 @@ def test_the_catalogue_survives_kill_9(local_aws_server: Any) -> None:
     s3.create_bucket(Bucket="lake")
     put(s3, "t/part-0.parquet", pa.table({"a": [1]}))
     glue, _ = crawl(local_aws_server, "kept", "s3://lake/t/")
-    until(lambda: list(local_aws_server.root.rglob("glue.pickle")), bool)
+    wait_until(lambda: list(local_aws_server.root.rglob("glue.pickle")), bool)
     local_aws_server.kill()
     local_aws_server.start()
     assert glue.get_table(DatabaseName="corpus", Name="raw_t")["Table"]["Name"] == "raw_t"

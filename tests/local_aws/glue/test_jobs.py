@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.testing import until
+from tests.support.waiting import wait_until
 
 
 class Glue:
@@ -35,7 +35,7 @@ class Glue:
         return found
 
     def until(self, run: str, *states: str) -> dict[str, Any]:
-        return until(lambda: self.run(run), lambda found: found["JobRunState"] in states)
+        return wait_until(lambda: self.run(run), lambda found: found["JobRunState"] in states)
 
     def messages(self, group: str, run: str) -> list[str]:
         request = {"logGroupName": f"/aws-glue/jobs/{group}", "logStreamName": run}

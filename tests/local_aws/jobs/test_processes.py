@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from local_aws.jobs.processes import Exit, JobProcess, Spec, kill_marked, marked
-from local_aws.testing import until
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def python(code: str, marker: str, tmp_path: Path, **more: object) -> Spec:
 
 
 def wait(process: JobProcess) -> Exit:
-    end = until(process.exit, lambda end: end is not None)
+    end = wait_until(process.exit, lambda end: end is not None)
     assert end is not None
     return end
 
@@ -66,7 +66,7 @@ def test_sigterm_reaches_the_job_which_may_end_in_its_own_way(marker: str, tmp_p
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\nprint('ready')\ntime.sleep(60)"
     )
     process = JobProcess.start(python(code, marker, tmp_path), tmp_path / "p")
-    until(process.output.read_text, lambda text: "ready" in text)
+    wait_until(process.output.read_text, lambda text: "ready" in text)
     process.terminate()
     assert wait(process).code == 7
 
@@ -75,7 +75,7 @@ def test_what_a_job_leaves_behind_ends_with_it_even_in_its_own_session(marker: s
     code = "import subprocess; subprocess.Popen(['sleep', '60'], start_new_session=True)"
     process = JobProcess.start(python(code, marker, tmp_path), tmp_path / "p")
     assert wait(process).code == 0
-    until(lambda: marked(marker), lambda pids: not pids)
+    wait_until(lambda: marked(marker), lambda pids: not pids)
 
 
 def test_kill_ends_the_whole_job_and_says_so(marker: str, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_kill_ends_the_whole_job_and_says_so(marker: str, tmp_path: Path) -> Non
         "subprocess.Popen(['sleep', '60'], start_new_session=True)\nprint('ready')\ntime.sleep(60)"
     )
     process = JobProcess.start(python(code, marker, tmp_path), tmp_path / "p")
-    until(process.output.read_text, lambda text: "ready" in text)
+    wait_until(process.output.read_text, lambda text: "ready" in text)
     process.kill()
     assert not marked(marker)
     assert wait(process).signal == signal.SIGKILL

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from local_aws.testing import RECORDER
 from tests.local_aws.operations import callers, table
+from tests.support.aws_models import RECORDER
 
 WRITE = "LOCAL_AWS_WRITE_TABLE"
 REMEDY = f"to do: {WRITE}=1 make test-local-aws, and commit docs/guides/local_aws.md"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.testing import until
+from tests.support.waiting import wait_until
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/nexus-llm-training:latest"
 ROLE = "arn:aws:iam::123456789012:role/nexus-training"
@@ -65,7 +65,7 @@ def ended() -> Callable[[Any, str], dict[str, Any]]:
     """Wait for a training job's end; returns its description."""
 
     def wait(client: Any, name: str) -> dict[str, Any]:
-        return until(
+        return wait_until(
             lambda: client.describe_training_job(TrainingJobName=name),
             lambda job: job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"),
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.testing import until
+from tests.support.waiting import wait_until
 
 # counts its attempts in the synced checkpoints; the second attempt ends at once
 TWO_ATTEMPTS = (
@@ -23,7 +23,9 @@ READY = {"MetricDefinitions": [{"Name": "ready", "Regex": "ready=([0-9])"}]}
 
 
 def ready(client: Any, name: str) -> None:
-    until(lambda: client.describe_training_job(TrainingJobName=name), lambda job: job["FinalMetricDataList"])
+    wait_until(
+        lambda: client.describe_training_job(TrainingJobName=name), lambda job: job["FinalMetricDataList"]
+    )
 
 
 def test_an_interrupted_job_restarts_with_what_it_saved_in_its_grace(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.testing import until
+from tests.support.waiting import wait_until
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/nexus-llm-training:latest"
 ROOT = "import os; ML = os.environ.get('NEXUS_ML_ROOT', '/opt/ml')\n"
@@ -26,7 +26,7 @@ def processing_request(name: str, code: str, **more: Any) -> dict[str, Any]:
 
 
 def ended(client: Any, name: str) -> dict[str, Any]:
-    return until(
+    return wait_until(
         lambda: client.describe_processing_job(ProcessingJobName=name),
         lambda job: job["ProcessingJobStatus"] not in ("InProgress", "Stopping"),
     )

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from local_aws.jobs.processes import JobProcess, Spec, marked
-from local_aws.testing import until
+from tests.support.waiting import wait_until
 
 WAITS = (
     "import time\nprint('ready=1')\nwhile not os.path.exists(os.environ['GATE']):\n    time.sleep(0.05)\n"
@@ -22,7 +22,9 @@ def begin(server: Any, request: dict[str, Any]) -> Any:
     client = server.client("sagemaker")
     client.create_training_job(**request)
     name = request["TrainingJobName"]
-    until(lambda: client.describe_training_job(TrainingJobName=name), lambda job: job["FinalMetricDataList"])
+    wait_until(
+        lambda: client.describe_training_job(TrainingJobName=name), lambda job: job["FinalMetricDataList"]
+    )
     return client
 
 
@@ -60,7 +62,7 @@ def test_a_job_that_ended_while_nobody_looked_keeps_its_result(
     client = begin(local_aws_server, request)
     local_aws_server.kill()
     gate.touch()
-    until(lambda: list(local_aws_server.root.rglob("exit.json")), bool)
+    wait_until(lambda: list(local_aws_server.root.rglob("exit.json")), bool)
     local_aws_server.start()
     assert ended(client, "unseen")["TrainingJobStatus"] == "Completed"
 
@@ -105,7 +107,7 @@ def test_an_interruption_goes_on_after_kill_9_and_is_no_failure(
     request = request_of("twice", code, Environment={"GATE": str(gate)}, AlgorithmSpecification=READY, **spot)
     client = begin(local_aws_server, request)
     local_aws_server.control("sagemaker/interrupt", {"job": "twice", "grace_seconds": 60})
-    until(
+    wait_until(
         lambda: client.describe_training_job(TrainingJobName="twice")["FinalMetricDataList"][0]["Value"],
         lambda value: value == 2,
     )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.testing import until
+from tests.support.waiting import wait_until
 
 
 def test_a_job_reads_its_channels_and_leaves_its_model_in_s3(
@@ -152,7 +152,7 @@ def test_stop_sends_sigterm_and_keeps_what_the_job_saved(
     sagemaker.create_training_job(
         **request_of("stopped", code, AlgorithmSpecification={"MetricDefinitions": definitions})
     )
-    until(
+    wait_until(
         lambda: sagemaker.describe_training_job(TrainingJobName="stopped"),
         lambda job: job["FinalMetricDataList"],
     )

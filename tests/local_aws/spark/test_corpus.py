@@ -27,8 +27,8 @@ from include.recipes.loading import packaged_recipe
 from include.settings import load_settings
 from infrastructure.packaging.build import ROOT, build
 from local_aws.jobs.processes import marked
-from local_aws.testing import until
 from tests.local_aws.conftest import LocalAws
+from tests.support.waiting import wait_until
 
 STANDARD = packaged_recipe(CorpusRecipe, "corpora", "standard")
 #: With verification deduplicate has Spark write folders in S3, and read them again.
@@ -108,7 +108,7 @@ def built_by(
 
 
 def _end(jobs: Jobs, name: str) -> JobView:
-    return until(lambda: jobs.describe(name), lambda view: view.state.is_terminal, seconds=300)
+    return wait_until(lambda: jobs.describe(name), lambda view: view.state.is_terminal, seconds=300)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_a_job_killed_while_it_writes_to_s3_is_ended_by_the_next(
             found = s3.list_objects_v2(Bucket=below.bucket, Prefix=below.key).get("Contents", ())
             return any(f"/{written}/" in entry["Key"] for entry in found)
 
-        until(is_there, bool, seconds=120)
+        wait_until(is_there, bool, seconds=120)
         for pid in marked(hashlib.sha256(str(server.root.resolve()).encode()).hexdigest()[:12] + ":"):
             os.kill(pid, signal.SIGKILL)
         # what stays when the kill comes between the folder and its first file

@@ -16,7 +16,7 @@ from local_aws.jobs.table import Job, JobTable
 from local_aws.settings import Settings
 from local_aws.spark.process import SparkProcesses
 from local_aws.spark.runs import JobRuns, RunStates
-from local_aws.testing import until
+from tests.support.waiting import wait_until
 
 
 class Service:
@@ -73,14 +73,14 @@ def ended(run: Job) -> bool:
 def test_the_final_state_shows_only_when_everything_is_shipped(world: Any) -> None:
     state, _, service = world
     state("a", command=["true"])
-    assert until(lambda: state("a"), ended).state == "SUCCEEDED"
+    assert wait_until(lambda: state("a"), ended).state == "SUCCEEDED"
     assert service.log == ["started", "ended RUNNING"]
 
 
 def test_a_run_that_outlasts_its_limit_is_ended(world: Any) -> None:
     state, *_ = world
     state("a", command=["sleep", "60"], seconds=0.3)
-    run = until(lambda: state("a"), ended)
+    run = wait_until(lambda: state("a"), ended)
     assert (run.state, run.detail["reason"]) == ("TIMEOUT", "The job ran longer than its limit of 0 s")
 
 
@@ -95,5 +95,5 @@ def test_a_run_that_waits_is_stopped_before_it_begins(world: Any) -> None:
 def test_a_run_that_cannot_be_started_fails_with_the_reason(world: Any) -> None:
     state, *_ = world
     state("a", command=["spark-submit", "main.py"])
-    run = until(lambda: state("a"), ended)
+    run = wait_until(lambda: state("a"), ended)
     assert run.state == "FAILED" and run.detail["reason"].startswith("FileNotFoundError")

@@ -22,7 +22,7 @@ from spark_jobs.tokens.engine import Engine, encode
 from spark_jobs.tokens.tokenizer import check_tokenizer
 
 if TYPE_CHECKING:
-    from conftest import Known
+    from tests.spark.conftest import Known
 
 
 def raw_line(uri: str, row: int) -> dict[str, object]:

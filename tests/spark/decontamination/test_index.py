@@ -13,7 +13,8 @@ import pytest
 
 from include.contracts.errors import InputError, RecipeError
 from include.recipes.decontamination import BenchmarkSource, DecontaminateRecipe
-from spark_jobs.decontamination.index import load_benchmarks, overlap, read_items, release_canaries
+from spark_jobs.decontamination import overlap
+from spark_jobs.decontamination.index import load_benchmarks, read_items, release_canaries
 
 Write = Callable[[Path, Sequence[Any] | bytes], Path]
 Sentence = Callable[[random.Random, int], str]

@@ -5,7 +5,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.decontamination.index import folds, overlap
+from spark_jobs.decontamination import overlap
+from spark_jobs.decontamination.index import folds
 from spark_jobs.runtime.columns import buffers
 
 WORDS = st.lists(st.sampled_from("abcd"), max_size=14)

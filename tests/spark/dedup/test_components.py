@@ -16,7 +16,7 @@ TREE = [(100 + i, 100 + (i - 1) // 2) for i in range(1, 60)]
 STARS = [(200 + 10 * s + i, 200 + 10 * s) for s in range(3) for i in range(1, 10)]
 BRIDGED = [*STARS, (229, 211)]
 RANDOM = [
-    tuple(sorted(pair, reverse=True))
+    (max(pair), min(pair))
     for pair in zip(
         random.Random(1).choices(range(300, 400), k=70),
         random.Random(2).choices(range(300, 400), k=70),

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.recipes.corpus import CorpusRecipe, HeldOutRecipe, NearDedupRecipe
+from include.recipes.corpus import CorpusRecipe, HeldOutRecipe
+from include.recipes.near_dedup import NearDedupRecipe
 from spark_jobs.cleaning.task import CleanFile
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.dedup import candidate_pairs

@@ -68,7 +68,7 @@ ABOVE = [
         for n in range(5, 11)
     ),
 ]
-QUALITY = [
+QUALITY: list[tuple[str, int | None, int, str]] = [
     ("min_words", None, gopher.WORDS, "gopher_short_doc"),
     ("max_words", None, gopher.WORDS, "gopher_long_doc"),
     ("min_mean_word_length", None, gopher.MEAN_WORD_LENGTH, "gopher_below_avg_threshold"),

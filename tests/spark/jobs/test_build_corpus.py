@@ -18,7 +18,7 @@ from include.contracts.manifests import CorpusManifest, StageReport
 from include.contracts.records import parse_json
 
 if TYPE_CHECKING:
-    from conftest import Known
+    from tests.spark.conftest import Known
 
 
 @pytest.fixture(scope="module")

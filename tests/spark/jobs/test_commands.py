@@ -16,8 +16,9 @@ from include.recipes.near_dedup import profile
 from spark_jobs.jobs import build_corpus
 
 if TYPE_CHECKING:
-    from conftest import Known
     from pyspark.sql import SparkSession
+
+    from tests.spark.conftest import Known
 
 STAGES = {
     "read",

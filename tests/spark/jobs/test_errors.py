@@ -18,16 +18,17 @@ from include.contracts.errors import InputError, IntegrityError, RecipeError
 from include.contracts.job_errors import JobError
 from include.contracts.manifests import CorpusRequest, RawShard
 from include.contracts.records import canonical_json, parse_json
-from include.recipes.corpus import CorpusRecipe, DecontaminateRecipe, TokenizerRecipe
-from include.recipes.decontamination import BenchmarkSource
+from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
+from include.recipes.decontamination import BenchmarkSource, DecontaminateRecipe
 from spark_jobs import storage
 from spark_jobs.jobs import clean, deduplicate, tokenise
 from spark_jobs.jobs.build_corpus import build_corpus, request_for
 from spark_jobs.runtime.entry import readable, run_with_session
 
 if TYPE_CHECKING:
-    from conftest import S3
     from pyspark.sql import SparkSession
+
+    from tests.spark.file_s3 import S3
 
 Write = Callable[[Path, Any], Path]
 Request = Callable[..., str]

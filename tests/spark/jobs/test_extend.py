@@ -29,8 +29,9 @@ from spark_jobs.report.wording import size
 from spark_jobs.storage import read_record
 
 if TYPE_CHECKING:
-    from conftest import Known
     from pyspark.sql import SparkSession
+
+    from tests.spark.conftest import Known
 
 Write = Callable[[Path, Any], Path]
 Draw = Callable[[random.Random, int], str]

@@ -23,7 +23,7 @@ from include.contracts.manifests import CorpusManifest
 from include.contracts.records import content_hash, parse_json
 
 if TYPE_CHECKING:
-    from conftest import Known
+    from tests.spark.conftest import Known
 
 KILLS = int(os.environ.get("NEXUS_KILLS", "3"))
 SEED = int(os.environ.get("NEXUS_KILL_SEED", time.time_ns() % 1_000_000))

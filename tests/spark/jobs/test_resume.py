@@ -18,8 +18,9 @@ from spark_jobs.jobs.clean import clean
 from spark_jobs.report import page
 
 if TYPE_CHECKING:
-    from conftest import Known
     from pyspark.sql import SparkSession
+
+    from tests.spark.conftest import Known
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from include.contracts.records import canonical_json, parse_json
 from spark_jobs import storage
 
 if TYPE_CHECKING:
-    from conftest import S3, Known
+    from tests.spark.conftest import Known
+    from tests.spark.file_s3 import S3
 
 ROOT = Path(__file__).parents[3]
 

@@ -14,7 +14,7 @@ from spark_jobs.runtime.columns import buffers, strings
 ODD = st.sampled_from(
     list("\r\n\t\x00\x0b\x0c\x1c\x85\x9f\xa0\u2028\ufeff e\u0301ñÃ©â€™Â\ufffd가ᄀ\u1161\u11a8")
 )
-TEXTS = st.lists(st.text(ODD | st.characters(exclude_categories=("Cs",)), max_size=40), max_size=6)
+TEXTS = st.lists(st.text(ODD | st.characters(exclude_categories=["Cs"]), max_size=40), max_size=6)
 
 
 def normalised(value: str) -> str:

@@ -27,7 +27,9 @@ from spark_jobs.report.page import write_report
 from spark_jobs.storage import read_record
 
 if TYPE_CHECKING:
-    from conftest import S3, Known, Page
+    from tests.spark.conftest import Known
+    from tests.spark.file_s3 import S3
+    from tests.spark.report.conftest import Page
 
     PageOf = Callable[[Path], Page]
 

@@ -23,8 +23,9 @@ from spark_jobs.tokens.export import ExportManifest, export_tokens, main
 from spark_jobs.tokens.export_task import Format, Split
 
 if TYPE_CHECKING:
-    from conftest import S3
     from pyspark.sql import SparkSession
+
+    from tests.spark.file_s3 import S3
 
 FILE_BYTES = 20_000
 

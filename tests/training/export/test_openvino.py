@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def write_tiny_model(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> ParentRef:
+def model(tmp_path_factory: pytest.TempPathFactory) -> ParentRef:
     base = tmp_path_factory.mktemp("model")
     write_tiny_model(base / "built")
     parent = ParentRef("s3://bucket/checkpoint", "0" * 64)
@@ -60,7 +61,7 @@ def run_export(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def exported(model, tmp_path_factory) -> Path:
+def exported(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("export") / "serving_model"
     done = run_export("--model", model.uri, "--model-sha256", model.sha256, "--output", str(output))
     assert done.returncode == 0, done.stderr
@@ -68,7 +69,7 @@ def exported(model, tmp_path_factory) -> Path:
     return output
 
 
-def test_the_export_lists_every_file_and_names_the_model_it_was_made_from(model, exported):
+def test_the_export_lists_every_file_and_names_the_model_it_was_made_from(model: Any, exported: Any) -> None:
     manifest = parse_json(ModelManifest, (exported / "manifest.json").read_bytes(), where="manifest")
     listed = {entry.path: entry for entry in manifest.files}
     assert {"openvino_model.bin", "openvino_tokenizer.xml", "openvino_detokenizer.xml"} <= set(listed)
@@ -78,7 +79,7 @@ def test_the_export_lists_every_file_and_names_the_model_it_was_made_from(model,
         assert content_hash((exported / path).read_bytes()) == entry.sha256
 
 
-def test_weights_stay_in_full_precision(exported):
+def test_weights_stay_in_full_precision(exported: Any) -> None:
     parameters = (exported / "openvino_model.bin").stat().st_size
     graph = (exported / "openvino_model.xml").read_text()
     assert parameters > 4 * 300 * 32  # the embedding alone, in float32
@@ -86,7 +87,7 @@ def test_weights_stay_in_full_precision(exported):
 
 
 @pytest.mark.parametrize("damage", ["model.safetensors", "config.json"])
-def test_a_damaged_model_is_refused_by_file(model, tmp_path, damage):
+def test_a_damaged_model_is_refused_by_file(model: Any, tmp_path: Path, damage: Any) -> None:
     source = Path(model.uri).parent
     for path in source.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -98,12 +99,12 @@ def test_a_damaged_model_is_refused_by_file(model, tmp_path, damage):
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_a_manifest_other_than_the_one_that_was_judged_is_refused(model, tmp_path):
+def test_a_manifest_other_than_the_one_that_was_judged_is_refused(model: Any, tmp_path: Path) -> None:
     done = run_export("--model", model.uri, "--model-sha256", "0" * 64, "--output", str(tmp_path / "out"))
     assert done.returncode == 1 and "the manifest changed" in done.stderr
 
 
-def test_a_model_in_another_format_is_refused(model, exported, tmp_path):
+def test_a_model_in_another_format_is_refused(model: Any, exported: Any, tmp_path: Path) -> None:
     done = run_export("--model", str(exported / "manifest.json"), "--output", str(tmp_path / "out"))
     assert done.returncode == 1 and "expected format safetensors; got openvino" in done.stderr
     assert json.loads((exported / "manifest.json").read_text())["format"] == "openvino"

@@ -5,26 +5,33 @@ Python imports this module at start when this folder is on PYTHONPATH; it acts i
 
 import os
 import sys
+from typing import Any
 
 if "training.loop" in sys.orig_argv and os.environ["RANK"] == os.environ.get("FAULTY_RANK", "0"):
     import torch
 
-    from training import model, step
-    from training.export import safetensors
+    from training import model
+    from training import step as step_module
+    from training.export import safetensors as safetensors_module
+
+    # untyped, because functions of these modules are replaced
+    step: Any = step_module
+    safetensors: Any = safetensors_module
+    gradients: Any = torch.nn.utils
 
     current = {"step": -1}
 
-    def noting_the_step(recipe, number, steps):
+    def noting_the_step(recipe: Any, number: int, steps: int) -> Any:
         current["step"] = number
         return model.learning_rate(recipe, number, steps)
 
-    def local(tensor):
+    def local(tensor: Any) -> Any:
         return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
     poisoned_steps = {int(number) for number in os.environ.get("POISONED_STEPS", "").split(",") if number}
-    clip = torch.nn.utils.clip_grad_norm_
+    clip = gradients.clip_grad_norm_
 
-    def poisoned_clip(parameters, limit):
+    def poisoned_clip(parameters: Any, limit: float) -> Any:
         parameters = list(parameters)
         if current["step"] + 1 in poisoned_steps:
             local(parameters[0].grad).view(-1)[0] = float("nan")
@@ -32,12 +39,12 @@ if "training.loop" in sys.orig_argv and os.environ["RANK"] == os.environ.get("FA
 
     gather = safetensors.get_model_state_dict
 
-    def poisoned_gather(module, **options):
+    def poisoned_gather(module: Any, **options: Any) -> Any:
         weights = gather(module, **options)
         next(reversed(weights.values())).view(-1)[0] = float("inf")
         return weights
 
     step.learning_rate = noting_the_step
-    torch.nn.utils.clip_grad_norm_ = poisoned_clip
+    gradients.clip_grad_norm_ = poisoned_clip
     if os.environ.get("POISONED_EXPORT"):
         safetensors.get_model_state_dict = poisoned_gather

@@ -10,16 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.contracts.errors import ContractError
-from include.contracts.evaluation import EvaluationReport, ModelScores, Outcome, SubsetScore
+from include.contracts.evaluation import EvaluationReport, ModelScores, Outcome, SubsetScore, Verdict
 from include.contracts.manifests import ParentRef
 from include.gates.judge import judge
 from include.gates.paired import holm, paired_difference
 from include.recipes.gate import GateRecipe
 
 RECIPE = GateRecipe(name="test")
+Losses = dict[str, list[float]]
+Tokens = dict[str, list[int]]
 
 
-def scores(name, losses, tokens):
+def scores(name: str, losses: Losses, tokens: Tokens) -> ModelScores:
     subsets = {}
     for subset, values in losses.items():
         count = sum(tokens[subset])
@@ -29,7 +31,9 @@ def scores(name, losses, tokens):
     return ModelScores(name, subsets)
 
 
-def report(candidate, baseline, *, champion=True, tokens=None):
+def report(
+    candidate: Losses, baseline: Losses, *, champion: bool = True, tokens: Tokens | None = None
+) -> EvaluationReport:
     tokens = tokens or {subset: [100] * len(values) for subset, values in candidate.items()}
     parent = ParentRef("s3://b/k", "0")
     return EvaluationReport(
@@ -44,17 +48,17 @@ def report(candidate, baseline, *, champion=True, tokens=None):
     )
 
 
-def noisy(mean_nats, count=60, spread=5.0, seed=0):
+def noisy(mean_nats: float, count: int = 60, spread: float = 5.0, seed: int = 0) -> list[float]:
     source = random.Random(seed)
     return [100 * mean_nats + source.gauss(0, spread) for _ in range(count)]
 
 
-def test_a_candidate_equal_to_the_champion_passes():
+def test_a_candidate_equal_to_the_champion_passes() -> None:
     losses = {"code": noisy(5.0), "prose": noisy(4.0, seed=1)}
     assert judge(report(losses, losses), RECIPE).outcome is Outcome.PASS
 
 
-def test_a_clearly_worse_candidate_fails_with_the_numbers_in_the_reason():
+def test_a_clearly_worse_candidate_fails_with_the_numbers_in_the_reason() -> None:
     champion = {"code": noisy(5.0)}
     candidate = {"code": [loss + 30 for loss in champion["code"]]}
     verdict = judge(report(candidate, champion), RECIPE)
@@ -63,13 +67,13 @@ def test_a_clearly_worse_candidate_fails_with_the_numbers_in_the_reason():
     assert "allowed +0.02" in verdict.reasons[0].text
 
 
-def test_a_difference_that_the_data_cannot_tell_from_the_margin_is_inconclusive():
+def test_a_difference_that_the_data_cannot_tell_from_the_margin_is_inconclusive() -> None:
     champion = {"code": noisy(5.0, spread=80)}
     candidate = {"code": noisy(5.0, spread=80, seed=9)}
     assert judge(report(candidate, champion), RECIPE).outcome is Outcome.INCONCLUSIVE
 
 
-def test_one_ruined_subset_fails_a_candidate_that_is_better_on_the_whole():
+def test_one_ruined_subset_fails_a_candidate_that_is_better_on_the_whole() -> None:
     champion = {"code": noisy(5.0, count=200), "prose": noisy(4.0, count=30)}
     candidate = {
         "code": [loss - 20 for loss in champion["code"]],
@@ -85,7 +89,7 @@ def test_one_ruined_subset_fails_a_candidate_that_is_better_on_the_whole():
     }
 
 
-def test_a_subset_that_only_chance_would_fail_among_many_is_not_claimed_to_have_failed():
+def test_a_subset_that_only_chance_would_fail_among_many_is_not_claimed_to_have_failed() -> None:
     # its own interval lies just above the margin; that it is one of thirty is what Holm's correction counts
     champion = {f"s{i:02d}": noisy(5.0, seed=i) for i in range(30)}
     source = random.Random(3)
@@ -100,7 +104,7 @@ def test_a_subset_that_only_chance_would_fail_among_many_is_not_claimed_to_have_
     assert outcome_of(among, "subset s07") is Outcome.INCONCLUSIVE
 
 
-def shifts(count):
+def shifts(count: int) -> list[float]:
     """Noise of which the mean lies two standard errors above 0."""
     source = random.Random(11)
     drawn = [source.gauss(0, 5) for _ in range(count)]
@@ -109,11 +113,11 @@ def shifts(count):
     return [x - mean + 2 * deviation / math.sqrt(count) for x in drawn]
 
 
-def outcome_of(verdict, metric):
+def outcome_of(verdict: Verdict, metric: str) -> Outcome:
     return next(reason.outcome for reason in verdict.reasons if reason.metric == metric)
 
 
-def test_a_subset_too_small_to_judge_alone_is_named_and_counts_in_the_whole():
+def test_a_subset_too_small_to_judge_alone_is_named_and_counts_in_the_whole() -> None:
     champion = {"code": noisy(5.0), "tiny": [400.0] * 3}
     verdict = judge(report(champion, champion), RECIPE)
     assert verdict.outcome is Outcome.PASS
@@ -124,26 +128,26 @@ def test_a_subset_too_small_to_judge_alone_is_named_and_counts_in_the_whole():
 @pytest.mark.parametrize(
     ("gain", "outcome"), [(1.0, Outcome.PASS), (0.5, Outcome.INCONCLUSIVE), (0.1, Outcome.FAIL)]
 )
-def test_without_a_champion_the_gain_over_the_baseline_decides(gain, outcome):
+def test_without_a_champion_the_gain_over_the_baseline_decides(gain: float, outcome: Outcome) -> None:
     baseline = {"code": [700.0] * 60}
     candidate = {"code": noisy(7.0 - gain)}
     assert judge(report(candidate, baseline, champion=False), RECIPE).outcome is outcome
 
 
-def test_too_few_documents_are_inconclusive_however_good_the_candidate():
+def test_too_few_documents_are_inconclusive_however_good_the_candidate() -> None:
     verdict = judge(report({"code": [1.0] * 4}, {"code": [900.0] * 4}, champion=False), RECIPE)
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert "4 held-out documents, needed 5" in verdict.reasons[0].text
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_fails_the_candidate_and_stalls_on_the_champion(broken):
+def test_a_loss_that_is_no_number_fails_the_candidate_and_stalls_on_the_champion(broken: float) -> None:
     good, bad = {"code": noisy(5.0)}, {"code": [broken, *noisy(5.0)[1:]]}
     assert judge(report(bad, good), RECIPE).outcome is Outcome.FAIL
     assert judge(report(good, bad), RECIPE).outcome is Outcome.INCONCLUSIVE
 
 
-def test_a_report_on_different_documents_is_refused():
+def test_a_report_on_different_documents_is_refused() -> None:
     whole = report({"code": noisy(5.0)}, {"code": noisy(5.0)})
     torn = report({"code": noisy(5.0)}, {"code": noisy(5.0)[1:]}, tokens={"code": [100] * 60})
     assert judge(whole, RECIPE)
@@ -152,7 +156,9 @@ def test_a_report_on_different_documents_is_refused():
 
 
 @given(st.lists(st.floats(1, 1000), min_size=20, max_size=60), st.floats(0, 100), st.floats(0, 100))
-def test_making_a_candidate_worse_never_improves_its_verdict(champion, penalty, more):
+def test_making_a_candidate_worse_never_improves_its_verdict(
+    champion: list[float], penalty: float, more: float
+) -> None:
     order = [Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS]
     less_bad = judge(report({"x": [c + penalty for c in champion]}, {"x": champion}), RECIPE).outcome
     worse = judge(report({"x": [c + penalty + more for c in champion]}, {"x": champion}), RECIPE).outcome
@@ -160,7 +166,7 @@ def test_making_a_candidate_worse_never_improves_its_verdict(champion, penalty, 
 
 
 @pytest.mark.parametrize("documents", [6, 60])
-def test_the_interval_covers_the_true_difference_as_often_as_it_says(documents):
+def test_the_interval_covers_the_true_difference_as_often_as_it_says(documents: int) -> None:
     source, covered = random.Random(7), 0
     for _ in range(400):
         tokens = [source.randint(20, 400) for _ in range(documents)]
@@ -171,7 +177,7 @@ def test_the_interval_covers_the_true_difference_as_often_as_it_says(documents):
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_is_monotone_and_lies_between_raw_and_bonferroni(p_values):
+def test_holm_is_monotone_and_lies_between_raw_and_bonferroni(p_values: list[float]) -> None:
     adjusted = holm(p_values)
     for raw, corrected in zip(p_values, adjusted, strict=True):
         assert raw <= corrected <= min(1.0, raw * len(p_values)) or math.isclose(

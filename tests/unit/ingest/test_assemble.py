@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -109,7 +110,9 @@ class MemoryAnswer:
 
 def assembly(shard: Shard, stage: MemoryStage, server: Server, tally: Tally | None = None) -> Assembly:
     patience = Patience(POLITE, lambda _: None)
-    return Assembly(shard, stage, server.open, patience, lambda: Pace("s", URL, POLITE), tally or Tally())
+    opener: Any = server.open
+    kept: Any = stage
+    return Assembly(shard, kept, opener, patience, lambda: Pace("s", URL, POLITE), tally or Tally())
 
 
 def shard(**more: object) -> Shard:
@@ -160,7 +163,7 @@ def test_versions_are_never_mixed(old: bytes, new: bytes, cut: int) -> None:
             yield answer
 
     one = assembly(shard(), stage, server, tally)
-    one._open = changing
+    one._open = changing  # type: ignore[assignment]
     one.run()
     assert stage.kept == (new if cut < len(old) else old)
     assert tally.restarts == (1 if stage_filled else 0)
@@ -215,7 +218,7 @@ def test_after_a_restart_ranges_are_asked_for_again() -> None:
         with opened(url, offset, if_range) as answer:
             yield answer
 
-    one._open = changing
+    one._open = changing  # type: ignore[assignment]
     one.run()
     assert server.asked == [0, 20, 0, 30]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 
 import httpx
 import pytest
@@ -13,6 +12,7 @@ from include.ingest.errors import SourceRefused, SourceUnavailable
 from include.ingest.origin import Origin, _check_status, _location
 from include.ingest.pace import Pace
 from include.recipes.source import Politeness
+from tests.support.ports import free_port
 
 
 def redirect(location: str) -> httpx.Response:
@@ -45,9 +45,7 @@ def test_where_a_redirect_leads_is_printable_and_cut_in_an_error() -> None:
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with Origin(Politeness(connect_timeout_seconds=1)) as origin, pytest.raises(SourceUnavailable):
         origin.open(f"http://127.0.0.1:{port}/x").__enter__()
 

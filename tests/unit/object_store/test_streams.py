@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from include.contracts.errors import IntegrityError
 from include.contracts.storage import S3Uri
-from include.object_store import ObjectStore, StorageUnavailable, streams
+from include.object_store import ObjectStore, StorageUnavailable
 from include.object_store.streams import HashedStream, S3Stream
 
 AT = S3Uri("bucket", "key")
@@ -24,7 +24,7 @@ AT = S3Uri("bucket", "key")
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that a stream would have waited."""
     waited: list[float] = []
-    monkeypatch.setattr(streams.time, "sleep", waited.append)
+    monkeypatch.setattr("include.object_store.streams.time.sleep", waited.append)
     return waited
 
 

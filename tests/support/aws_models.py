@@ -1,4 +1,4 @@
-"""For tests: validate answers against botocore's models, and note which operations were proven.
+"""Validate answers against botocore's models, and remember which operations were proven.
 
 ``RECORDER.watch(client)`` checks every answer of a boto3 client. What it saw becomes the table of
 ``docs/guides/local_aws.md`` (tests/local_aws/operations).
@@ -7,16 +7,12 @@
 from __future__ import annotations
 
 import json
-import signal
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from botocore.model import OperationModel, Shape
 
-T = TypeVar("T")
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "character": (str,),
@@ -31,7 +27,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def problems(value: Any, shape: Shape, path: str = "") -> list[str]:
-    """Where a parsed answer breaks its model: type, enum, or a required member that is missing."""
+    """List where a parsed answer breaks its model: by type, by enum, or by a missing required member."""
     if shape.type_name == "structure":
         if not isinstance(value, Mapping):
             return [f"{path}: {type(value).__name__} is no structure"]
@@ -66,7 +62,7 @@ def problems(value: Any, shape: Shape, path: str = "") -> list[str]:
 
 
 def unknown_members(value: Any, shape: Shape, path: str = "") -> list[str]:
-    """Members of a raw JSON answer that the model does not have (botocore drops them silently)."""
+    """List the members of a raw JSON answer that the model does not have; botocore drops them silently."""
     if shape.type_name == "structure" and isinstance(value, Mapping):
         members = shape.members  # type: ignore[attr-defined]
         found = [f"{path}.{name}: not in the model" for name in value if name not in members]
@@ -79,7 +75,7 @@ def unknown_members(value: Any, shape: Shape, path: str = "") -> list[str]:
 
 
 class Recorder:
-    """Checks answers and remembers (service, operation)."""
+    """Checks answers and remembers the (service, operation) of each."""
 
     def __init__(self) -> None:
         self.proven: set[tuple[str, str]] = set()
@@ -114,26 +110,4 @@ class Recorder:
 
 
 RECORDER = Recorder()
-"""What the tests of this process proved."""
-
-
-def until(ask: Callable[[], T], good: Callable[[T], Any], seconds: float = 60.0) -> T:
-    """Ask until the answer is good; AssertionError with the last answer when it never is."""
-    deadline = time.monotonic() + seconds
-    while not good(answer := ask()):
-        assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"
-        time.sleep(0.03)
-    return answer
-
-
-@contextmanager
-def signals_as_in_a_terminal(numbers: Sequence[signal.Signals]) -> Iterator[None]:
-    """Also where the tests run in the background or by nohup: what these ignore, processes inherit."""
-    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        for number in ignored:
-            signal.signal(number, signal.SIG_IGN)
+"""The operations that the tests of this process proved."""
