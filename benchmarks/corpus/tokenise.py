@@ -30,9 +30,11 @@ from spark_jobs import storage
 from spark_jobs.readers.documents import ReadCounts, read_documents
 from spark_jobs.readers.input_files import files_below, list_shards, raw_shard
 from spark_jobs.readers.shards import ordered_shards
-from spark_jobs.tokens.engine import Engine, choose_engine, encode
+from spark_jobs.tokens.encoding import Library, choose_library, encode
+from spark_jobs.tokens.examination import examine
 from spark_jobs.tokens.megatron import token_dtype
-from spark_jobs.tokens.tokenizer import LoadedTokenizer, check_tokenizer
+from spark_jobs.tokens.tokenizer import LoadedTokenizer
+from spark_jobs.tokens.vocabulary import byte_letters
 
 _ROWS = 1024
 #: Hugging Face and tiktoken are measured on a part of the documents, because they are slow.
@@ -62,26 +64,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args(argv)
     content = storage.read_bytes(arguments.tokenizer)
-    tokenizer = check_tokenizer(content, arguments.end_of_text, arguments.tokenizer)
+    tokenizer = examine(content, arguments.end_of_text, arguments.tokenizer)
     texts = _documents(arguments.input)
-    choice = choose_engine(tokenizer, texts[:50].to_pylist())
-    os.environ["TOKENIZERS_PARALLELISM"] = (
-        "false"  # each process must use one core: the processes are the only parallelism
-    )
+    choice = choose_library(tokenizer)
+    # each process must use one core: the processes are the only parallelism
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     parts = [
         texts.take(list(range(start, len(texts), arguments.processes)))
         for start in range(arguments.processes)
     ]
     arguments.output.mkdir(parents=True, exist_ok=True)
     ways: dict[str, tuple[Way, int]] = {
-        "ours": (_Ours(tokenizer, choice.engine), sys.maxsize),
-        "encode_batch_fast": (_Ours(tokenizer, Engine.TOKENIZERS), _PEER_BYTES),
+        "ours": (_Ours(tokenizer, choice.library), sys.maxsize),
+        "encode_batch_fast": (_Ours(tokenizer, Library.TOKENIZERS), _PEER_BYTES),
     }
     if _is_gpt2_like(tokenizer):
         ways["tiktoken"] = (_Tiktoken(tokenizer), _PEER_BYTES)
     else:
         print("tiktoken            left out: the tokenizer does not split text as GPT-2 does", flush=True)
-    result: dict[str, Any] = {"engine": choice.engine.value, "processes": arguments.processes}
+    result: dict[str, Any] = {"library": choice.library.value, "processes": arguments.processes}
     for name, (way, limit) in ways.items():
         result[name] = _measure(way, [_first(part, limit // len(parts)) for part in parts], arguments.output)
         rate = result[name]["mb_per_second_per_core"]
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     sample = _first(texts, _COMPARED_BYTES)
     result["compared_documents"] = len(sample)
-    result["documents_with_other_ids"] = _differences(tokenizer, choice.engine, sample)
+    result["documents_with_other_ids"] = _differences(tokenizer, choice.library, sample)
     print(json.dumps(result))
     return 1 if result["documents_with_other_ids"] else 0
 
@@ -113,10 +114,10 @@ def _first(texts: pa.Array, limit_bytes: int) -> pa.Array:
 
 
 class _Ours:
-    """The tokenise job's own code, with either engine."""
+    """The tokenise job's own code, with either library."""
 
-    def __init__(self, tokenizer: LoadedTokenizer, engine: Engine) -> None:
-        self._tokenizer, self._engine = tokenizer, engine
+    def __init__(self, tokenizer: LoadedTokenizer, library: Library) -> None:
+        self._tokenizer, self._library = tokenizer, library
 
     def write(self, texts: pa.Array, target: Path) -> None:
         """See Way."""
@@ -124,12 +125,12 @@ class _Ours:
         with target.open("wb") as file:
             for start in range(0, len(texts), _ROWS):
                 batch = texts.slice(start, _ROWS).cast(pa.string())
-                for ids in encode(self._tokenizer, self._engine, batch, dtype):
+                for ids in encode(self._tokenizer, self._library, batch, dtype)[0]:
                     file.write(ids.tobytes())
 
     def warm(self) -> None:
         """See Way."""
-        encode(self._tokenizer, self._engine, pa.array(["warm"]), "int32")
+        encode(self._tokenizer, self._library, pa.array(["warm"]), "int32")
 
 
 class _Tiktoken:
@@ -147,7 +148,7 @@ class _Tiktoken:
         if self._encoding is not None:
             return
 
-        letters = _byte_letters()
+        letters = {letter: byte for byte, letter in byte_letters().items()}
         ranks = {}
         for token, rank in self._vocabulary.items():
             if all(letter in letters for letter in token):
@@ -166,13 +167,6 @@ def _is_gpt2_like(tokenizer: LoadedTokenizer) -> bool:
     """Return True if the tokenizer splits text as GPT-2 does: the same byte alphabet and pattern."""
     plain = json.loads(tokenizer.content).get("pre_tokenizer") or {}
     return plain.get("type") == "ByteLevel" and plain.get("use_regex", True)
-
-
-def _byte_letters() -> dict[str, int]:
-    """Return GPT-2's letter of each byte: printable Latin-1 as it is, other bytes from U+0100 on."""
-    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    moved = [byte for byte in range(256) if byte not in plain]
-    return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(moved)}
 
 
 def _measure(way: Way, parts: Sequence[pa.Array], output: Path) -> dict[str, float]:
@@ -200,11 +194,11 @@ def _run(way: Way, texts: pa.Array, target: Path) -> float:
     return time.monotonic() - started
 
 
-def _differences(tokenizer: LoadedTokenizer, engine: Engine, texts: pa.Array) -> int:
+def _differences(tokenizer: LoadedTokenizer, library: Library, texts: pa.Array) -> int:
     batch = texts.cast(pa.string())
     pairs = zip(
-        encode(tokenizer, engine, batch, "int32"),
-        encode(tokenizer, Engine.TOKENIZERS, batch, "int32"),
+        encode(tokenizer, library, batch, "int32")[0],
+        encode(tokenizer, Library.TOKENIZERS, batch, "int32")[0],
         strict=True,
     )
     return sum(ours.tolist() != theirs.tolist() for ours, theirs in pairs)

@@ -78,3 +78,5 @@ class DropReason(enum.StrEnum):
     CONTAMINATED = "contaminated"
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"
+    #: No character of the text has a token of the vocabulary.
+    NO_KNOWN_TOKEN = "no_known_token"

@@ -32,6 +32,7 @@ from spark_jobs.jobs.deduplicate import deduplicate
 from spark_jobs.jobs.tokenise import tokenise
 from spark_jobs.readers.input_files import files_below, list_shards, raw_shard
 from spark_jobs.runtime.entry import run_with_session
+from spark_jobs.tokens.examination import examine_recipe
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -86,6 +87,8 @@ def request_for(source: str, output: str, recipe: CorpusRecipe, base: str = "") 
 
     With ``base``, the folder of a complete version, the request is for the shards that it does not hold.
     """
+    if not base:
+        examine_recipe(recipe.tokenizer)
     accepted, left_out = list_shards(files_below(source))
     for uri, reason in left_out.items():
         print(f"left out: {uri}: {reason}", file=sys.stderr)

@@ -20,12 +20,13 @@ from spark_jobs import storage
 from spark_jobs.cleaning.chain import CHAIN, ChainCounts, benchmarks
 from spark_jobs.cleaning.finished_parts import clean_once
 from spark_jobs.cleaning.task import CleanPart, CleanTask, ShardOutcome
-from spark_jobs.corpus_version.base import load_base, numbered_shards
+from spark_jobs.corpus_version.base import numbered_shards
 from spark_jobs.corpus_version.layout import VersionLayout, load_request, save_records
 from spark_jobs.decontamination.filter import Contamination
 from spark_jobs.readers.shards import document_id, grouped
 from spark_jobs.runtime import progress
 from spark_jobs.runtime.entry import end, run_job
+from spark_jobs.tokens.version_tokenizer import examine_tokenizer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -60,7 +61,8 @@ def _read_and_filter(
     spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, layout: VersionLayout
 ) -> None:
     started = time.monotonic()
-    load_base(request)  # one that cannot be extended is told before the work begins
+    for note in examine_tokenizer(request, recipe):  # fails before the work also for a base of another recipe
+        progress.warn(f"tokenizer: {note}")
     shards = numbered_shards(request)
     benchmarks(recipe.decontaminate)  # one that nothing could match is said before the work
     _check_unchanged(request)

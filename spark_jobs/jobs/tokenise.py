@@ -1,4 +1,4 @@
-"""Documents to Megatron token shards, and the manifest of the corpus version, written last.
+"""Encode documents into Megatron token shards, then write the manifest of the corpus version.
 
 spark-submit --py-files spark_jobs.zip tokenise.py --request s3://…/request.json
 python -m spark_jobs.jobs.tokenise --request build/corpus/request.json
@@ -11,13 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
-
-from include.contracts.documents import Stage
-from include.contracts.errors import ContractError, InputError
+from include.contracts.documents import DropReason, Stage
+from include.contracts.errors import InputError
 from include.contracts.manifests import (
     CorpusManifest,
     CorpusRequest,
@@ -29,35 +26,24 @@ from include.contracts.manifests import (
 from include.contracts.records import content_hash
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs import storage
-from spark_jobs.corpus_version.base import Base, adopt, extended, load_base
+from spark_jobs.corpus_version.base import Base, extended, load_base
 from spark_jobs.corpus_version.layout import VersionLayout, load_records, load_request
 from spark_jobs.dedup.output import OutputPart
 from spark_jobs.runtime import progress
 from spark_jobs.runtime.entry import end, run_job
-from spark_jobs.tokens.engine import choose_engine
+from spark_jobs.tokens.encoding import Library, LibraryChoice, Losses, choose_library
+from spark_jobs.tokens.file_task import Run, TokenisedFile, tokenise_file
 from spark_jobs.tokens.megatron import token_dtype
-from spark_jobs.tokens.shards import (
-    Run,
-    ShardPlan,
-    first_bytes,
-    plan_shards,
-    sample_texts,
-    tokenise_file,
-    write_shard,
-)
-from spark_jobs.tokens.tokenizer import LoadedTokenizer, check_tokenizer, train_tokenizer, transformers_files
+from spark_jobs.tokens.shards import ShardPlan, plan_shards, write_shard
+from spark_jobs.tokens.tokenizer import LoadedTokenizer
+from spark_jobs.tokens.version_tokenizer import base_tokenizer, new_tokenizer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-#: The sample is drawn a little too large and then cut, because texts differ in length.
-_SAMPLE_MARGIN = 1.2
-#: What the engines are compared on.
-_VERIFIED_FILES, _VERIFIED_DOCUMENTS, _VERIFIED_CHARACTERS = 8, 25, 4_000
-
 
 def tokenise(spark: SparkSession, request_uri: str) -> dict[str, Any]:
-    """Complete the corpus version unless its manifest exists; what the manifest says, in short."""
+    """Complete the corpus version unless its manifest exists. Return a summary of the manifest."""
     request, recipe, layout = load_request(request_uri)
     manifest = layout.load_manifest()
     if manifest is None:
@@ -92,37 +78,43 @@ def _tokenise(
         storage.delete_prefix(folder)
     base = load_base(request)
     if base is None:
-        tokenizer, tokenizer_files = _tokenizer(spark, recipe, layout, outputs)
+        tokenizer, tokenizer_files = new_tokenizer(spark, recipe, layout, outputs)
     else:
-        tokenizer, tokenizer_files = _tokenizer_of_base(base, recipe, layout)
+        tokenizer, tokenizer_files = base_tokenizer(base, recipe, layout)
     trained = time.monotonic() - started
     uris = _texts(layout, outputs)
-    choice = choose_engine(tokenizer, _verified_texts(uris))
-    if choice.reason:
-        print(f"tokenise: by Hugging Face tokenizers, slower: {choice.reason}", file=sys.stderr, flush=True)
-    encode_file = partial(tokenise_file, layout, tokenizer, choice.engine, recipe.shard_tokens)
-    by_file = progress.run_tasks(spark, Stage.TOKENISE, "files", encode_file, uris)
-    training, held_out = _plans(layout, recipe, uris, by_file, base)
+    choice, files = _encode(spark, layout, tokenizer, recipe.shard_tokens, uris)
+    training, held_out = _plans(layout, recipe, uris, files, base)
+    if base is None and not training and not held_out:
+        raise InputError(
+            "no document has a token of the vocabulary",
+            where=tokenizer.where,
+            remedy="take a tokenizer for the language of the corpus, or leave tokenizer.uri empty",
+        )
     dtype = token_dtype(tokenizer.vocabulary_size)
     written = progress.run_tasks(
         spark, "shards", "shards", partial(write_shard, layout, dtype), [*training, *held_out]
     )
     details = {
         "seconds": {"tokenizer": round(trained, 2)},
-        "engine": choice.engine.value,
-        "engine_reason": choice.reason,
+        "library": choice.library.value,
+        "library_reason": choice.reason,
+        "tokenizer_notes": list(tokenizer.notes),
         "tokens": _tokens(training),
         "tokens_held_out": _tokens(held_out),
+        **_losses(tokenizer, files),
     }
-    tokenised = sum(plan.shard.documents for plan in (*training, *held_out))
-    layout.save_report(StageReport(Stage.TOKENISE, kept, tokenised, {}, time.monotonic() - started, details))
+    tokenised, without = _documents([*training, *held_out]), sum(file.dropped for file in files)
+    dropped = {DropReason.NO_KNOWN_TOKEN.value: without} if without else {}
+    seconds = time.monotonic() - started
+    layout.save_report(StageReport(Stage.TOKENISE, kept, tokenised, dropped, seconds, details))
     manifest = CorpusManifest(
         version=request.version,
         root_uri=request.root_uri,
         request=parent,
         documents_in=layout.completed(Stage.READ).documents_in,
-        documents_kept=kept,
-        documents_held_out=sum(output.held_out for output in outputs),
+        documents_kept=tokenised,
+        documents_held_out=_documents(held_out),
         dropped=_dropped(layout),
         scrubbed=layout.completed(Stage.SCRUB).details.get("replaced", {}),
         tokens=_tokens(training),
@@ -144,68 +136,54 @@ def _tokenise(
 
 
 def _texts(layout: VersionLayout, outputs: Sequence[OutputPart]) -> list[str]:
-    """Files of this version's own documents, held-out ones among them."""
+    """Return the files of this version's own documents, held-out ones among them."""
     folders = (f"{layout.relative(layout.documents)}/", f"{layout.relative(layout.held_out)}/")
     paths = (file.path for output in outputs for file in output.files)
     return [storage.join(layout.root, path) for path in paths if path.startswith(folders)]
 
 
-def _tokenizer_of_base(
-    base: Base, recipe: CorpusRecipe, layout: VersionLayout
-) -> tuple[LoadedTokenizer, list[FileEntry]]:
-    """Tokens of a version are of one tokenizer: the base's, which is adopted with its tokens."""
-    entries = adopt(layout, base, layout.tokens, layout.held_out_tokens, layout.tokenizer)
-    content = storage.read_bytes(storage.join(layout.tokenizer, "tokenizer.json"))
-    wanted = recipe.tokenizer.uri
-    if wanted and storage.read_bytes(wanted) != content:
-        raise ContractError(
-            "not the tokenizer of the base",
-            where=wanted,
-            expected="the bytes that the base was tokenised with",
-            remedy="give that tokenizer, or build the corpus without the base",
+def _encode(
+    spark: SparkSession, layout: VersionLayout, tokenizer: LoadedTokenizer, shard_tokens: int, uris: list[str]
+) -> tuple[LibraryChoice, list[TokenisedFile]]:
+    """Encode all files; again by Hugging Face tokenizers if gigatoken gives other ids on a sample of one."""
+    choice = choose_library(tokenizer)
+    while True:
+        if choice.reason:
+            slower = f"tokenise: by Hugging Face tokenizers, slower: {choice.reason}"
+            print(slower, file=sys.stderr, flush=True)
+        task = partial(tokenise_file, layout, tokenizer, choice.library, shard_tokens)
+        files = progress.run_tasks(spark, Stage.TOKENISE, "files", task, uris)
+        difference = next((file.difference for file in files if file.difference), "")
+        if not difference:
+            return choice, files
+        choice = LibraryChoice(Library.TOKENIZERS, difference)
+
+
+def _losses(tokenizer: LoadedTokenizer, files: Sequence[TokenisedFile]) -> dict[str, int]:
+    """Add up the characters that have no token of the vocabulary, and warn of them."""
+    if tokenizer.covers_all_text:
+        return {}
+    losses = Losses()
+    for file in files:
+        losses = losses.plus(file.losses)
+    if losses.unknown or losses.without_token:
+        progress.warn(
+            f"{losses.unknown} of {losses.characters} characters are unknown to the vocabulary and "
+            f"{losses.without_token} have no token at all, white space not counted ({tokenizer.where})"
         )
-    return check_tokenizer(content, recipe.tokenizer.end_of_text, "the tokenizer of the base"), entries
+    return {
+        "characters": losses.characters,
+        "characters_unknown": losses.unknown,
+        "characters_without_token": losses.without_token,
+    }
 
 
-def _tokenizer(
-    spark: SparkSession, recipe: CorpusRecipe, layout: VersionLayout, outputs: Sequence[OutputPart]
-) -> tuple[LoadedTokenizer, list[FileEntry]]:
-    wanted = recipe.tokenizer
-    if not any(output.documents for output in outputs):
-        raise InputError(
-            "no document is left to train on",
-            where=layout.root,
-            remedy="see the stage reports for what was dropped, then change the shards or the recipe",
-        )
-    content = storage.read_bytes(wanted.uri) if wanted.uri else _train(spark, recipe, layout, outputs)
-    tokenizer = check_tokenizer(content, wanted.end_of_text, wanted.uri or "the trained tokenizer")
-    files = {"tokenizer.json": content, **transformers_files(wanted.end_of_text)}
-    entries = []
-    for name, file_content in sorted(files.items()):
-        file = storage.write_bytes(storage.join(layout.tokenizer, name), file_content)
-        entries.append(FileEntry(layout.relative(file.uri), file.size_bytes, file.sha256))
-    return tokenizer, entries
-
-
-def _train(
-    spark: SparkSession, recipe: CorpusRecipe, layout: VersionLayout, outputs: Sequence[OutputPart]
-) -> bytes:
-    limit = recipe.tokenizer.max_training_bytes
-    share = min(1.0, _SAMPLE_MARGIN * limit / sum(output.text_bytes for output in outputs))
-    names = [
-        PurePosixPath(file.path).name
-        for output in outputs
-        for file in output.files
-        if file.path.startswith(layout.relative(layout.documents))
-    ]
-    sampled = progress.run_tasks(spark, "tokenizer", "files", partial(sample_texts, layout, share), names)
-    return train_tokenizer(
-        first_bytes((text for texts in sampled for text in texts), limit), recipe.tokenizer
-    )
+def _documents(plans: Sequence[ShardPlan]) -> int:
+    return sum(plan.shard.documents for plan in plans)
 
 
 def _report(layout: VersionLayout, manifest: CorpusManifest) -> None:
-    """The page for people, before the manifest: a version that is whole lacks it only where it failed."""
+    """Write the page for people, before the manifest: a complete version lacks it only if it failed."""
     from spark_jobs.report.page import write_page  # matplotlib takes its time
 
     try:
@@ -214,21 +192,11 @@ def _report(layout: VersionLayout, manifest: CorpusManifest) -> None:
         print(f"no report ({type(error).__name__}: {error}); try `make report`", file=sys.stderr, flush=True)
 
 
-def _verified_texts(uris: Sequence[str]) -> list[str]:
-    """The texts on which the engines must agree: the beginning of a few files of documents."""
-    texts: list[str] = []
-    for uri in uris[:: max(1, -(-len(uris) // _VERIFIED_FILES))]:
-        with storage.local_copy(uri) as path, pq.ParquetFile(path) as file:
-            batch = next(file.iter_batches(batch_size=_VERIFIED_DOCUMENTS, columns=["text"]))
-            texts += [text[:_VERIFIED_CHARACTERS] for text in batch.column("text").to_pylist()]
-    return texts
-
-
 def _plans(
     layout: VersionLayout,
     recipe: CorpusRecipe,
     uris: Sequence[str],
-    by_file: Sequence[list[Run]],
+    files: Sequence[TokenisedFile],
     base: Base | None,
 ) -> tuple[list[ShardPlan], list[ShardPlan]]:
     plans = []
@@ -236,11 +204,11 @@ def _plans(
         (layout.documents, layout.tokens, base.manifest.shards if base else ()),
         (layout.held_out, layout.held_out_tokens, base.manifest.held_out_shards if base else ()),
     ):
-        runs = [
+        runs: list[Run] = [
             run
-            for uri, file_runs in zip(uris, by_file, strict=True)
+            for uri, file in zip(uris, files, strict=True)
             if uri.startswith(source.rstrip("/") + "/")
-            for run in file_runs
+            for run in file.runs
         ]
         plans.append(plan_shards(target, runs, recipe.shard_tokens, taken))
     return plans[0], plans[1]

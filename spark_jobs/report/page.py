@@ -95,6 +95,7 @@ def _page(layout: VersionLayout, manifest: CorpusManifest) -> str:
         even_odds=even_odds(request.recipe),
         verified=verified(request.recipe),
         unsettled=_unsettled(stages),
+        tokenised=_tokenised(stages),
         unlike=_below(found, even_odds(request.recipe)),
         kept=documents_by_id(layout, [cluster.kept_id for cluster in found.clusters]),
         examples=dropped_examples(layout),
@@ -167,6 +168,13 @@ def _unsettled(stages: Sequence[StageReport]) -> int:
     """Documents that the last round of verification left uncompared with some that they met."""
     near = next((report for report in stages if report.stage == Stage.NEAR_DEDUP), None)
     return int(near.details.get("documents_unsettled", 0)) if near else 0
+
+
+def _tokenised(stages: Sequence[StageReport]) -> dict[str, Any]:
+    """Return the details of tokenise that the page shows; reports of earlier versions lack some."""
+    report = next((report for report in stages if report.stage == Stage.TOKENISE), None)
+    counts = {"characters": 0, "characters_unknown": 0, "characters_without_token": 0}
+    return {**counts, "tokenizer_notes": [], **(report.details if report else {})}
 
 
 def _below(found: Duplicates, similarity: float | None) -> int:

@@ -1,4 +1,4 @@
-"""The tokenizer: given as ``tokenizer.json``, or a byte-level BPE trained on a sample of the corpus."""
+"""The tokenizer of a corpus: an examined ``tokenizer.json``, or a byte-level BPE trained on a sample."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from include.contracts.errors import InputError
 from include.recipes.corpus import TokenizerRecipe
 
 #: Bytes; longer words are cut for training, and for training alone.
@@ -17,41 +16,25 @@ _LONGEST_TRAINED_WORD = 256
 
 @dataclass(frozen=True)
 class LoadedTokenizer:
-    """A checked ``tokenizer.json``; ``vocabulary_size`` is the highest id plus one."""
+    """A ``tokenizer.json`` that ``examination.examine`` has accepted.
+
+    ``where`` names the file in messages. ``vocabulary_size`` is the highest id plus one. ``unknown_id`` is
+    the token that stands for text outside the vocabulary, None if no text can be outside of it.
+    ``covers_all_text`` says that every character of every text is part of a token other than that one.
+    ``notes`` say, for people, which parts of the file are not applied and what encoding loses.
+    """
 
     content: str
+    where: str
     vocabulary_size: int
     end_of_text_id: int
-
-
-def check_tokenizer(content: bytes, end_of_text: str, where: str) -> LoadedTokenizer:
-    """InputError when the bytes are no tokenizer, or it lacks the token that ends a document."""
-    try:
-        text = content.decode()
-        tokenizer = Tokenizer.from_str(text)
-    except Exception as error:  # the library raises bare Exception
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise InputError(
-            f"not a tokenizer ({reason})",
-            where=where,
-            expected="a tokenizer.json of Hugging Face tokenizers",
-            remedy="correct tokenizer.uri of the corpus recipe, or leave it empty to train one",
-        ) from error
-    identifier = tokenizer.token_to_id(end_of_text)
-    if identifier is None:
-        added = sorted(token.content for token in tokenizer.get_added_tokens_decoder().values())
-        raise InputError(
-            "the tokenizer does not know the token that ends a document",
-            where=where,
-            expected=end_of_text,
-            got=f"added tokens {', '.join(added[:10]) or 'none'}",
-            remedy="set tokenizer.end_of_text of the corpus recipe",
-        )
-    return LoadedTokenizer(text, max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1, identifier)
+    unknown_id: int | None
+    covers_all_text: bool
+    notes: tuple[str, ...] = ()
 
 
 def train_tokenizer(texts: Iterable[str], recipe: TokenizerRecipe) -> bytes:
-    """``tokenizer.json`` of a byte-level BPE; the same texts in the same order give the same bytes."""
+    """Train a byte-level BPE. Return its ``tokenizer.json``: the same bytes for the same texts in order."""
     tokenizer = Tokenizer(models.BPE())
     bytes_of_words = pre_tokenizers.ByteLevel(add_prefix_space=False)
     # the trainer takes a square of the longest word's length: a megabyte of one letter is hours
@@ -72,7 +55,7 @@ def train_tokenizer(texts: Iterable[str], recipe: TokenizerRecipe) -> bytes:
 
 
 def transformers_files(end_of_text: str) -> dict[str, bytes]:
-    """What ``transformers.AutoTokenizer`` wants beside ``tokenizer.json``, by file name."""
+    """Return the files that ``transformers.AutoTokenizer`` needs next to ``tokenizer.json``, by name."""
     special = {"bos_token": end_of_text, "eos_token": end_of_text, "unk_token": end_of_text}
     config = {
         **special,

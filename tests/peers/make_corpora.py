@@ -1,7 +1,7 @@
 """Corpora and their exports for the readers: ``make_corpora.py FOLDER``, in the environment of Spark.
 
 ``FOLDER/<dtype>/`` gets ``corpus``, ``mds`` and ``parquet``, all with both splits. ``int32`` is the dtype
-of a vocabulary above 65,536: the same tokenizer with the id of its end of text moved up there.
+of a vocabulary above 65,536: the same tokenizer with more pieces, and its end of text behind them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def write_raw(folder: Path) -> None:
 def with_high_id(tokenizer: Path, target: Path) -> None:
     plain = json.loads(tokenizer.read_text())
     (added,) = plain["added_tokens"]
-    added["id"] = plain["model"]["vocab"][added["content"]] = HIGH_ID
+    vocabulary = plain["model"]["vocab"]
+    vocabulary |= {f"<filler {number}>": number for number in range(len(vocabulary), HIGH_ID)}
+    added["id"] = vocabulary[added["content"]] = HIGH_ID
     target.write_text(json.dumps(plain))
 
 

@@ -18,8 +18,8 @@ from include.contracts.errors import InputError
 from include.contracts.manifests import CorpusManifest
 from spark_jobs.corpus_version.trace import main, trace
 from spark_jobs.storage import read_record
-from spark_jobs.tokens.engine import Engine, encode
-from spark_jobs.tokens.tokenizer import check_tokenizer
+from spark_jobs.tokens.encoding import Library, encode
+from spark_jobs.tokens.examination import examine
 
 if TYPE_CHECKING:
     from tests.spark.conftest import Known
@@ -38,13 +38,13 @@ def raw_line(uri: str, row: int) -> dict[str, object]:
 def test_random_tokens_lead_to_their_documents_and_raw_records(built: Path, known: Known) -> None:
     manifest = read_record(CorpusManifest, str(built / "manifest.json"))
     content = (built / "tokenizer/tokenizer.json").read_bytes()
-    tokenizer = check_tokenizer(content, "<|endoftext|>", "here")
+    tokenizer = examine(content, "<|endoftext|>", "here")
     generator = random.Random(3)
     for shard in manifest.shards:
         tokens = np.fromfile(built / "tokens" / f"{shard.name}.bin", manifest.token_dtype)
         for offset in (0, len(tokens) - 1, *generator.sample(range(len(tokens)), 4)):
             origin = trace(f"{built}/tokens/{shard.name}:{offset}")
-            (ids,) = encode(tokenizer, Engine.TOKENIZERS, pa.array([origin.text]), manifest.token_dtype)
+            (ids,), _ = encode(tokenizer, Library.TOKENIZERS, pa.array([origin.text]), manifest.token_dtype)
             assert len(ids) == origin.document_tokens
             assert ids[origin.token_in_document] == tokens[offset]
             assert origin.subset == shard.subset

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -20,15 +18,6 @@ from spark_jobs.report.page import write_report
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-_JOBS = Path(__file__).parents[1] / "jobs" / "conftest.py"
-_spec = importlib.util.spec_from_file_location("jobs_fixtures", _JOBS)
-assert _spec is not None
-assert _spec.loader is not None
-_fixtures = importlib.util.module_from_spec(_spec)
-sys.modules["jobs_fixtures"] = _fixtures
-_spec.loader.exec_module(_fixtures)
-known, built, s3 = _fixtures.known, _fixtures.built, _fixtures.s3
 
 ATTACK = '</pre></style></svg>--><script>alert(1)</script><img src="http://a.example/x" onerror=alert(1)>'
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.tokens.shards import Run, first_bytes, plan_shards, subset_slugs
+from spark_jobs.tokens.file_task import Run
+from spark_jobs.tokens.shards import plan_shards, subset_slugs
 
 RUNS = st.lists(st.tuples(st.sampled_from(["A b", "a-b", "C"]), st.integers(1, 100)), max_size=30)
 
@@ -25,7 +26,3 @@ def test_slugs_are_distinct_and_readable() -> None:
     assert slugs["PubMed Central"] == "pubmed-central"
     assert slugs["Gutenberg (PG-19)"] == "gutenberg-pg-19"
     assert len(set(slugs.values())) == len(slugs)
-
-
-def test_the_sample_is_cut_at_its_limit_in_the_order_of_hashes() -> None:
-    assert first_bytes([(3, "never"), (1, "abc"), (2, "äöü")], 6) == ["abc", "ä"]
