@@ -1,1 +1,1 @@
-"""Tokenizer and Megatron files."""
+"""Tokenise: examine or train the tokenizer, encode documents, write token shards, export them."""

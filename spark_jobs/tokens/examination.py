@@ -84,7 +84,7 @@ def _loaded(content: bytes, where: str) -> tuple[str, Any]:
 
 
 def _require_added_tokens(added: list[dict[str, Any]], tokenizer: Any, where: str) -> None:
-    """Hugging Face gives an added token another id if the one in the file does not fit, with a log line."""
+    """Refuse ids of added tokens that Hugging Face would replace by others, with a log line only."""
     for token in added:
         if (found := tokenizer.token_to_id(token["content"])) != token["id"]:
             raise InputError(
@@ -197,7 +197,7 @@ def _require_encoding(tokenizer: LoadedTokenizer, end_of_text: str) -> None:
 
 
 def _require_trainable(end_of_text: str) -> None:
-    """A tokenizer that is trained must not learn the end-of-text token as a word of the corpus."""
+    """Refuse an end-of-text token that training could learn as a word of the corpus."""
     pieces = pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str(end_of_text)
     if len(pieces) == 1:
         raise InputError(

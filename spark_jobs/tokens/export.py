@@ -1,10 +1,10 @@
-"""The tokens of a complete corpus version in another format: MDS for mosaicml-streaming, or parquet.
+"""Export the tokens of a complete corpus version to MDS for mosaicml-streaming, or to parquet.
 
 python -m spark_jobs.tokens.export --corpus build/corpus --format mds --output build/mds
 
-One sequence is one whole document with ``id`` and ``subset``; held-out tokens only where asked for. The
-output is ``<split>/`` with its files (and ``index.json`` of MDS), ``request.json`` first and
-``manifest.json`` last: without it the export is not complete, and the same call does it again.
+One sequence is one whole document with ``id`` and ``subset``; held-out tokens are exported only on request.
+The output is ``<split>/`` with its files (and ``index.json`` of MDS), ``request.json`` first and
+``manifest.json`` last: without it the export is not complete, and the same call repeats it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MOST_FILE_BYTES = 1 << 31
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What an export is made from; ``file_bytes`` bounds a file before compression."""
+    """The inputs of an export. ``file_bytes`` bounds a file before compression."""
 
     corpus: ParentRef
     format: Format
@@ -79,7 +79,7 @@ def export_tokens(
     splits: Sequence[Split] = (Split.TRAINING,),
     file_bytes: int = _FILE_BYTES,
 ) -> dict[str, Any]:
-    """Export unless it is complete already; documents, tokens, bytes and seconds."""
+    """Export unless it is complete already. Return documents, tokens, bytes and seconds."""
     started = time.monotonic()
     layout = VersionLayout(corpus)
     source = layout.load_manifest()
@@ -107,9 +107,9 @@ def export_tokens(
 
 
 def _claim(output: str, request: ExportRequest) -> ExportManifest | None:
-    """The manifest of this export when it is complete; else take the folder for it.
+    """Return the manifest of this export if it is complete; else claim the folder and return None.
 
-    InputError when the folder holds anything but a part of this very export.
+    InputError if the folder holds anything but a part of this very export.
     """
     request_uri, manifest_uri = (storage.join(output, name) for name in ("request.json", "manifest.json"))
     content = canonical_json(request)
@@ -124,7 +124,7 @@ def _claim(output: str, request: ExportRequest) -> ExportManifest | None:
             )
         if storage.exists(manifest_uri):
             return storage.read_record(ExportManifest, manifest_uri)
-    for split in Split:  # what an export that was ended left behind
+    for split in Split:  # an export that was interrupted leaves files
         storage.delete_prefix(storage.join(output, split))
     storage.write_bytes(request_uri, content)
     return None
@@ -168,7 +168,7 @@ def _write_index(output: str, layout: MdsLayout, split: Split, exported: Sequenc
 
 
 def _shards(source: CorpusManifest, split: Split, corpus: str) -> list[ShardFiles]:
-    """The shards of a split with their files; InputError when it has none."""
+    """Return the shards of a split with their files; InputError if it has none."""
     shards: tuple[TokenShard, ...] = source.shards if split is Split.TRAINING else source.held_out_shards
     if not shards:
         raise InputError("the corpus has no document in this split", where=f"{corpus}: {split}")
@@ -189,7 +189,7 @@ def _shards(source: CorpusManifest, split: Split, corpus: str) -> list[ShardFile
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when the export is complete, 2 with a readable error."""
+    """Run the command. Return 0 if the export is complete, 2 after a readable error."""
     parser = argparse.ArgumentParser(prog="export_tokens", description=__doc__)
     parser.add_argument("--corpus", required=True, help="folder or s3:// prefix of a complete version")
     parser.add_argument("--format", required=True, type=Format, choices=list(Format))

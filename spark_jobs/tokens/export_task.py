@@ -1,4 +1,4 @@
-"""Task of the export: one token shard to files of another format, none much larger than a limit."""
+"""The task of an export: write one token shard as files of another format, within a size limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spark_jobs.tokens.sequences import Sequences, ShardFiles, open_shard
 
 
 class Format(enum.StrEnum):
-    """What tokens can be exported to."""
+    """Formats that tokens can be exported to."""
 
     MDS = "mds"
     PARQUET = "parquet"
@@ -50,7 +50,7 @@ class Layout(Protocol):
 
 @dataclass(frozen=True)
 class ExportPlan:
-    """What every task of one export knows; URIs of the corpus and of the output."""
+    """The settings of an export that all its tasks share; ``corpus`` and ``output`` are URIs."""
 
     corpus: str
     output: str
@@ -94,7 +94,7 @@ def export_shard(plan: ExportPlan, item: tuple[Split, ShardFiles]) -> list[Expor
 
 
 def cut(sizes: npt.NDArray[np.int64], limit: int) -> list[tuple[int, int]]:
-    """First and end of neighbours that together stay within ``limit``; one that is larger is alone."""
+    """Group neighbours within ``limit``; one that is larger is alone. Return (first, end) of each group."""
     ends = np.cumsum(sizes)
     parts = []
     first = taken = 0

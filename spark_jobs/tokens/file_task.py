@@ -136,7 +136,7 @@ def _add_documents(
 
 
 def _has_known_token(tokens: Any, unknown_id: int | None) -> bool:
-    """The last token ends the document."""
+    """Return True if a token before the last one, which ends the document, is of the vocabulary."""
     if len(tokens) < 2:
         return False
     return unknown_id is None or bool((tokens[:-1] != unknown_id).any())

@@ -1,4 +1,4 @@
-"""Shards and index of mosaicml-streaming's MDS (version 2), one sample a whole document.
+"""Write shards and index of mosaicml-streaming's MDS (version 2); a sample is a whole document.
 
 The package's own MDSWriter imports torch, transformers and the SDK of every cloud, which have no place
 among the Spark jobs, and the format is small. ``tests/peers`` holds these bytes equal to those of the
@@ -29,7 +29,7 @@ from include.contracts.manifests import FileEntry
 from spark_jobs.runtime.columns import buffers
 from spark_jobs.tokens.sequences import Sequences
 
-#: What StreamingDataset's ``validate_hash`` can be.
+#: The value for StreamingDataset's ``validate_hash``.
 HASH = "sha256"
 
 _BUFFER_BYTES = 1 << 20
@@ -38,7 +38,7 @@ _COLUMN_SIZES = np.dtype("<u4").itemsize * 3
 
 @dataclass(frozen=True)
 class MdsLayout:
-    """What all shards of one dataset share. ``dtype`` is that of the tokens: ``uint16`` or ``int32``."""
+    """The form of all shards of a dataset. ``dtype`` is that of the tokens: ``uint16`` or ``int32``."""
 
     dtype: str
     size_limit_bytes: int
@@ -47,7 +47,7 @@ class MdsLayout:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What shard and index say of a shard, by the names of mosaicml-streaming."""
+        """The description of a shard in shard and index, by mosaicml-streaming's names."""
         return {
             "column_encodings": ["str", "str", f"ndarray:{self.dtype}"],
             "column_names": ["id", "subset", "tokens"],
@@ -70,7 +70,7 @@ class MdsLayout:
         return sizes
 
     def write(self, path: Path, sequences: Sequences) -> None:
-        """Write one shard. InputError when it is larger than its 32-bit offsets can say."""
+        """Write one shard. InputError if it is larger than its 32-bit offsets can express."""
         sizes = self._column_sizes(sequences)
         offsets = np.zeros(len(sizes) + 1, np.int64)
         np.cumsum(sizes.sum(axis=1) + _COLUMN_SIZES, out=offsets[1:])
@@ -102,7 +102,7 @@ class MdsLayout:
         return json.dumps(self.config, sort_keys=True).encode()
 
     def _column_sizes(self, sequences: Sequences) -> npt.NDArray[np.int64]:
-        """Documents x 3: bytes of id, subset and tokens."""
+        """Return bytes of id, subset and tokens, in the shape (documents, 3)."""
         lengths = sequences.lengths
         sizes = np.empty((len(lengths), 3), np.int64)
         sizes[:, 0] = np.diff(buffers(sequences.ids)[1])
@@ -113,13 +113,13 @@ class MdsLayout:
 
 
 def _shape(length: int) -> bytes:
-    """The length of an array, as short as it can be said."""
+    """Encode the length of an array in as few bytes as MDS allows."""
     code = 0 if length < 1 << 8 else 1 if length < 1 << 16 else 2
     return bytes((1 << 2 | code,)) + length.to_bytes(1 << code, "little")
 
 
 def index_json(layout: MdsLayout, shards: Sequence[tuple[FileEntry, int]]) -> bytes:
-    """``index.json`` of shards in their order, each with the number of its samples."""
+    """Return ``index.json`` for shards in their order, each with the number of its samples."""
     listed = [
         {
             **layout.config,

@@ -1,4 +1,4 @@
-"""The index of a token shard, in the layout of ``include.contracts.megatron``."""
+"""Write the index of a token shard in the layout of ``include.contracts.megatron``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from include.contracts.megatron import HEADER, MAGIC, TYPE_CODES, VERSION
 
 
 def token_dtype(vocabulary_size: int) -> str:
-    """``uint16`` where every id fits, else ``int32``."""
+    """Return ``uint16`` if every id fits, else ``int32``."""
     return "uint16" if vocabulary_size <= 1 << 16 else "int32"
 
 
 def index_bytes(lengths: npt.NDArray[np.int32], dtype: str) -> bytes:
-    """The ``.idx`` of sequences of these lengths in tokens, one sequence a document."""
+    """Return the ``.idx`` for documents of these lengths in tokens; each document is one sequence."""
     pointers = np.zeros(len(lengths), np.int64)
     np.cumsum(lengths[:-1].astype(np.int64) * np.dtype(dtype).itemsize, out=pointers[1:])
     return b"".join(

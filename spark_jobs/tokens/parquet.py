@@ -1,4 +1,4 @@
-"""Token sequences as parquet, one row a whole document."""
+"""Write token sequences as parquet; a row is a whole document."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ParquetLayout:
 
     @property
     def schema(self) -> pa.Schema:
-        """Of every file."""
+        """The schema of every file."""
         element = pa.field("element", pa.from_numpy_dtype(np.dtype(self.dtype)), nullable=False)
         return pa.schema(
             [

@@ -1,4 +1,4 @@
-"""Token shards of a complete corpus version, read back: whole documents with their ids, checked first."""
+"""Read token shards of a complete corpus version: whole documents with their ids, after verification."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from include.contracts.errors import IntegrityError
 from include.contracts.manifests import FileEntry, TokenShard
 from spark_jobs import storage
 
-_REMEDY = "copy the file again from where the corpus was built, or build the corpus again"
+_REMEDY = "copy the file again from the place where the corpus was built, or build the corpus again"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Sequences:
         return np.diff(self.starts)
 
     def part(self, first: int, end: int) -> Sequences:
-        """Documents ``first`` up to, not with, ``end``; nothing is copied but the starts."""
+        """Return documents ``first`` to ``end - 1``; only the starts are copied."""
         starts = self.starts[first : end + 1]
         tokens = self.tokens[starts[0] : starts[-1]]
         return Sequences(self.subset, self.ids.slice(first, end - first), starts - starts[0], tokens)
@@ -56,9 +56,9 @@ class ShardFiles:
 
 @contextmanager
 def open_shard(root: str, files: ShardFiles, dtype: str) -> Iterator[Sequences]:
-    """The shard's documents; its tokens stay on disk and are mapped, never read whole.
+    """Yield the shard's documents. Its tokens are mapped from disk, never read as a whole.
 
-    IntegrityError when a file is not what the manifest lists, or sidecar and tokens do not fit.
+    IntegrityError if a file differs from the manifest, or sidecar and tokens do not fit.
     """
     with (
         _checked(root, files.tokens) as tokens_path,
@@ -83,7 +83,7 @@ def open_shard(root: str, files: ShardFiles, dtype: str) -> Iterator[Sequences]:
 
 @contextmanager
 def _checked(root: str, entry: FileEntry) -> Iterator[Path]:
-    """A local path of the file, after its size and hash were found to be those of the manifest."""
+    """Yield a local path of the file after its size and hash were compared with the manifest."""
     uri = storage.join(root, entry.path)
     with storage.local_copy(uri) as path:
         expected = f"{entry.size_bytes} bytes of sha256 {entry.sha256}"

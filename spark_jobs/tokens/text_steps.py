@@ -1,4 +1,4 @@
-"""What the normalizers and pre-tokenizers of a ``tokenizer.json`` do to a text before it is encoded."""
+"""Judge what normalizers and pre-tokenizers of a ``tokenizer.json`` change in a text or remove from it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _loss(step: Mapping[str, Any]) -> Loss:
 
 
 def _loss_of_replacing(step: Mapping[str, Any]) -> Loss:
-    """A text is lost only if nothing replaces it; a pattern may match anything."""
+    """Judge a replacement: a text is lost only if nothing replaces it; a pattern may match anything."""
     pattern = step["pattern"]
     if "String" in pattern:
         if step["content"]:

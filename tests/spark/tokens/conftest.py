@@ -22,29 +22,30 @@ def trained_json(sentence: Callable[[random.Random, int], str]) -> bytes:
 
 
 def special(content: str, number: int, **flags: bool) -> dict[str, Any]:
-    """An entry of ``added_tokens``."""
+    """Return an entry of ``added_tokens``."""
     plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     return {"id": number, "content": content, **plain, **flags}
 
 
 def tokenizer_json(model: dict[str, Any], **parts: Any) -> dict[str, Any]:
-    """A parsed ``tokenizer.json`` that ends documents with ``</s>``, the token 0, unless ``parts`` differ."""
+    """Return a parsed ``tokenizer.json``; its end-of-text token is ``</s>``, 0, unless ``parts`` differ."""
     empty = {"truncation": None, "padding": None, "normalizer": None, "pre_tokenizer": None}
     rest = {"post_processor": None, "decoder": None, "added_tokens": [special("</s>", 0)]}
     return {"version": "1.0", **empty, **rest, "model": model, **parts}
 
 
 def bpe(pieces: str | list[str], **fields: Any) -> dict[str, Any]:
-    """A BPE of ``</s>`` and these pieces, without merges."""
+    """Return a BPE of ``</s>`` and these pieces, without merges."""
     vocabulary = {piece: number for number, piece in enumerate(["</s>", *pieces])}
     return {"type": "BPE", "vocab": vocabulary, "merges": [], **fields}
 
 
 def byte_level(**fields: Any) -> dict[str, Any]:
-    """A parsed byte-level BPE with a token for every byte."""
+    """Return a parsed byte-level BPE with a token for every byte."""
     step = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     return tokenizer_json(bpe(list(byte_letters().values()), **fields), pre_tokenizer=step)
 
 
 def as_bytes(plain: dict[str, Any]) -> bytes:
+    """Return the file of a parsed ``tokenizer.json``."""
     return json.dumps(plain).encode()
