@@ -16,6 +16,7 @@ from include.recipes.scrubbing import ScrubRecipe
 class ReadRecipe:
     """Limits on one record; a bigger one is dropped as ``too_large``."""
 
+    #: Largest record, in bytes of UTF-8.
     max_document_bytes: int = 32 * 2**20
 
     def __post_init__(self) -> None:
@@ -28,6 +29,7 @@ class ReadRecipe:
 class NormaliseRecipe:
     """NFC, control characters, encoding faults."""
 
+    #: Unicode normal form of every text.
     unicode_form: str = "NFC"
     #: Share of U+FFFD and mojibake characters above which a document is an ``encoding_fault``.
     max_replacement_share: float = 0.01
@@ -43,10 +45,15 @@ class NormaliseRecipe:
 class FilterRecipe:
     """Length, symbol and repetition bounds (ratios after Gopher, arXiv 2112.11446, table A1)."""
 
+    #: Fewest characters of a document.
     min_characters: int = 200
+    #: Most characters of a document.
     max_characters: int = 10_000_000
+    #: Largest share of visible characters that are neither letters, digits nor combining marks.
     max_symbol_share: float = 0.5
+    #: Largest share of lines that repeat an earlier line.
     max_duplicate_line_share: float = 0.7
+    #: Largest share of visible characters in the occurrences of one repeated word bigram.
     max_top_bigram_share: float = 0.4
 
     def __post_init__(self) -> None:
@@ -69,8 +76,11 @@ class HeldOutRecipe:
     A small corpus holds out more than ``share``, up to a quarter, to reach ``min_documents`` in all.
     """
 
+    #: Share of kept documents that is held out.
     share: float = 0.01
+    #: Most held-out documents of a subset.
     max_documents_per_subset: int = 200
+    #: Held-out documents that a small corpus tries to reach.
     min_documents: int = 20
 
     def __post_init__(self) -> None:
@@ -92,9 +102,13 @@ _MOST_TRAINING_BYTES = 1_000_000_000
 class TokenizerRecipe:
     """A given ``tokenizer.json`` (``uri``), or a byte-level BPE trained on the corpus."""
 
+    #: A given ``tokenizer.json``; empty trains one.
     uri: str = ""
+    #: Vocabulary of a trained tokenizer.
     vocabulary_size: int = 8192
+    #: Token after each document.
     end_of_text: str = "<|endoftext|>"
+    #: Most bytes of text on which a tokenizer is trained.
     max_training_bytes: int = 20_000_000
 
     def __post_init__(self) -> None:
@@ -117,6 +131,7 @@ class TokenizerRecipe:
 class CorpusRecipe:
     """Everything that decides the bytes of a corpus, beside its inputs and the code."""
 
+    #: Name of the recipe; the version begins with it.
     name: str
     read: ReadRecipe = field(default_factory=ReadRecipe)
     normalise: NormaliseRecipe = field(default_factory=NormaliseRecipe)

@@ -18,8 +18,11 @@ class BenchmarkSource:
     reaches into an object (``choices.text``), lists are joined.
     """
 
+    #: Name of the benchmark in drop reasons.
     name: str
+    #: Path or S3 URI of the items.
     uri: str
+    #: Keys of an item whose texts are searched.
     fields: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -48,7 +51,9 @@ class DecontaminateRecipe:
     question of 45 words, in one piece, has 0.3 of its 13-grams.
     """
 
+    #: Benchmarks to remove, a table each.
     benchmarks: tuple[BenchmarkSource, ...] = ()
+    #: Words of one n-gram.
     ngram_words: int = 13
     #: Share of the distinct n-grams of a text of an item that one document has; 0 for a single one.
     min_overlap: float = 0.3

@@ -17,12 +17,19 @@ class GateRecipe:
     the one-sided intervals; fewer than ``min_documents`` held-out documents are never judged.
     """
 
+    #: Name of the gate.
     name: str
+    #: Loss per token by which a candidate may trail the champion.
     margin_nats: float = 0.02
+    #: Gain over the unigram baseline that is needed without a champion.
     min_gain_nats: float = 0.5
+    #: Loss per token by which a candidate may trail in one subset.
     subset_margin_nats: float = 0.15
+    #: Confidence of the one-sided intervals.
     confidence: float = 0.95
+    #: Fewest held-out documents for a judgement.
     min_documents: int = 5
+    #: Fewest held-out documents of a subset that is judged alone.
     min_subset_documents: int = 20
 
     def __post_init__(self) -> None:

@@ -21,13 +21,18 @@ class NearDedupRecipe:
 
     #: Units (words or characters) of one n-gram.
     ngram: int = 5
+    #: Unit of the n-grams.
     shingle: str = "word"
+    #: Table by which a text is folded before it is cut into n-grams.
     fold: str = "datatrove"
     #: A document of fewer words (or characters) is never a near duplicate. One of fewer than ``ngram`` that
     #: has this many is compared as a whole.
     min_units: int = 1
+    #: Bands of a signature; documents that agree in one are candidates.
     bands: int = 14
+    #: Minima per band.
     rows: int = 8
+    #: Seed of the hash functions.
     seed: int = 1
     #: The Jaccard similarity that the source means by a near duplicate; nothing is dropped by it alone.
     threshold: float = 0.75

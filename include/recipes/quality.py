@@ -14,21 +14,33 @@ class GopherRecipe:
     Shares are compared as in the paper: a document at its bound is kept.
     """
 
+    #: Apply these rules.
     enabled: bool = False
+    #: Fewest words of a document.
     min_words: int = 50
+    #: Most words of a document.
     max_words: int = 100_000
+    #: Smallest mean length of a word, in characters.
     min_mean_word_length: float = 3.0
+    #: Largest mean length of a word, in characters.
     max_mean_word_length: float = 10.0
     #: ``#`` per word, and ellipses per word.
     max_symbol_word_ratio: float = 0.1
+    #: Largest share of lines that begin with a bullet.
     max_bullet_line_share: float = 0.9
+    #: Largest share of lines that end with an ellipsis.
     max_ellipsis_line_share: float = 0.3
+    #: Smallest share of words with a letter.
     min_alphabetic_word_share: float = 0.8
     #: How many of the, be, to, of, and, that, have, with; 0 for corpora that are not English.
     min_stop_words: int = 2
+    #: Largest share of duplicate lines.
     max_duplicate_line_share: float = 0.30
+    #: Largest share of duplicate paragraphs.
     max_duplicate_paragraph_share: float = 0.30
+    #: Largest share of characters in duplicate lines.
     max_duplicate_line_character_share: float = 0.20
+    #: Largest share of characters in duplicate paragraphs.
     max_duplicate_paragraph_character_share: float = 0.20
     #: Of the most frequent n-gram, for n = 2, 3, 4.
     max_top_ngram_shares: tuple[float, ...] = (0.20, 0.18, 0.16)
@@ -72,11 +84,15 @@ class C4Recipe:
     off.
     """
 
+    #: Apply these rules.
     enabled: bool = False
+    #: Lines with fewer words are removed.
     min_words_per_line: int = 3
+    #: Fewest sentences of a document.
     min_num_sentences: int = 5
     #: Lines with a longer word go.
     max_word_length: int = 1000
+    #: Remove lines that do not end in a terminal punctuation mark.
     filter_no_terminal_punct: bool = True
     #: Drops program code too: off for corpora that are to hold some.
     filter_curly_bracket: bool = True
@@ -95,11 +111,15 @@ class FineWebRecipe:
     0.01 drops a long page for one repeated heading.
     """
 
+    #: Apply these rules.
     enabled: bool = False
     #: Dropped are documents with at most this share of lines that end in ``. ' " ! ?``.
     min_punctuated_line_share: float = 0.12
+    #: Most characters of a short line.
     short_line_length: int = 30
+    #: Documents with at least this share of short lines are dropped.
     min_short_line_share: float = 0.67
+    #: Documents with at least this share of characters in duplicate lines are dropped.
     min_duplicate_character_share: float = 0.1
     #: Line feeds per word above which a document is a list; 0.3 in datatrove, not in the paper. 0: no bound.
     max_line_feed_ratio: float = 0.3
@@ -127,9 +147,13 @@ class LanguageRecipe:
     language scored at least 0.5; both score whole documents, with another model (fastText's lid.176).
     """
 
+    #: Apply this rule.
     enabled: bool = False
+    #: Languages to keep; empty for all.
     languages: tuple[str, ...] = ("en",)
+    #: Smallest score of the identified language.
     min_score: float = 0.65
+    #: Characters at the beginning of a document that are identified.
     max_characters: int = 2000
 
     def __post_init__(self) -> None:
@@ -147,8 +171,11 @@ class LanguageRecipe:
 class SignalBound:
     """Bounds, both allowed, on a document-level quality signal such as ``rps_doc_word_count``."""
 
+    #: Name of the signal.
     name: str
+    #: Smallest value that is kept.
     minimum: float | None = None
+    #: Largest value that is kept.
     maximum: float | None = None
 
     def __post_init__(self) -> None:
@@ -166,6 +193,7 @@ class SignalBound:
 class SignalsRecipe:
     """Bounds on RedPajama v2's quality signals; without any, nothing is dropped."""
 
+    #: Bounds on signals, a table each.
     bounds: tuple[SignalBound, ...] = ()
 
     def __post_init__(self) -> None:

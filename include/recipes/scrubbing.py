@@ -15,10 +15,15 @@ class ScrubRecipe:
     bigcode-project/bigcode-dataset). Off by default: it changes the text of a corpus.
     """
 
+    #: Replace personal data and secrets.
     enabled: bool = False
+    #: Replace e-mail addresses.
     emails: bool = True
+    #: Replace public IP addresses.
     ip_addresses: bool = True
+    #: Replace phone numbers.
     phone_numbers: bool = True
+    #: Replace keys and tokens.
     secrets: bool = True
 
     def __post_init__(self) -> None:

@@ -34,12 +34,19 @@ class Politeness:
     ``min_bytes_per_second`` over ``read_timeout_seconds`` is a stall.
     """
 
+    #: Most connections to the server at once.
     max_connections: int = 4
+    #: Tries without progress before a shard is given up.
     max_attempts: int = 6
+    #: First wait after a failure; it doubles.
     backoff_seconds: float = 2.0
+    #: Longest wait that a server may ask for.
     max_wait_seconds: float = 600.0
+    #: Longest wait for a connection.
     connect_timeout_seconds: float = 15.0
+    #: Longest time without data.
     read_timeout_seconds: float = 60.0
+    #: Slower transfers count as stalled.
     min_bytes_per_second: int = 1024
 
     def __post_init__(self) -> None:
@@ -63,11 +70,17 @@ class Politeness:
 class ListedShard:
     """A shard by its URL. At most one checksum; none: none is published, or it is not known here."""
 
+    #: Key below the target prefix.
     name: str
+    #: URL of the shard.
     url: str
+    #: Published size.
     size_bytes: int | None = None
+    #: Published SHA-256.
     sha256: str = ""
+    #: Published MD5.
     md5: str = ""
+    #: ETag that pins the version.
     etag: str = ""
 
     def __post_init__(self) -> None:
@@ -89,7 +102,9 @@ class ListedShard:
 class Choice:
     """A part of a list's URL that the user may choose, and what is taken when nothing is chosen."""
 
+    #: Values that may be chosen.
     values: tuple[str, ...]
+    #: Values without a choice.
     default: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -114,10 +129,15 @@ class Component:
     ``missing_list`` is a published list of URLs that the server does not have, though the lists name them.
     """
 
+    #: Name of the component.
     name: str
+    #: URL of a shard.
     url: str
+    #: Key of a shard below the target prefix.
     target: str = "{path}"
+    #: Values of choices for which the component exists.
     only: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    #: URL of a published list of shards that do not exist.
     missing_list: str = ""
 
     def __post_init__(self) -> None:
@@ -129,7 +149,9 @@ class Component:
 class ChecksumList:
     """A published SHA256SUMS file; its names are relative to ``folder``, or to the source's own root."""
 
+    #: URL of the list.
     url: str
+    #: Folder to which its names are relative.
     folder: str = ""
 
     def __post_init__(self) -> None:
@@ -143,11 +165,17 @@ class Listing:
     ``include`` is a glob that an entry must match (``*`` also crosses '/').
     """
 
+    #: URL of the list, with choices in braces.
     url: str
+    #: Shards of an entry, a table each.
     components: tuple[Component, ...]
+    #: Format of the list.
     kind: ListingKind = ListingKind.LINES
+    #: Beginning of each line that is removed.
     line_prefix: str = ""
+    #: Glob that an entry must match.
     include: str = "*"
+    #: Published checksum files, a table each.
     checksum_lists: tuple[ChecksumList, ...] = ()
 
     def __post_init__(self) -> None:
@@ -162,10 +190,15 @@ class Listing:
 class Source:
     """A public corpus. ``licence`` travels with each shard; ``raw_prefix`` is its place in the raw bucket."""
 
+    #: Name of the source.
     name: str
+    #: Title in object metadata.
     title: str
+    #: URL of the data set's page.
     homepage: str
+    #: Licence in object metadata.
     licence: str
+    #: Prefix in the raw bucket.
     raw_prefix: str
     shards: tuple[ListedShard, ...] = ()
     listings: tuple[Listing, ...] = ()

@@ -38,12 +38,19 @@ class ModelRecipe:
     ``context_length`` is the number of tokens in a training window; it may be shorter than the base's.
     """
 
+    #: Width of the residual stream.
     hidden_size: int | None = None
+    #: Transformer blocks.
     layers: int | None = None
+    #: Query heads.
     attention_heads: int | None = None
+    #: Key and value heads (grouped-query attention).
     key_value_heads: int | None = None
+    #: Width of the feed-forward layer.
     feed_forward_size: int | None = None
+    #: Tokens of a training window.
     context_length: int = 256
+    #: Use the token embeddings as output weights too.
     tie_embeddings: bool | None = None
 
     def __post_init__(self) -> None:
@@ -79,12 +86,19 @@ class ModelShape:
 class OptimiserRecipe:
     """AdamW with linear warm-up and cosine decay to ``final_share`` of the peak rate."""
 
+    #: Peak learning rate.
     learning_rate: float = 1e-3
+    #: Weight decay of AdamW.
     weight_decay: float = 0.1
+    #: Decay of the mean of the gradient.
     beta1: float = 0.9
+    #: Decay of the mean of its square.
     beta2: float = 0.95
+    #: Steps of linear warm-up.
     warmup_steps: int = 20
+    #: Final learning rate as a share of the peak.
     final_share: float = 0.1
+    #: Largest norm of the gradient.
     gradient_clip: float = 1.0
 
     def __post_init__(self) -> None:
@@ -107,15 +121,23 @@ class TrainingRecipe:
     because a checkpoint without the field is read as if it held the default (ADR 0014).
     """
 
+    #: Name of the recipe.
     name: str
+    #: Optimiser steps.
     steps: int = 200
+    #: Global batch, in windows.
     batch_sequences: int = 32
+    #: Windows that go through the model at once on a rank.
     micro_batch_sequences: int = 8
+    #: Steps between two checkpoints.
     checkpoint_every_steps: int = 50
+    #: Newest checkpoints that are kept.
     keep_checkpoints: int = 2
     #: Consecutive steps that may be skipped because loss or gradient is not finite; one more ends the run.
     max_skipped_steps: int = 10
+    #: Seed of weights and sample order.
     seed: int = 1
+    #: Number type of the forward and backward pass.
     precision: str = "float32"
     #: Weight of each subset in the mixture. Empty: each subset weighs as much as it has tokens.
     mixture: dict[str, float] = field(default_factory=dict)

@@ -22,10 +22,15 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 class StorageSettings:
     """The three buckets; shards lie under ``raw_prefix``, code for the jobs under ``artifacts_prefix``."""
 
+    #: Bucket of the raw shards.
     raw_bucket: str
+    #: Bucket of corpora, code of the jobs and logs.
     processed_bucket: str
+    #: Bucket of training runs and models.
     models_bucket: str
+    #: Prefix of the raw shards, the default source of ``corpus_refresh``.
     raw_prefix: str = "pile/"
+    #: Prefix of the jobs' code in ``processed_bucket``.
     artifacts_prefix: str = "artifacts/"
 
     def __post_init__(self) -> None:
@@ -52,12 +57,19 @@ class StorageSettings:
 class RoleSettings:
     """Names of IAM roles in the account."""
 
+    #: Service role of EMR.
     emr_service: str
+    #: Instance profile of the EMR nodes.
     emr_instance_profile: str
+    #: Execution role of EMR Serverless jobs.
     emr_serverless: str
+    #: Role of Glue jobs and of the crawler.
     glue: str
+    #: Role of SageMaker training and processing jobs.
     sagemaker: str
+    #: Role with which ECS pulls images and writes logs.
     ecs_execution: str
+    #: Role of the serving container.
     ecs_task: str
 
     def __post_init__(self) -> None:
@@ -70,8 +82,11 @@ class RoleSettings:
 class ImageSettings:
     """Container images, by full URI."""
 
+    #: Image of training and evaluation.
     training: str
+    #: Image of the export to the serving format.
     export: str
+    #: Image of the server.
     serving: str
 
     def __post_init__(self) -> None:
@@ -87,12 +102,19 @@ class TrainingSettings:
     ``recipe`` names the packaged recipe that a run takes when none is chosen.
     """
 
+    #: Packaged recipe of a run that chooses none.
     recipe: str
+    #: SageMaker instance type.
     instance_type: str
+    #: Number of instances.
     instance_count: int
+    #: Size of the volume of each instance.
     volume_gib: int
+    #: Use managed spot instances.
     spot: bool
+    #: Longest run time of the job.
     max_runtime_seconds: int
+    #: Longest run time and wait for spot capacity together.
     max_wait_seconds: int
 
     def __post_init__(self) -> None:
@@ -113,8 +135,11 @@ class TrainingSettings:
 class ProcessingSettings:
     """SageMaker processing: evaluation and export."""
 
+    #: SageMaker instance type.
     instance_type: str
+    #: Size of the volume.
     volume_gib: int
+    #: Longest run time of the job.
     max_runtime_seconds: int
 
     def __post_init__(self) -> None:
@@ -128,21 +153,37 @@ class ProcessingSettings:
 class ServingSettings:
     """The ECS service behind the load balancer. ``endpoint_url`` is where clients reach it."""
 
+    #: ECS cluster.
     cluster: str
+    #: ECS service; the DAG creates it.
     service: str
+    #: Name of the load balancer.
     load_balancer: str
+    #: Name of its target group.
     target_group: str
+    #: Port of the load balancer.
     listener_port: int
+    #: URL at which clients reach the service.
     endpoint_url: str
+    #: Port of the server in the container.
     container_port: int
+    #: Number of tasks of the service.
     desired_count: int
+    #: CPU units of a task; 1,024 are one vCPU.
     cpu_units: int
+    #: Memory of a task.
     memory_mib: int
+    #: Subnets of the tasks.
     subnet_ids: tuple[str, ...]
+    #: Security groups of the tasks.
     security_group_ids: tuple[str, ...]
+    #: Longest duration of a rollout before it is rolled back.
     rollout_timeout_seconds: int
+    #: Path of the health check.
     health_check_path: str = "/readyz"
+    #: Time after a task's start in which failed health checks are ignored.
     health_check_grace_seconds: int = 60
+    #: CloudWatch log group of the server.
     log_group: str = "/nexus-llm/serving"
 
     def __post_init__(self) -> None:
@@ -164,6 +205,7 @@ class ServingSettings:
 class RegistrySettings:
     """The Model Registry."""
 
+    #: Model package group of candidates and approved models.
     package_group: str
 
     def __post_init__(self) -> None:
@@ -178,10 +220,15 @@ class AirflowSettings:
     skips; meanwhile it is the one active run. 0 looks once.
     """
 
+    #: Owner shown for every task.
     owner: str
+    #: Retries of a task.
     retries: int
+    #: Wait before a retry.
     retry_delay_seconds: int
+    #: Time between two calls of a trigger to AWS.
     poll_interval_seconds: float
+    #: Longest wait of a scheduled ``corpus_refresh`` for new raw shards; 0 looks once.
     new_shards_wait_seconds: int
     #: Names under which the API server answers; ``*`` where another gate stands before it, as on MWAA.
     hosts: tuple[str, ...]
@@ -204,9 +251,13 @@ class IngestionSettings:
     mirror; one of the same name replaces the packaged one. A running fetch holds about two parts in memory.
     """
 
+    #: Folder of your own sources, one TOML file each; empty for none.
     sources_folder: str = ""
+    #: Size of one part of an upload.
     part_mib: int = 16
+    #: Most tasks into which the shards of a run are divided.
     max_batches: int = 256
+    #: Longest duration of one fetch task.
     fetch_timeout_seconds: int = 43_200
 
     def __post_init__(self) -> None:
@@ -222,8 +273,11 @@ class IngestionSettings:
 class Settings:
     """One account that the pipeline runs in."""
 
+    #: Name of the environment.
     name: str
+    #: AWS account id.
     account: str
+    #: AWS region.
     region: str
     storage: StorageSettings
     roles: RoleSettings

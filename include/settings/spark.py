@@ -19,7 +19,9 @@ class CorpusSettings:
     ``recipe`` names a packaged recipe, ``engine`` what runs its Spark jobs.
     """
 
+    #: Packaged recipe of a run that chooses none.
     recipe: str = "standard"
+    #: Engine of a run that chooses none.
     engine: str = ENGINES[0]
 
     def __post_init__(self) -> None:
@@ -36,18 +38,31 @@ class EmrSettings:
     ``python_archive`` is what ``make package-spark-env`` built, in S3; empty takes the cluster's own Python.
     """
 
+    #: EMR release label.
     release: str
+    #: Prefix of the cluster's logs.
     log_uri: str
+    #: Subnets of the cluster; EMR chooses one.
     subnet_ids: tuple[str, ...]
+    #: Instance types of the master node.
     master_instance_types: tuple[str, ...]
+    #: Instance types of core nodes (on demand).
     core_instance_types: tuple[str, ...]
+    #: Instance types of task nodes (spot).
     task_instance_types: tuple[str, ...]
+    #: Number of core nodes.
     core_units: int
+    #: Number of task nodes at the start.
     task_units: int
+    #: Most core and task nodes together.
     maximum_units: int
+    #: Wait for spot capacity before task nodes are taken on demand.
     spot_timeout_minutes: int = 20
+    #: Idle time after which the cluster terminates.
     idle_timeout_seconds: int = 1800
+    #: Archive of ``make package-spark-env``; empty uses the cluster's Python.
     python_archive: str = ""
+    #: Additional Spark properties.
     spark_properties: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -91,16 +106,27 @@ class EmrServerlessSettings:
     The maximum bounds what all its jobs use together, hence what they cost at most.
     """
 
+    #: Name of the application, shared by all runs.
     application: str
+    #: EMR release label.
     release: str
+    #: Prefix of the logs.
     log_uri: str
+    #: Most vCPUs of all jobs together.
     maximum_vcpu: int
+    #: Most memory of all jobs together.
     maximum_memory_gb: int
+    #: Idle time after which the application stops.
     idle_timeout_minutes: int = 15
+    #: Longest duration of a job.
     execution_timeout_minutes: int = 720
+    #: Subnets of the application; empty for none.
     subnet_ids: tuple[str, ...] = ()
+    #: Security groups of the application.
     security_group_ids: tuple[str, ...] = ()
+    #: Archive of ``make package-spark-env``; empty uses the release's Python.
     python_archive: str = ""
+    #: Additional Spark properties.
     spark_properties: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -124,12 +150,19 @@ class GlueSettings:
     and may lose workers.
     """
 
+    #: Prefix of the names of the job definitions.
     job_prefix: str
+    #: Glue version.
     version: str
+    #: Type of a worker.
     worker_type: str
+    #: Most workers of auto scaling.
     workers: int
+    #: Longest duration of a job.
     timeout_minutes: int
+    #: ``FLEX`` is cheaper, waits for spare capacity and may lose workers.
     execution_class: str = "STANDARD"
+    #: Additional Spark properties.
     spark_properties: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -153,7 +186,9 @@ class GlueSettings:
 class CatalogueSettings:
     """The Glue Data Catalog. An empty ``database`` keeps none."""
 
+    #: Database of the Glue Data Catalog; empty for no catalogue.
     database: str
+    #: Name of the crawler.
     crawler: str
 
     def __post_init__(self) -> None:

@@ -97,6 +97,13 @@ def test_every_recipe_and_every_dag_is_in_the_reference(generated: dict[str, str
         assert f"## {path.stem}" in generated["dag_params.md"]
 
 
+@pytest.mark.parametrize("name", ["settings.md", "recipes.md"])
+def test_every_field_has_a_description(generated: dict[str, str], name: str) -> None:
+    rows = [line for line in generated[name].splitlines() if line.startswith("| `")]
+    assert len(rows) > 50
+    assert [row for row in rows if row.endswith("|  |")] == []
+
+
 def test_python_is_that_of_airflow() -> None:
     """The pages are compared in the environment that writes them."""
     assert sys.version_info[:2] == (3, 12)
