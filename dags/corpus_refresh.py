@@ -1,4 +1,4 @@
-"""corpus_refresh: raw shards in S3 become a token dataset."""
+"""corpus_refresh: turn raw shards in S3 into a token dataset."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from include.contracts.documents import CORPUS_JOBS
 from include.recipes.loading import recipe_names, require_recipe
 from include.settings import load_settings
 from nexus_airflow.assets import token_dataset
-from nexus_airflow.defaults import default_args
+from nexus_airflow.defaults import RUN_TYPES, default_args
 from nexus_airflow.operators.end_engine import EndEngineOperator
 from nexus_airflow.operators.spark_job import SparkJobOperator
 from nexus_airflow.operators.start_engine import StartEngineOperator
+from nexus_airflow.params import END
 from nexus_airflow.sensors.new_shards import S3NewShardsSensor
-from nexus_airflow.taskflow import branch, step
 from nexus_airflow.tasks import catalogue, corpus
 
 DOC = """
@@ -41,12 +41,15 @@ that model_training runs on it.
 ### When it fails
 | red task | what to do |
 |---|---|
-| `wait_for_shards`, `plan` | the error names the prefix, recipe key or missing artifacts; mend it and clear |
-| `clean`, `deduplicate`, `tokenise` | see *Job log*; clear with *Downstream*: whole stages are kept |
-| … as the cluster is over | EMR's reason is told: mend it, clear `start_engine` with *Downstream* |
-| … as a shard changed or is gone | clear `plan` with downstream: the request names the shards as they were |
-| the run timed out | its cluster is ended; trigger again: whole stages are kept |
-| `catalogue.…` | the corpus is published all the same; mend the Glue role or database and clear the group |
+| `wait_for_shards`, `plan` | the error names prefix, param, recipe key or missing code: correct it, clear |
+| `plan`, another run builds the version | wait until that run has ended, then clear |
+| `clean`, `deduplicate`, `tokenise` | see *Job log*; clear with *Downstream*: complete stages are kept |
+| … the cluster has terminated | fix the cause that EMR reports, then clear `start_engine` with *Downstream* |
+| … the job was cancelled | somebody stopped it outside of Airflow: a clear starts it again |
+| … AWS has no room | the error names the quota: raise it, or choose other instance types in the settings |
+| … a shard changed or is gone | clear `plan` with *Downstream*: the request names the shards as they were |
+| the run timed out | its cluster is terminated; trigger again: complete stages are kept |
+| `catalogue.…` | it is published; correct the Glue role or database, clear the group |
 | `verify_manifest` | files are missing: trigger again with `force`, and take the manifest that it publishes |
 | `start_engine` | EMR refuses the request: a role, subnet or instance type of the settings |
 | `end_engine` | end the cluster by hand; it also ends itself after the idle time of the settings |
@@ -57,7 +60,7 @@ PARAMS = {
     "source_uri": Param(
         str(settings.storage.raw),
         type="string",
-        pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$",
+        pattern=rf"^s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/[^\x00-\x1f\x7f]*)?{END}",
         title="Source",
         description="Prefix of the raw shards, s3://bucket/prefix/",
         section="Input",
@@ -104,8 +107,8 @@ PARAMS = {
         False,
         type="boolean",
         title="Build again",
-        description="Read all shards and build their version anew. If it exists, it is not whole until the "
-        "jobs end. A version that extends another stays as it is, beside the new one",
+        description="Read all shards and build their version again. If it exists, it is incomplete until the "
+        "jobs end. A version that extends another stays as it is",
         section="What happens",
     ),
     "continue_downstream": Param(
@@ -128,12 +131,13 @@ PARAMS = {
 @dag(
     dag_id="corpus_refresh",
     schedule="@weekly",
-    # no start date: the first scheduled run is the next one due; with a date in the past a DAG that is
+    # no start date: the first scheduled run is the next one due. With a date in the past, a DAG that is
     # switched on starts at once for last Sunday, and a run by hand waits behind it
     catchup=False,
     max_active_runs=1,
     default_args=default_args(),
-    # requests come out of XCom as objects, not as text
+    allowed_run_types=RUN_TYPES,
+    # params come out of the templates as objects, not as text
     render_template_as_native_obj=True,
     dagrun_timeout=timedelta(days=2),
     params=PARAMS,
@@ -154,76 +158,41 @@ def corpus_refresh() -> None:
         timeout=settings.airflow.new_shards_wait_seconds,
         doc_md="A scheduled run needs shards that the newest corpus does not know. A manual run passes.",
     )
-    plan = branch("plan", corpus.plan, doc_md="XCom `plan`: version, shards, what was left out.")
+    planned = corpus.plan()
     start = StartEngineOperator(
         task_id="start_engine",
         engine="{{ params.engine }}",
-        code_uri="{{ ti.xcom_pull(task_ids='plan', key='plan')['code_uri'] }}",
-        emr_conn_id=None,
-        aws_conn_id=None,
-        wait_for_completion=False,
-        doc_md="EMR: the cluster of this run. The other engines start with their first job.",
+        code_uri=planned["code_uri"],
+        doc_md="EMR: start the cluster of this run. The other engines start with their first job.",
+    )
+    clean, deduplicate, tokenise = (
+        SparkJobOperator(task_id=job, job=planned[job], scope=start.output) for job in CORPUS_JOBS
     )
     end = EndEngineOperator(
         task_id="end_engine",
-        job_flow_id="{{ ti.xcom_pull(task_ids='start_engine') }}",
-        aws_conn_id=None,
-        deferrable=False,
-        doc_md="Terminates the cluster, whatever happened.",
+        engine="{{ params.engine }}",
+        doc_md="Terminate the cluster, whatever happened.",
     )
-    steps = [
-        SparkJobOperator(
-            task_id=job,
-            engine="{{ params.engine }}",
-            request=f"{{{{ ti.xcom_pull(task_ids='plan', key='requests')['{job}'] }}}}",
-            marker_uri=f"{{{{ ti.xcom_pull(task_ids='plan', key='markers')['{job}'] }}}}",
-            error_uri=f"{{{{ ti.xcom_pull(task_ids='plan', key='errors')['{job}'] }}}}",
-            report_uri=f"{{{{ ti.xcom_pull(task_ids='plan', key='reports')['{job}'] }}}}",
-            scope="{{ ti.xcom_pull(task_ids='start_engine') or "
-            f"ti.xcom_pull(task_ids='plan', key='scopes')['{job}'] }}}}",
-            force="{{ params.force }}",
-        )
-        for job in CORPUS_JOBS
-    ]
-    verified = step(
-        "verify_manifest",
-        corpus.verify_manifest,
-        trigger_rule="none_failed_min_one_success",
-        doc_md="Every file that the manifest lists is there, in its size.",
-    )
-    published = step(
-        "publish",
-        corpus.publish,
-        verified,
-        outlets=[token_dataset],
-        doc_md="Emits the asset token_dataset with URI and hash.",
-    )
+    verified = corpus.verify_manifest.override(trigger_rule="none_failed_min_one_success")(planned["plan"])
+    corpus.publish.override(outlets=[token_dataset])(planned["plan"], verified)
 
     with TaskGroup("catalogue", tooltip="documents, duplicates and tokens as tables, for Athena"):
-        prepared = step(
-            "prepare",
-            catalogue.prepare,
-            verified,
-            doc_md="Points the crawler at the version. Skips what is registered, and all without a database.",
-        )
-        crawled = GlueCrawlerRunOperator(
+        crawler = catalogue.prepare(verified)
+        crawl = GlueCrawlerRunOperator(
             task_id="crawl",
-            crawler_name="{{ ti.xcom_pull(task_ids='catalogue.prepare') }}",
-            # of a try whose answer was lost: it looks at the same version
+            crawler_name=crawler,
+            # a try whose answer was lost started it: it crawls the same version
             fail_on_already_running=False,
             deferrable=False,
             aws_conn_id=None,
-            doc_md="Reads the columns from the files.",
+            execution_timeout=timedelta(hours=2),
+            doc_md="Read the columns from the files.",
         )
-        registered = step(
-            "register", catalogue.register, verified, doc_md="A partition of the version in each table."
-        )
+        crawl >> catalogue.register(verified)
 
-    wait >> plan >> [start, verified]
-    start >> steps[0] >> steps[1] >> steps[2] >> [verified, end]
+    wait >> planned >> [start, verified]
+    start >> clean >> deduplicate >> tokenise >> [verified, end]
     start >> end.as_teardown(setups=start)
-    verified >> published
-    prepared >> crawled >> registered
 
 
 corpus_refresh()

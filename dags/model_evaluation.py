@@ -8,20 +8,25 @@ from airflow.sdk import Param, dag
 
 from include.recipes.loading import recipe_names
 from nexus_airflow.assets import approved_model, candidate_model
-from nexus_airflow.defaults import default_args
+from nexus_airflow.defaults import RUN_TYPES, default_args
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
 from nexus_airflow.params import manifest_params
-from nexus_airflow.taskflow import step
 from nexus_airflow.tasks import evaluation
 
 DOC = """
 ### What it does
-Scores the candidate on the corpus's held-out documents, per subset, against the champion (the newest
-*Approved* package), or against token frequencies where there is none. The gate is a pure function of that
-report. A pass approves the package and announces it; model_deployment follows.
+Scores the candidate on the corpus's held-out documents, per subset, against the champion (the model that was
+approved or rolled back to last), or against token frequencies where there is none. The gate is a pure
+function of that report. A pass approves the package and announces it; model_deployment follows.
 
 ### Start it by hand
-Give `manifest_uri` of a model. Without it a run started by hand is refused: only an asset event names one.
+*Trigger* with the defaults judges the newest candidate. The XCom `chosen_by` of `plan` shows where it came
+from.
+
+### When `mark_superseded` is green
+Several candidates were announced while another evaluation ran. The newest is judged. The others are
+*Rejected* in the registry with the note that they were not judged; trigger this DAG with the `manifest_uri`
+of one to judge it.
 
 ### When `gate` is red
 Nothing is broken: the candidate did not pass, its package is *Rejected*, nothing is deployed. The reasons
@@ -33,7 +38,12 @@ the registry. *Inconclusive* means too few held-out documents to tell.
 """
 
 PARAMS = {
-    **manifest_params(candidate_model, "Model manifest", "s3://…/runs/<run>/model/manifest.json"),
+    **manifest_params(
+        candidate_model,
+        "Model manifest",
+        "s3://…/runs/<run>/model/manifest.json",
+        "the newest candidate",
+    ),
     "gate": Param(
         "standard",
         enum=recipe_names("gates"),
@@ -63,6 +73,7 @@ PARAMS = {
     schedule=[candidate_model],
     start_date=datetime(2026, 1, 1),
     catchup=False,
+    allowed_run_types=RUN_TYPES,
     max_active_runs=1,
     default_args=default_args(),
     dagrun_timeout=timedelta(days=1),
@@ -73,29 +84,15 @@ PARAMS = {
 )
 def model_evaluation() -> None:
     """Wire the tasks."""
-    plan = step("plan", evaluation.plan, doc_md="Resolves candidate and champion.")
+    planned = evaluation.plan()
     evaluate = SageMakerProcessingOperator(
         task_id="evaluate",
-        request=plan["job"],
-        marker_uri=plan["report_uri"],
-        force="{{ params.force }}",
+        job=planned["job"],
         doc_md="Held-out loss and perplexity per subset, for candidate and baseline.",
     )
-    verdict = step(
-        "gate",
-        evaluation.gate,
-        plan,
-        evaluate.output,
-        doc_md="Pass, fail or inconclusive, with reasons. XCom `verdict_table`.",
-    )
-    step(
-        "approve",
-        evaluation.approve,
-        plan,
-        verdict,
-        outlets=[approved_model],
-        doc_md="Approves the package and emits the asset approved_model.",
-    )
+    evaluation.mark_superseded(planned)
+    verdict = evaluation.gate(planned, evaluate.output)
+    evaluation.approve.override(outlets=[approved_model])(planned, verdict)
 
 
 model_evaluation()

@@ -9,10 +9,9 @@ from airflow.sdk import Param, dag
 from include.recipes.loading import recipe_names, require_recipe
 from include.settings import load_settings
 from nexus_airflow.assets import candidate_model, token_dataset
-from nexus_airflow.defaults import default_args
+from nexus_airflow.defaults import RUN_TYPES, default_args
 from nexus_airflow.operators.spot_training import SageMakerSpotTrainingOperator
-from nexus_airflow.params import manifest_params
-from nexus_airflow.taskflow import step
+from nexus_airflow.params import END, manifest_params
 from nexus_airflow.tasks import training
 
 DOC = """
@@ -22,7 +21,8 @@ the run's folder in S3 and goes on from the newest complete one, at the exact po
 interruption, a retry or a clear. The candidate is registered as *PendingManualApproval* and announced.
 
 ### Start it by hand
-Give `manifest_uri` of a corpus. Without it a run started by hand is refused: only an asset event names one.
+*Trigger* with the defaults trains on the newest published corpus. The XCom `chosen_by` of `plan` shows where
+the corpus came from.
 
 ### What a click does to the job
 | click | effect |
@@ -33,17 +33,23 @@ Give `manifest_uri` of a corpus. Without it a run started by hand is refused: on
 
 ### When `train` fails
 *Job log* leads to the log. `MaxWaitTimeExceeded`: no spot capacity; raise `max_wait_minutes` or set `spot` to
-false in a new run. Any other failure: mend the cause and clear the task; it goes on from the newest
-complete checkpoint, so that at most `checkpoint_every_steps` of the recipe are done again.
+false in a new run. *Cancelled outside of Airflow*: a clear starts the job again. *AWS has no room*: the error
+names the quota. Any other failure: fix the cause and clear the task; it resumes from the newest complete
+checkpoint, so that at most `checkpoint_every_steps` of the recipe are done again.
 """
 
 settings = load_settings()
 PARAMS = {
-    **manifest_params(token_dataset, "Corpus manifest", "s3://…/corpus/<version>/manifest.json"),
+    **manifest_params(
+        token_dataset,
+        "Corpus manifest",
+        "s3://…/corpus/<version>/manifest.json",
+        "the newest published corpus",
+    ),
     "base_model_uri": Param(
         "",
         type="string",
-        pattern=r"^(s3://.+/)?$",
+        pattern=rf"^(s3://[^/\s]+/\S*/)?{END}",
         title="Base model",
         description="Prefix of a model to start from. Empty: from scratch",
         section="Input",
@@ -95,6 +101,7 @@ PARAMS = {
     schedule=[token_dataset],
     start_date=datetime(2026, 1, 1),
     catchup=False,
+    allowed_run_types=RUN_TYPES,
     max_active_runs=2,
     default_args=default_args(),
     dagrun_timeout=timedelta(days=5),
@@ -105,22 +112,13 @@ PARAMS = {
 )
 def model_training() -> None:
     """Wire the tasks."""
-    plan = step(
-        "plan", training.plan, doc_md="Resolves corpus, recipe and limits; writes the training request."
-    )
+    planned = training.plan()
     train = SageMakerSpotTrainingOperator(
         task_id="train",
-        request=plan["job"],
-        run_root=plan["run_root"],
+        job=planned["job"],
         doc_md="One SageMaker job per generation; XCom: manifest, report, billable seconds, interruptions.",
     )
-    step(
-        "register",
-        training.register,
-        train.output,
-        outlets=[candidate_model],
-        doc_md="Registers the candidate, pending, and emits the asset candidate_model.",
-    )
+    training.register.override(outlets=[candidate_model])(train.output)
 
 
 model_training()

@@ -9,8 +9,8 @@ from airflow.sdk import Param, dag
 from include.recipes.source import source_names, strictest_connections
 from include.settings import load_settings
 from nexus_airflow.assets import raw_shards
-from nexus_airflow.defaults import default_args
-from nexus_airflow.taskflow import step, step_for_each
+from nexus_airflow.defaults import RUN_TYPES, default_args
+from nexus_airflow.params import END
 from nexus_airflow.tasks import ingestion
 
 DOC = """
@@ -36,9 +36,9 @@ with `source_uri` = the target prefix builds a corpus of it.
 ### When it fails
 | red task | what to do |
 |---|---|
-| `plan` | the error names the list, line, recipe key or param: mend it and clear, or trigger anew |
+| `plan` | the error names the list, line, recipe key or param: correct it and clear, or trigger again |
 | `fetch`, unavailable shards | the server failed, stalled or asks for patience: a retry or clear goes on |
-| `fetch`, quarantined shards | `quarantine/<source>/<name>.why.json` says why; a clear fetches anew |
+| `fetch`, quarantined shards | `quarantine/<source>/<name>.why.json` says why; a clear fetches it again |
 | `fetch`, refused shards | no such file, or a forbidden redirect: trigger again, with it in `exclude` |
 | the source's file was corrected | clear `plan` with downstream: `fetch` alone keeps what was planned |
 | `publish` | names what is not there; clear the red `fetch` tasks with downstream |
@@ -94,7 +94,7 @@ PARAMS = {
     "target_prefix": Param(
         "",
         type="string",
-        pattern=r"^([A-Za-z0-9_.=+@,-]+/)*$",
+        pattern=rf"^([A-Za-z0-9_.=+@,-]+/)*{END}",
         title="Target prefix",
         description="Where in the raw bucket, such as pile/. Empty: the source's own",
         section="Output",
@@ -120,6 +120,7 @@ PARAMS = {
     dag_id="source_ingestion",
     schedule=None,
     catchup=False,
+    allowed_run_types=RUN_TYPES,
     max_active_runs=1,
     default_args=default_args(),
     dagrun_timeout=timedelta(days=14),
@@ -130,36 +131,15 @@ PARAMS = {
 )
 def source_ingestion() -> None:
     """Wire the tasks."""
-    batches = step(
-        "plan",
-        ingestion.plan,
-        # all lists of a large source, from a server that asks for patience now and then
-        execution_timeout=timedelta(hours=1),
-        doc_md="XCom `plan`: shards, bytes, what is there, what has no checksum.",
-    )
-    fetched = step_for_each(
-        "fetch",
-        ingestion.fetch,
-        "batch_uri",
-        batches,
+    # all lists of a large source, from a server that asks for patience now and then
+    batches = ingestion.plan.override(execution_timeout=timedelta(hours=1))()
+    fetched = ingestion.fetch.override(
         max_active_tis_per_dag=CONNECTIONS,
         execution_timeout=timedelta(seconds=settings.ingestion.fetch_timeout_seconds),
-        doc_md="The shards of one batch, one after the other. A retry goes on where it ended.",
-    )
-    summed = step(
-        "summary",
-        ingestion.summary,
-        trigger_rule="all_done",
-        doc_md="Writes the manifest of the run, whatever became of its batches. XCom `counts`.",
-    )
-    published = step(
-        "publish",
-        ingestion.publish,
-        summed,
-        outlets=[raw_shards],
-        doc_md="Emits the asset raw_shards with the manifest once every shard is there.",
-    )
-    fetched >> summed >> published
+    ).expand(batch_uri=batches)
+    summed = ingestion.summary.override(trigger_rule="all_done")()
+    fetched >> summed
+    ingestion.publish.override(outlets=[raw_shards])(summed)
 
 
 source_ingestion()

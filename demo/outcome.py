@@ -9,10 +9,11 @@ import httpx
 from demo.follow import FinishedRun
 from demo.summary import CorpusSummary, DeploymentSummary, GateSummary, TrainingSummary
 from include.contracts.evaluation import EvaluationReport, Verdict
-from include.contracts.job_names import run_name
+from include.contracts.job_names import RunIdentity
 from include.contracts.manifests import CorpusManifest, DeploymentManifest, TrainingReport
 from include.contracts.storage import RunLayout, S3Uri
 from include.object_store import ObjectStore
+from include.settings.loading import load_settings
 
 T = TypeVar("T")
 
@@ -77,7 +78,9 @@ def training_summary(store: Store, run: RunLayout) -> TrainingSummary:
 
 def gate_summary(store: Store, run: RunLayout, evaluation: FinishedRun) -> GateSummary | None:
     """Return verdict and reasons of an evaluation, or None if it ended before the gate judged."""
-    folder = run.evaluations / f"{run_name(evaluation.dag_id, evaluation.run_id)}/"
+    # the settings of the local system are the dev settings with other ports
+    identity = RunIdentity(load_settings("dev").name, evaluation.dag_id, evaluation.run_id)
+    folder = run.evaluations / f"{identity.name}/"
     if not store.holds(folder / "verdict.json"):
         return None
     verdict = store.read(Verdict, folder / "verdict.json")

@@ -82,7 +82,7 @@ def _buckets(config: StackConfig, settings: Settings) -> None:
 
 def _registry(config: StackConfig, settings: Settings) -> None:
     sagemaker = client(config, "sagemaker")
-    group = settings.registry.package_group
+    group = settings.package_group
     try:
         sagemaker.describe_model_package_group(ModelPackageGroupName=group)
     except ClientError:

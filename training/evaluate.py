@@ -67,11 +67,10 @@ def evaluate(
         folder, _ = split_uri(corpus.uri)
         held_out = fetch_held_out(folder, manifest, base / "held_out", max_document_tokens)
         scores = score_model(candidate.run, base / "candidate", held_out, candidate.context_length)
-        baseline = (
-            _champion(champion, base / "champion", held_out)
-            if champion
-            else score_unigrams(count_tokens(folder, manifest, base / "counting"), held_out)
-        )
+        if champion:
+            baseline, champion = _champion(champion, base / "champion", held_out)
+        else:
+            baseline = score_unigrams(count_tokens(folder, manifest, base / "counting"), held_out)
     return EvaluationReport(
         candidate=scores,
         baseline=baseline,
@@ -83,12 +82,13 @@ def evaluate(
         model=model_ref,
         corpus=corpus_ref,
         seconds=time.monotonic() - started,
+        champion=champion,
     )
 
 
-def _champion(champion: ParentRef, target: Path, held_out: HeldOut) -> ModelScores:
-    manifest, _ = fetch_model(champion.uri, target, sha256=champion.sha256)
-    return score_model(manifest.run, target, held_out, manifest.context_length)
+def _champion(champion: ParentRef, target: Path, held_out: HeldOut) -> tuple[ModelScores, ParentRef]:
+    manifest, found = fetch_model(champion.uri, target, sha256=champion.sha256)
+    return score_model(manifest.run, target, held_out, manifest.context_length), found
 
 
 def _corpus(corpus: ParentRef) -> tuple[CorpusManifest, ParentRef]:

@@ -49,9 +49,9 @@ def crawler_request(settings: Settings, place: CorpusLayout) -> dict[str, Any]:
     """CreateCrawler (and UpdateCrawler) over the folders of one version, each a table of its own."""
     roots = (place.documents, place.duplicates, place.tokens)
     return {
-        "Name": settings.catalogue.crawler,
+        "Name": settings.crawler,
         "Role": settings.role_arn(settings.roles.glue),
-        "DatabaseName": settings.catalogue.database,
+        "DatabaseName": settings.database,
         "Description": "columns of the newest corpus; started by Airflow alone",
         "TablePrefix": CRAWLED_PREFIX,
         "Targets": {"S3Targets": [{"Path": str(root), "Exclusions": ["**.bin", "**.idx"]} for root in roots]},
@@ -74,7 +74,7 @@ class Catalogue:
     def __init__(self, glue: Any, settings: Settings) -> None:
         self._glue = glue
         self._settings = settings
-        self._database = settings.catalogue.database
+        self._database = settings.database
 
     def knows(self, version: str, manifest: ParentRef) -> bool:
         """Whether this very manifest was registered; a version that was built anew has another."""
@@ -101,11 +101,11 @@ class Catalogue:
 
     def register(self, manifest: CorpusManifest, reference: ParentRef) -> list[Registered]:
         """The partitions of a version, with the columns that the crawler found; CrawlFailed if it did not."""
-        crawl = self._glue.get_crawler(Name=self._settings.catalogue.crawler)["Crawler"].get("LastCrawl", {})
+        crawl = self._glue.get_crawler(Name=self._settings.crawler)["Crawler"].get("LastCrawl", {})
         if crawl.get("Status") != "SUCCEEDED":
             raise CrawlFailed(
                 "the crawl did not succeed",
-                where=self._settings.catalogue.crawler,
+                where=self._settings.crawler,
                 expected="SUCCEEDED",
                 got=f"{crawl.get('Status', 'no crawl')}: {crawl.get('ErrorMessage', 'no reason given')}",
                 remedy="look at the role's access to the corpus, then clear catalogue.crawl",

@@ -48,7 +48,7 @@ def task_definition(settings: Settings, model: ParentRef) -> dict[str, Any]:
                 },
             }
         ],
-        "tags": [{"key": "project", "value": "nexus-llm"}],
+        "tags": [{"key": key, "value": value} for key, value in settings.tags.items()],
     }
 
 
@@ -87,7 +87,7 @@ def create_service(settings: Settings, task_definition_arn: str, target_group_ar
             }
         },
         "deploymentConfiguration": deployment_configuration(),
-        "tags": [{"key": "project", "value": "nexus-llm"}],
+        "tags": [{"key": key, "value": value} for key, value in settings.tags.items()],
     }
 
 

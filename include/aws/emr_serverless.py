@@ -1,14 +1,19 @@
-"""EMR Serverless: the application, the job run, and job runs as jobs that are known by their names."""
+"""EMR Serverless: the application, and its job runs as jobs that are known by their names."""
 
 from __future__ import annotations
 
 import logging
 import shlex
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from include.aws.job_states import JobState, JobView
+from include.aws.job_states import EndedBy, JobState, JobView, known_state
+from include.aws.refusals import is_capacity_failure
 from include.contracts.artifacts import SPARK_ARCHIVE
+from include.contracts.job_names import JobIdentity
+from include.contracts.records import content_hash
 from include.contracts.storage import S3Uri
 from include.settings import Settings
 
@@ -25,19 +30,38 @@ EMR_SERVERLESS_STATES = {
     "FAILED": JobState.FAILED,
     "CANCELLED": JobState.STOPPED,
 }
-_LIVING = ["CREATING", "CREATED", "STARTING", "STARTED", "STOPPING", "STOPPED"]
-_SETTLED = ("CREATED", "STARTING", "STARTED", "STOPPED")
+#: The states of an application: True while it takes job runs.
+APPLICATION_STATES = {
+    "CREATING": False,
+    "CREATED": True,
+    "STARTING": True,
+    "STARTED": True,
+    "STOPPING": False,
+    "STOPPED": True,
+    "TERMINATED": False,
+}
+#: The states of an application that is not gone.
+_EXISTING = [state for state in APPLICATION_STATES if state != "TERMINATED"]
 _RESTING = ("CREATED", "STOPPED")
+#: The tag of a job run that carries the hash of its request.
+_REQUEST_TAG = "request"
+#: A run of an application is looked for among the newer ones: no DAG run lives as long.
+_SEARCH = timedelta(days=14)
 #: An application comes and goes in seconds where nothing is pre-initialised.
 _SETTLE_SECONDS = 120.0
 _PYTHON = "./environment/bin/python"
 
 
+def application_name(settings: Settings) -> str:
+    """The name of this environment's application."""
+    return settings.qualified(settings.emr_serverless.application)
+
+
 def application_request(settings: Settings) -> dict[str, Any]:
-    """CreateApplication, without a token: nothing is kept warm, a job starts it, idleness stops it."""
+    """Build CreateApplication, without its token. A job starts the application, idleness stops it."""
     serverless = settings.emr_serverless
     request: dict[str, Any] = {
-        "name": serverless.application,
+        "name": application_name(settings),
         "releaseLabel": serverless.release,
         "type": "SPARK",
         "architecture": "X86_64",
@@ -50,7 +74,7 @@ def application_request(settings: Settings) -> dict[str, Any]:
             "cpu": f"{serverless.maximum_vcpu} vCPU",
             "memory": f"{serverless.maximum_memory_gb} GB",
         },
-        "tags": {"project": "nexus-llm"},
+        "tags": settings.tags,
     }
     if serverless.subnet_ids:
         request["networkConfiguration"] = {
@@ -61,9 +85,9 @@ def application_request(settings: Settings) -> dict[str, Any]:
 
 
 def serverless_job(settings: Settings, job: str, code: S3Uri, request: S3Uri) -> dict[str, Any]:
-    """``{"application": …, "run": …}``: what EmrServerlessJobs.submit takes for ``<code>/jobs/<job>.py``.
+    """Build ``{"application": …, "run": …}``, the request of ``<code>/jobs/<job>.py``.
 
-    One attempt: what happens after a failure is Airflow's to decide.
+    The run has one attempt: Airflow decides what follows a failure.
     """
     serverless = settings.emr_serverless
     parameters = ["--py-files", str(code / SPARK_ARCHIVE)]
@@ -84,7 +108,7 @@ def serverless_job(settings: Settings, job: str, code: S3Uri, request: S3Uri) ->
         "executionTimeoutMinutes": serverless.execution_timeout_minutes,
         "mode": "BATCH",
         "retryPolicy": {"maxAttempts": 1},
-        "tags": {"project": "nexus-llm"},
+        "tags": settings.tags,
     }
     return {"application": application_request(settings), "run": run}
 
@@ -101,10 +125,10 @@ def _python_properties(archive: str) -> dict[str, str]:
 
 
 class EmrServerlessJobs:
-    """The job runs of the application of one name.
+    """The job runs of the application of one name; see ``include.aws.jobs.Jobs``.
 
-    The name of a job is both the run's name, by which it is found again, and its client token: submitting
-    it twice gives the same run.
+    The name of a job is the run's name, by which it is found again. The client token is made of name and
+    request: the same submission sent twice gives the same run, another request never does.
     """
 
     def __init__(self, serverless: Any, application: str) -> None:
@@ -118,39 +142,73 @@ class EmrServerlessJobs:
             return JobView(JobState.ABSENT)
         run = self._serverless.get_job_run(**place)["jobRun"]
         prefix = f"applications/{place['applicationId']}/jobs/{place['jobRunId']}/"
-        return JobView(EMR_SERVERLESS_STATES[run["state"]], run.get("stateDetails", ""), prefix, run)
+        state, reason = known_state(EMR_SERVERLESS_STATES, run["state"], "EMR Serverless job run"), ""
+        ended_by = EndedBy.ITSELF
+        if state is JobState.STOPPED:
+            limit = _ran_out_of_time(run)
+            ended_by = EndedBy.LIMIT if limit else EndedBy.PERSON
+            reason = f"not done within {limit} minutes; raise emr_serverless.execution_timeout_minutes"
+            reason = reason if limit else ""
+        elif state is JobState.FAILED and is_capacity_failure(run.get("stateDetails", "")):
+            ended_by = EndedBy.CAPACITY
+        return JobView(
+            state,
+            reason or run.get("stateDetails", ""),
+            prefix,
+            run,
+            job_id=place["jobRunId"],
+            request_sha256=run.get("tags", {}).get(_REQUEST_TAG, ""),
+            ended_by=ended_by,
+        )
 
-    def submit(self, name: str, request: dict[str, Any]) -> None:
-        """See Jobs; ``request`` is what ``serverless_job`` gives."""
+    def submit(self, name: str, request: dict[str, Any], request_sha256: str) -> None:
+        """See Jobs; ``request`` is the value of ``serverless_job``."""
         application = self._ensure(request["application"])
+        run = request["run"]
         self._serverless.start_job_run(
-            applicationId=application, clientToken=name, name=name, **request["run"]
+            applicationId=application,
+            clientToken=content_hash(f"{name} {request_sha256}".encode()),
+            name=name,
+            **run | {"tags": {**run.get("tags", {}), _REQUEST_TAG: request_sha256}},
         )
 
     def stop(self, name: str) -> None:
         """See Jobs."""
-        if self.describe(name).state is not JobState.ACTIVE:
-            return
         place = self._find(name)
-        if place is not None:
+        if place is None:
+            return
+        state = self._serverless.get_job_run(**place)["jobRun"]["state"]
+        if EMR_SERVERLESS_STATES.get(state, JobState.ACTIVE) is JobState.ACTIVE:
             self._serverless.cancel_job_run(**place)
+
+    def active(self, identity: JobIdentity) -> list[str]:
+        """See Jobs."""
+        application = self._living()
+        if application is None:
+            return []
+        states = [state for state, meaning in EMR_SERVERLESS_STATES.items() if meaning is JobState.ACTIVE]
+        names = (run.get("name", "") for run in self._runs(application["id"], states=states))
+        return [name for name in names if identity.has_name(name)]
 
     def _find(self, name: str) -> dict[str, str] | None:
         application = self._living()
         if application is None:
             return None
-        pages = self._serverless.get_paginator("list_job_runs").paginate(applicationId=application["id"])
-        runs = (run for page in pages for run in page["jobRuns"])
+        runs = self._runs(application["id"], createdAtAfter=datetime.now(UTC) - _SEARCH)
         found = next((run["id"] for run in runs if run.get("name") == name), None)
         return {"applicationId": application["id"], "jobRunId": found} if found else None
 
+    def _runs(self, application: str, **bounds: Any) -> Iterator[dict[str, Any]]:
+        pages = self._serverless.get_paginator("list_job_runs").paginate(applicationId=application, **bounds)
+        return (run for page in pages for run in page["jobRuns"])
+
     def _living(self) -> dict[str, Any] | None:
-        pages = self._serverless.get_paginator("list_applications").paginate(states=_LIVING)
+        pages = self._serverless.get_paginator("list_applications").paginate(states=_EXISTING)
         found = (entry for page in pages for entry in page["applications"])
         return next((entry for entry in found if entry.get("name") == self._application), None)
 
     def _ensure(self, request: dict[str, Any]) -> str:
-        """The application's id: made where there is none, changed to the settings while it rests."""
+        """Return the application's id. Create it if there is none, update it to the settings if it rests."""
         known = self._living()
         if known is None:
             application = str(self._serverless.create_application(**request)["applicationId"])
@@ -167,12 +225,19 @@ class EmrServerlessJobs:
         return application
 
     def _settled(self, application: str) -> dict[str, Any]:
-        """Its description, once it takes jobs; TimeoutError when it does not settle."""
+        """Wait until the application takes jobs; return its description. Raises TimeoutError."""
         deadline = time.monotonic() + _SETTLE_SECONDS
         while True:
             found = dict(self._serverless.get_application(applicationId=application)["application"])
-            if found["state"] in _SETTLED:
+            if known_state(APPLICATION_STATES, found["state"], "EMR Serverless application"):
                 return found
             if time.monotonic() > deadline:
                 raise TimeoutError(f"application {application} is still {found['state']}")
             time.sleep(1.0)
+
+
+def _ran_out_of_time(run: dict[str, Any]) -> int:
+    """Return the limit in minutes that a cancelled run reached; 0 for none. The service does not say it."""
+    limit = int(run.get("executionTimeoutMinutes", 0))
+    started, ended = run.get("startedAt") or run["createdAt"], run.get("endedAt") or run["updatedAt"]
+    return limit if limit and ended - started >= timedelta(minutes=limit) else 0

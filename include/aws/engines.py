@@ -1,20 +1,22 @@
-"""The engines that run the Spark jobs of a corpus: the same scripts, requests and output on each."""
+"""The engines that run the Spark jobs of a corpus: scripts, requests and output are the same on each."""
 
 from __future__ import annotations
 
 import enum
 from typing import Any
 
-from include.aws.emr import spark_step
-from include.aws.emr_serverless import serverless_job
+from include.aws.emr_serverless import application_name, serverless_job
+from include.aws.emr_steps import spark_step
 from include.aws.glue import definition_name, glue_job
-from include.aws.jobs import JobKind
-from include.contracts.storage import S3Uri
+from include.aws.job_specs import QUEUE_SECONDS, SparkJobSpec
+from include.aws.job_states import JobKind
+from include.contracts.documents import CORPUS_JOBS, Stage
+from include.contracts.storage import CorpusLayout, S3Uri
 from include.settings import Settings
 
 
 class Engine(enum.StrEnum):
-    """What a run of corpus_refresh may choose."""
+    """The engines that a run of corpus_refresh may choose."""
 
     EMR = "emr"
     EMR_SERVERLESS = "emr_serverless"
@@ -30,7 +32,7 @@ class Engine(enum.StrEnum):
         }[self]
 
     def request(self, settings: Settings, job: str, code: S3Uri, request: S3Uri) -> dict[str, Any]:
-        """What the engine is asked for one Spark job, without its name."""
+        """Build the engine's request of one Spark job, without the job's name."""
         if self is Engine.EMR:
             return spark_step(job, code, request, settings.emr.python_archive)
         if self is Engine.EMR_SERVERLESS:
@@ -38,7 +40,33 @@ class Engine(enum.StrEnum):
         return glue_job(settings, job, code, request)
 
     def scope(self, settings: Settings, job: str) -> str:
-        """Where jobs are looked for by their names; empty for EMR, where it is the cluster of the run."""
+        """The scope in which a job is looked for by its name; empty for EMR: the cluster is known later."""
         if self is Engine.EMR_SERVERLESS:
-            return settings.emr_serverless.application
+            return application_name(settings)
         return definition_name(settings, job) if self is Engine.GLUE else ""
+
+    def limit_seconds(self, settings: Settings) -> int:
+        """Seconds after which the task stops a job. Serverless and Glue have shorter limits of their own."""
+        if self is Engine.EMR:
+            return settings.emr.step_timeout_minutes * 60
+        if self is Engine.EMR_SERVERLESS:
+            return settings.emr_serverless.execution_timeout_minutes * 60 + QUEUE_SECONDS
+        return settings.glue.timeout_minutes * 60 + QUEUE_SECONDS
+
+    def job(
+        self, settings: Settings, job: str, code: S3Uri, layout: CorpusLayout, *, force: bool
+    ) -> SparkJobSpec:
+        """Build the record of one Spark job of a corpus version, with the code in the folder ``code``."""
+        stage = CORPUS_JOBS[job]
+        is_last = stage is Stage.TOKENISE
+        return SparkJobSpec(
+            kind=self.kind,
+            request=self.request(settings, job, code, layout.request),
+            limit_seconds=self.limit_seconds(settings),
+            scope=self.scope(settings, job),
+            force=force,
+            marker_uri=str(layout.manifest if is_last else layout.stage_report(stage)),
+            error_uri=str(layout.error(job)),
+            page_uri=str(layout.report) if is_last else "",
+            claim_uri=str(layout.claim),
+        )

@@ -1,4 +1,4 @@
-"""AWS Glue: the definition of a Spark job, its run, and job runs as jobs that are known by their names."""
+"""AWS Glue: the definition of a Spark job, and its runs as jobs that are known by their names."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from include.aws.clients import unless
-from include.aws.job_states import JobState, JobView
+from include.aws.job_states import EndedBy, JobState, JobView, known_state
+from include.aws.refusals import is_capacity_failure
 from include.contracts.artifacts import GLUE_REQUIREMENTS, SPARK_ARCHIVE
+from include.contracts.job_names import JobIdentity
 from include.contracts.storage import S3Uri
 from include.settings import Settings
 
@@ -24,17 +26,22 @@ GLUE_STATES = {
     "TIMEOUT": JobState.FAILED,
     "EXPIRED": JobState.FAILED,
 }
-#: The argument that carries our name of a run: Glue gives runs ids of its own and takes no token.
+#: Arguments of a run that carry its name and the hash of its request: Glue gives runs ids of its own, takes
+#: no token, and runs have no tags.
 NAME_ARGUMENT = "--run_name"
+REQUEST_ARGUMENT = "--request_sha256"
+#: The newest runs among which one is looked for, in one call. A definition runs one at a time, so a job that
+#: is waited for is among them.
+_NEWEST_RUNS = 200
 
 
 def definition_name(settings: Settings, job: str) -> str:
-    """Name of the job definition of a Spark job."""
-    return f"{settings.glue.job_prefix}{job}"
+    """The name of this environment's job definition of a Spark job."""
+    return f"{settings.glue.job_prefix}{settings.name}-{job}"
 
 
 def glue_job(settings: Settings, job: str, code: S3Uri, request: S3Uri) -> dict[str, Any]:
-    """``{"definition": …, "arguments": …}``: what GlueJobs.submit takes for ``<code>/jobs/<job>.py``."""
+    """Build ``{"definition": …, "arguments": …}``, the request of ``<code>/jobs/<job>.py``."""
     return {
         "definition": job_definition(settings, job, code),
         "arguments": {"--request": str(request)},
@@ -42,7 +49,7 @@ def glue_job(settings: Settings, job: str, code: S3Uri, request: S3Uri) -> dict[
 
 
 def job_definition(settings: Settings, job: str, code: S3Uri) -> dict[str, Any]:
-    """CreateJob: one run at a time and no retries of Glue's own, as both are Airflow's."""
+    """Build CreateJob: one run at a time and no retries by Glue, because Airflow decides about both."""
     glue = settings.glue
     arguments = {
         "--job-language": "python",
@@ -75,17 +82,16 @@ def job_definition(settings: Settings, job: str, code: S3Uri) -> dict[str, Any]:
         "MaxRetries": 0,
         "ExecutionProperty": {"MaxConcurrentRuns": 1},
         "DefaultArguments": arguments,
-        "Tags": {"project": "nexus-llm"},
+        "Tags": settings.tags,
     }
 
 
 class GlueJobs:
-    """The runs of one job definition.
+    """The runs of one job definition; see ``include.aws.jobs.Jobs``.
 
-    A run carries its name as an argument, and is found by it among the definition's runs: a lookup by name
-    and nothing else, however many generations there are, with three definitions in the console instead of
-    three more every week. The definition allows one run at a time, so that a start which is sent twice, its
-    answer being lost, starts one run.
+    A run carries its name as an argument and is found by it among the newest runs of the definition. The
+    definition allows one run at a time, so a start that is sent twice, because its answer was lost, starts
+    one run.
     """
 
     def __init__(self, glue: Any, definition: str) -> None:
@@ -97,29 +103,46 @@ class GlueJobs:
         run = self._find(name)
         if run is None:
             return JobView(JobState.ABSENT)
-        state = run["JobRunState"]
-        reason = run.get("ErrorMessage", "")
-        if state == "TIMEOUT":
+        state = known_state(GLUE_STATES, run["JobRunState"], "Glue job run")
+        reason, ended_by = run.get("ErrorMessage", ""), EndedBy.ITSELF
+        if run["JobRunState"] == "TIMEOUT":
             reason = reason or f"not done within {run.get('Timeout')} minutes; raise glue.timeout_minutes"
-        return JobView(GLUE_STATES[state], reason, run["Id"], run)
+            ended_by = EndedBy.LIMIT
+        elif state is JobState.STOPPED:
+            ended_by = EndedBy.PERSON
+        elif state is JobState.FAILED and is_capacity_failure(reason):
+            ended_by = EndedBy.CAPACITY
+        carried = run.get("Arguments", {}).get(REQUEST_ARGUMENT, "")
+        return JobView(
+            state, reason, run["Id"], run, job_id=run["Id"], request_sha256=carried, ended_by=ended_by
+        )
 
-    def submit(self, name: str, request: dict[str, Any]) -> None:
-        """See Jobs; ``request`` is what ``glue_job`` gives. The definition is brought up to date first."""
+    def submit(self, name: str, request: dict[str, Any], request_sha256: str) -> None:
+        """See Jobs; ``request`` is the value of ``glue_job``. The definition is brought up to date first."""
         self._put(request["definition"])
-        arguments = {**request["arguments"], NAME_ARGUMENT: name}
+        marks = {NAME_ARGUMENT: name, REQUEST_ARGUMENT: request_sha256}
         try:
-            self._glue.start_job_run(JobName=self._definition, Arguments=arguments)
+            self._glue.start_job_run(JobName=self._definition, Arguments={**request["arguments"], **marks})
         except ClientError as error:
             is_busy = error.response["Error"]["Code"] == "ConcurrentRunsExceededException"
-            # ours by a start whose answer was lost; otherwise another run's, which the error names
+            # the run of this name is ours by a start whose answer was lost; any other must end first
             if not is_busy or self._find(name) is None:
                 raise
 
     def stop(self, name: str) -> None:
         """See Jobs."""
         run = self._find(name)
-        if run is not None and GLUE_STATES[run["JobRunState"]] is JobState.ACTIVE:
+        if run is not None and GLUE_STATES.get(run["JobRunState"], JobState.ACTIVE) is JobState.ACTIVE:
             self._glue.batch_stop_job_run(JobName=self._definition, JobRunIds=[run["Id"]])
+
+    def active(self, identity: JobIdentity) -> list[str]:
+        """See Jobs."""
+        return [
+            name
+            for run in self._newest()
+            if GLUE_STATES.get(run["JobRunState"], JobState.ACTIVE) is JobState.ACTIVE
+            and identity.has_name(name := run.get("Arguments", {}).get(NAME_ARGUMENT, ""))
+        ]
 
     def _put(self, definition: dict[str, Any]) -> None:
         is_there = ("AlreadyExistsException", "IdempotentParameterMismatchException")
@@ -128,13 +151,15 @@ class GlueJobs:
             self._glue.update_job(JobName=self._definition, JobUpdate=update)
 
     def _find(self, name: str) -> dict[str, Any] | None:
-        pages = self._glue.get_paginator("get_job_runs").paginate(JobName=self._definition)
+        runs = (run for run in self._newest() if run.get("Arguments", {}).get(NAME_ARGUMENT) == name)
+        return next(runs, None)
+
+    def _newest(self) -> list[dict[str, Any]]:
+        """List the newest runs, newest first; none while the definition does not exist."""
         try:
-            for page in pages:
-                for run in page["JobRuns"]:
-                    if run.get("Arguments", {}).get(NAME_ARGUMENT) == name:
-                        return dict(run)
+            answer = self._glue.get_job_runs(JobName=self._definition, MaxResults=_NEWEST_RUNS)
         except ClientError as error:
             if error.response["Error"]["Code"] != "EntityNotFoundException":
                 raise
-        return None
+            return []
+        return list(answer["JobRuns"])

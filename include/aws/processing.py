@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from include.aws.job_specs import QUEUE_SECONDS, ProcessingJobSpec
+from include.aws.job_states import JobKind
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import S3Uri
 from include.settings import Settings
@@ -17,7 +19,7 @@ def processing_job(
     arguments: Sequence[str],
     environment: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Everything but ProcessingJobName. The module reads and writes S3 itself: no inputs, no outputs."""
+    """Build CreateProcessingJob without its name. The module itself reads and writes S3."""
     processing = settings.processing
     request: dict[str, Any] = {
         "RoleArn": settings.role_arn(settings.roles.sagemaker),
@@ -34,7 +36,7 @@ def processing_job(
             }
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": processing.max_runtime_seconds},
-        "Tags": [{"Key": "project", "Value": "nexus-llm"}],
+        "Tags": [{"Key": key, "Value": value} for key, value in settings.tags.items()],
     }
     if environment:
         request["Environment"] = environment
@@ -42,18 +44,43 @@ def processing_job(
 
 
 def evaluation_job(
-    settings: Settings, candidate: ParentRef, corpus: ParentRef, champion: ParentRef | None, folder: S3Uri
-) -> dict[str, Any]:
-    """Score the candidate (and the champion, else unigrams) on the held-out documents of ``corpus``."""
+    settings: Settings,
+    candidate: ParentRef,
+    corpus: ParentRef,
+    champion: ParentRef | None,
+    folder: S3Uri,
+    *,
+    force: bool = False,
+) -> ProcessingJobSpec:
+    """Score the candidate and its baseline on the held-out documents of ``corpus``.
+
+    The baseline is the champion, or the frequencies of tokens while there is none.
+    """
     arguments = ["--model", candidate.uri, "--model-sha256", candidate.sha256]
     arguments += ["--corpus", corpus.uri, "--corpus-sha256", corpus.sha256]
     if champion:
         arguments += ["--champion", champion.uri, "--champion-sha256", champion.sha256]
     arguments += ["--output", str(folder / "report.json")]
-    return processing_job(settings, settings.images.training, "training.evaluate", arguments)
+    return ProcessingJobSpec(
+        kind=JobKind.PROCESSING,
+        request=processing_job(settings, settings.images.training, "training.evaluate", arguments),
+        limit_seconds=settings.processing.max_runtime_seconds + QUEUE_SECONDS,
+        force=force,
+        marker_uri=str(folder / "report.json"),
+    )
 
 
-def export_job(settings: Settings, model: ParentRef, folder: S3Uri) -> dict[str, Any]:
+def export_job(
+    settings: Settings, model: ParentRef, folder: S3Uri, *, force: bool = False
+) -> ProcessingJobSpec:
     """Convert a model for the serving engine; the manifest of ``folder`` is written last."""
     arguments = ["--model", model.uri, "--model-sha256", model.sha256, "--output", str(folder)]
-    return processing_job(settings, settings.images.export, "training.export.openvino", arguments)
+    return ProcessingJobSpec(
+        kind=JobKind.PROCESSING,
+        request=processing_job(settings, settings.images.export, "training.export.openvino", arguments),
+        limit_seconds=settings.processing.max_runtime_seconds + QUEUE_SECONDS,
+        force=force,
+        marker_uri=str(folder / "manifest.json"),
+        parent=model,
+        reuse_existing=True,
+    )

@@ -1,36 +1,62 @@
-"""The Model Registry: candidates, the champion (the newest approved package), and verdicts on them."""
+"""The Model Registry: candidates, verdicts on them, and the champion.
+
+The champion is the model that was approved or rolled back to last. The registry knows when a package was
+created and changed, not in which order packages were approved, so that order is kept in a record in S3
+(docs/adr/0014).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from include.aws.clients import client
 from include.contracts.errors import InputError
 from include.contracts.manifests import ModelManifest, ParentRef
+from include.contracts.records import canonical_json
+from include.contracts.storage import S3Uri
+from include.object_store import ConditionFailed, ObjectStore
 from include.settings import Settings
 
 PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
 _DESCRIPTION_LIMIT = 1024
+_PAGE = 100
+_WRITE_TRIES = 10
+#: SageMaker's answers for a group that does not exist.
+_NO_GROUP = ("ValidationException", "ResourceNotFound")
 
 
 @dataclass(frozen=True)
 class ModelPackage:
-    """A registered model: its ARN, its manifest, and whether it was approved."""
+    """A registered model: its ARN, its manifest, whether it was approved, and when it was changed last."""
 
     arn: str
     manifest: ParentRef
     run: str
     status: str
+    modified: datetime = datetime.min
+
+
+@dataclass(frozen=True)
+class Approvals:
+    """ARNs of packages in the order in which they were approved or rolled back to; the champion is last."""
+
+    order: tuple[str, ...] = ()
 
 
 def package_request(
     settings: Settings, model: ModelManifest, manifest: ParentRef, metadata: dict[str, str]
 ) -> dict[str, Any]:
-    """CreateModelPackage, pending: the manifest's URI and hash are the identity of the model."""
+    """Build CreateModelPackage, pending: the manifest's URI and hash are the identity of the model."""
     return {
-        "ModelPackageGroupName": settings.registry.package_group,
-        "ModelPackageDescription": f"run {model.run}, step {model.step}, {model.parameters} parameters",
+        "ModelPackageGroupName": settings.package_group,
+        "ModelPackageDescription": (
+            f"run {model.run}, step {model.step}, {model.parameters} parameters, {_mark(manifest)}"
+        ),
         "ModelApprovalStatus": PENDING,
         "InferenceSpecification": {
             "Containers": [
@@ -51,22 +77,57 @@ def package_request(
 
 
 class ModelRegistry:
-    """The package group of this account."""
+    """The package group of this environment."""
 
     def __init__(self, settings: Settings, sagemaker: Any = None) -> None:
         self._settings = settings
         self._sagemaker = sagemaker or client("sagemaker")
 
     def champion(self) -> ModelPackage | None:
-        """The newest approved package; None before the first approval."""
-        return next(self._packages(APPROVED), None)
+        """Return the model that was approved or rolled back to last; None before the first approval.
+
+        A package that was approved in the console is newer than all that the record holds.
+        """
+        order = self._approval_order()
+        return self._described(order[-1]) if order else None
+
+    def note_champion(self, arn: str) -> None:
+        """Note that this approved package is the champion from now on: it was approved or rolled back to."""
+        uri = self._approvals_uri
+        for _ in range(_WRITE_TRIES):
+            found = ObjectStore().find(uri)
+            order = [other for other in self._approval_order() if other != arn]
+            content = canonical_json(Approvals((*order, arn)))
+            try:
+                if found is None:
+                    ObjectStore().create(uri, content)
+                else:
+                    ObjectStore().replace(uri, content, found.etag)
+            except ConditionFailed:
+                continue  # another run noted a champion meanwhile: that one came first
+            return
+        raise ConditionFailed("the record of approvals changes all the time", where=str(uri))
+
+    def newest_candidate(self) -> ModelPackage | None:
+        """Return the newest package that waits for its verdict, else the newest of all."""
+        for status in (PENDING, None):
+            for summary in self._summaries(status):
+                if package := self._described(summary["ModelPackageArn"]):
+                    return package
+        return None
 
     def find(self, manifest: ParentRef) -> ModelPackage | None:
-        """The newest package of exactly this manifest."""
-        return next((package for package in self._packages() if package.manifest == manifest), None)
+        """Return the newest package of exactly this manifest, found by the mark in its description."""
+        mark = _mark(manifest)
+        for summary in self._summaries():
+            if summary.get("ModelPackageDescription", "").endswith(mark):
+                package = self._described(summary["ModelPackageArn"])
+                if package is not None and package.manifest == manifest:
+                    return package
+        return None
 
     def require_approved(self, manifest: ParentRef) -> ModelPackage:
-        """The approved package of this manifest; InputError else: nothing goes live past the gate."""
+        """Return the approved package of this manifest. Raises InputError where there is none."""
         package = self.find(manifest)
         if package is None or package.status != APPROVED:
             found = f"{package.arn} is {package.status}" if package else "no package of this manifest"
@@ -80,13 +141,19 @@ class ModelRegistry:
         return package
 
     def register(self, model: ModelManifest, manifest: ParentRef, metadata: dict[str, str]) -> ModelPackage:
-        """Register a candidate; the same manifest is registered once, also when a retry asks again."""
+        """Register a candidate. The same manifest is registered once, also when a retry asks again."""
         known = self.find(manifest)
         if known:
             return known
         request = package_request(self._settings, model, manifest, metadata)
-        arn = self._sagemaker.create_model_package(**request)["ModelPackageArn"]
-        return ModelPackage(arn, manifest, model.run, PENDING)
+        try:
+            created = self._sagemaker.create_model_package(**request)
+        except ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+            self._sagemaker.create_model_package_group(ModelPackageGroupName=self._settings.package_group)
+            created = self._sagemaker.create_model_package(**request)
+        return ModelPackage(created["ModelPackageArn"], manifest, model.run, PENDING)
 
     def set_status(self, arn: str, status: str, reason: str) -> None:
         """Approve or reject, with the reason for whoever reads the registry."""
@@ -94,21 +161,65 @@ class ModelRegistry:
             ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription=reason[:_DESCRIPTION_LIMIT]
         )
 
-    def _packages(self, status: str | None = None) -> Any:
+    def supersede(self, arn: str, by: str) -> bool:
+        """Reject a candidate that a newer one replaced before its verdict; False if it has a verdict."""
+        package = self._described(arn)
+        if package is None or package.status != PENDING:
+            return False
+        how = f"to judge it, trigger model_evaluation with manifest_uri {package.manifest.uri}"
+        self.set_status(arn, REJECTED, f"not judged: superseded by {by}; {how}")
+        return True
+
+    @property
+    def _approvals_uri(self) -> S3Uri:
+        key = f"registry/{self._settings.package_group}/approvals.json"
+        return S3Uri(self._settings.storage.models_bucket, key)
+
+    def _approval_order(self) -> list[str]:
+        """Return the approved packages, the champion last."""
+        approved = [summary["ModelPackageArn"] for summary in self._summaries(APPROVED)]
+        store = ObjectStore()
+        uri = self._approvals_uri
+        noted = store.read_record(Approvals, uri) if store.exists(uri) else Approvals()
+        known = [arn for arn in noted.order if arn in approved]
+        described = (self._described(arn) for arn in approved if arn not in known)
+        by_hand = [(package.modified, package.arn) for package in described if package]
+        return known + [arn for _, arn in sorted(by_hand)]
+
+    def _summaries(self, status: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield summaries of packages, newest first; none while the group does not exist."""
         request: dict[str, Any] = {
-            "ModelPackageGroupName": self._settings.registry.package_group,
+            "ModelPackageGroupName": self._settings.package_group,
             "SortBy": "CreationTime",
             "SortOrder": "Descending",
+            "MaxResults": _PAGE,
         }
         if status:
             request["ModelApprovalStatus"] = status
-        for page in self._sagemaker.get_paginator("list_model_packages").paginate(**request):
-            for summary in page["ModelPackageSummaryList"]:
-                described = self._sagemaker.describe_model_package(
-                    ModelPackageName=summary["ModelPackageArn"]
-                )
-                metadata = described.get("CustomerMetadataProperties", {})
-                if "manifest_uri" in metadata:
-                    manifest = ParentRef(metadata["manifest_uri"], metadata.get("manifest_sha256", ""))
-                    found = described.get("ModelApprovalStatus", "")
-                    yield ModelPackage(summary["ModelPackageArn"], manifest, metadata.get("run", ""), found)
+        while True:
+            try:
+                page = self._sagemaker.list_model_packages(**request)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _NO_GROUP:
+                    raise
+                return
+            yield from page["ModelPackageSummaryList"]
+            if not page.get("NextToken"):
+                return
+            request["NextToken"] = page["NextToken"]
+
+    def _described(self, arn: str) -> ModelPackage | None:
+        """Describe a package; None for one that was not registered by this project."""
+        found = self._sagemaker.describe_model_package(ModelPackageName=arn)
+        metadata = found.get("CustomerMetadataProperties", {})
+        if "manifest_uri" not in metadata:
+            return None
+        manifest = ParentRef(metadata["manifest_uri"], metadata.get("manifest_sha256", ""))
+        modified = found.get("LastModifiedTime") or found["CreationTime"]
+        status = found.get("ModelApprovalStatus", "")
+        return ModelPackage(arn, manifest, metadata.get("run", ""), status, modified)
+
+
+def _mark(manifest: ParentRef) -> str:
+    """The end of a package's description: the list of packages has descriptions, but no metadata."""
+    return f"manifest {manifest.sha256[:16]}"

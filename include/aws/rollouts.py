@@ -1,6 +1,7 @@
-"""Rollouts of an ECS service: start one, look at one, take one back. Known by the deployment's ARN.
+"""Rollouts of an ECS service: start one, look at one, roll one back. Each is known by its deployment's ARN.
 
-`services_stable` believes a service that was rolled back: only the deployment itself tells.
+The waiter ``services_stable`` takes a service that was rolled back for a success: only the deployment itself
+tells the truth.
 """
 
 from __future__ import annotations
@@ -8,16 +9,18 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from include.aws.clients import client, unless
 from include.aws.ecs import create_service, update_service
+from include.aws.job_states import known_state
 from include.contracts.errors import InputError
 from include.settings import Settings
 
 
 class RolloutState(enum.StrEnum):
-    """What the caller must know of a deployment."""
+    """The state of a deployment, as its caller sees it."""
 
     ACTIVE = "active"
     SUCCESSFUL = "successful"
@@ -37,9 +40,9 @@ ROLLOUT_STATES = {
 }
 
 
-#: States that StopServiceDeployment takes: what rolls back already is a ConflictException.
+#: States that StopServiceDeployment accepts: it refuses a deployment that rolls back already.
 _STOPPABLE = ("PENDING", "IN_PROGRESS")
-#: Tag of a task definition: whose rollout it was registered for. A deployment itself takes no tags.
+#: The tag of a task definition that names the task it was registered for. A deployment itself takes no tags.
 _OWNER_TAG = "rollout"
 
 
@@ -61,69 +64,81 @@ class Rollouts:
         self._service = service
         self._ecs = ecs or client("ecs")
 
-    def known(self) -> list[str]:
-        """ARNs of every deployment of the service, newest first; empty before the service exists."""
-        return [str(entry["serviceDeploymentArn"]) for entry in self._deployments()]
-
-    def register(self, task_definition: dict[str, Any], owner: str) -> str:
-        """ARN of a new revision that is marked as ``owner``'s, see ``stop_of``."""
+    def register(self, task_definition: dict[str, Any], owner: str) -> tuple[str, datetime]:
+        """Register a new revision as ``owner``'s. Return its ARN and when it was registered."""
         tags = [*task_definition.get("tags", ()), {"key": _OWNER_TAG, "value": owner}]
-        registered = self._ecs.register_task_definition(**(task_definition | {"tags": tags}))
-        return str(registered["taskDefinition"]["taskDefinitionArn"])
+        answer = self._ecs.register_task_definition(**(task_definition | {"tags": tags}))
+        registered = answer["taskDefinition"]
+        return str(registered["taskDefinitionArn"]), registered["registeredAt"]
 
     def start(self, settings: Settings, task_definition_arn: str) -> None:
-        """Create the service, or update it; the new deployment is the one that ``known`` did not list."""
+        """Create or update the service; ``deployment_of`` then finds the new deployment."""
         if self._describe_service() is None:
             target_group = find_target_group(settings.serving.target_group)
             self._ecs.create_service(**create_service(settings, task_definition_arn, target_group))
         else:
             self._ecs.update_service(**update_service(settings, task_definition_arn))
 
+    def deployment_of(self, task_definition_arn: str, since: datetime) -> str | None:
+        """Return the ARN of the first deployment of a revision; None when it was never rolled out.
+
+        Only the first one is that of whoever registered the revision: a later one goes back to it.
+
+        :param since: when the revision was registered; no deployment of it is older
+        """
+        found = [
+            entry
+            for entry in self._deployments(createdAt={"after": since})
+            if entry["createdAt"] >= since and self._definition_arn(entry) == task_definition_arn
+        ]
+        first = min(found, key=lambda entry: entry["createdAt"], default=None)
+        return str(first["serviceDeploymentArn"]) if first else None
+
+    def service_status(self) -> str:
+        """Return ACTIVE, DRAINING while the service is being deleted, INACTIVE, or empty for none."""
+        answer = self._ecs.describe_services(cluster=self._cluster, services=[self._service])
+        return str(answer["services"][0]["status"]) if answer["services"] else ""
+
     def serving(self) -> str:
-        """ARN of the task definition that the service has; empty before the service exists."""
+        """Return the ARN of the service's task definition; empty when there is no service."""
         service = self._describe_service()
         return str(service["taskDefinition"]) if service else ""
 
     def look(self, deployment_arn: str) -> RolloutView:
-        """State and reason of one deployment."""
+        """Describe one deployment."""
         answer = self._ecs.describe_service_deployments(serviceDeploymentArns=[deployment_arn])
         if not answer["serviceDeployments"]:
             failures = answer.get("failures", [])
             raise InputError("no such deployment", where=deployment_arn, got=str(failures))
         raw = answer["serviceDeployments"][0]
-        return RolloutView(ROLLOUT_STATES[raw["status"]], raw["status"], rollout_reason(raw), raw)
+        state = known_state(ROLLOUT_STATES, raw["status"], "ECS service deployment")
+        return RolloutView(state, raw["status"], rollout_reason(raw), raw)
 
     def stop(self, deployment_arn: str) -> None:
-        """Roll an unfinished deployment back to the old revision; nothing when it is over or on its way."""
+        """Roll an unfinished deployment back to the old revision; nothing when it is over or rolls back."""
         if self.look(deployment_arn).status in _STOPPABLE:
             request = {"serviceDeploymentArn": deployment_arn, "stopType": "ROLLBACK"}
-            # mark-failed has the trigger and the listener stop it, at the same time
+            # after mark-failed the trigger and the listener stop it at the same time
             unless("ConflictException", self._ecs.stop_service_deployment, **request)
 
     def stop_of(self, owner: str) -> list[str]:
-        """Stop what goes on of the revisions that ``owner`` registered and rolled out; the deployments' ARNs.
-
-        Only the first deployment of a revision is its owner's: whoever goes back to it later starts another.
-        """
-        deployments = list(self._deployments())
+        """Stop unfinished deployments of the revisions that ``owner`` registered; return their ARNs."""
         stopped = []
-        for entry in deployments:
-            if entry["status"] not in _STOPPABLE:
-                continue
+        for entry in self._deployments(status=list(_STOPPABLE)):
             definition, tags = self._definition_and_tags(entry)
             if tags.get(_OWNER_TAG) != owner:
                 continue
-            since = [other for other in deployments if other["createdAt"] >= definition["registeredAt"]]
-            arns = [self._definition_arn(other) for other in since]
-            if arns.count(definition["taskDefinitionArn"]) == 1:
-                self.stop(entry["serviceDeploymentArn"])
-                stopped.append(str(entry["serviceDeploymentArn"]))
+            arn = str(entry["serviceDeploymentArn"])
+            if self.deployment_of(definition["taskDefinitionArn"], definition["registeredAt"]) == arn:
+                self.stop(arn)
+                stopped.append(arn)
         return stopped
 
-    def _deployments(self) -> Iterator[dict[str, Any]]:
+    def _deployments(self, **bounds: Any) -> Iterator[dict[str, Any]]:
+        """List the deployments of the service within ECS's own filters; none without a service."""
         if self._describe_service() is None:
             return
-        request: dict[str, Any] = {"cluster": self._cluster, "service": self._service}
+        request: dict[str, Any] = {"cluster": self._cluster, "service": self._service} | bounds
         while True:
             answer = self._ecs.list_service_deployments(**request)
             yield from answer["serviceDeployments"]
@@ -142,13 +157,14 @@ class Rollouts:
         return answer["taskDefinition"], {tag["key"]: tag["value"] for tag in answer.get("tags", ())}
 
     def _describe_service(self) -> dict[str, Any] | None:
+        """Describe the service; None when there is none or it is being deleted."""
         answer = self._ecs.describe_services(cluster=self._cluster, services=[self._service])
-        alive = [service for service in answer["services"] if service["status"] != "INACTIVE"]
+        alive = [service for service in answer["services"] if service["status"] == "ACTIVE"]
         return alive[0] if alive else None
 
 
 def rollout_reason(raw: dict[str, Any]) -> str:
-    """Why a deployment did not succeed, from everything that ECS says about it."""
+    """Say why a deployment did not succeed, from everything that ECS tells about it."""
     parts = [raw.get("statusReason", "")]
     breaker = raw.get("deploymentCircuitBreaker", {})
     if breaker.get("status") == "TRIGGERED":
@@ -162,7 +178,7 @@ def rollout_reason(raw: dict[str, Any]) -> str:
 
 
 def find_target_group(name: str) -> str:
-    """ARN of a target group; InputError when nobody made it."""
+    """Return the ARN of a target group. Raises InputError when there is none."""
     elbv2 = client("elbv2")
     try:
         groups = elbv2.describe_target_groups(Names=[name])["TargetGroups"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from include.aws.job_specs import QUEUE_SECONDS, TrainingJobSpec
+from include.aws.job_states import JobKind
 from include.contracts.errors import SettingsError
-from include.contracts.manifests import CorpusManifest, TrainingRequest
+from include.contracts.manifests import CorpusManifest, ParentRef, TrainingRequest
 from include.contracts.storage import RunLayout, S3Uri
 from include.settings import Settings
 
@@ -37,9 +39,33 @@ class TrainingLimits:
 
 
 def training_job(
-    settings: Settings, request: TrainingRequest, corpus: CorpusManifest, limits: TrainingLimits
+    settings: Settings,
+    request: TrainingRequest,
+    written: ParentRef,
+    corpus: CorpusManifest,
+    limits: TrainingLimits,
+) -> TrainingJobSpec:
+    """Build the record of a training job.
+
+    :param written: the TrainingRequest as it was written; its hash makes its content part of the record
+    """
+    longest = limits.max_wait_seconds if limits.spot else limits.max_runtime_seconds
+    return TrainingJobSpec(
+        kind=JobKind.TRAINING,
+        request=_create_training_job(settings, request, written, corpus, limits),
+        limit_seconds=longest + QUEUE_SECONDS,
+        run_root=request.root_uri,
+    )
+
+
+def _create_training_job(
+    settings: Settings,
+    request: TrainingRequest,
+    written: ParentRef,
+    corpus: CorpusManifest,
+    limits: TrainingLimits,
 ) -> dict[str, Any]:
-    """Everything but TrainingJobName, which the operator sets for each generation."""
+    """Build CreateTrainingJob without its name, which the operator sets for each generation."""
     place = RunLayout(S3Uri.parse(request.root_uri))
     stopping = {"MaxRuntimeInSeconds": limits.max_runtime_seconds}
     if limits.spot:
@@ -50,7 +76,7 @@ def training_job(
             "TrainingImage": settings.images.training,
             "TrainingInputMode": "File",
             "ContainerEntrypoint": ["python", "-m", "training.launcher"],
-            "ContainerArguments": ["--request", str(place.request)],
+            "ContainerArguments": ["--request", written.uri],
             "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in METRICS],
         },
         "InputDataConfig": _channels(corpus, request.base_model_uri),
@@ -62,11 +88,14 @@ def training_job(
         },
         "StoppingCondition": stopping,
         "EnableManagedSpotTraining": limits.spot,
-        # where checkpoints appear, for whoever watches the job from outside (the local interruptions do)
-        "Environment": {"NEXUS_CHECKPOINT_URI": str(place.checkpoints)},
+        # checkpoints appear there, for whoever watches the job from outside (the local interruptions do)
+        "Environment": {
+            "NEXUS_TRAINING_REQUEST_SHA256": written.sha256,
+            "NEXUS_CHECKPOINT_URI": str(place.checkpoints),
+        },
         # the service's own sync gets a prefix that nobody reads: it has stalled silently before
         "CheckpointConfig": {"S3Uri": str(place.cache), "LocalPath": "/opt/ml/checkpoints"},
-        "Tags": [{"Key": "project", "Value": "nexus-llm"}, {"Key": "run", "Value": request.run}],
+        "Tags": [{"Key": k, "Value": v} for k, v in (settings.tags | {"run": request.run}).items()],
     }
 
 

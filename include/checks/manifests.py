@@ -1,10 +1,10 @@
-"""Whether what a manifest lists is really there. The manifest is all that is trusted."""
+"""Checks that the files of a manifest or model folder are there. Only the manifest is trusted."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from include.contracts.errors import IntegrityError
+from include.contracts.errors import InputError, IntegrityError
 from include.contracts.manifests import CorpusManifest, FileEntry, ModelManifest, ParentRef, TrainingReport
 from include.contracts.records import to_plain
 from include.contracts.storage import S3Uri
@@ -14,9 +14,9 @@ from include.object_store import ObjectStore
 def verified_model(
     folder: S3Uri, report: S3Uri | None = None, parent: ParentRef | None = None
 ) -> dict[str, Any] | None:
-    """URI and hash of the manifest of a model folder (and the training report); None unless all is whole.
+    """Return URI and hash of a model folder's manifest, and the training report; None unless all is complete.
 
-    With ``parent`` only a model that was made from exactly that one counts.
+    :param parent: only a model that was made from exactly this one counts
     """
     store = ObjectStore()
     uri = folder / "manifest.json"
@@ -32,13 +32,13 @@ def verified_model(
 
 
 def missing_files(store: ObjectStore, folder: S3Uri, files: tuple[FileEntry, ...]) -> list[str]:
-    """Files of a manifest that are absent or of another size."""
+    """Return the files of a manifest that are absent or of another size."""
     present = {entry.uri: entry.size_bytes for entry in store.list(folder)}
     return [entry.path for entry in files if present.get(str(folder / entry.path)) != entry.size_bytes]
 
 
 def verify_corpus(uri: S3Uri, sha256: str = "") -> tuple[CorpusManifest, ParentRef]:
-    """The manifest of a corpus; IntegrityError unless every listed file is there in its size."""
+    """Return the manifest of a corpus. Raises IntegrityError unless every listed file is there."""
     store = ObjectStore()
     manifest, reference = store.referenced_record(CorpusManifest, uri, sha256)
     missing = missing_files(store, S3Uri.parse(manifest.root_uri), manifest.files)
@@ -51,3 +51,20 @@ def verify_corpus(uri: S3Uri, sha256: str = "") -> tuple[CorpusManifest, ParentR
             remedy="run corpus_refresh with force",
         )
     return manifest, reference
+
+
+def require_base_model(folder: S3Uri) -> None:
+    """Raise InputError unless the folder holds a model in the form of transformers, whole or in shards."""
+    root = str(folder.folder)
+    names = {entry.uri.removeprefix(root) for entry in ObjectStore().list(folder.folder)}
+    has_weights = any(name.endswith(".safetensors") and "/" not in name for name in names)
+    if "config.json" in names and has_weights:
+        return
+    found = ", ".join(sorted(names)[:5]) or "nothing"
+    raise InputError(
+        "no base model",
+        where=f"base_model_uri {folder}",
+        expected="config.json and *.safetensors",
+        got=found,
+        remedy="correct base_model_uri, or leave it empty to train from scratch",
+    )

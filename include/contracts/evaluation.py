@@ -38,9 +38,9 @@ class EvaluationReport:
     """The scores of candidate and baseline (the champion if there is one) on the same held-out documents.
 
     ``document_ids`` and ``document_tokens`` (tokens of the candidate's tokenizer) are per subset, in the
-    order of ``SubsetScore.document_losses``. Differences of losses are per candidate token: a document's
-    nats are those of its text and, where it was not cut, of its end, so a baseline with another tokenizer
-    compares all the same.
+    order of ``SubsetScore.document_losses``. ``champion`` is the baseline's manifest where that is a model.
+    Differences of losses are per candidate token: a document's nats are those of its text and, where it was
+    not cut, of its end, so a baseline with another tokenizer compares all the same.
     """
 
     candidate: ModelScores
@@ -51,6 +51,7 @@ class EvaluationReport:
     model: ParentRef
     corpus: ParentRef
     seconds: float
+    champion: ParentRef | None = None
     schema_version: int = SCHEMA_VERSION
 
 

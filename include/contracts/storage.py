@@ -66,9 +66,10 @@ class IngestionLayout:
         """IngestionManifest."""
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}runs/{run}/manifest.json")
 
-    def announced(self, target: S3Uri) -> S3Uri:
-        """AnnouncedShards of a target prefix."""
-        return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}announced/{target.folder.key}shards.json")
+    def announced(self, environment: str, target: S3Uri) -> S3Uri:
+        """AnnouncedShards of a target prefix, to the consumers in an Airflow environment."""
+        key = f"{CONTROL_PREFIXES[0]}announced/{environment}/{target.folder.key}shards.json"
+        return S3Uri(self.bucket, key)
 
     def staged(self, target: S3Uri) -> S3Uri:
         """Return the key at which a shard is assembled. It is copied to ``target`` after its verification."""
@@ -156,9 +157,13 @@ class CorpusLayout:
         return self.root / "report.html"
 
     @property
-    def announced(self) -> S3Uri:
-        """Announcement of the manifest, written before the asset event is emitted."""
-        return self.root / "announced.json"
+    def claim(self) -> S3Uri:
+        """Claim of the run that builds the version."""
+        return self.root / "claim.json"
+
+    def announced(self, environment: str) -> S3Uri:
+        """Announcement of the manifest to the downstream DAGs of an Airflow environment."""
+        return self.root / f"announced/{environment}.json"
 
     @property
     def manifest(self) -> S3Uri:

@@ -7,14 +7,14 @@ from include.contracts.storage import IngestionLayout, S3Uri
 from include.object_store import ObjectStore
 
 
-def note_announcement(manifest: IngestionManifest) -> bool:
+def note_announcement(environment: str, manifest: IngestionManifest) -> bool:
     """Note what the run has to tell; whether that is anything.
 
     That is what nobody was told of, also where an earlier run fetched it and could not announce it, and what
     this run fetched: between, it was gone or another. A run whose task died after the note tells it again.
     """
     target = S3Uri.parse(manifest.target_uri)
-    store, uri = ObjectStore(), IngestionLayout(target.bucket).announced(target)
+    store, uri = ObjectStore(), IngestionLayout(target.bucket).announced(environment, target)
     known = store.read_record(AnnouncedShards, uri) if store.exists(uri) else AnnouncedShards("", {})
     news = {
         shard.name: shard.sha256

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from include.contracts.manifests import CorpusRequest, ParentRef, RawShard
@@ -53,50 +53,53 @@ def plan_corpus(
     force: bool,
     dry_run: bool,
     extend: bool = False,
+    claim: Callable[[S3Uri], None] | None = None,
 ) -> CorpusPlan:
     """Resolve inputs and version, and write the CorpusRequest unless the version exists.
 
-    ``extend`` builds on the newest version where that is possible: new shards alone are then read.
-    ``force`` takes the manifest, the stage reports and the half-done work of a version away, so that the jobs
-    do all of it again. InputError when there are no shards, a file that the recipe names is
-    missing, or the code was never uploaded.
+    ``extend`` builds on the newest version where that is possible: only new shards are then read. ``force``
+    deletes the manifest, the stage reports and the unfinished work of a version, so that the jobs do all of
+    it again. Raises InputError when there are no shards, when a file that the recipe names is missing, or
+    when the code was never uploaded.
+
+    :param claim: called with the address of the version's claim before anything is written; it raises when
+        another run builds the version
     """
     store = ObjectStore()
     listing = require_shards(split_inputs(store.list(source.folder)), source.folder)
     artifacts = newest_code(settings.storage.artifacts)
     references = {uri: store.stat(uri).etag for uri in recipe.references}
-    latest = latest_corpus(settings.storage.processed_bucket, source, recipe)
+    latest = latest_corpus(settings, source, recipe)
     if extend and not force:
         basis = basis_of(newest_corpus(latest), listing, artifacts.sources_sha256, references)
     else:
         basis = Basis(listing.shards, why_whole="`force` is set" if force else "`extend_newest` is off")
     inputs, base = basis.inputs, basis.base
     version = corpus_version(inputs, recipe, artifacts.sources_sha256, references, base)
-    place = CorpusLayout.of(settings.storage.processed_bucket, version)
-    if force and not dry_run:
-        # the manifest last: a try that dies in between is known by it, and begins again
-        store.delete_folder(place.stages)
-        store.delete_folder(place.work)
-        store.delete(place.manifest)
-    exists = store.exists(place.manifest) and not force
+    layout = CorpusLayout.of(settings.storage.processed_bucket, version)
+    exists = store.exists(layout.manifest) and not force
     if not exists and not dry_run:
         request = CorpusRequest(
             version,
             inputs,
             to_plain(recipe),
             artifacts.sources_sha256,
-            str(place.root),
+            str(layout.root),
             base,
             basis.earlier_inputs,
             references,
         )
-        store.write_record(place.request, request)
+        if claim:
+            claim(layout.claim)
+        if force:
+            _delete_work(store, layout)
+        store.write_record(layout.request, request)
     return CorpusPlan(
         version=version,
         exists=exists,
-        root_uri=str(place.root),
-        request_uri=str(place.request),
-        manifest_uri=str(place.manifest),
+        root_uri=str(layout.root),
+        request_uri=str(layout.request),
+        manifest_uri=str(layout.manifest),
         code_uri=str(settings.storage.artifacts / artifacts.code_folder),
         shards=len(inputs),
         size_bytes=sum(shard.size_bytes for shard in inputs),
@@ -106,6 +109,13 @@ def plan_corpus(
         extends=base.uri if base else "",
         read_whole_because="" if exists else basis.why_whole,
     )
+
+
+def _delete_work(store: ObjectStore, layout: CorpusLayout) -> None:
+    """Delete what would let the jobs skip their work; the manifest last, so that a second try sees it."""
+    store.delete_folder(layout.stages)
+    store.delete_folder(layout.work)
+    store.delete(layout.manifest)
 
 
 @dataclass(frozen=True)

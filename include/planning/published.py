@@ -5,24 +5,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from include.contracts.job_names import RunIdentity
 from include.contracts.manifests import Announcement, CorpusManifest, CorpusRequest, ParentRef, RawShard
 from include.contracts.records import canonical_json, content_hash
 from include.contracts.storage import CorpusLayout, S3Uri
 from include.object_store import ObjectStore
 from include.planning.corpus_inputs import gone_shards, new_shards, split_inputs
 from include.recipes.corpus import CorpusRecipe
+from include.settings import Settings
 
 _EXAMPLES = 10
 
 
-def latest_corpus(processed_bucket: str, source: S3Uri, recipe: CorpusRecipe) -> S3Uri:
-    """Where corpus_refresh notes the newest published manifest (a ParentRef) of a source and recipe.
+def latest_corpus(settings: Settings, source: S3Uri, recipe: CorpusRecipe) -> S3Uri:
+    """Return where the newest manifest of a source and recipe is noted, as a ParentRef, by environment.
 
-    A recipe with overrides keeps its name, and is another one: the hash of its values tells them apart.
+    A recipe with overrides keeps its name, so the hash of its values is part of the key.
     """
     folder, values = source.folder, content_hash(canonical_json(recipe))[:8]
-    key = f"corpus/latest/{folder.bucket}/{folder.key}{recipe.name}-{values}.json"
-    return S3Uri(processed_bucket, key)
+    key = f"corpus/latest/{settings.name}/{folder.bucket}/{folder.key}{recipe.name}-{values}.json"
+    return S3Uri(settings.storage.processed_bucket, key)
+
+
+def newest_published(settings: Settings) -> S3Uri:
+    """Return where the newest manifest of all is noted, as a ParentRef, by environment."""
+    return S3Uri(settings.storage.processed_bucket, f"corpus/latest/{settings.name}.json")
+
+
+def newest_manifest(settings: Settings) -> ParentRef | None:
+    """Return the newest published manifest; None before the first one, and while it is rebuilt."""
+    store, pointer = ObjectStore(), newest_published(settings)
+    if not store.exists(pointer):
+        return None
+    newest = store.read_record(ParentRef, pointer)
+    return newest if store.exists(S3Uri.parse(newest.uri)) else None
 
 
 @dataclass(frozen=True)
@@ -34,14 +50,14 @@ class KnownCorpus:
 
 
 def newest_corpus(latest: S3Uri) -> KnownCorpus | None:
-    """What ``latest`` points to; None before the first corpus, and while the newest is built anew."""
+    """Return the corpus that ``latest`` points to; None before the first one, and while it is rebuilt."""
     store = ObjectStore()
     if not store.exists(latest):
         return None
     uri = S3Uri.parse(store.read_record(ParentRef, latest).uri)
-    if not store.exists(uri):  # `force` took it away, and its jobs have not ended yet
+    if not store.exists(uri):  # `force` deleted it, and its jobs have not ended yet
         return None
-    # not by the pointer's hash: a corpus that was built anew is another manifest of the same inputs
+    # not by the pointer's hash: a rebuilt corpus has another manifest of the same inputs
     manifest, reference = store.referenced_record(CorpusManifest, uri)
     parent = manifest.request
     request = store.read_record(CorpusRequest, S3Uri.parse(parent.uri), parent.sha256)
@@ -49,7 +65,7 @@ def newest_corpus(latest: S3Uri) -> KnownCorpus | None:
 
 
 def inputs_of_latest(latest: S3Uri) -> tuple[RawShard, ...]:
-    """Shards of the newest published corpus; none where there is no such corpus."""
+    """Return the shards of the newest published corpus; none where there is no such corpus."""
     known = newest_corpus(latest)
     return known.request.shards if known else ()
 
@@ -72,7 +88,7 @@ class ShardNews:
 
 
 def shard_news(source: S3Uri, latest: S3Uri) -> ShardNews:
-    """What lies in ``source`` against the corpus that ``latest`` points to."""
+    """Compare the shards in ``source`` with the corpus that ``latest`` points to."""
     listing, held = split_inputs(ObjectStore().list(source.folder)), inputs_of_latest(latest)
     return ShardNews(
         tuple(shard.uri for shard in new_shards(listing, held)),
@@ -80,20 +96,27 @@ def shard_news(source: S3Uri, latest: S3Uri) -> ShardNews:
     )
 
 
-def is_announced(place: CorpusLayout, manifest: ParentRef, run: str) -> bool:
-    """Whether another run than ``run`` noted this version, as it is, as published.
+def is_announced(layout: CorpusLayout, manifest: ParentRef, run: RunIdentity) -> bool:
+    """Return True if another run of the same environment announced this version with this manifest.
 
-    Its own note is no proof: the event is sent after it, by a task that may have died in between.
+    The run's own announcement is no proof: the event is sent after it, by a task that may have died between.
+    """
+    store, uri = ObjectStore(), layout.announced(run.environment)
+    if not store.exists(uri):
+        return False
+    noted = store.read_record(Announcement, uri)
+    return ParentRef(noted.uri, noted.sha256) == manifest and noted.run != run.name
+
+
+def note_published(
+    settings: Settings, latest: S3Uri, layout: CorpusLayout, manifest: ParentRef, run: RunIdentity
+) -> None:
+    """Remember the version as the newest one, of its source and recipe and of all, and as announced.
+
+    S3NewShardsSensor compares with the first, and a model_training that is started by hand takes the second.
     """
     store = ObjectStore()
-    if not store.exists(place.announced):
-        return False
-    noted = store.read_record(Announcement, place.announced)
-    return ParentRef(noted.uri, noted.sha256) == manifest and noted.run != run
-
-
-def note_published(latest: S3Uri, place: CorpusLayout, manifest: ParentRef, run: str) -> None:
-    """Remember it as the newest published corpus, with which S3NewShardsSensor compares, and as announced."""
-    store = ObjectStore()
     store.write_record(latest, manifest)
-    store.write_record(place.announced, Announcement(manifest.uri, manifest.sha256, run))
+    store.write_record(newest_published(settings), manifest)
+    announcement = Announcement(manifest.uri, manifest.sha256, run.name)
+    store.write_record(layout.announced(run.environment), announcement)

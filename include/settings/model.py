@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from include.contracts.storage import S3Uri
 from include.settings.checks import ARN_NAME, at_least, require
+from include.settings.links import LinkSettings
 from include.settings.spark import (
     CatalogueSettings,
     CorpusSettings,
@@ -214,10 +215,11 @@ class RegistrySettings:
 
 @dataclass(frozen=True)
 class AirflowSettings:
-    """What every DAG shares. ``poll_interval_seconds`` is how often a trigger asks AWS.
+    """Settings that every DAG shares. A trigger asks AWS every ``poll_interval_seconds``.
 
-    ``new_shards_wait_seconds`` is how long a scheduled corpus_refresh waits for raw shards before it
-    skips; meanwhile it is the one active run. 0 looks once.
+    A scheduled corpus_refresh waits ``new_shards_wait_seconds`` for raw shards before it skips; meanwhile it
+    is the one active run. 0 looks once. A job that AWS has no room for is submitted again for
+    ``capacity_wait_seconds`` before its task fails.
     """
 
     #: Owner shown for every task.
@@ -232,6 +234,8 @@ class AirflowSettings:
     new_shards_wait_seconds: int
     #: Names under which the API server answers; ``*`` where another gate stands before it, as on MWAA.
     hosts: tuple[str, ...]
+    #: Longest wait for quota or capacity before a task fails.
+    capacity_wait_seconds: int = 86_400
 
     def __post_init__(self) -> None:
         require(bool(self.hosts), "airflow.hosts", "at least one name", self.hosts)
@@ -241,6 +245,7 @@ class AirflowSettings:
         positive = self.poll_interval_seconds > 0
         require(positive, "airflow.poll_interval_seconds", "more than 0", self.poll_interval_seconds)
         at_least("airflow.new_shards_wait_seconds", self.new_shards_wait_seconds, 0)
+        at_least("airflow.capacity_wait_seconds", self.capacity_wait_seconds, 0)
 
 
 @dataclass(frozen=True)
@@ -271,7 +276,12 @@ class IngestionSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """One account that the pipeline runs in."""
+    """One environment of the pipeline.
+
+    ``name`` is part of the identity of everything that the environment creates, because two environments may
+    share an account. The names of roles, buckets, the load balancer and the ECS service stand in the settings
+    as they are: they are made before the DAGs run.
+    """
 
     #: Name of the environment.
     name: str
@@ -293,12 +303,40 @@ class Settings:
     airflow: AirflowSettings
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     ingestion: IngestionSettings = field(default_factory=IngestionSettings)
+    links: LinkSettings = field(default_factory=LinkSettings)
 
     def __post_init__(self) -> None:
+        is_name = bool(re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name)) and len(self.name) <= 16
+        require(is_name, "name", "at most 16 of a-z, 0-9 and -, such as dev", self.name)
         require(bool(re.fullmatch(r"\d{12}", self.account)), "account", "12 digits", self.account)
         is_region = bool(re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", self.region))
         require(is_region, "region", "a region such as us-east-1", self.region)
 
     def role_arn(self, role: str) -> str:
-        """ARN of a role of this account, by its name."""
+        """The ARN of a role of this account, by its name."""
         return f"arn:aws:iam::{self.account}:role/{role}"
+
+    def qualified(self, name: str) -> str:
+        """The name of something that this environment creates."""
+        return f"{name}-{self.name}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags of everything that this environment creates."""
+        return {"project": "nexus-llm", "environment": self.name}
+
+    @property
+    def package_group(self) -> str:
+        """The model package group of this environment."""
+        return self.qualified(self.registry.package_group)
+
+    @property
+    def crawler(self) -> str:
+        """The Glue crawler of this environment."""
+        return self.qualified(self.catalogue.crawler)
+
+    @property
+    def database(self) -> str:
+        """The Glue database of this environment, without hyphens for Athena; empty: no catalogue."""
+        database = self.catalogue.database
+        return f"{database}_{self.name.replace('-', '_')}" if database else ""

@@ -60,12 +60,15 @@ class EmrSettings:
     spot_timeout_minutes: int = 20
     #: Idle time after which the cluster terminates.
     idle_timeout_seconds: int = 1800
+    #: Longest duration of one Spark step before its task stops it.
+    step_timeout_minutes: int = 1440
     #: Archive of ``make package-spark-env``; empty uses the cluster's Python.
     python_archive: str = ""
     #: Additional Spark properties.
     spark_properties: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        at_least("emr.step_timeout_minutes", self.step_timeout_minutes, 1)
         require_release("emr.release", self.release)
         s3_uri("emr.log_uri", self.log_uri)
         require(bool(self.subnet_ids), "emr.subnet_ids", "at least one subnet", self.subnet_ids)

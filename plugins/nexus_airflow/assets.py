@@ -1,9 +1,13 @@
-"""The assets that join the DAGs. Each event carries the manifest's URI and hash in its ``extra``."""
+"""The assets that join the DAGs, and the manifest that a run takes from them.
+
+An event carries the URI and the hash of a manifest in its ``extra``.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from airflow.sdk import Asset
@@ -21,29 +25,67 @@ candidate_model = Asset("candidate_model", uri=f"s3://{_storage.models_bucket}/r
 approved_model = Asset("approved_model", uri=f"s3://{_storage.models_bucket}/approved/")
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The manifest of a run and where it came from, for the reader of the plan.
+
+    The hash is empty when only a URI was given. ``superseded`` has the extras of older events that arrived
+    with the chosen one: events that arrive together start one run.
+    """
+
+    manifest: ParentRef
+    chosen_by: str
+    superseded: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Return True if no event chose the manifest."""
+        return self.chosen_by != _BY_EVENT
+
+
+_BY_PARAM, _BY_EVENT, _BY_AGE = "param manifest_uri", "event that started this run", "newest one there is"
+
+
 def extra_of(reference: ParentRef, **more: str) -> dict[str, Any]:
-    """What an event carries, so that the consumer reads exactly this manifest and no newer one."""
+    """Return the ``extra`` of an event: the consumer reads exactly this manifest and no newer one."""
     return {"manifest_uri": reference.uri, "manifest_sha256": reference.sha256, **more}
 
 
-def chosen_manifest(params: Mapping[str, Any], events: Any, asset: Asset) -> ParentRef:
-    """The manifest of the param, else of the newest event of ``asset``; refuses when there is neither.
+def choose_manifest(
+    params: Mapping[str, Any], events: Any, asset: Asset, newest: Callable[[], ParentRef | None]
+) -> Choice:
+    """Choose the manifest of a run: the param's, else the newest event's, else the newest one there is.
 
-    Events that arrive together start one run: the newest wins, and the others are named in the log. The
-    hash is empty when only a URI was given.
+    Raises InputError when there is none at all.
+
+    :param newest: looks up the newest manifest that the DAG before this one made
     """
-    if params.get("manifest_uri"):
-        return ParentRef(str(params["manifest_uri"]), str(params.get("manifest_sha256") or ""))
+    uri, sha256 = str(params.get("manifest_uri") or ""), str(params.get("manifest_sha256") or "")
+    if uri:
+        return _told(asset, Choice(ParentRef(uri, sha256), _BY_PARAM))
+    if sha256:
+        remedy = "give manifest_uri too, or leave manifest_sha256 empty"
+        raise InputError("a hash without its manifest", where="param manifest_sha256", remedy=remedy)
     found = list(events[asset]) if events and asset in events else []
     extras = [event.extra for event in sorted(found, key=lambda event: event.timestamp)]
     extras = [extra for extra in extras if extra.get("manifest_uri")]
-    if not extras:
+    if extras:
+        last = ParentRef(str(extras[-1]["manifest_uri"]), str(extras[-1].get("manifest_sha256", "")))
+        older = [extra for extra in extras[:-1] if extra["manifest_uri"] != last.uri]
+        return _told(asset, Choice(last, _BY_EVENT, tuple(older)))
+    reference = newest()
+    if reference is None:
         raise InputError(
-            "neither a manifest nor an event that carries one",
+            f"there is no {asset.name} yet",
             where=f"asset {asset.name}",
-            expected="the param manifest_uri, or an event with manifest_uri in its extra",
-            remedy="trigger this DAG with manifest_uri, or run the DAG before it",
+            expected="the param manifest_uri, an event with a manifest, or an earlier one",
+            remedy="run the DAG before this one, or trigger this one with manifest_uri",
         )
-    for extra in extras[:-1]:
+    return _told(asset, Choice(reference, _BY_AGE))
+
+
+def _told(asset: Asset, choice: Choice) -> Choice:
+    log.info("%s by %s: %s", asset.name, choice.chosen_by, choice.manifest.uri)
+    for extra in choice.superseded:
         log.warning("superseded by a newer event, not used: %s", extra["manifest_uri"])
-    return ParentRef(str(extras[-1]["manifest_uri"]), str(extras[-1].get("manifest_sha256", "")))
+    return choice

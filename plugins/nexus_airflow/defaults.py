@@ -1,4 +1,4 @@
-"""What every task of every DAG shares."""
+"""Defaults that every task of every DAG shares."""
 
 from __future__ import annotations
 
@@ -6,21 +6,41 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryRule
+from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.definitions.retry_policy import RetryAction
 
+from include.aws.refusals import QuotaExceeded
 from include.contracts.errors import ContractError, InputError, IntegrityError, RecipeError, SettingsError
 from include.settings import load_settings
+from nexus_airflow.errors import EngineEnded, JobCancelled, JobTimedOut
 
-#: Errors that a second try meets again: what was given is wrong, and a person must mend it.
-HOPELESS = (ContractError, InputError, IntegrityError, RecipeError, SettingsError)
+#: Errors that a second try meets again, or that a person decided: only a person can go on.
+NON_RETRYABLE = (
+    ContractError,
+    EngineEnded,
+    InputError,
+    IntegrityError,
+    JobCancelled,
+    JobTimedOut,
+    QuotaExceeded,
+    RecipeError,
+    SettingsError,
+)
+
+#: Every type of run but backfills: these ignore ``max_active_runs`` and would run the same work side by side.
+RUN_TYPES = sorted(set(DagRunType) - {DagRunType.BACKFILL})
 
 
 def default_args() -> dict[str, Any]:
-    """Owner, retries, a time limit, and no retry where it cannot help."""
+    """Return owner, retries and a time limit; no retry where it cannot help.
+
+    Tasks that defer have no ``execution_timeout``: it would count the time of one try on a worker only, and
+    they have a deadline of their own.
+    """
     settings = load_settings().airflow
     rules = [
         RetryRule(exception=f"{kind.__module__}.{kind.__qualname__}", action=RetryAction.FAIL)
-        for kind in HOPELESS
+        for kind in NON_RETRYABLE
     ]
     return {
         "owner": settings.owner,

@@ -6,16 +6,28 @@ from include.contracts.errors import NexusError
 
 
 class JobFailed(NexusError):
-    """The AWS job of a task ended otherwise than completed."""
+    """The AWS job of a task failed."""
+
+
+class JobCancelled(NexusError):
+    """A person stopped or deleted the AWS job outside of Airflow."""
+
+
+class JobTimedOut(NexusError):
+    """The AWS job was not done at its deadline and was stopped."""
+
+
+class EngineEnded(NexusError):
+    """The cluster or application that ran the job is over."""
 
 
 class TaskEnded(NexusError):
     """A user ended the task (mark-failed, mark-success or clear) while its worker was at it."""
 
 
-class SourceUnseen(NexusError):
-    """Nobody could look what lies in a source of shards."""
+class SourceNotListed(NexusError):
+    """A source of shards could not be listed."""
 
 
 class RolloutFailed(NexusError):
-    """The new revision did not take over; the old one serves on."""
+    """The new revision did not take over."""

@@ -34,7 +34,7 @@ class OneWriter:
 
 
 async def _received(receive: Receive) -> deque[Message]:
-    """The messages of a request's body; the last may say that the client is gone."""
+    """Receive the messages of a request's body; the last may say that the client has disconnected."""
     messages = deque([await receive()])
     while messages[-1]["type"] == "http.request" and messages[-1].get("more_body"):
         messages.append(await receive())
@@ -49,5 +49,5 @@ def _again(messages: deque[Message], receive: Receive) -> Receive:
 
 
 def database_has_one_writer() -> bool:
-    """Whether Airflow's metadata database is SQLite."""
+    """Return True if Airflow's metadata database is SQLite."""
     return conf.get_mandatory_value("database", "sql_alchemy_conn").startswith("sqlite")

@@ -1,37 +1,72 @@
-"""Params that several trigger forms share."""
+"""Params of the trigger forms: those that several forms share, and the check of a run's values.
+
+Airflow validates values against their schemas, but takes keys that no form has, gives a whole number the type
+that JSON gave it, and matches a pattern up to a trailing line feed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Asset, Param
 
+from include.contracts.errors import InputError
 
-def manifest_params(asset: Asset, title: str, example: str) -> dict[str, Param]:
-    """``manifest_uri`` and ``manifest_sha256``: which manifest a run by hand takes.
+#: The end of a pattern: `$` alone also matches before a final line feed. The form's browser knows no `\\Z`.
+END = r"$(?!\n)"
 
-    :param example: what the URI looks like
+
+def manifest_params(asset: Asset, title: str, example: str, newest: str) -> dict[str, Param]:
+    """Return ``manifest_uri`` and ``manifest_sha256``: the manifest that a run started by hand takes.
+
+    :param example: the form of the URI
+    :param newest: what a run by hand takes when the URI is empty
     """
     return {
         "manifest_uri": Param(
             "",
             type="string",
-            pattern=r"^(s3://.+/manifest\.json)?$",
+            pattern=rf"^(s3://[^/\s]+/\S+/manifest\.json)?{END}",
             title=title,
-            description=f"{example}. A run by hand needs it; one that {asset.name} started has it already",
+            description=f"{example}. Empty: {asset.name} of the event that started the run, else {newest}",
             section="Input",
         ),
         "manifest_sha256": Param(
             "",
             type="string",
-            pattern=r"^([0-9a-f]{64})?$",
+            pattern=f"^([0-9a-f]{{64}})?{END}",
             title="Hash of the manifest",
-            description="With a manifest: refuse another SHA-256. Empty: whatever is there",
+            description="Only with a manifest: refuse it if its SHA-256 differs. Empty: take it as it is",
             section="Input",
         ),
     }
 
 
+def checked_params(params: Mapping[str, Any], dag: Any) -> dict[str, Any]:
+    """Return the values of a run, whole numbers as integers. Raises InputError for keys that no form has.
+
+    :param params: values of the run: the form's defaults, overridden and extended by the run's conf
+    """
+    declared = {name: dag.params.get_param(name).schema for name in dag.params}
+    unknown = sorted(set(params) - set(declared))
+    if unknown:
+        raise InputError(
+            f"unknown {'params' if len(unknown) > 1 else 'param'} {', '.join(map(repr, unknown))}",
+            where=f"conf of this run of {dag.dag_id}",
+            expected=f"only {', '.join(declared)}",
+            remedy="trigger the DAG again with the right names",
+        )
+    return {name: _as_declared(params[name], schema) for name, schema in declared.items()}
+
+
+def _as_declared(value: Any, schema: Mapping[str, Any]) -> Any:
+    """JSON Schema calls 60.0 an integer; AWS does not."""
+    kinds = schema.get("type", ())
+    is_integer = kinds == "integer" or (isinstance(kinds, list | tuple) and "integer" in kinds)
+    return int(value) if is_integer and isinstance(value, float) and value.is_integer() else value
+
+
 def is_true(value: Any) -> bool:
-    """Whether a templated field, which may have become text, says yes."""
+    """Read a templated field, which may have become text, as a boolean."""
     return str(value).strip().lower() in ("true", "1", "yes")

@@ -13,12 +13,14 @@ from typing import Any
 
 import boto3
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import TaskDeferred
 
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
 from include.contracts.storage import CorpusLayout, S3Uri
 from include.object_store import ObjectStore
+from include.planning.published import newest_published
 from tests.quick_spark import quick_spark
 from tests.support.ports import free_port
 
@@ -69,12 +71,12 @@ LATEST = S3Uri("nexus-llm-processed", "corpus/latest/nexus-llm-raw/pile/tests.js
 
 @pytest.fixture
 def whole_corpus(aws: Any, settings_file: Any) -> tuple[CorpusLayout, ParentRef]:
-    """A whole version of which nobody was told, and its manifest."""
+    """Write a complete version that was not announced; return its layout and manifest."""
     storage = settings_file.storage
     for bucket in (storage.raw_bucket, storage.processed_bucket):
         aws.client("s3").create_bucket(Bucket=bucket)
     store, place = ObjectStore(), CorpusLayout.of(storage.processed_bucket, "v1")
-    for left in (place.announced, LATEST):
+    for left in (place.announced(settings_file.name), newest_published(settings_file), LATEST):
         store.delete(left)  # by other tests, which share the server
     request = store.write_record(place.request, CorpusRequest("v1", (SHARD,), {}, "", str(place.root)))
     empty: dict[str, Any] = {"tokens": 0, "tokens_held_out": 0, "subsets": {}, "tokenizer_sha256": ""}
@@ -111,7 +113,7 @@ class Store(dict[str, Any]):
 
 
 class Task:
-    """What Airflow keeps of one task between its tries."""
+    """The memory of Airflow about one task between its tries."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -120,6 +122,8 @@ class Task:
         self.clear_number = 0
         self.max_tries = 2
         self.state = "running"
+        #: How many of the runs that a claim names Airflow knows as queued or running.
+        self.living_runs = 1
 
     def context(self, operator: BaseOperator) -> Any:
         ti = SimpleNamespace(
@@ -130,6 +134,7 @@ class Task:
             max_tries=self.max_tries,
             xcom_push=self.push,
             get_task_states=self.states,
+            get_dr_count=lambda **_: self.living_runs,
         )
         run = SimpleNamespace(dag_id="tests", run_id=self.name, clear_number=self.clear_number)
         return {
@@ -141,7 +146,7 @@ class Task:
         }
 
     def states(self, *, dag_id: str, task_ids: list[str], run_ids: list[str], map_index: int) -> Any:
-        """As the API server answers: states by run and task."""
+        """Answer as the API server does: states by run and task."""
         assert (dag_id, map_index) == ("tests", -1)
         return {run: dict.fromkeys(task_ids, self.state) for run in run_ids}
 
@@ -177,3 +182,15 @@ async def first_event(trigger: Any) -> Any:
 @pytest.fixture
 def task(request: pytest.FixtureRequest) -> Task:
     return Task(request.node.name)
+
+
+def form(dag_id: str) -> Any:
+    """Load the DAG of a file, with its params, as one of its tasks sees it."""
+    bag = DagBag(str(ROOT / "dags" / f"{dag_id}.py"))
+    assert bag.import_errors == {}
+    return bag.dags[dag_id]
+
+
+def values(dag: Any, **conf: Any) -> dict[str, Any]:
+    """Return the params of a run: the form's defaults, overridden and extended by its conf."""
+    return {name: dag.params[name] for name in dag.params} | conf

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from include.settings import load_settings
 from nexus_airflow.tasks import catalogue
 from tests.dags.conftest import ROOT, Task
 
-DATABASE = "nexus_llm"
+DATABASE = "nexus_llm_dev"
 #: A table of strings with one row; parquet is written by another environment.
 _WRITE = (
     "import sys, pyarrow as pa, pyarrow.parquet as pq;"
@@ -87,13 +86,13 @@ def whole(lake: Lake, *more: str) -> dict[str, bytes]:
 
 
 def crawl_and_register(reference: dict[str, str]) -> dict[str, int]:
-    name = catalogue.prepare(reference)
+    name = catalogue.prepare.function(reference)
     Task("crawl").run(
         GlueCrawlerRunOperator(
             task_id="crawl", crawler_name=name, poll_interval=1, deferrable=False, aws_conn_id=None
         )
     )
-    return catalogue.register(reference)
+    return catalogue.register.function(reference)
 
 
 def partitions_of(aws: Any, table: str) -> list[dict[str, Any]]:
@@ -132,7 +131,7 @@ def test_what_is_registered_is_skipped_and_what_was_built_anew_is_not(aws: Any, 
     reference = lake.publish("standard-2", files)
     crawl_and_register(reference)
     with pytest.raises(AirflowSkipException, match="is in the catalogue"):
-        catalogue.prepare(reference)
+        catalogue.prepare.function(reference)
     anew = lake.publish("standard-2", dict(list(files.items())[1:]))
     crawl_and_register(anew)
     (partition,) = aws.client("glue").get_partitions(DatabaseName=DATABASE, TableName="documents")[
@@ -167,7 +166,7 @@ def test_a_crawl_that_failed_is_said_and_registers_nothing(aws: Any, lake: Lake)
     with pytest.raises(WaiterError, match="FAILED"):
         crawl_and_register(reference)
     with pytest.raises(CrawlFailed, match=r"FAILED.*part-00000\.parquet"):
-        catalogue.register(reference)
+        catalogue.register.function(reference)
     tables = {table["Name"] for table in aws.client("glue").get_tables(DatabaseName=DATABASE)["TableList"]}
     assert not tables & {"documents", "duplicates", "tokens"}
 
@@ -177,7 +176,7 @@ def test_without_a_database_there_is_no_catalogue(
 ) -> None:
     path = tmp_path / "without.toml"
     text = (ROOT / "include/settings/dev.toml").read_text()
-    path.write_text(text.replace(f"database = {json.dumps(DATABASE)}", 'database = ""'))
+    path.write_text(text.replace('database = "nexus_llm"', 'database = ""'))
     monkeypatch.setenv("NEXUS_SETTINGS", str(path))
     with pytest.raises(AirflowSkipException, match=r"catalogue\.database is empty"):
-        catalogue.prepare(lake.publish("standard-8", {}))
+        catalogue.prepare.function(lake.publish("standard-8", {}))

@@ -1,4 +1,4 @@
-"""Which manifest a run takes: the param's, else the newest event's, and only with the bytes it was given."""
+"""The manifest that a run takes: the param's, else the newest event's, else the newest one there is."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from include.contracts.errors import InputError, IntegrityError
 from include.contracts.manifests import ParentRef
 from include.contracts.storage import S3Uri
 from include.object_store import ObjectStore
-from nexus_airflow.assets import approved_model, candidate_model, chosen_manifest, extra_of, token_dataset
+from nexus_airflow.assets import approved_model, candidate_model, choose_manifest, extra_of, token_dataset
 from nexus_airflow.tasks import deployment, evaluation, training
+from tests.dags.conftest import form, values
 
 FIRST, SECOND, THIRD = (
     ParentRef(f"s3://nexus-llm-models/runs/r{n}/model/manifest.json", str(n) * 64) for n in (1, 2, 3)
@@ -38,25 +39,40 @@ def event(asset: Asset, hour: int, extra: dict[str, Any]) -> AssetEventDagRunRef
 
 
 def events(*given: AssetEventDagRunReferenceResult) -> TriggeringAssetEventsAccessor:
-    """As Airflow hands them to a task: by asset, in no order that one could rely on."""
+    """Build events as Airflow passes them to a task: by asset, in no particular order."""
     return TriggeringAssetEventsAccessor.build(given)
+
+
+def nothing() -> None:
+    """Return nothing: no manifest was ever published."""
+
+
+def chosen(params: dict[str, Any], given: Any, newest: Any = nothing) -> ParentRef:
+    return choose_manifest(params, given, candidate_model, newest).manifest
 
 
 def test_the_newest_of_several_events_wins_and_the_others_are_named(caplog: pytest.LogCaptureFixture) -> None:
     order = [(2, SECOND), (3, THIRD), (1, FIRST)]
     given = events(*(event(candidate_model, hour, extra_of(reference)) for hour, reference in order))
     with caplog.at_level(logging.WARNING):
-        assert chosen_manifest({}, given, candidate_model) == THIRD
+        choice = choose_manifest({}, given, candidate_model, nothing)
+    assert choice.manifest == THIRD and not choice.is_by_hand
+    assert [extra["manifest_uri"] for extra in choice.superseded] == [FIRST.uri, SECOND.uri]
     named = [record.getMessage() for record in caplog.records]
     assert [FIRST.uri in named[0], SECOND.uri in named[1]] == [True, True]
     assert THIRD.uri not in caplog.text
 
 
+def test_an_event_that_was_sent_twice_supersedes_nothing() -> None:
+    given = events(*(event(candidate_model, hour, extra_of(FIRST)) for hour in (1, 2)))
+    assert choose_manifest({}, given, candidate_model, nothing).superseded == ()
+
+
 def test_a_param_wins_over_every_event() -> None:
     given = events(event(candidate_model, 3, extra_of(THIRD)))
     params = {"manifest_uri": FIRST.uri, "manifest_sha256": FIRST.sha256}
-    assert chosen_manifest(params, given, candidate_model) == FIRST
-    assert chosen_manifest(params, None, candidate_model) == FIRST
+    assert chosen(params, given) == FIRST
+    assert chosen(params, None) == FIRST
 
 
 @pytest.mark.parametrize("sha256", [{}, {"manifest_sha256": ""}, {"manifest_sha256": None}])
@@ -64,8 +80,7 @@ def test_a_param_without_hash_takes_whatever_is_there_and_borrows_no_events_hash
     sha256: dict[str, Any],
 ) -> None:
     given = events(event(candidate_model, 3, extra_of(THIRD)))
-    chosen = chosen_manifest({"manifest_uri": FIRST.uri} | sha256, given, candidate_model)
-    assert chosen == ParentRef(FIRST.uri, "")
+    assert chosen({"manifest_uri": FIRST.uri} | sha256, given) == ParentRef(FIRST.uri, "")
 
 
 def test_an_event_without_manifest_is_passed_over_for_an_older_one_with() -> None:
@@ -73,10 +88,10 @@ def test_an_event_without_manifest_is_passed_over_for_an_older_one_with() -> Non
         event(candidate_model, 1, extra_of(FIRST, run="r1")),
         event(candidate_model, 2, {"from": "a click on Create asset event"}),
     )
-    assert chosen_manifest({"manifest_uri": ""}, given, candidate_model) == FIRST
+    assert chosen({"manifest_uri": ""}, given) == FIRST
 
 
-@pytest.mark.parametrize(
+WITHOUT = pytest.mark.parametrize(
     "given",
     [
         None,
@@ -86,27 +101,46 @@ def test_an_event_without_manifest_is_passed_over_for_an_older_one_with() -> Non
     ],
     ids=["by hand", "none", "of another asset", "without a manifest"],
 )
-def test_with_neither_it_refuses_and_says_what_to_give(given: TriggeringAssetEventsAccessor | None) -> None:
-    with pytest.raises(InputError, match=r"asset candidate_model.*trigger this DAG with manifest_uri"):
-        chosen_manifest({"manifest_uri": ""}, given, candidate_model)
+
+
+@WITHOUT
+def test_with_neither_the_newest_one_there_is_is_taken(given: TriggeringAssetEventsAccessor | None) -> None:
+    choice = choose_manifest({"manifest_uri": ""}, given, candidate_model, lambda: SECOND)
+    assert (choice.manifest, choice.chosen_by) == (SECOND, "newest one there is")
+    assert choice.is_by_hand
+
+
+@WITHOUT
+def test_with_nothing_at_all_it_refuses_and_says_what_to_do(
+    given: TriggeringAssetEventsAccessor | None,
+) -> None:
+    with pytest.raises(InputError, match=r"there is no candidate_model yet.*run the DAG before this one"):
+        chosen({"manifest_uri": ""}, given)
+
+
+def test_a_hash_without_its_manifest_is_refused_and_not_ignored() -> None:
+    given = events(event(candidate_model, 3, extra_of(THIRD)))
+    with pytest.raises(InputError, match="a hash without its manifest"):
+        chosen({"manifest_uri": "", "manifest_sha256": FIRST.sha256}, given)
 
 
 @pytest.mark.parametrize("by_event", [False, True], ids=["param", "event"])
 @pytest.mark.parametrize(
-    ("steps", "asset"),
-    [(training, token_dataset), (evaluation, candidate_model), (deployment, approved_model)],
+    ("tasks", "dag_id", "asset"),
+    [
+        (training, "model_training", token_dataset),
+        (evaluation, "model_evaluation", candidate_model),
+        (deployment, "model_deployment", approved_model),
+    ],
     ids=["training", "evaluation", "deployment"],
 )
 def test_other_bytes_than_the_chosen_ones_are_refused_by_each_plan(
-    aws: Any, settings_file: Any, steps: ModuleType, asset: Asset, by_event: bool
+    aws: Any, settings_file: Any, tasks: ModuleType, dag_id: str, asset: Asset, by_event: bool
 ) -> None:
     aws.client("s3").create_bucket(Bucket=settings_file.storage.models_bucket)
     ObjectStore().write(S3Uri.parse(FIRST.uri), b'{"changed": "since"}')
-    params = {"manifest_uri": FIRST.uri, "manifest_sha256": FIRST.sha256}
-    given = events(event(asset, 1, extra_of(FIRST)))
-    run = SimpleNamespace(dag_id="tests", run_id="r")
+    dag, run = form(dag_id), SimpleNamespace(dag_id=dag_id, run_id="r")
+    given = events(event(asset, 1, extra_of(FIRST))) if by_event else None
+    conf = {} if by_event else {"manifest_uri": FIRST.uri, "manifest_sha256": FIRST.sha256}
     with pytest.raises(IntegrityError, match=FIRST.uri):
-        if by_event:
-            steps.plan(params={}, dag_run=run, triggering_asset_events=given)
-        else:
-            steps.plan(params=params, dag_run=run)
+        tasks.plan.function(params=values(dag, **conf), dag=dag, dag_run=run, triggering_asset_events=given)

@@ -1,4 +1,4 @@
-"""What corpus_refresh plans: which shards are new, and which version they extend."""
+"""The plan of corpus_refresh: new shards, and the version that they extend."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from include.contracts.artifacts import CODE_FILES, ArtifactsManifest
+from include.contracts.job_names import RunIdentity
 from include.contracts.manifests import CorpusManifest, CorpusRequest, FileEntry, ParentRef, RawShard
 from include.contracts.records import to_plain
 from include.contracts.storage import CorpusLayout, S3Uri
@@ -23,16 +24,19 @@ from include.planning.published import (
     shard_news,
 )
 from include.recipes.corpus import CorpusRecipe
+from include.settings import load_settings
 from include.settings.model import StorageSettings
 from nexus_airflow.tasks.corpus import _log_plan as log_plan
 from tests.dags.conftest import LATEST, SHARD
+
+RUN = RunIdentity("dev", "corpus_refresh", "run")
 
 
 @pytest.fixture
 def place(whole_corpus: tuple[CorpusLayout, ParentRef], settings_file: Any) -> CorpusLayout:
     """A published corpus of one shard."""
     place, manifest = whole_corpus
-    note_published(LATEST, place, manifest, "run")
+    note_published(settings_file, LATEST, place, manifest, RUN)
     return place
 
 
@@ -49,7 +53,7 @@ def test_a_corpus_that_is_built_anew_leaves_the_next_run_able_to_plan(
 
 
 def put_shard_and_code(store: ObjectStore, storage: StorageSettings) -> None:
-    """What a plan needs."""
+    """Write a shard and the code of the jobs, which a plan needs."""
     store.write(storage.raw / "a.jsonl", b'{"text": "x"}')
     artifacts = ArtifactsManifest(
         "git", "0" * 64, {}, tuple(FileEntry(name, 1, "1" * 64) for name in CODE_FILES)
@@ -113,7 +117,7 @@ def test_a_base_that_was_built_anew_or_is_gone_leaves_the_next_run_able_to_plan(
     extended = replace(request, base=gone, earlier_inputs=((OLDER,),))
     manifest = store.read_record(CorpusManifest, place.manifest)
     manifest = replace(manifest, request=store.write_record(place.request, extended))
-    note_published(LATEST, place, store.write_record(place.manifest, manifest), "run")
+    note_published(settings_file, LATEST, place, store.write_record(place.manifest, manifest), RUN)
     assert inputs_of_latest(LATEST) == (OLDER, SHARD)
 
 
@@ -121,7 +125,7 @@ def test_a_corpus_that_was_built_anew_is_known_by_its_address(
     place: CorpusLayout, settings_file: Any
 ) -> None:
     pointer = ParentRef(str(place.manifest), "0" * 64)
-    note_published(LATEST, place, pointer, "run")
+    note_published(settings_file, LATEST, place, pointer, RUN)
     assert inputs_of_latest(LATEST) == (SHARD,)
 
 
@@ -192,17 +196,19 @@ def test_shards_that_belong_beside_held_ones_are_read_with_them(held: RawShard, 
     assert planned(known(OLD), OLD, held, late).inputs == (held, late)  # a whole pair extends
 
 
-def test_each_source_and_recipe_has_its_own_newest_corpus() -> None:
+def test_each_environment_source_and_recipe_has_its_own_newest_corpus() -> None:
     raw, overridden = S3Uri("raw", "pile/"), replace(RECIPE, shard_tokens=5)
-    assert latest_corpus("b", raw, RECIPE) == latest_corpus("b", S3Uri("raw", "pile"), RECIPE)
+    dev = load_settings("dev")
+    assert latest_corpus(dev, raw, RECIPE) == latest_corpus(dev, S3Uri("raw", "pile"), RECIPE)
     places = {
-        latest_corpus("b", raw, RECIPE),
-        latest_corpus("b", raw, overridden),  # of the same name
-        latest_corpus("b", S3Uri("raw", "redpajama/"), RECIPE),
-        latest_corpus("b", S3Uri("raw", ""), RECIPE),
-        latest_corpus("b", S3Uri("other", "pile/"), RECIPE),
+        latest_corpus(dev, raw, RECIPE),
+        latest_corpus(dev, raw, overridden),  # of the same name
+        latest_corpus(dev, S3Uri("raw", "redpajama/"), RECIPE),
+        latest_corpus(dev, S3Uri("raw", ""), RECIPE),
+        latest_corpus(dev, S3Uri("other", "pile/"), RECIPE),
+        latest_corpus(replace(dev, name="other"), raw, RECIPE),
     }
-    assert len(places) == 5
+    assert len(places) == 6
 
 
 def test_a_source_is_a_folder_however_it_is_written(place: CorpusLayout, settings_file: Any) -> None:

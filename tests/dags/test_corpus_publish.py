@@ -1,4 +1,4 @@
-"""What corpus_refresh announces, and when."""
+"""Announcements of corpus_refresh: of what, and when."""
 
 from __future__ import annotations
 
@@ -16,27 +16,13 @@ from nexus_airflow.tasks.corpus import publish
 from tests.dags.conftest import LATEST, SHARD
 
 
-class Pulled:
-    """A task instance whose plan is given."""
-
-    def __init__(self, place: CorpusLayout, exists: bool) -> None:
-        self._plan = {
-            "version": "v1",
-            "root_uri": str(place.root),
-            "exists": exists,
-            "latest_uri": str(LATEST),
-        }
-
-    def xcom_pull(self, **_: Any) -> dict[str, Any]:
-        return self._plan
-
-
 def announced(
     place: CorpusLayout, manifest: ParentRef, *, exists: bool, again: bool = False, run: str = "first"
 ) -> int:
+    plan = {"version": "v1", "root_uri": str(place.root), "exists": exists, "latest_uri": str(LATEST)}
     dag_run = SimpleNamespace(dag_id="corpus_refresh", run_id=run)
     params = {"continue_downstream": again}
-    return len(list(publish(vars(manifest), params=params, ti=Pulled(place, exists), dag_run=dag_run)))
+    return len(list(publish.function(plan, vars(manifest), params=params, dag_run=dag_run)))
 
 
 def test_a_corpus_that_was_built_but_never_announced_is_announced_by_the_next_run(
@@ -69,6 +55,6 @@ def test_a_note_of_an_earlier_release_counts(
     whole_corpus: tuple[CorpusLayout, ParentRef], settings_file: Any
 ) -> None:
     place, manifest = whole_corpus
-    ObjectStore().write_record(place.announced, manifest)  # without a run
+    ObjectStore().write_record(place.announced(settings_file.name), manifest)  # without a run
     with pytest.raises(AirflowSkipException, match="was announced before"):
         announced(place, manifest, exists=True)

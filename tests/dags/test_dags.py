@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import pkgutil
 import socket
@@ -21,8 +22,11 @@ from airflow.triggers.base import BaseTrigger
 import nexus_airflow.triggers
 from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable
 from include.recipes.source import load_source, source_names
+from nexus_airflow.operators.waiting import WaitingOperator
+from nexus_airflow.sensors.new_shards import S3NewShardsSensor
 
 ROOT = Path(__file__).resolve().parents[2]
+DEFERRING = (WaitingOperator, S3NewShardsSensor)
 
 #: task: what follows it
 STRUCTURE = {
@@ -34,8 +38,8 @@ STRUCTURE = {
     },
     "corpus_refresh": {
         "wait_for_shards": {"plan"},
-        "plan": {"start_engine", "verify_manifest"},
-        "start_engine": {"clean", "end_engine"},
+        "plan": {"start_engine", "clean", "deduplicate", "tokenise", "verify_manifest", "publish"},
+        "start_engine": {"clean", "deduplicate", "tokenise", "end_engine"},
         "clean": {"deduplicate"},
         "deduplicate": {"tokenise"},
         "tokenise": {"end_engine", "verify_manifest"},
@@ -48,13 +52,14 @@ STRUCTURE = {
     },
     "model_training": {"plan": {"train"}, "train": {"register"}, "register": set()},
     "model_evaluation": {
-        "plan": {"evaluate", "gate", "approve"},
+        "plan": {"evaluate", "mark_superseded", "gate", "approve"},
+        "mark_superseded": set(),
         "evaluate": {"gate"},
         "gate": {"approve"},
         "approve": set(),
     },
     "model_deployment": {
-        "plan": {"export"},
+        "plan": {"export", "smoke_test", "record_deployment"},
         "export": {"define", "smoke_test", "record_deployment"},
         "define": {"rollout"},
         "rollout": {"smoke_test", "record_deployment"},
@@ -90,7 +95,24 @@ def test_every_task_has_owner_retries_and_a_time_limit(dags: dict[str, Any], dag
     for task in dags[dag_id].tasks:
         assert task.owner == "nexus-llm", task.task_id
         assert task.retries >= 1, task.task_id
-        assert isinstance(task.execution_timeout, timedelta), task.task_id
+        # Airflow counts the time of one try on a worker: a task that defers has a deadline of its own instead
+        has_limit = isinstance(task.execution_timeout, timedelta)
+        assert has_limit is not isinstance(task, DEFERRING), task.task_id
+
+
+def test_whatever_may_defer_is_known_to_defer(dags: dict[str, Any]) -> None:
+    for dag in dags.values():
+        for task in dag.tasks:
+            defers = "self.defer(" in inspect.getsource(sys.modules[type(task).__module__])
+            ours = type(task).__module__.startswith("nexus_airflow")
+            assert isinstance(task, DEFERRING) or not (ours and defers), task.task_id
+
+
+@pytest.mark.parametrize("dag_id", STRUCTURE)
+def test_no_backfill_runs_beside_max_active_runs(dags: dict[str, Any], dag_id: str) -> None:
+    allowed = {kind.value for kind in dags[dag_id].allowed_run_types}
+    assert "backfill" not in allowed
+    assert {"manual", "scheduled", "asset_triggered"} <= allowed
 
 
 @pytest.mark.parametrize("dag_id", STRUCTURE)
@@ -176,10 +198,10 @@ def _triggers() -> list[BaseTrigger]:
     from nexus_airflow.triggers.rollout import RolloutTrigger
 
     return [
-        JobTrigger("training", "name-g1", "", 1.5),
-        JobTrigger("emr_step", "name-g1", "j-1", 30.0),
-        JobTrigger("emr_serverless", "name-g1", "application", 30.0),
-        JobTrigger("glue", "name-g1", "nexus-llm-clean", 30.0),
+        JobTrigger("training", "name-g1", "", 1.5, 1e9),
+        JobTrigger("emr_step", "name-g1", "j-1", 30.0, 1e9),
+        JobTrigger("emr_serverless", "name-g1", "application", 30.0, 1e9),
+        JobTrigger("glue", "name-g1", "nexus-llm-clean", 30.0, 1e9),
         RolloutTrigger("cluster", "service", "arn:aws:ecs:x", 1.5, 1e9),
         NewShardsTrigger("s3://raw-bucket/pile/", "s3://b/corpus/latest/x.json", 300.0, 1e9),
     ]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from include.aws.job_states import JobState
-from include.aws.jobs import JobKind, jobs_of
+from include.aws.job_specs import ProcessingJobSpec
+from include.aws.job_states import JobKind, JobState
+from include.aws.jobs import jobs_of
 from include.aws.processing import processing_job
 from include.settings import load_settings
 from nexus_airflow.errors import TaskEnded
@@ -27,7 +28,7 @@ class Interrupted(SageMakerProcessingOperator):
         super().__init__(**options)
         self.happens = happens
 
-    def prepare(self) -> None:
+    def prepare(self, context: Any) -> None:
         assert self._jobs().describe(self._name).state is JobState.ABSENT
         self.happens(self)
 
@@ -38,14 +39,8 @@ def interrupted(happens: Any, **options: Any) -> Interrupted:
     job["AppSpecification"]["ContainerEntrypoint"] = ["python", "-c", "import time; time.sleep(60)"]
     job["AppSpecification"]["ContainerArguments"] = ["x"]
     marker = f"s3://{BUCKET}/ended/report.json"
-    return Interrupted(
-        happens=happens,
-        task_id="process",
-        request=job,
-        marker_uri=marker,
-        poll_interval_seconds=0.2,
-        **options,
-    )
+    spec = ProcessingJobSpec(kind=JobKind.PROCESSING, request=job, limit_seconds=600, marker_uri=marker)
+    return Interrupted(happens=happens, task_id="process", job=spec, poll_interval_seconds=0.2, **options)
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""The gate of model_evaluation: its refusals are told wherever one looks; only what passes is announced."""
+"""The gate of model_evaluation: every place shows its refusals, and only what passes is announced."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.aws.registry import APPROVED, PENDING, REJECTED, ModelRegistry
-from include.contracts.errors import RecipeError
+from include.contracts.errors import IntegrityError, RecipeError
 from include.contracts.evaluation import EvaluationReport, ModelScores, SubsetScore, Verdict
 from include.contracts.manifests import ModelManifest, ParentRef
 from include.contracts.records import to_plain
@@ -20,6 +21,7 @@ from nexus_airflow.tasks import evaluation
 from tests.dags.conftest import Task
 
 PARENT = ParentRef("s3://nexus-llm-processed/corpus/v1/manifest.json", "c" * 64)
+BASELINE = ParentRef("s3://nexus-llm-models/runs/champion/model/manifest.json", "b" * 64)
 _TOKENS = 100  # of each document
 
 
@@ -40,6 +42,7 @@ def report(candidate: list[float], champion: list[float]) -> EvaluationReport:
         model=PARENT,
         corpus=PARENT,
         seconds=1.0,
+        champion=BASELINE,
     )
 
 
@@ -59,37 +62,41 @@ class Evaluated:
         self._folder = S3Uri(settings.storage.models_bucket, f"runs/{task.name}/evaluations/e/")
         manifest = ParentRef(str(self._folder / "model.json"), "a" * 64)
         model = ModelManifest("safetensors", task.name, 9, PARENT, PARENT, 1, 1, ())
-        self._planned = {
+        self.manifest = manifest
+        self.planned = {
             "candidate": to_plain(manifest),
+            "champion": to_plain(BASELINE),
+            "report_uri": str(self._folder / "report.json"),
             "package_arn": ModelRegistry(settings).register(model, manifest, {}).arn,
             "run": task.name,
             "verdict_uri": str(self._folder / "verdict.json"),
         }
 
     def gate(self, given: EvaluationReport, **overrides: Any) -> dict[str, Any]:
+        given = replace(given, model=self.manifest)
         written = self._store.write_record(self._folder / "report.json", given)
-        params = {"gate": "standard", "gate_overrides": overrides}
+        planned = self.planned | {"gate": {"name": "standard", "overrides": overrides}}
         ti = SimpleNamespace(xcom_push=self._task.push)
-        return evaluation.gate(self._planned, to_plain(written), params=params, ti=ti)
+        return evaluation.gate.function(planned, to_plain(written), ti=ti)
 
     def approve(self, verdict: dict[str, Any]) -> list[Any]:
-        """The asset events of the task after the gate."""
-        return list(evaluation.approve(self._planned, verdict))
+        """Return the asset events of the task after the gate."""
+        return list(evaluation.approve.function(self.planned, verdict))
 
     @property
     def package(self) -> dict[str, Any]:
-        arn = self._planned["package_arn"]
+        arn = self.planned["package_arn"]
         described: dict[str, Any] = self._aws.client("sagemaker").describe_model_package(ModelPackageName=arn)
         return described
 
     @property
     def verdict(self) -> Verdict:
-        return self._store.read_record(Verdict, S3Uri.parse(str(self._planned["verdict_uri"])))
+        return self._store.read_record(Verdict, S3Uri.parse(str(self.planned["verdict_uri"])))
 
 
 @pytest.fixture
 def evaluated(aws: Any, settings_file: Any, task: Task) -> Evaluated:
-    sagemaker, group = aws.client("sagemaker"), settings_file.registry.package_group
+    sagemaker, group = aws.client("sagemaker"), settings_file.package_group
     aws.client("s3").create_bucket(Bucket=settings_file.storage.models_bucket)
     if not sagemaker.list_model_package_groups(NameContains=group)["ModelPackageGroupSummaryList"]:
         sagemaker.create_model_package_group(ModelPackageGroupName=group)
@@ -145,3 +152,14 @@ def test_the_overrides_of_a_run_decide(evaluated: Evaluated) -> None:
     assert evaluated.package["ModelApprovalStatus"] == REJECTED
     with pytest.raises(RecipeError, match="margin_nats"):
         evaluated.gate(EQUAL, margin_nats=-1)
+
+
+@pytest.mark.parametrize(
+    "champion", [None, replace(BASELINE, sha256="c" * 64), replace(BASELINE, uri="s3://nexus-llm-models/x")]
+)
+def test_a_report_against_another_baseline_than_the_planned_champion_is_refused(
+    evaluated: Evaluated, champion: ParentRef | None
+) -> None:
+    with pytest.raises(IntegrityError, match=r"the report is about another champion.*clear evaluate"):
+        evaluated.gate(replace(EQUAL, champion=champion))
+    assert evaluated.package["ModelApprovalStatus"] == PENDING, "nothing was judged"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -22,15 +25,20 @@ from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk.exceptions import TaskDeferred
 from botocore.stub import Stubber
 
-from include.aws.emr import EmrSteps, cluster_request
-from include.aws.jobs import JobKind, jobs_of
+from include.aws.clients import client
+from include.aws.emr_cluster import cluster_request, living_cluster
+from include.aws.emr_steps import EmrSteps
+from include.aws.job_specs import ProcessingJobSpec, SparkJobSpec
+from include.aws.job_states import JobKind
+from include.aws.jobs import jobs_of
 from include.aws.processing import processing_job
 from include.contracts.errors import InputError
-from include.contracts.job_names import cluster_name
+from include.contracts.job_names import RunIdentity
 from include.contracts.storage import S3Uri
 from include.settings import load_settings
-from nexus_airflow.errors import JobFailed
+from nexus_airflow.errors import JobCancelled, JobFailed
 from nexus_airflow.listeners.jobs import end_cluster
+from nexus_airflow.operators.end_engine import EndEngineOperator
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
 from nexus_airflow.operators.spark_job import SparkJobOperator
 from nexus_airflow.operators.start_engine import StartEngineOperator
@@ -39,6 +47,7 @@ from tests.dags.conftest import Task, first_event
 
 BUCKET = "nexus-llm-models"
 CODE = S3Uri("nexus-llm-processed", "artifacts/0a1b/")
+SHA256 = "a" * 64
 _PUT = "import boto3, sys; boto3.client('s3').put_object(Bucket=sys.argv[1], Key=sys.argv[2], Body=b'{}')"
 
 
@@ -51,7 +60,7 @@ def s3(aws: Any) -> Any:
 
 
 def put_job(key: str, code: str = _PUT) -> dict[str, Any]:
-    """A processing job that writes one object."""
+    """Build a processing job that writes one object."""
     settings = load_settings("dev")
     job = processing_job(settings, settings.images.training, "x", [])
     job["AppSpecification"]["ContainerEntrypoint"] = ["python", "-c", code]
@@ -59,13 +68,17 @@ def put_job(key: str, code: str = _PUT) -> dict[str, Any]:
     return job
 
 
-def processing(key: str, job: dict[str, Any] | None = None, **options: Any) -> SageMakerProcessingOperator:
-    return SageMakerProcessingOperator(
-        task_id="process",
+def processing(
+    key: str, job: dict[str, Any] | None = None, deferrable: bool = True, **options: Any
+) -> SageMakerProcessingOperator:
+    spec = ProcessingJobSpec(
+        kind=JobKind.PROCESSING,
         request=job or put_job(key),
+        limit_seconds=600,
         marker_uri=f"s3://{BUCKET}/{key}",
-        poll_interval_seconds=0.2,
-        **options,
+    )
+    return SageMakerProcessingOperator(
+        task_id="process", job=replace(spec, **options), deferrable=deferrable, poll_interval_seconds=0.2
     )
 
 
@@ -84,7 +97,7 @@ class TestProcessing:
 
     def test_failure_carries_the_services_reason(self, s3: Any, task: Task) -> None:
         job = put_job("c/report.json", "raise SystemExit('error: no such model')")
-        with pytest.raises(JobFailed, match="the job ended failed"):
+        with pytest.raises(JobFailed, match=r"the job failed.*no such model"):
             task.run(processing("c/report.json", job))
         # a retry does not ask for the failed name again, which SageMaker would refuse
         task.run(processing("c/report.json"))
@@ -94,7 +107,7 @@ class TestProcessing:
         operator = processing("g/report.json", deferrable=False)
         operator.execute(task.context(operator))
         task.store["job"] = {**task.store["job"], "generation": 9}
-        with pytest.raises(JobFailed, match="the job is gone"):
+        with pytest.raises(JobCancelled, match="no job of this name exists any more"):
             operator.finish(task.context(operator))
 
     def test_a_clear_whose_trigger_gave_up_looking_starts_no_job_beside_the_one_that_still_stops(
@@ -115,7 +128,7 @@ class TestProcessing:
         jobs_of(JobKind.PROCESSING).stop(task.xcoms["job_name"])
 
     def test_completion_without_output_is_a_failure(self, s3: Any, task: Task) -> None:
-        with pytest.raises(JobFailed, match="no whole output"):
+        with pytest.raises(JobFailed, match="without complete output"):
             task.run(processing("d/report.json", put_job("d/elsewhere.json")))
 
     def test_output_of_an_earlier_run_is_reused_when_asked(self, s3: Any, task: Task) -> None:
@@ -128,25 +141,18 @@ class TestProcessing:
 class TestEmr:
     @pytest.fixture(scope="class")
     def cluster(self, s3: Any) -> Any:
-        create = StartEngineOperator(
-            task_id="create", engine="emr", code_uri=str(CODE), emr_conn_id=None, aws_conn_id=None
-        )
+        create = StartEngineOperator(task_id="create", engine="emr", code_uri=str(CODE))
         task = Task("cluster")
         cluster_id = task.run(create)
         assert task.run(create) == cluster_id, "a retry takes the cluster that lives"
         yield cluster_id
-        Task("end").run(
-            EmrTerminateJobFlowOperator(
-                task_id="end", job_flow_id=cluster_id, aws_conn_id=None, deferrable=False
-            )
-        )
+        task.run(EndEngineOperator(task_id="end", engine="emr"))
+        assert living_cluster(client("emr"), RunIdentity("dev", "tests", "cluster").cluster) is None
 
     def test_the_engine_of_a_run_is_a_cluster_by_the_settings_as_they_are_now(
         self, aws: Any, s3: Any, task: Task, settings_file: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        start = StartEngineOperator(
-            task_id="start", engine="emr", code_uri=str(CODE), emr_conn_id=None, aws_conn_id=None
-        )
+        start = StartEngineOperator(task_id="start", engine="emr", code_uri=str(CODE))
         emr = aws.client("emr")
 
         def subnets(cluster: str) -> list[str]:
@@ -155,25 +161,26 @@ class TestEmr:
 
         first = task.run(start)
         assert task.run(start) == first  # a retry
-        emr.terminate_job_flows(JobFlowIds=[first])
         path = Path(os.environ["NEXUS_SETTINGS"])
         corrected = path.with_name("corrected.toml")
         corrected.write_text(path.read_text().replace("subnet-0a1b2c3d", "subnet-corrected"))
         monkeypatch.setenv("NEXUS_SETTINGS", str(corrected))
         second = task.run(start)
+        ended = emr.describe_cluster(ClusterId=first)["Cluster"]["Status"]["State"]
         emr.terminate_job_flows(JobFlowIds=[second])
+        assert ended in ("TERMINATING", "TERMINATED"), "two clusters of one run would run side by side"
         assert (subnets(first), subnets(second)) == (["subnet-0a1b2c3d"], ["subnet-corrected"])
 
     def step(self, cluster: str, *command: str) -> SparkJobOperator:
         jar = {"Jar": "command-runner.jar", "Args": list(command)}
-        return SparkJobOperator(
-            task_id="step",
-            engine="emr",
+        spec = SparkJobSpec(
+            kind=JobKind.EMR_STEP,
             request={"Name": "x", "ActionOnFailure": "CONTINUE", "HadoopJarStep": jar},
-            scope=cluster,
+            limit_seconds=600,
             marker_uri=f"s3://{BUCKET}/step/report.json",
-            poll_interval_seconds=0.2,
+            error_uri=f"s3://{BUCKET}/step/error.json",
         )
+        return SparkJobOperator(task_id="step", job=spec, scope=cluster, poll_interval_seconds=0.2)
 
     def test_step_runs_once_however_often_the_task_is_tried(
         self, aws: Any, s3: Any, cluster: str, task: Task
@@ -185,17 +192,17 @@ class TestEmr:
         assert names.count(task.xcoms["job_name"]) == 1
 
     def test_failed_step_is_a_failure_with_its_log(self, s3: Any, cluster: str, task: Task) -> None:
-        with pytest.raises(JobFailed, match="the job ended failed"):
+        with pytest.raises(JobFailed, match="the job failed"):
             task.run(self.step(cluster, "false"))
 
     def test_a_step_is_submitted_once_and_stop_cancels_it(self, aws: Any, s3: Any, cluster: str) -> None:
         steps = jobs_of(JobKind.EMR_STEP, cluster)
         for _ in range(2):  # as after an answer that was lost
-            steps.submit("to-stop", self.step(cluster, "sleep", "60").request)
+            steps.submit("to-stop", self.step(cluster, "sleep", "60").spec.request, SHA256)
         names = [step["Name"] for step in aws.client("emr").list_steps(ClusterId=cluster)["Steps"]]
         assert names.count("to-stop") == 1
         steps.stop("to-stop")
-        event = asyncio.run(first_event(JobTrigger("emr_step", "to-stop", cluster, 0.1)))
+        event = asyncio.run(first_event(JobTrigger("emr_step", "to-stop", cluster, 0.1, time.time() + 60)))
         assert event["state"] in ("stopped", "failed")  # cancelled while it ran, EMR calls it either
 
 
@@ -217,14 +224,14 @@ def test_only_a_step_that_is_not_over_is_cancelled(state: str, is_cancelled: boo
 class TestEmrClusterThatIsOver:
     @pytest.fixture
     def cluster(self, aws: Any, s3: Any, task: Task) -> str:
-        request = cluster_request(load_settings("dev"), cluster_name("tests", task.name), CODE)
+        request = cluster_request(load_settings("dev"), RunIdentity("dev", "tests", task.name).cluster, CODE)
         return str(aws.client("emr").run_job_flow(**request)["JobFlowId"])
 
     def test_a_step_that_ended_with_it_has_its_reason(self, aws: Any, cluster: str) -> None:
         steps = jobs_of(JobKind.EMR_STEP, cluster)
-        steps.submit("ends", TestEmr().step(cluster, "sleep", "60").request)
+        steps.submit("ends", TestEmr().step(cluster, "sleep", "60").spec.request, SHA256)
         aws.client("emr").terminate_job_flows(JobFlowIds=[cluster])
-        asyncio.run(first_event(JobTrigger("emr_step", "ends", cluster, 0.1)))
+        asyncio.run(first_event(JobTrigger("emr_step", "ends", cluster, 0.1, time.time() + 60)))
         reason = steps.describe("ends").reason
         assert f"cluster {cluster} is TERMINAT" in reason
         assert "Terminated by user request" in reason
@@ -255,14 +262,15 @@ class TestEmrClusterThatIsOver:
             "cluster j-1 is TERMINATED_WITH_ERRORS: On the master instance, bootstrap action 1 failed "
             "non-zero return code (i-1)"
         )
-        assert view.log_prefix == "j-1/"  # bootstrap actions write beside the steps
+        assert view.log_prefix == "j-1/"  # bootstrap actions write next to the steps
         assert "clear start_engine" in view.remedy
 
     def test_the_cluster_of_a_run_that_timed_out_is_ended(self, aws: Any, cluster: str, task: Task) -> None:
-        end_cluster("tests", task.name)
+        run = SimpleNamespace(dag_id="tests", run_id=task.name)
+        end_cluster(run)
         status = aws.client("emr").describe_cluster(ClusterId=cluster)["Cluster"]["Status"]["State"]
         assert status in ("TERMINATING", "TERMINATED")
-        end_cluster("tests", task.name)  # there is none any more
+        end_cluster(run)  # there is none any more
 
 
 class TestProviderOperatorsUnmodified:

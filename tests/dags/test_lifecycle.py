@@ -1,17 +1,19 @@
-"""Which generation a try attaches to, stops or starts: the whole table."""
+"""The decisions of a try about its job: attach, stop, start or reuse."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from include.aws.job_states import JobState
-from nexus_airflow.lifecycle import Action, Attempt, JobRecord, Phase, decide, was_cleared
+from nexus_airflow.lifecycle import Action, Attempt, JobRecord, Phase, Situation, decide, was_cleared
 
 FIRST = Attempt(clear_number=0, max_tries=2)
 
 
 def record(phase: Phase) -> JobRecord:
-    return JobRecord(1, "", FIRST, phase)
+    return JobRecord(1, "", FIRST, phase, "a" * 64)
 
 
 @pytest.mark.parametrize(
@@ -30,29 +32,59 @@ def test_a_clear_is_told_from_a_retry(phase: Phase, attempt: Attempt, cleared: b
 
 
 @pytest.mark.parametrize(
-    ("state", "cleared", "verified", "force", "action"),
+    ("now", "action"),
     [
-        (JobState.ABSENT, False, False, False, Action.SUBMIT),
-        (JobState.ABSENT, True, False, False, Action.SUBMIT),
-        (JobState.ABSENT, False, True, False, Action.REUSE),
-        (JobState.ACTIVE, False, False, False, Action.ATTACH),
-        (JobState.ACTIVE, True, False, False, Action.STOP_AND_ADVANCE),
-        (JobState.STOPPING, False, False, False, Action.STOP_AND_ADVANCE),
-        (JobState.STOPPING, True, False, False, Action.STOP_AND_ADVANCE),
-        (JobState.COMPLETED, False, True, False, Action.REUSE),
-        (JobState.COMPLETED, True, True, False, Action.REUSE),
-        (JobState.COMPLETED, True, True, True, Action.ADVANCE),
-        (JobState.COMPLETED, False, True, True, Action.REUSE),
-        (JobState.COMPLETED, False, False, False, Action.ADVANCE),
-        (JobState.FAILED, False, False, False, Action.ADVANCE),
-        (JobState.STOPPED, True, False, False, Action.ADVANCE),
+        (Situation(JobState.ABSENT), Action.SUBMIT),
+        (Situation(JobState.ABSENT, cleared=True), Action.SUBMIT),
+        (Situation(JobState.ABSENT, verified=True), Action.REUSE),
+        (Situation(JobState.ABSENT, is_submitted=True), Action.ADVANCE),  # deleted: its name is spent
+        (Situation(JobState.ACTIVE), Action.ATTACH),
+        (Situation(JobState.ACTIVE, cleared=True), Action.STOP_AND_ADVANCE),
+        (Situation(JobState.ACTIVE, same_request=False), Action.STOP_AND_ADVANCE),
+        (Situation(JobState.STOPPING), Action.STOP_AND_ADVANCE),
+        (Situation(JobState.STOPPING, cleared=True), Action.STOP_AND_ADVANCE),
+        (Situation(JobState.COMPLETED, verified=True), Action.REUSE),
+        (Situation(JobState.COMPLETED, verified=True, same_request=False), Action.ADVANCE),
+        (Situation(JobState.COMPLETED, verified=True, cleared=True), Action.REUSE),
+        (Situation(JobState.COMPLETED, verified=True, cleared=True, force=True), Action.ADVANCE),
+        (Situation(JobState.COMPLETED, verified=True, force=True), Action.REUSE),
+        (Situation(JobState.COMPLETED), Action.ADVANCE),
+        (Situation(JobState.FAILED), Action.ADVANCE),
+        (Situation(JobState.STOPPED, cleared=True), Action.ADVANCE),
+        (Situation(JobState.DELETED), Action.ADVANCE),
+        (Situation(JobState.DELETED, cleared=True, verified=True), Action.ADVANCE),
     ],
 )
-def test_decision(state: JobState, cleared: bool, verified: bool, force: bool, action: Action) -> None:
-    assert decide(state, cleared=cleared, verified=verified, force=force) is action
+def test_decision(now: Situation, action: Action) -> None:
+    assert decide(now) is action
+
+
+SITUATIONS = st.builds(
+    Situation,
+    state=st.sampled_from(JobState),
+    same_request=st.booleans(),
+    is_submitted=st.booleans(),
+    cleared=st.booleans(),
+    verified=st.booleans(),
+    force=st.booleans(),
+)
+
+
+@given(SITUATIONS)
+def test_a_job_of_another_request_is_never_taken_and_two_never_run(now: Situation) -> None:
+    action = decide(now)
+    if not now.same_request and now.state is not JobState.ABSENT:
+        assert action not in (Action.REUSE, Action.ATTACH)
+    if now.state.may_change:
+        assert action in (Action.ATTACH, Action.STOP_AND_ADVANCE), "another one would start beside it"
+    if action is Action.SUBMIT:
+        assert now.state is JobState.ABSENT and not now.is_submitted
+    if action is Action.REUSE:
+        assert now.verified
 
 
 def test_record_survives_the_state_store() -> None:
     kept = record(Phase.DEFERRED)
     assert JobRecord.from_store(kept.to_store()) == kept
     assert JobRecord.from_store(None) is None
+    assert JobRecord.from_store({"generation": 1, "of another": "release"}) is None

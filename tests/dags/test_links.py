@@ -1,30 +1,33 @@
-"""Addresses of jobs and logs in the AWS console."""
+"""Addresses of jobs, logs and services: in the AWS console, or where the settings say."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 import httpx
 import pytest
 
-from include.aws.jobs import JobKind
-from nexus_airflow.links.aws import CorpusReportLink, job_log_url
+from include.aws.job_states import JobKind, JobState, JobView
+from include.contracts.errors import SettingsError
+from include.settings import load_settings
+from include.settings.links import KINDS, LinkSettings
+from nexus_airflow.links.aws import CorpusReportLink, job_links, service_link
 
-REGION, LOGS = "us-east-1", "s3://logs/emr/"
-CONSOLE = f"https://{REGION}.console.aws.amazon.com"
+CONSOLE = "https://us-east-1.console.aws.amazon.com"
 
 
 @pytest.mark.parametrize(
     ("kind", "prefix", "page"),
     [
-        (JobKind.EMR_STEP, "j-1/steps/s-2/", "/s3/buckets/logs?prefix=emr/j-1/steps/s-2/"),
+        (JobKind.EMR_STEP, "j-1/steps/s-2/", "/s3/buckets/{bucket}?prefix=logs/emr/j-1/steps/s-2/"),
         (
             JobKind.EMR_SERVERLESS,
             "applications/a/jobs/b/",
-            "/s3/buckets/logs?prefix=emr/applications/a/jobs/b/",
+            "/s3/buckets/{bucket}?prefix=logs/emr-serverless/applications/a/jobs/b/",
         ),
-        (JobKind.EMR_SERVERLESS, "", "/s3/buckets/logs?prefix=emr/"),
+        (JobKind.EMR_SERVERLESS, "", "/s3/buckets/{bucket}?prefix=logs/emr-serverless/"),
         # Python's errors are in the error stream, which the run's id names
         (
             JobKind.GLUE,
@@ -41,7 +44,44 @@ CONSOLE = f"https://{REGION}.console.aws.amazon.com"
     ],
 )
 def test_a_log_is_found_among_others(kind: JobKind, prefix: str, page: str) -> None:
-    assert job_log_url(kind, REGION, LOGS, prefix) == CONSOLE + page
+    settings = load_settings("dev")
+    links = job_links(settings, kind, "train-g1", "scope", JobView(JobState.ACTIVE, log_prefix=prefix))
+    assert links["job_log_url"] == CONSOLE + page.format(bucket=settings.storage.processed_bucket)
+
+
+@pytest.mark.parametrize(
+    ("kind", "page"),
+    [
+        (JobKind.TRAINING, "/sagemaker/home?region=us-east-1#/jobs/a-g1"),
+        (JobKind.PROCESSING, "/sagemaker/home?region=us-east-1#/processing-jobs/a-g1"),
+        (JobKind.EMR_STEP, "/emr/home?region=us-east-1#/clusterDetails/j-1"),
+        (JobKind.GLUE, "/gluestudio/home?region=us-east-1#/editor/job/j-1/runs"),
+    ],
+)
+def test_by_default_the_links_lead_to_the_console(kind: JobKind, page: str) -> None:
+    links = job_links(load_settings("prod"), kind, "a-g1", "j-1", JobView(JobState.ACTIVE, job_id="s-1"))
+    assert links["job_url"] == CONSOLE + page
+
+
+def test_the_settings_say_where_the_links_lead() -> None:
+    pages = dict.fromkeys(KINDS, "http://127.0.0.1:1/jobs/{id}?name={name}")
+    links = LinkSettings(
+        job=pages, log={k: f"{v}&log" for k, v in pages.items()}, service="http://s/{service}"
+    )
+    settings = replace(load_settings("dev"), links=links)
+    view = JobView(JobState.ACTIVE, job_id="s-1/x")
+    found = job_links(settings, JobKind.EMR_STEP, "a-g1", "j-1", view) | service_link(settings)
+    assert found == {
+        "job_url": "http://127.0.0.1:1/jobs/s-1/x?name=a-g1",
+        "job_log_url": "http://127.0.0.1:1/jobs/s-1/x?name=a-g1&log",
+        "service_url": f"http://s/{settings.serving.service}",
+    }
+
+
+@pytest.mark.parametrize("template", ["pages/{id}", "http://x/{nmae}", "http://x/{", "http://x/{0}"])
+def test_a_link_that_cannot_be_filled_is_refused_with_the_settings(template: str) -> None:
+    with pytest.raises(SettingsError, match=r"links\.job\.glue.*words of \{region\}"):
+        LinkSettings(job={"glue": template})
 
 
 def test_the_report_of_a_corpus_opens_by_an_address_that_needs_no_credentials(aws: Any) -> None:

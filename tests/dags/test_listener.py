@@ -1,6 +1,6 @@
-"""What the listener stops of a task that was ended: on which engine it looks, and steps of the run's cluster.
+"""The listener stops the job of a task that was ended: the engines it looks at, and steps of the cluster.
 
-Jobs of SageMaker, EMR Serverless and Glue and rollouts have theirs beside their operators' tests.
+The tests of the other operators cover jobs of SageMaker, EMR Serverless and Glue, and rollouts.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from botocore.exceptions import ClientError
 
-from include.aws.emr import cluster_request
+from include.aws.emr_cluster import cluster_request
 from include.aws.engines import Engine
-from include.aws.job_states import JobState
-from include.aws.jobs import JobKind, jobs_of
-from include.contracts.job_names import cluster_name
+from include.aws.job_specs import SparkJobSpec
+from include.aws.job_states import JobKind, JobState
+from include.aws.jobs import jobs_of
+from include.contracts.job_names import RunIdentity
 from include.contracts.storage import S3Uri
 from include.settings import load_settings
 from nexus_airflow.listeners import jobs as jobs_listener
@@ -41,7 +42,7 @@ def test_the_listener_asks_the_engine_of_the_run_alone(
     conf: dict[str, str] | None, asked: set[Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds = set()
-    monkeypatch.setattr(jobs_listener, "_stop_generations", lambda *_: None)
+    monkeypatch.setattr(jobs_listener, "_stop_active", lambda *_: None)
     monkeypatch.setattr(jobs_listener, "jobs_of", lambda kind, _: kinds.add(kind))
     monkeypatch.setattr(jobs_listener, "client", lambda _: None)
     monkeypatch.setattr(jobs_listener, "living_cluster", lambda _, name: name)
@@ -52,7 +53,7 @@ def test_the_listener_asks_the_engine_of_the_run_alone(
 
 
 def ended_run(conf: dict[str, str], *operators: str) -> SimpleNamespace:
-    """A run of corpus_refresh that has failed, with tasks of these operators, all skipped."""
+    """Build a failed run of corpus_refresh with tasks of these operators, all skipped."""
     common = {"dag_id": "corpus_refresh", "run_id": "r", "map_index": -1, "state": "skipped"}
     run = SimpleNamespace(dag_id="corpus_refresh", run_id="r", conf=conf)
     tasks = [SimpleNamespace(operator=o, task_id=o, dag_run=run, **common) for o in operators]
@@ -73,7 +74,7 @@ def test_a_run_that_has_failed_ends_its_cluster_where_it_may_have_one(
     run: SimpleNamespace, ended: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(jobs_listener, "end_cluster", lambda dag, run_id: asked.append(f"{dag} {run_id}"))
+    monkeypatch.setattr(jobs_listener, "end_cluster", lambda run: asked.append(f"{run.dag_id} {run.run_id}"))
     monkeypatch.setattr(jobs_listener, "object_session", lambda _: None)
     jobs_listener.on_dag_run_failed(run, "timed_out")
     assert asked == ended
@@ -105,7 +106,7 @@ def test_what_aws_refuses_for_one_task_keeps_neither_the_next_nor_the_cluster_fr
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "no"}}, "DescribeTrainingJob")
 
     monkeypatch.setattr(jobs_listener, "stop_jobs", refuse)
-    monkeypatch.setattr(jobs_listener, "end_cluster", lambda dag, run_id: asked.append("its cluster"))
+    monkeypatch.setattr(jobs_listener, "end_cluster", lambda _: asked.append("its cluster"))
     monkeypatch.setattr(jobs_listener, "object_session", lambda _: None)
     jobs_listener.on_dag_run_failed(ended_run({}, "StartEngineOperator", "SparkJobOperator"), "")
     assert asked == ["StartEngineOperator", "SparkJobOperator", "its cluster"]
@@ -132,7 +133,7 @@ def clusters(aws: Any) -> Any:
     emr, started = aws.client("emr"), []
 
     def start(run_id: str) -> str:
-        request = cluster_request(load_settings("dev"), cluster_name("tests", run_id), CODE)
+        request = cluster_request(load_settings("dev"), RunIdentity("dev", "tests", run_id).cluster, CODE)
         started.append(str(emr.run_job_flow(**request)["JobFlowId"]))
         return started[-1]
 
@@ -141,16 +142,16 @@ def clusters(aws: Any) -> Any:
 
 
 def start_step(task: Task, cluster: str) -> str:
-    """A step that runs for a minute, as its task leaves it to its trigger; the step's name."""
+    """Start a step that runs for a minute and leave it to the trigger; return its name."""
     jar = {"Jar": "command-runner.jar", "Args": ["sleep", "60"]}
-    one = SparkJobOperator(
-        task_id="clean",
-        engine="emr",
+    spec = SparkJobSpec(
+        kind=JobKind.EMR_STEP,
         request={"Name": "x", "ActionOnFailure": "CONTINUE", "HadoopJarStep": jar},
-        scope=cluster,
+        limit_seconds=600,
         marker_uri=str(CODE / "none.json"),
-        poll_interval_seconds=0.2,
+        error_uri=str(CODE / "error.json"),
     )
+    one = SparkJobOperator(task_id="clean", job=spec, scope=cluster, poll_interval_seconds=0.2)
     with pytest.raises(TaskDeferred):
         one.execute(task.context(one))
     return str(task.xcoms["job_name"])
@@ -195,7 +196,7 @@ def test_an_engine_that_the_account_does_not_allow_hides_no_other(
     looked: list[str] = []
     monkeypatch.setattr(jobs_listener, "living_cluster", refuse)
     monkeypatch.setattr(jobs_listener, "jobs_of", lambda kind, _: looked.append(kind.value))
-    monkeypatch.setattr(jobs_listener, "_stop_generations", lambda *_: None)
+    monkeypatch.setattr(jobs_listener, "_stop_active", lambda *_: None)
     on_worker = {"dag_id": "tests", "run_id": task.name, "task_id": "clean", "map_index": -1}
     jobs_listener.stop_jobs(SimpleNamespace(operator="SparkJobOperator", **on_worker))
     assert looked == ["emr_serverless", "glue"]

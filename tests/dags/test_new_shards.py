@@ -13,13 +13,14 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from include.contracts.errors import InputError
+from include.contracts.job_names import RunIdentity
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
 from include.contracts.storage import CorpusLayout, S3Uri
 from include.object_store import ObjectStore, StorageUnavailable
 from include.planning.published import latest_corpus, note_published
 from include.recipes.corpus import CorpusRecipe
 from include.recipes.loading import packaged_recipe
-from nexus_airflow.errors import SourceUnseen
+from nexus_airflow.errors import SourceNotListed
 from nexus_airflow.sensors.new_shards import S3NewShardsSensor
 from nexus_airflow.triggers import new_shards
 from tests.dags.conftest import Task, first_event
@@ -38,10 +39,9 @@ def source(whole_corpus: tuple[CorpusLayout, ParentRef], settings_file: Any, tas
     request = replace(request, inputs=(RawShard(str(held.uri), held.size_bytes, held.etag),))
     manifest = store.read_record(CorpusManifest, S3Uri.parse(reference.uri))
     manifest = replace(manifest, request=store.write_record(place.request, request))
-    latest = latest_corpus(
-        settings_file.storage.processed_bucket, source, packaged_recipe(CorpusRecipe, "corpora", "standard")
-    )
-    note_published(latest, place, store.write_record(place.manifest, manifest), "run")
+    latest = latest_corpus(settings_file, source, packaged_recipe(CorpusRecipe, "corpora", "standard"))
+    run = RunIdentity(settings_file.name, "corpus_refresh", "run")
+    note_published(settings_file, latest, place, store.write_record(place.manifest, manifest), run)
     return source
 
 
@@ -148,7 +148,7 @@ def test_a_source_that_cannot_be_listed_at_the_deadline_is_an_error_and_no_skip(
 
     monkeypatch.setattr(new_shards, "shard_news", fail)
     event = asyncio.run(first_event(deferred.trigger))
-    with pytest.raises(SourceUnseen, match=f"{source}: the source could not be listed.*overloaded"):
+    with pytest.raises(SourceNotListed, match=f"{source}: the source could not be listed.*overloaded"):
         one.finish(task.context(one), event)
 
 
@@ -163,5 +163,5 @@ def test_a_source_to_which_access_is_refused_is_an_error_at_once(
 
     monkeypatch.setattr(new_shards, "shard_news", refuse)
     event = asyncio.run(first_event(deferred.trigger))
-    with pytest.raises(SourceUnseen, match=f"{source}: the source could not be listed.*access denied"):
+    with pytest.raises(SourceNotListed, match=f"{source}: the source could not be listed.*access denied"):
         one.finish(task.context(one), event)

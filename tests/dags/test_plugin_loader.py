@@ -1,4 +1,4 @@
-"""What Airflow's own plugin loader executes under plugins/, in a process of its own."""
+"""Airflow's own plugin loader on plugins/, in a process of its own."""
 
 from __future__ import annotations
 

@@ -12,9 +12,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from nexus_airflow.tasks import deployment
-from nexus_airflow.tasks.deployment import smoke_test
 
-PARAMS = {"smoke_prompt": "def", "smoke_tokens": 4}
+PLANNED = {"smoke": {"prompt": "def", "tokens": 4}}
 ANSWERS: dict[str, Any] = {}
 ROLLOUT = {"task_definition": "arn:task/serving:2", "previous_task_definition": "arn:task/serving:1"}
 
@@ -36,7 +35,7 @@ class _Service:
 @pytest.fixture(autouse=True)
 def service(monkeypatch: pytest.MonkeyPatch) -> _Service:
     service = _Service(ROLLOUT["task_definition"])
-    monkeypatch.setattr(deployment, "Rollouts", lambda *_: service)
+    monkeypatch.setattr(deployment, "_rollouts", lambda: service)
     monkeypatch.setattr(deployment, "_SMOKE_PAUSE_SECONDS", 0)
     return service
 
@@ -73,7 +72,7 @@ def endpoint() -> Iterator[str]:
 def smoke(endpoint: str, sha256: str, text: str) -> dict[str, Any]:
     ANSWERS.update(sha256=sha256, text=text)
     exported = {"manifest_uri": "s3://models/manifest.json", "manifest_sha256": "a" * 64}
-    return smoke_test(exported, ROLLOUT | {"endpoint": endpoint}, params=PARAMS)
+    return deployment.smoke_test.function(PLANNED, exported, ROLLOUT | {"endpoint": endpoint})
 
 
 def test_the_deployed_model_answers(endpoint: str) -> None:
@@ -85,25 +84,25 @@ def test_another_model_behind_the_endpoint_is_an_error(endpoint: str) -> None:
         smoke(endpoint, "b" * 64, "ault")
 
 
-def test_a_revision_without_completions_is_taken_back(endpoint: str, service: _Service) -> None:
-    with pytest.raises(AirflowFailException, match=r"empty completion.*goes back to serving:1"):
+def test_a_revision_without_completions_is_rolled_back(endpoint: str, service: _Service) -> None:
+    with pytest.raises(AirflowFailException, match=r"empty completion.*is rolled back to serving:1"):
         smoke(endpoint, "a" * 64, "")
     assert service.started == ["arn:task/serving:1"]
 
 
 @pytest.mark.parametrize("models", [{"data": ["x"]}, {"error": "no"}, ["x"], {"data": [{"name": "x"}]}])
-def test_a_revision_that_answers_as_no_model_does_is_taken_back(
+def test_a_revision_that_answers_as_no_model_does_is_rolled_back(
     endpoint: str, service: _Service, monkeypatch: pytest.MonkeyPatch, models: Any
 ) -> None:
     monkeypatch.setitem(ANSWERS, "models", models)
-    with pytest.raises(AirflowFailException, match=r"no answer of a model.*goes back to serving:1"):
+    with pytest.raises(AirflowFailException, match=r"no answer of a model.*is rolled back to serving:1"):
         smoke(endpoint, "a" * 64, "ault")
     assert service.started == ["arn:task/serving:1"]
 
 
 def test_a_revision_that_somebody_else_rolled_out_is_left_alone(endpoint: str, service: _Service) -> None:
     service.now = "arn:task/serving:3"
-    with pytest.raises(AirflowFailException, match="nothing was taken back"):
+    with pytest.raises(AirflowFailException, match="nothing was rolled back"):
         smoke(endpoint, "a" * 64, "")
     assert service.started == []
 
@@ -113,5 +112,12 @@ def test_the_first_revision_of_all_serves_on(
 ) -> None:
     monkeypatch.setitem(ROLLOUT, "previous_task_definition", "")
     with pytest.raises(AirflowFailException, match="no former revision"):
+        smoke(endpoint, "a" * 64, "")
+    assert service.started == []
+
+
+def test_a_service_that_was_deleted_meanwhile_is_not_said_to_serve(endpoint: str, service: _Service) -> None:
+    service.now = ""
+    with pytest.raises(AirflowFailException, match="the service was deleted: nothing serves"):
         smoke(endpoint, "a" * 64, "")
     assert service.started == []

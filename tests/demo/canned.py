@@ -9,7 +9,7 @@ from typing import Any
 from demo.airflow_api import AirflowApi
 from demo.follow import DAGS
 from include.contracts.evaluation import EvaluationReport, ModelScores, Outcome, Reason, SubsetScore, Verdict
-from include.contracts.job_names import run_name
+from include.contracts.job_names import RunIdentity
 from include.contracts.manifests import (
     CorpusManifest,
     DeploymentManifest,
@@ -164,7 +164,7 @@ def evaluation_report() -> EvaluationReport:
 
 def written(outcome: Outcome | None, endpoint: str = "") -> dict[str, Any]:
     """What the DAGs of one demo wrote to S3; no verdict for ``None``."""
-    evaluation = RUN.evaluations / run_name("model_evaluation", "manual__1")
+    evaluation = RUN.evaluations / RunIdentity("dev", "model_evaluation", "manual__1").name
     objects: dict[str, Any] = {
         CORPUS: corpus_manifest(),
         str(RUN.training_report): TrainingReport("manual-1", 120, (30,), 9.0, 6.5, 1000, 40.0),

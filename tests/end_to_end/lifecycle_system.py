@@ -14,7 +14,7 @@ from unittest import mock
 import boto3
 import httpx
 
-from include.contracts.job_names import job_name
+from include.contracts.job_names import RunIdentity
 from local_stack import provision
 from local_stack import stack as stack_module
 from local_stack.airflow import airflow_environment, component_command
@@ -160,7 +160,7 @@ class Run:
         kill_worker(int(self.task()["pid"]))
 
     def job(self, generation: int) -> dict[str, Any] | None:
-        name = job_name(self.dag_id, self.run_id, "train", generation)
+        name = RunIdentity("dev", self.dag_id, self.run_id).job("train").name(generation)
         try:
             described: dict[str, Any] = self.system.sagemaker.describe_training_job(TrainingJobName=name)
         except self.system.sagemaker.exceptions.ClientError:

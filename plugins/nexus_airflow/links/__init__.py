@@ -1,1 +1,1 @@
-"""Buttons on tasks: where the job, its log and the service are in the AWS console."""
+"""Buttons on tasks: pages of the job, of its log and of the service."""

@@ -1,23 +1,22 @@
-"""Links to the AWS console. The operator stores each URL as an XCom; the link only reads it."""
+"""Links of tasks to jobs, logs and services. The operator stores each address as an XCom; a link reads it.
+
+The settings say where the links lead (``include.settings.links``).
+"""
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.execution_time.xcom import XCom
 
-from include.aws.jobs import JobKind
+from include.aws.job_logs import LOG_GROUPS, log_uri
+from include.aws.job_states import JobKind, JobView
 from include.contracts.storage import S3Uri
 from include.object_store import ObjectStore
+from include.settings import Settings
 
 _LINK_SECONDS = 3600
-_LOG_GROUPS = {
-    JobKind.TRAINING: "/aws/sagemaker/TrainingJobs",
-    JobKind.PROCESSING: "/aws/sagemaker/ProcessingJobs",
-    JobKind.GLUE: "/aws-glue/jobs/error",
-}
 
 
 class _StoredLink(BaseOperatorLink):
@@ -26,7 +25,7 @@ class _StoredLink(BaseOperatorLink):
     stored_key = ""
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """The stored URL; empty before the operator knows it."""
+        """Return the stored address; empty before the operator knows it."""
         return str(XCom.get_value(key=self.stored_key, ti_key=ti_key) or "")
 
 
@@ -51,7 +50,7 @@ class CorpusReportLink(_StoredLink):
     stored_key = "report_uri"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """The page itself; empty where there is none."""
+        """Return the address of the page; empty where there is none."""
         uri = super().get_link(operator, ti_key=ti_key)
         if not uri:
             return ""
@@ -65,33 +64,29 @@ class EcsServiceLink(_StoredLink):
     stored_key = "service_url"
 
 
-def job_url(kind: JobKind, region: str, name: str, scope: str) -> str:
-    """Console page of a job; of EMR Serverless and Glue, which know runs by ids of their own, of all runs."""
-    console = f"https://{region}.console.aws.amazon.com"
-    if kind is JobKind.EMR_STEP:
-        return f"{console}/emr/home?region={region}#/clusterDetails/{scope}"
-    if kind is JobKind.EMR_SERVERLESS:
-        return f"{console}/emr/home?region={region}#/serverless"
-    if kind is JobKind.GLUE:
-        return f"{console}/gluestudio/home?region={region}#/editor/job/{scope}/runs"
-    page = "jobs" if kind is JobKind.TRAINING else "processing-jobs"
-    return f"{console}/sagemaker/home?region={region}#/{page}/{name}"
+def job_links(settings: Settings, kind: JobKind, name: str, scope: str, view: JobView) -> dict[str, str]:
+    """Return the addresses of a job and its log, by the keys under which the links find them."""
+    words = {"region": settings.region, "name": name, "scope": scope, "id": view.job_id}
+    place = S3Uri.parse(log_uri(settings, kind)) / view.log_prefix if log_uri(settings, kind) else None
+    log = {
+        "log_group": LOG_GROUPS.get(kind, ("",))[0],
+        "log_bucket": place.bucket if place else "",
+        "log_prefix": place.key if place else view.log_prefix,
+    }
+    return {
+        JobLink.stored_key: settings.links.job_url(kind.value, **words),
+        JobLogsLink.stored_key: settings.links.log_url(kind.value, **words, **log),
+    }
 
 
-def job_log_url(kind: JobKind, region: str, log_uri: str, log_prefix: str) -> str:
-    """Console page of a job's log: CloudWatch streams, or the prefix in S3 for EMR and EMR Serverless.
-
-    ``log_prefix`` is JobView's; empty shows the logs of all such jobs.
-    """
-    console = f"https://{region}.console.aws.amazon.com"
-    if kind in (JobKind.EMR_STEP, JobKind.EMR_SERVERLESS):
-        place = S3Uri.parse(log_uri) / log_prefix
-        return f"{console}/s3/buckets/{place.bucket}?prefix={quote(place.key)}"
-    group = quote(_LOG_GROUPS[kind], safe="").replace("%", "$25")
-    streams = f"$3FlogStreamNameFilter$3D{log_prefix}" if log_prefix else ""
-    return f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}{streams}"
+def cluster_link(settings: Settings, cluster: str) -> dict[str, str]:
+    """Return the address of an EMR cluster, by the key under which the job link finds it."""
+    words = {"region": settings.region, "name": "", "scope": cluster, "id": cluster}
+    return {JobLink.stored_key: settings.links.job_url("emr_cluster", **words)}
 
 
-def service_url(region: str, cluster: str, service: str) -> str:
-    """Console page of a service's deployments."""
-    return f"https://{region}.console.aws.amazon.com/ecs/v2/clusters/{cluster}/services/{service}/deployments"
+def service_link(settings: Settings) -> dict[str, str]:
+    """Return the address of the ECS service, by the key under which its link finds it."""
+    serving = settings.serving
+    words = {"region": settings.region, "cluster": serving.cluster, "service": serving.service}
+    return {EcsServiceLink.stored_key: settings.links.service_url(**words)}

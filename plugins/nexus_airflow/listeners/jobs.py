@@ -17,13 +17,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy.orm import object_session
 
 from include.aws.clients import client
-from include.aws.emr import living_cluster
+from include.aws.emr_cluster import living_cluster
 from include.aws.engines import Engine
-from include.aws.job_states import JobState
-from include.aws.jobs import JobKind, Jobs, jobs_of
+from include.aws.job_states import JobKind
+from include.aws.jobs import Jobs, jobs_of
 from include.aws.rollouts import Rollouts
-from include.contracts.job_names import cluster_name, job_name, rollout_name
+from include.contracts.errors import NexusError
 from include.settings import load_settings
+from nexus_airflow.identity import job_identity, run_identity
 
 log = logging.getLogger(__name__)
 
@@ -36,72 +37,72 @@ KINDS = {
 
 @hookimpl
 def on_task_instance_failed(previous_state: Any, task_instance: Any, error: Any) -> None:
-    """A task is failed for good: its job must not run on. A coming retry re-attaches instead."""
+    """Stop the job of a task that failed for good. Before a retry the job runs on: the retry re-attaches."""
     if _state(task_instance) != "up_for_retry":
         stop_jobs(task_instance)
 
 
 @hookimpl
 def on_task_instance_success(previous_state: Any, task_instance: Any) -> None:
-    """Marked as success by hand (no previous state): what runs is not wanted any more."""
+    """Stop the job of a task that was marked as success by hand (no previous state)."""
     if previous_state is None:
         stop_jobs(task_instance)
 
 
 @hookimpl
 def on_task_instance_skipped(previous_state: Any, task_instance: Any) -> None:
-    """Marked as skipped by hand."""
+    """Stop the job of a task that was marked as skipped by hand."""
     if previous_state is None:
         stop_jobs(task_instance)
 
 
 @hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:
-    """The run is over: a second look closes the gap between mark-failed and submission.
+    """Look for jobs a second time: one may have been submitted just before its task was marked failed.
 
-    A run that timed out has its teardown skipped, so that its cluster is ended here.
+    Airflow skips the teardown of a run that timed out, so the cluster is terminated here.
     """
     # in the run's own session: a session of its own, when it closed, would detach what the scheduler holds
     task_instances = dag_run.get_task_instances(session=object_session(dag_run))
     for task_instance in task_instances:
         if _state(task_instance) in ("failed", "skipped", "upstream_failed"):
-            with _going_on(f"the jobs of {task_instance.task_id}"):
+            with _continuing(f"the jobs of {task_instance.task_id}"):
                 stop_jobs(task_instance)
     has_engine = any(_operator(task_instance) == "StartEngineOperator" for task_instance in task_instances)
     if has_engine and _engine(dag_run) is Engine.EMR:
-        with _going_on("its cluster"):
-            end_cluster(dag_run.dag_id, dag_run.run_id)
+        with _continuing("its cluster"):
+            end_cluster(dag_run)
 
 
 def stop_jobs(task_instance: Any) -> None:
     """Stop what runs of this task: its job, in any generation, or its rollout."""
     operator = _operator(task_instance)
     if operator in KINDS:
-        _stop_generations(task_instance, jobs_of(KINDS[operator]))
+        _stop_active(task_instance, jobs_of(KINDS[operator]))
     elif operator == "SparkJobOperator":
         for engine in _engines(task_instance):
             # an account need not allow, nor a region have, the engine that it does not use
-            with _going_on(f"jobs of {engine.value}"):
+            with _continuing(f"jobs of {engine.value}"):
                 _stop_spark_job(task_instance, engine)
     elif operator == "EcsServiceRolloutOperator":
         _stop_rollout(task_instance)
 
 
-def end_cluster(dag_id: str, run_id: str) -> None:
-    """Terminate the EMR cluster of this run, if it has one that lives."""
+def end_cluster(dag_run: Any) -> None:
+    """Terminate the EMR cluster of a run, if it has a live one."""
     emr = client("emr")
-    cluster = living_cluster(emr, cluster_name(dag_id, run_id))
+    cluster = living_cluster(emr, run_identity(dag_run).cluster)
     if cluster:
         log.warning("terminating cluster %s: its run has failed", cluster)
         emr.terminate_job_flows(JobFlowIds=[cluster])
 
 
 @contextlib.contextmanager
-def _going_on(what: str) -> Iterator[None]:
-    """What AWS refuses for one must not keep the others from being stopped."""
+def _continuing(what: str) -> Iterator[None]:
+    """Log an error of AWS, so that it does not keep the other jobs from being stopped."""
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, NexusError) as error:
         log.warning("cannot stop %s: %s", what, error)
 
 
@@ -109,48 +110,38 @@ def _stop_spark_job(task_instance: Any, engine: Engine) -> None:
     scope: str | None = engine.scope(load_settings(), task_instance.task_id)
     if engine is Engine.EMR:
         # steps end with their cluster; before its teardown they are cancelled
-        scope = living_cluster(client("emr"), cluster_name(task_instance.dag_id, task_instance.run_id))
+        scope = living_cluster(client("emr"), run_identity(task_instance).cluster)
     if scope:
-        _stop_generations(task_instance, jobs_of(engine.kind, scope))
+        _stop_active(task_instance, jobs_of(engine.kind, scope))
 
 
 def _stop_rollout(task_instance: Any) -> None:
-    """Back to the old revision, if what is being rolled out is this task's."""
+    """Roll back to the old revision, if the deployment in progress is this task's."""
     serving = load_settings().serving
-    owner = rollout_name(task_instance.dag_id, task_instance.run_id, task_instance.task_id)
+    owner = run_identity(task_instance).rollout(task_instance.task_id)
     for deployment in Rollouts(serving.cluster, serving.service).stop_of(owner):
         log.warning("rolling deployment %s back: its task was ended", deployment)
 
 
 def _engines(task_instance: Any) -> Sequence[Engine]:
-    """Where to look for a Spark job: everywhere when its run is not at hand, as on a worker."""
+    """Return the engines to look at for a Spark job: all if its run is not at hand, as on a worker."""
     dag_run = vars(task_instance).get("dag_run")
     return [engine for engine in Engine if dag_run is None or engine is _engine(dag_run)]
 
 
 def _engine(dag_run: Any) -> Engine:
-    """What a run of corpus_refresh chose."""
+    """Return the engine that a run of corpus_refresh chose."""
     return Engine((dag_run.conf or {}).get("engine", load_settings().corpus.engine))
 
 
-def _stop_generations(task_instance: Any, jobs: Jobs) -> None:
-    """Generations are contiguous from 1."""
-    task_id, index = task_instance.task_id, task_instance.map_index
-    task_id = task_id if index in (None, -1) else f"{task_id}-{index}"
-    generation = 1
-    while True:
-        name = job_name(task_instance.dag_id, task_instance.run_id, task_id, generation)
-        state = jobs.describe(name).state
-        if state is JobState.ABSENT:
-            return
-        if state is JobState.ACTIVE:
-            log.warning("stopping job %s: its task was ended", name)
-            jobs.stop(name)
-        generation += 1
+def _stop_active(task_instance: Any, jobs: Jobs) -> None:
+    for name in jobs.active(job_identity(task_instance)):
+        log.warning("stopping job %s: its task was ended", name)
+        jobs.stop(name)
 
 
 def _operator(task_instance: Any) -> str:
-    """Class name of the operator: a column in the database, an attribute of the task on a worker."""
+    """Return the operator's class name: a column in the database, an attribute of the task on a worker."""
     stored = getattr(task_instance, "operator", None)
     return str(stored or getattr(getattr(task_instance, "task", None), "task_type", ""))
 

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from airflow.providers.amazon.aws.operators.emr import EmrTerminateJobFlowOperator
-from airflow.sdk import Context
+from airflow.sdk import BaseOperator, Context
+
+from include.aws.clients import client
+from include.aws.emr_cluster import living_cluster
+from include.aws.engines import Engine
+from nexus_airflow.identity import run_identity
 
 
-class EndEngineOperator(EmrTerminateJobFlowOperator):
-    """Terminate the run's cluster where there is one; an application of EMR Serverless stops by itself."""
+class EndEngineOperator(BaseOperator):
+    """Terminate the run's cluster where there is one; an application of EMR Serverless stops by itself.
+
+    The cluster is found by its name, which holds environment and run: also when the task that started it
+    died before it could tell the cluster's id.
+
+    :param engine: one of ``include.aws.engines.Engine`` (templated)
+    """
+
+    template_fields: Sequence[str] = ("engine",)
+    ui_color = "#f9c915"
+
+    def __init__(self, *, engine: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.engine = engine
 
     def execute(self, context: Context) -> None:
-        """Ask for the end of the cluster; it goes on without this task."""
-        cluster: Any = self.job_flow_id
-        if str(cluster).startswith("j-"):
-            super().execute(context)
-        else:
+        """Ask for the end of the cluster; EMR completes it without this task."""
+        if Engine(self.engine) is not Engine.EMR:
             self.log.info("this run has no cluster")
+            return
+        emr, name = client("emr"), run_identity(context["dag_run"]).cluster
+        while cluster := living_cluster(emr, name):
+            self.log.info("terminating cluster %s: %s", name, cluster)
+            emr.terminate_job_flows(JobFlowIds=[cluster])

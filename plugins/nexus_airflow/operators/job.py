@@ -1,8 +1,8 @@
-"""The life of one AWS job under one task: named by run + task + generation, never two at once.
+"""The life of one AWS job under one task: named by its identity and a generation, never two at once.
 
-Retry and loss of a worker re-attach; clear stops what runs and starts the next generation; mark-failed
-stops the job, wherever the task stands: deferred (the trigger's on_kill), on a worker (``on_kill``
-here), or in between (``nexus_airflow.listeners.jobs``).
+A retry or the loss of a worker re-attaches to the job; a clear or a changed request stops what runs and
+starts the next generation; mark-failed stops the job, wherever the task stands: deferred (the trigger's
+on_kill), on a worker (``on_kill`` here), or in between (``nexus_airflow.listeners.jobs``).
 """
 
 from __future__ import annotations
@@ -10,181 +10,206 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+from airflow.sdk import BaseOperatorLink, Context
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
-from include.aws.job_states import JobState, JobView
-from include.aws.jobs import JobKind, Jobs, jobs_of
+from include.aws.job_specs import JobSpec, request_hash
+from include.aws.job_states import EndedBy, JobState, JobView
+from include.aws.jobs import Jobs, jobs_of
+from include.aws.refusals import capacity_refusal
 from include.contracts.errors import NexusError
-from include.contracts.job_names import job_name
+from include.contracts.job_names import GENERATION_LIMIT, JobIdentity
+from include.contracts.records import from_plain, to_plain
 from include.settings import load_settings
-from nexus_airflow.errors import JobFailed, TaskEnded
-from nexus_airflow.lifecycle import Action, Attempt, JobRecord, Phase, decide, was_cleared
-from nexus_airflow.links.aws import JobLink, JobLogsLink, job_log_url, job_url
-from nexus_airflow.params import is_true
+from nexus_airflow.errors import EngineEnded, JobCancelled, JobFailed, JobTimedOut, TaskEnded
+from nexus_airflow.identity import job_identity
+from nexus_airflow.job_log import last_lines
+from nexus_airflow.lifecycle import Action, Attempt, JobRecord, Phase, Situation, decide, is_for, was_cleared
+from nexus_airflow.links.aws import JobLink, JobLogsLink, job_links
+from nexus_airflow.operators.waiting import WaitingOperator
 from nexus_airflow.triggers.job import JobTrigger
 
 _STORE_KEY = "job"
-#: States of a job beside which no other of its task may start.
-_AT_WORK = (JobState.ACTIVE, JobState.STOPPING)
 #: States in which Airflow still wants the work of this try.
 _WANTED = {"running", "queued", "scheduled"}
+#: Seconds after which the worker looks again at a job that is being stopped.
+_LONGEST_STOP_SECONDS = 3600.0
 
 
-class JobOperator(BaseOperator):
-    """Submit a job, wait for it, verify what it left.
+class JobOperator(WaitingOperator):
+    """Submit a job, wait for it, verify its output.
 
-    :param request: the service's request without the name (templated)
-    :param scope: where jobs of this name are looked for, see ``include.aws.jobs.jobs_of`` (templated)
-    :param force: a clear repeats completed work too (templated)
-    :param reuse_existing: take whole output that an earlier run left, and start no job
+    The operator has no ``execution_timeout``: the record of the job sets the deadline.
+
+    :param job: a JobSpec, or its plain form as a plan passes it (templated)
+    :param scope: where jobs of this name are looked for, instead of the record's scope (templated)
     :param deferrable: wait in the triggerer (default) or on the worker
     """
 
-    template_fields: Sequence[str] = ("request", "scope", "force")
-    template_fields_renderers: ClassVar[dict[str, str]] = {"request": "json"}
+    template_fields: Sequence[str] = ("job", "scope")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"job": "json"}
     operator_extra_links: Sequence[BaseOperatorLink] = (JobLink(), JobLogsLink())
     ui_color = "#d5e8f7"
+    #: The record that ``job`` holds.
+    spec_type: type[JobSpec] = JobSpec
 
     def __init__(
         self,
         *,
-        request: Any,
+        job: Any,
         scope: Any = "",
-        force: Any = False,
-        reuse_existing: bool = False,
         deferrable: bool = True,
         poll_interval_seconds: float | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.request = request
+        super().__init__(**(kwargs | {"execution_timeout": None}))
+        self.job = to_plain(job) if isinstance(job, JobSpec) else job
         self.scope = scope
-        self.force = force
-        self.reuse_existing = reuse_existing
         self.deferrable = deferrable
         self.poll_interval_seconds = poll_interval_seconds
         self._name = ""
         self._killed = False
+        self._lacked_capacity = False
 
-    # ---- what a subclass says ---------------------------------------------
-    @property
-    @abstractmethod
-    def kind(self) -> JobKind:
-        """The kind of its jobs."""
-
+    # ---- what a subclass adds ---------------------------------------------
     @abstractmethod
     def verified_output(self, context: Context) -> dict[str, Any] | None:
-        """The result of a completed job when its output is there and whole, else None."""
+        """Return the result of a completed job when its output is complete, else None."""
 
-    def prepare(self) -> None:
-        """Whatever must be so before a job starts."""
+    def takes_earlier_output(self) -> bool:
+        """Return True if complete output that an earlier run left is taken instead of a job."""
+        return False
+
+    def prepare(self, context: Context) -> None:
+        """Bring about what must hold before a job starts."""
 
     def result(self, output: dict[str, Any], view: JobView) -> dict[str, Any]:
-        """What goes to XCom; ``view`` is the completed job, ABSENT when the output was reused."""
+        """Return the task's XCom; ``view`` is the completed job, ABSENT when the output was reused."""
         return output
 
     def failure(self, view: JobView) -> NexusError:
-        """The error of a job that ended otherwise than completed."""
-        return JobFailed(
-            f"the job ended {view.state.value}",
+        """Return the error of a job that ended otherwise than completed."""
+        kind, what, remedy = _ENDS[view.ended_by]
+        return kind(
+            f"{what} ({view.state.value})",
             where=self._name,
             expected="completed",
             got=view.reason or "no reason given",
-            remedy=view.remedy or "read the job's log; a retry or clear starts the next generation",
+            remedy=view.remedy or remedy,
         )
 
     # ---- life -------------------------------------------------------------
     def execute(self, context: Context) -> dict[str, Any]:
+        """Start or find the job of this task and wait for it."""
+        return self.patiently(context, self.begin)
+
+    def advance(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Start the next generation: the job of the last one is over."""
+        return self.patiently(context, self._advance)
+
+    def finish(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Return the result of the job, which is over, or raise an error with the service's reason."""
+        return self.patiently(context, self._finish)
+
+    def on_kill(self) -> None:
+        """Stop the job: a user ended the task while a worker had it, or the worker is shut down."""
+        self._killed = True
+        if self._name:
+            self._jobs().stop(self._name)
+
+    # ---- the ways through a try -------------------------------------------
+    def begin(self, context: Context) -> dict[str, Any]:
         """Decide what this try does (``lifecycle.decide``), do it, and wait."""
-        attempt = _attempt(context)
-        record = JobRecord.from_store(context["task_state_store"].get(_STORE_KEY))
-        if record is None or record.scope != self.scope:
-            record = JobRecord(1, self.scope, attempt, Phase.WORKER)
+        record, attempt = self._record(context), _attempt(context)
         cleared = was_cleared(record, attempt)
-        generation = record.generation
-        self._name = _name(context, generation)
-        view = self._jobs().describe(self._name)
-        force = is_true(self.force)
-        may_reuse = view.state is JobState.COMPLETED or (self.reuse_existing and not force)
-        output = self.verified_output(context) if may_reuse else None
-        action = decide(view.state, cleared=cleared, verified=output is not None, force=force)
-        self.log.info("job %s is %s: %s", self._name, view.state.value, action.value)
+        request_sha256 = request_hash(self.job)
+        self._lacked_capacity = False
+        for generation in range(record.generation, GENERATION_LIMIT + 1):
+            self._name = self._identity(context).name(generation)
+            view = self._jobs().describe(self._name)
+            same = is_for(view, request_sha256)
+            may_reuse = (view.state is JobState.COMPLETED and same) or self.takes_earlier_output()
+            output = self.verified_output(context) if may_reuse else None
+            submitted = record.is_submitted and generation == record.generation
+            action = decide(
+                Situation(view.state, same, submitted, cleared, output is not None, self.spec.force)
+            )
+            self.log.info("job %s is %s: %s", self._name, view.state.value, action.value)
+            if action is not Action.ADVANCE:
+                break
+            self._lacked_capacity = view.ended_by is EndedBy.CAPACITY
+        record = replace(record, generation=generation, attempt=attempt, request_sha256=request_sha256)
+        if action is Action.SUBMIT:
+            return self._submit(context, record)
+        self.found_room(context)
         if action is Action.REUSE and output is not None:
-            self._remember(context, generation, Phase.DONE)
+            self._remember(context, replace(record, phase=Phase.DONE))
             return self.result(output, view)
         if action is Action.STOP_AND_ADVANCE:
-            self._remember(context, generation, Phase.WORKER)
             self._jobs().stop(self._name)
-            return self._wait(context, generation, "advance", view)
-        if action is Action.ADVANCE:
-            return self._submit(context, generation + 1)
-        if action is Action.SUBMIT:
-            return self._submit(context, generation)
-        return self._wait(context, generation, "finish", view)
+            return self._wait_for_stop(context, record, view)
+        return self._wait(context, record, "finish", view)
 
-    def advance(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The job of the cleared generation is over: start the next one."""
-        record = JobRecord.from_store(context["task_state_store"].get(_STORE_KEY))
-        if record is None:
-            return self._submit(context, 1)
-        self._name = _name(context, record.generation)
+    def _advance(self, context: Context) -> dict[str, Any]:
+        record = self._record(context)
+        self._name = self._identity(context).name(record.generation)
         view = self._jobs().describe(self._name)
-        if view.state in _AT_WORK:  # the trigger gave up looking
-            return self._wait(context, record.generation, "advance", view)
-        return self._submit(context, record.generation + 1)
+        if view.state.may_change:  # the trigger gave up looking
+            return self._wait_for_stop(context, record, view)
+        return self._submit(context, replace(record, generation=record.generation + 1))
 
-    def finish(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The job is over: its result, or JobFailed with the service's reason."""
-        record = JobRecord.from_store(context["task_state_store"].get(_STORE_KEY))
-        generation = record.generation if record else 1
-        self._name = _name(context, generation)
+    def _finish(self, context: Context) -> dict[str, Any]:
+        record = self._record(context)
+        self._name = self._identity(context).name(record.generation)
         view = self._jobs().describe(self._name)
         if view.state is JobState.ABSENT:
-            raise JobFailed(
-                "the job is gone",
-                where=self._name,
-                expected="a job of this name",
-                remedy="look whether its cluster or application was ended; a retry or clear starts it again",
-            )
-        if view.state in _AT_WORK:  # the trigger gave up looking; the job did not give up working
-            return self._wait(context, generation, "finish", view)
+            view = replace(view, ended_by=EndedBy.PERSON, reason="no job of this name exists any more")
+        if view.state.may_change:
+            if time.time() < record.deadline:  # the trigger gave up looking; the job did not give up working
+                return self._wait(context, record, "finish", view)
+            self._jobs().stop(self._name)
+            raise self._timed_out(view)
+        self.log.info("the last lines of the job's log:\n%s", last_lines(self.spec.kind, view))
+        if view.ended_by is EndedBy.CAPACITY:
+            resumed: dict[str, Any] = self.wait_for_room(context, capacity_refusal(view.reason))
+            return resumed
         if view.state is not JobState.COMPLETED:
             raise self.failure(view)
         output = self.verified_output(context)
         if output is None:
             raise JobFailed(
-                "the job completed but left no whole output",
+                "the job completed without complete output",
                 where=self._name,
                 remedy="read the job's log, then clear this task",
             )
-        self._remember(context, generation, Phase.DONE)
+        self._remember(context, replace(record, phase=Phase.DONE))
         return self.result(output, view)
 
-    def on_kill(self) -> None:
-        """A user ended the task while a worker had it (or the worker is told to stop)."""
-        self._killed = True
-        if self._name:
-            self._jobs().stop(self._name)
-
     # ---- steps ------------------------------------------------------------
-    def _submit(self, context: Context, generation: int) -> dict[str, Any]:
-        self._name = _name(context, generation)
+    def _submit(self, context: Context, record: JobRecord) -> dict[str, Any]:
+        self._name = self._identity(context).name(record.generation)
+        limit = self.spec.limit_seconds
+        record = replace(record, phase=Phase.WORKER, is_submitted=False, deadline=time.time() + limit)
         # remembered before it is started: a try that dies in between finds the name, and no job
-        self._remember(context, generation, Phase.WORKER)
+        self._remember(context, record)
         view = self._jobs().describe(self._name)
         self._push_links(context, view)  # also for a job that cannot be submitted
-        if view.state is JobState.ABSENT:
-            self.prepare()
-            self._jobs().submit(self._name, self.request)
-            self.log.info("submitted %s", self._name)
+        if view.state is not JobState.ABSENT:  # of a run that was deleted together with its record
+            return self.begin(context)
+        self.prepare(context)
+        self._jobs().submit(self._name, self.spec.request, record.request_sha256)
+        self.log.info("submitted %s", self._name)
         self._stop_unwanted(context)
-        return self._wait(context, generation, "finish", self._jobs().describe(self._name))
+        record = replace(record, is_submitted=True)
+        if not self._lacked_capacity:  # a job that was taken may still fail for the same lack of capacity
+            self.found_room(context)
+        return self._wait(context, record, "finish", self._jobs().describe(self._name))
 
     def _stop_unwanted(self, context: Context) -> None:
-        """A mark-failed between the last heartbeat and the submission met no job to stop: look again."""
+        """Stop the job if the task was ended while the job was submitted: mark-failed found no job then."""
         ti = context["ti"]
         states = ti.get_task_states(
             dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
@@ -194,46 +219,92 @@ class JobOperator(BaseOperator):
             self._jobs().stop(self._name)
             raise TaskEnded("a user ended this task; its job was stopped", where=self._name, got=str(state))
 
-    def _wait(self, context: Context, generation: int, method_name: str, view: JobView) -> dict[str, Any]:
+    def _wait(self, context: Context, record: JobRecord, method_name: str, view: JobView) -> dict[str, Any]:
         self._push_links(context, view)
-        interval = self.poll_interval_seconds or load_settings().airflow.poll_interval_seconds
+        if not record.deadline:  # the record of the submission was lost
+            record = replace(record, deadline=time.time() + self.spec.limit_seconds)
         if self.deferrable:
-            self._remember(context, generation, Phase.DEFERRED)
-            trigger = JobTrigger(self.kind.value, self._name, self.scope, interval)
+            self._remember(context, replace(record, phase=Phase.DEFERRED))
+            trigger = JobTrigger(
+                self.spec.kind.value, self._name, self._scope, self.interval, record.deadline
+            )
             self.defer(trigger=trigger, method_name=method_name)
-        while self._jobs().describe(self._name).state in _AT_WORK:
-            time.sleep(interval)
+        self._remember(context, record)
+        while time.time() < record.deadline and self._jobs().describe(self._name).state.may_change:
+            time.sleep(self.interval)
         if self._killed:
             raise TaskEnded("a user ended this task; its job was stopped", where=self._name)
-        resume = self.advance if method_name == "advance" else self.finish
-        return resume(context)
+        return self._advance(context) if method_name == "advance" else self._finish(context)
 
-    def _remember(self, context: Context, generation: int, phase: Phase) -> None:
-        record = JobRecord(generation, self.scope, _attempt(context), phase)
+    def _wait_for_stop(self, context: Context, record: JobRecord, view: JobView) -> dict[str, Any]:
+        record = replace(record, deadline=time.time() + _LONGEST_STOP_SECONDS)
+        return self._wait(context, record, "advance", view)
+
+    def _timed_out(self, view: JobView) -> NexusError:
+        hours = self.spec.limit_seconds / 3600
+        return JobTimedOut(
+            f"the job was not done within {hours:.1f} h and was stopped",
+            where=self._name,
+            got=view.reason,
+            remedy="read the job's log; raise the limit in the settings or params, then clear this task",
+        )
+
+    # ---- small parts ------------------------------------------------------
+    @property
+    def spec(self) -> JobSpec:
+        """The record of the job, validated."""
+        return from_plain(self.spec_type, self.job, where=f"the job of task {self.task_id}")
+
+    @property
+    def _scope(self) -> str:
+        return str(self.scope or self.spec.scope)
+
+    @property
+    def interval(self) -> float:
+        """See WaitingOperator."""
+        return self.poll_interval_seconds or super().interval
+
+    @property
+    def waits_in_triggerer(self) -> bool:
+        """See WaitingOperator."""
+        return self.deferrable
+
+    def _record(self, context: Context) -> JobRecord:
+        """Return what the task remembers; a new record for its first try, or in another cluster."""
+        stored = JobRecord.from_store(context["task_state_store"].get(_STORE_KEY))
+        if stored is not None and stored.scope == self._scope:
+            return stored
+        return JobRecord(1, self._scope, _attempt(context), Phase.WORKER, request_hash(self.job))
+
+    def _remember(self, context: Context, record: JobRecord) -> None:
         context["task_state_store"].set(_STORE_KEY, record.to_store(), retention=NEVER_EXPIRE)
 
     def _push_links(self, context: Context, view: JobView) -> None:
-        settings = load_settings()
-        is_serverless = self.kind is JobKind.EMR_SERVERLESS
-        log_uri = settings.emr_serverless.log_uri if is_serverless else settings.emr.log_uri
-        links = {
-            "job_name": self._name,
-            JobLink.stored_key: job_url(self.kind, settings.region, self._name, self.scope),
-            JobLogsLink.stored_key: job_log_url(self.kind, settings.region, log_uri, view.log_prefix),
-        }
-        for key, value in links.items():
+        links = job_links(load_settings(), self.spec.kind, self._name, self._scope, view)
+        for key, value in ({"job_name": self._name} | links).items():
             context["ti"].xcom_push(key=key, value=value)
 
+    def _identity(self, context: Context) -> JobIdentity:
+        return job_identity(context["ti"])
+
     def _jobs(self) -> Jobs:
-        return jobs_of(self.kind, self.scope)
+        return jobs_of(self.spec.kind, self._scope)
+
+
+#: The error of an end, its wording, and what to do about it.
+_ENDS: dict[EndedBy, tuple[type[NexusError], str, str]] = {
+    EndedBy.ITSELF: (JobFailed, "the job failed", "read the job's log; a retry or clear starts it again"),
+    EndedBy.LIMIT: (JobTimedOut, "the job reached its limit", "raise the limit, then clear this task"),
+    EndedBy.PERSON: (
+        JobCancelled,
+        "the job was cancelled outside of Airflow",
+        "clear this task to start the job again",
+    ),
+    EndedBy.ENGINE: (EngineEnded, "the cluster of the job ended", "start the engine again, with Downstream"),
+    EndedBy.CAPACITY: (JobFailed, "the service has no capacity", "clear this task to try again"),
+}
 
 
 def _attempt(context: Context) -> Attempt:
     run, ti = context["dag_run"], context["ti"]
     return Attempt(clear_number=run.clear_number or 0, max_tries=ti.max_tries)
-
-
-def _name(context: Context, generation: int) -> str:
-    ti = context["ti"]
-    task_id = ti.task_id if ti.map_index in (None, -1) else f"{ti.task_id}-{ti.map_index}"
-    return job_name(ti.dag_id, ti.run_id, task_id, generation)

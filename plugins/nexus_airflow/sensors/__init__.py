@@ -1,1 +1,1 @@
-"""What a run waits for."""
+"""Sensors: conditions that a run waits for."""

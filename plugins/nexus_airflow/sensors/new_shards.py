@@ -1,4 +1,4 @@
-"""Wait until raw shards lie in S3 that the latest corpus was not made from."""
+"""Wait for raw shards in S3 that the latest corpus was not made from."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from include.contracts.storage import S3Uri
 from include.planning.published import latest_corpus, shard_news
 from include.recipes.overrides import chosen_corpus_recipe
 from include.settings import load_settings
-from nexus_airflow.errors import SourceUnseen
+from nexus_airflow.errors import SourceNotListed
 from nexus_airflow.params import is_true
 from nexus_airflow.triggers.new_shards import NewShardsTrigger
 
 
 class S3NewShardsSensor(BaseSensorOperator):
-    """Deferrable. Skips what follows when nothing new came within ``timeout``.
+    """Skip what follows when no new shard came within ``timeout``; deferrable.
 
     :param source_uri: prefix of the raw shards (templated)
     :param recipe: name of the recipe of the corpus that is compared with (templated)
@@ -41,7 +41,7 @@ class S3NewShardsSensor(BaseSensorOperator):
         wait: Any = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**(kwargs | {"execution_timeout": None}))
         self.source_uri = source_uri
         self.recipe = recipe
         self.profile = profile
@@ -49,10 +49,10 @@ class S3NewShardsSensor(BaseSensorOperator):
         self.wait = wait
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """How many shards are new; defers until there is one."""
+        """Count the new shards; defer until there is one."""
         source = S3Uri.parse(self.source_uri)
         recipe = chosen_corpus_recipe(self.recipe, self.profile, self.recipe_overrides)
-        latest = latest_corpus(load_settings().storage.processed_bucket, source, recipe)
+        latest = latest_corpus(load_settings(), source, recipe)
         news = shard_news(source, latest)
         found = news.summary
         self.log.info("%s new shards in %s: %s", found["new_shards"], source, ", ".join(found["examples"]))
@@ -68,10 +68,10 @@ class S3NewShardsSensor(BaseSensorOperator):
         return self.defer(trigger=trigger, method_name="finish")
 
     def finish(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """The trigger's count, or a skip when the time is up; SourceUnseen when its last look failed."""
+        """Return the trigger's count, or skip when the time is up. Raises SourceNotListed."""
         if error := event.get("error"):
-            remedy = "mend access to the source, then clear; a retry waits again"
-            raise SourceUnseen(
+            remedy = "correct the access to the source, then clear this task; a retry waits again"
+            raise SourceNotListed(
                 "the source could not be listed", where=self.source_uri, got=error, remedy=remedy
             )
         if not event["new_shards"]:

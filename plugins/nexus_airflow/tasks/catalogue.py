@@ -3,39 +3,53 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
+from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.aws.catalogue import Catalogue
-from include.aws.clients import client
 from include.contracts.manifests import CorpusManifest, ParentRef
 from include.contracts.storage import CorpusLayout, S3Uri
-from include.object_store import ObjectStore
 from include.settings import load_settings
+
+if TYPE_CHECKING:
+    from include.aws.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
 
+@task
 def prepare(reference: dict[str, str]) -> str:
-    """Point the crawler at the version; its name. Skips where there is no database, or nothing is new."""
-    settings = load_settings()
-    if not settings.catalogue.database:
+    """Point the crawler at the version and return its name.
+
+    Skips a version that is registered, and all of them where the settings name no database.
+    """
+    if not load_settings().database:
         raise AirflowSkipException("catalogue.database is empty in the settings: no catalogue is kept")
-    manifest = _read(ParentRef(**reference))
-    catalogue = Catalogue(client("glue"), settings)
+    manifest, catalogue = _read(ParentRef(**reference)), _catalogue()
     if catalogue.knows(manifest.version, ParentRef(**reference)):
         raise AirflowSkipException(f"corpus {manifest.version} is in the catalogue")
     return catalogue.prepare_crawl(CorpusLayout(S3Uri.parse(manifest.root_uri)))
 
 
+@task
 def register(reference: dict[str, str]) -> dict[str, int]:
-    """Partitions of the version in each table; how many files each lists."""
+    """Register the version as a partition of each table; return the number of files that each lists."""
     manifest = ParentRef(**reference)
-    done = Catalogue(client("glue"), load_settings()).register(_read(manifest), manifest)
+    done = _catalogue().register(_read(manifest), manifest)
     for entry in done:
         log.info("%s: %s files", entry.table, entry.files)
     return {entry.table: entry.files for entry in done}
 
 
+def _catalogue() -> Catalogue:
+    from include.aws.catalogue import Catalogue
+    from include.aws.clients import client
+
+    return Catalogue(client("glue"), load_settings())
+
+
 def _read(reference: ParentRef) -> CorpusManifest:
+    from include.object_store import ObjectStore
+
     return ObjectStore().read_record(CorpusManifest, S3Uri.parse(reference.uri), reference.sha256)

@@ -3,68 +3,67 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
 from typing import Any
 
-from airflow.sdk import Metadata
+from airflow.sdk import Metadata, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.aws.engines import Engine
-from include.checks.manifests import verify_corpus
-from include.contracts.documents import CORPUS_JOBS, Stage
-from include.contracts.job_names import run_name
+from include.contracts.documents import CORPUS_JOBS
 from include.contracts.manifests import ParentRef
+from include.contracts.records import to_plain
 from include.contracts.storage import CorpusLayout, S3Uri
-from include.planning.corpus import CorpusPlan, plan_corpus
-from include.planning.published import is_announced, note_published
-from include.recipes.overrides import chosen_corpus_recipe
 from include.settings import load_settings
 from nexus_airflow.assets import extra_of, token_dataset
+from nexus_airflow.identity import run_identity, run_is_over
+from nexus_airflow.params import checked_params
 
 log = logging.getLogger(__name__)
 
 BUILD, REUSE = "start_engine", "verify_manifest"
 
 
-def plan(*, params: Any = None, ti: Any = None) -> list[str]:
-    """Resolve inputs, recipe and version; write the request. Returns which way the run goes on."""
-    settings = load_settings()
-    recipe = chosen_corpus_recipe(params["recipe"], params["profile"], params["recipe_overrides"])
-    source = S3Uri.parse(params["source_uri"])
+@task.branch
+def plan(*, params: Any = None, dag: Any = None, ti: Any = None) -> list[str]:
+    """Resolve inputs, recipe and version, and decide whether to build.
+
+    XCom `plan`: version, shards, what was left out. XComs `clean`, `deduplicate` and `tokenise`: the jobs.
+    """
+    from include.aws.engines import Engine
+    from include.planning.claims import claim_version
+    from include.planning.corpus import plan_corpus
+    from include.recipes.overrides import chosen_corpus_recipe
+
+    settings, values = load_settings(), checked_params(params, dag)
     planned = plan_corpus(
         settings,
-        source,
-        recipe,
-        force=params["force"],
-        dry_run=params["dry_run"],
-        extend=params["extend_newest"],
+        S3Uri.parse(values["source_uri"]),
+        chosen_corpus_recipe(values["recipe"], values["profile"], values["recipe_overrides"]),
+        force=values["force"],
+        dry_run=values["dry_run"],
+        extend=values["extend_newest"],
+        claim=lambda uri: claim_version(uri, run_identity(ti), lambda run: run_is_over(ti, run)),
     )
     _log_plan(planned)
-    ti.xcom_push(key="plan", value=asdict(planned))
-    place = CorpusLayout(S3Uri.parse(planned.root_uri))
-    code = S3Uri.parse(planned.code_uri)
-    engine = Engine(params["engine"])
-    requests = {job: engine.request(settings, job, code, place.request) for job in CORPUS_JOBS}
-    ti.xcom_push(key="requests", value=requests)
-    ti.xcom_push(key="scopes", value={job: engine.scope(settings, job) for job in CORPUS_JOBS})
-    ti.xcom_push(key="markers", value={job: str(_marker(place, stage)) for job, stage in CORPUS_JOBS.items()})
-    ti.xcom_push(key="errors", value={job: str(place.error(job)) for job in CORPUS_JOBS})
-    reports = {job: str(place.report) if job == "tokenise" else "" for job in CORPUS_JOBS}
-    ti.xcom_push(key="reports", value=reports)
-    if params["dry_run"]:
+    ti.xcom_push(key="plan", value=to_plain(planned))
+    ti.xcom_push(key="code_uri", value=planned.code_uri)
+    engine, code = Engine(values["engine"]), S3Uri.parse(planned.code_uri)
+    layout = CorpusLayout(S3Uri.parse(planned.root_uri))
+    for job in CORPUS_JOBS:
+        spec = engine.job(settings, job, code, layout, force=values["force"])
+        ti.xcom_push(key=job, value=to_plain(spec))
+    if values["dry_run"]:
         return []
     return [REUSE] if planned.exists else [BUILD]
 
 
-def _marker(place: CorpusLayout, stage: Stage) -> S3Uri:
-    """What the job of this last stage leaves last."""
-    return place.manifest if stage is Stage.TOKENISE else place.stage_report(stage)
+@task
+def verify_manifest(planned: dict[str, Any], *, ti: Any = None) -> dict[str, str]:
+    """Verify that every file that the manifest lists is there, in its size; return its reference."""
+    from include.checks.manifests import verify_corpus
+    from include.planning.claims import release_claim
 
-
-def verify_manifest(*, ti: Any = None) -> dict[str, str]:
-    """The manifest's reference, after every file that it lists was found in its size."""
-    planned = ti.xcom_pull(task_ids="plan", key="plan")
     manifest, reference = verify_corpus(S3Uri.parse(planned["manifest_uri"]))
+    release_claim(CorpusLayout(S3Uri.parse(planned["root_uri"])).claim, run_identity(ti))
     dropped = sum(count for reasons in manifest.dropped.values() for count in reasons.values())
     log.info(
         "corpus %s: %s documents in, %s kept (%s held out), %s dropped, %s tokens",
@@ -78,22 +77,28 @@ def verify_manifest(*, ti: Any = None) -> dict[str, str]:
     return {"uri": reference.uri, "sha256": reference.sha256}
 
 
-def publish(reference: dict[str, str], *, params: Any = None, ti: Any = None, dag_run: Any = None) -> Any:
-    """Announce the token dataset. One that was announced before is announced again only on request.
+@task
+def publish(
+    planned: dict[str, Any], reference: dict[str, str], *, params: Any = None, dag_run: Any = None
+) -> Any:
+    """Announce the token dataset. A version that was announced before is announced again only on request.
 
-    That a version existed when the run was planned does not say so: the run that built it may have ended
-    between its jobs and this task. Nor does this run's own note: an earlier try may have died after it.
+    A version that existed when the run was planned may not have been announced: the run that built it may
+    have ended between its jobs and this task. This run's own announcement is no proof either, because an
+    earlier try may have died after it.
     """
-    run = run_name(dag_run.dag_id, dag_run.run_id)
-    planned = ti.xcom_pull(task_ids="plan", key="plan")
-    manifest, place = ParentRef(**reference), CorpusLayout(S3Uri.parse(planned["root_uri"]))
-    if planned["exists"] and not params["continue_downstream"] and is_announced(place, manifest, run):
+    from include.planning.published import is_announced, note_published
+
+    run, manifest = run_identity(dag_run), ParentRef(**reference)
+    layout = CorpusLayout(S3Uri.parse(planned["root_uri"]))
+    if planned["exists"] and not params["continue_downstream"] and is_announced(layout, manifest, run):
         raise AirflowSkipException(f"corpus {planned['version']} was announced before")
-    note_published(S3Uri.parse(planned["latest_uri"]), place, manifest, run)
+    note_published(load_settings(), S3Uri.parse(planned["latest_uri"]), layout, manifest, run)
     yield Metadata(token_dataset, extra=extra_of(manifest, version=planned["version"]))
 
 
-def _log_plan(planned: CorpusPlan) -> None:
+def _log_plan(planned: Any) -> None:
+    """Write a CorpusPlan to the task's log."""
     log.info(
         "corpus %s from %s shards, %.1f MB: %s",
         planned.version,
@@ -102,7 +107,7 @@ def _log_plan(planned: CorpusPlan) -> None:
         "exists, the jobs are skipped" if planned.exists else "to be built",
     )
     if planned.extends and not planned.exists:
-        log.info("what %s holds is kept as it is; only these shards are read", planned.extends)
+        log.info("the documents of %s are kept as they are; only these shards are read", planned.extends)
     elif planned.read_whole_because:
         log.warning("all shards are read: %s", planned.read_whole_because)
     for name in planned.left_out:

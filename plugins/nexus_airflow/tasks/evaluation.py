@@ -3,61 +3,101 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Metadata
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import Metadata, task
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.aws.processing import evaluation_job
-from include.aws.registry import APPROVED, REJECTED, ModelRegistry
+from include.contracts.errors import IntegrityError
 from include.contracts.evaluation import EvaluationReport, Outcome, Verdict
-from include.contracts.job_names import run_name
 from include.contracts.manifests import ModelManifest, ParentRef
 from include.contracts.records import to_plain
 from include.contracts.storage import RunLayout, S3Uri
-from include.object_store import ObjectStore
 from include.recipes.gate import GateRecipe
-from include.recipes.overrides import chosen_recipe
 from include.settings import load_settings
-from nexus_airflow.assets import approved_model, candidate_model, chosen_manifest, extra_of
+from nexus_airflow.assets import approved_model, candidate_model, choose_manifest, extra_of
+from nexus_airflow.identity import run_identity
+from nexus_airflow.params import checked_params
+
+if TYPE_CHECKING:
+    from include.aws.registry import ModelRegistry
 
 log = logging.getLogger(__name__)
 
 
-def plan(*, params: Any = None, dag_run: Any = None, triggering_asset_events: Any = None) -> dict[str, Any]:
-    """Resolve candidate and champion; build the job's request."""
-    settings = load_settings()
-    chosen = chosen_manifest(params, triggering_asset_events, candidate_model)
-    uri = S3Uri.parse(chosen.uri)
-    model, candidate = ObjectStore().referenced_record(ModelManifest, uri, chosen.sha256)
-    registry = ModelRegistry(settings)
-    package = registry.register(model, candidate, {})  # found again when it was registered by its training
+@task
+def plan(
+    *, params: Any = None, dag: Any = None, dag_run: Any = None, triggering_asset_events: Any = None
+) -> dict[str, Any]:
+    """Resolve candidate and champion.
+
+    XCom: `candidate` and how it was chosen, `champion`, `superseded` candidates, and `job`.
+    """
+    from include.aws.processing import evaluation_job
+    from include.object_store import ObjectStore
+
+    settings, values, registry = load_settings(), checked_params(params, dag), _registry()
+
+    def newest() -> ParentRef | None:
+        package = registry.newest_candidate()
+        return package.manifest if package else None
+
+    choice = choose_manifest(values, triggering_asset_events, candidate_model, newest)
+    uri = S3Uri.parse(choice.manifest.uri)
+    model, candidate = ObjectStore().referenced_record(ModelManifest, uri, choice.manifest.sha256)
+    package = registry.register(model, candidate, {})  # found again when its training registered it
     champion = registry.champion()
-    evaluation = run_name(dag_run.dag_id, dag_run.run_id)
-    place = RunLayout.of(settings.storage.models_bucket, model.run)
-    folder = place.evaluations / f"{evaluation}/"
     baseline = champion.manifest if champion else None
+    layout = RunLayout.of(settings.storage.models_bucket, model.run)
+    folder = layout.evaluations / f"{run_identity(dag_run).name}/"
     log.info("candidate %s against %s", model.run, f"champion {champion.run}" if champion else "unigrams")
+    job = evaluation_job(settings, candidate, model.corpus, baseline, folder, force=values["force"])
     return {
         "candidate": to_plain(candidate),
+        "chosen_by": choice.chosen_by,
+        "champion": to_plain(baseline),
+        "superseded": list(choice.superseded),
         "package_arn": package.arn,
         "run": model.run,
         "report_uri": str(folder / "report.json"),
         "verdict_uri": str(folder / "verdict.json"),
-        "job": evaluation_job(settings, candidate, model.corpus, baseline, folder),
+        "gate": {"name": values["gate"], "overrides": values["gate_overrides"]},
+        "job": to_plain(job),
     }
 
 
-def gate(
-    planned: dict[str, Any], evaluated: dict[str, str], *, params: Any = None, ti: Any = None
-) -> dict[str, Any]:
-    """Judge the report. Anything but a pass rejects the package and fails the task with the reasons."""
-    from include.gates.judge import judge
+@task
+def mark_superseded(planned: dict[str, Any]) -> list[str]:
+    """Note in the registry which candidates are not judged: a newer one was announced together with them.
 
-    store = ObjectStore()
+    Green when there are such candidates, and skipped otherwise. XCom: their packages.
+    """
+    registry, marked = _registry(), []
+    for extra in planned["superseded"]:
+        older = registry.find(ParentRef(extra["manifest_uri"], extra.get("manifest_sha256", "")))
+        if older is not None and registry.supersede(older.arn, planned["package_arn"]):
+            log.warning("not judged, superseded by %s: %s", planned["package_arn"], older.arn)
+            marked.append(older.arn)
+    if not marked:
+        raise AirflowSkipException("no candidate was superseded")
+    return marked
+
+
+@task
+def gate(planned: dict[str, Any], evaluated: dict[str, str], *, ti: Any = None) -> dict[str, Any]:
+    """Judge the report: pass, fail or inconclusive, with reasons. XCom `verdict_table`.
+
+    Anything but a pass rejects the package and fails the task.
+    """
+    from include.aws.registry import REJECTED
+    from include.gates.judge import judge
+    from include.object_store import ObjectStore
+    from include.recipes.overrides import chosen_recipe
+
+    store, chosen = ObjectStore(), planned["gate"]
     report = store.read_record(EvaluationReport, S3Uri.parse(evaluated["uri"]), evaluated["sha256"])
-    recipe = chosen_recipe(GateRecipe, "gates", params["gate"], params["gate_overrides"])
-    verdict = judge(report, recipe)
+    _require_planned(report, planned)
+    verdict = judge(report, chosen_recipe(GateRecipe, "gates", chosen["name"], chosen["overrides"]))
     store.write_record(S3Uri.parse(planned["verdict_uri"]), verdict)
     table = verdict_table(report, verdict)
     log.info("verdict: %s\n%s", verdict.outcome.value, table)
@@ -65,23 +105,44 @@ def gate(
     if verdict.outcome is not Outcome.PASS:
         reasons = "; ".join(r.text for r in verdict.reasons if r.outcome is not Outcome.PASS)
         reasons = reasons or "no reason given"
-        registry = ModelRegistry(load_settings())
-        registry.set_status(planned["package_arn"], REJECTED, f"{verdict.outcome.value}: {reasons}")
+        _registry().set_status(planned["package_arn"], REJECTED, f"{verdict.outcome.value}: {reasons}")
         raise AirflowFailException(f"the gate says {verdict.outcome.value}: {reasons}")
     return {"outcome": verdict.outcome.value, "reasons": [reason.text for reason in verdict.reasons]}
 
 
+@task
 def approve(planned: dict[str, Any], verdict: dict[str, Any]) -> Any:
-    """Make the candidate the champion, and announce it."""
-    reasons = "; ".join(verdict["reasons"])
-    ModelRegistry(load_settings()).set_status(planned["package_arn"], APPROVED, f"passed the gate: {reasons}")
+    """Approve the package, make the candidate the champion, and announce it."""
+    from include.aws.registry import APPROVED
+
+    registry, reasons = _registry(), "; ".join(verdict["reasons"])
+    registry.set_status(planned["package_arn"], APPROVED, f"passed the gate: {reasons}")
+    registry.note_champion(planned["package_arn"])
     candidate = ParentRef(**planned["candidate"])
     extra = extra_of(candidate, package_arn=planned["package_arn"], run=planned["run"])
     yield Metadata(approved_model, extra=extra)
 
 
+def _require_planned(report: EvaluationReport, planned: dict[str, Any]) -> None:
+    """Raise IntegrityError unless the report is about the planned candidate and champion."""
+    for what, found in (("candidate", report.model), ("champion", report.champion)):
+        wanted = planned[what]
+        if to_plain(found) != wanted:
+            raise IntegrityError(
+                f"the report is about another {what}",
+                where=planned["report_uri"],
+                expected=_named(wanted),
+                got=_named(to_plain(found)),
+                remedy="clear evaluate with Downstream",
+            )
+
+
+def _named(reference: dict[str, str] | None) -> str:
+    return f"{reference['uri']} (sha256 {reference['sha256'][:12]}…)" if reference else "none"
+
+
 def verdict_table(report: EvaluationReport, verdict: Verdict) -> str:
-    """The verdict as a Markdown table: metric, candidate, baseline, threshold, outcome."""
+    """Return the verdict as a Markdown table: metric, candidate, baseline, threshold, outcome."""
     lines = [
         f"**{verdict.outcome.value}**: {report.candidate.name} against {report.baseline.name}",
         "",
@@ -93,3 +154,9 @@ def verdict_table(report: EvaluationReport, verdict: Verdict) -> str:
         for r in verdict.reasons
     ]
     return "\n".join(lines)
+
+
+def _registry() -> ModelRegistry:
+    from include.aws.registry import ModelRegistry
+
+    return ModelRegistry(load_settings())

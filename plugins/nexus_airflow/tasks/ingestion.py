@@ -3,64 +3,73 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
 from typing import Any
 
-from airflow.sdk import Metadata
+from airflow.sdk import Metadata, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contracts.errors import InputError
 from include.contracts.ingestion import IngestionManifest, ShardState
-from include.contracts.job_names import run_name
 from include.contracts.manifests import ParentRef
+from include.contracts.records import to_plain
 from include.contracts.storage import S3Uri
-from include.ingest.announcements import note_announcement
-from include.ingest.outcomes import require_good, require_whole
-from include.ingest.planning import IngestionPlan
-from include.ingest.run import IngestionRequest, fetch_batch, plan_run, summarise
-from include.object_store import ObjectStore
-from include.recipes.source import check_prefix
 from include.settings import load_settings
 from nexus_airflow.assets import extra_of, raw_shards
+from nexus_airflow.identity import run_identity
+from nexus_airflow.params import checked_params
 
 log = logging.getLogger(__name__)
 
 
-def plan(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> list[str]:
-    """Resolve the lists and write the batches. Returns their URIs, one a mapped task; none for a dry run."""
-    settings = load_settings()
-    prefix = str(params["target_prefix"] or "")
+@task
+def plan(*, params: Any = None, dag: Any = None, ti: Any = None, dag_run: Any = None) -> list[str]:
+    """Resolve the lists of the source and write the batches; none for a dry run.
+
+    XCom `plan`: shards, bytes, what is there already, what has no checksum.
+    """
+    from include.ingest.run import IngestionRequest, plan_run
+    from include.recipes.source import check_prefix
+
+    settings, values = load_settings(), checked_params(params, dag)
+    prefix = str(values["target_prefix"] or "")
     if prefix:
         check_prefix("target_prefix", prefix)
     request = IngestionRequest(
-        source=params["source"],
-        select=params["select"] or {},
-        include=str(params["include"] or "*"),
-        max_shards=int(params["max_shards"]),
+        source=values["source"],
+        select=values["select"] or {},
+        include=str(values["include"] or "*"),
+        max_shards=values["max_shards"],
         target_prefix=prefix,
-        verify_existing=bool(params["verify_existing"]),
-        dry_run=bool(params["dry_run"]),
-        exclude=tuple(params["exclude"] or ()),
+        verify_existing=values["verify_existing"],
+        dry_run=values["dry_run"],
+        exclude=tuple(values["exclude"] or ()),
     )
-    planned, uris = plan_run(settings, run_name(dag_run.dag_id, dag_run.run_id), request)
+    planned, uris = plan_run(settings, run_identity(dag_run).name, request)
     _log_plan(planned)
-    ti.xcom_push(key="plan", value=asdict(planned))
+    ti.xcom_push(key="plan", value=to_plain(planned))
     return uris
 
 
+@task
 def fetch(batch_uri: str, *, dag_run: Any = None) -> dict[str, int]:
-    """Counts of a batch, by state. Fails when a shard is not there, after it has tried all of them.
+    """Fetch the shards of one batch, one after the other; return their counts by state.
 
-    An ended task, whatever ended it, leaves its unfinished upload in S3: the next try continues it.
+    Fails when a shard is not there, after it has tried all of them. A task that is ended leaves its
+    unfinished upload in S3, and the next try continues it.
     """
-    settings = load_settings()
-    report = fetch_batch(settings, run_name(dag_run.dag_id, dag_run.run_id), batch_uri)
+    from include.ingest.outcomes import require_good
+    from include.ingest.run import fetch_batch
+
+    report = fetch_batch(load_settings(), run_identity(dag_run).name, batch_uri)
     require_good(report.outcomes, batch_uri)
     return {state.value: sum(o.state is state for o in report.outcomes) for state in ShardState}
 
 
+@task
 def summary(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> dict[str, str]:
-    """Write the manifest of the run, whatever became of its batches; its reference."""
+    """Write the manifest of the run, whatever became of its batches; return its reference. XCom `counts`."""
+    from include.ingest.run import summarise
+
     planned = ti.xcom_pull(task_ids="plan", key="plan")
     if planned is None:  # a skip would let the run end green
         raise InputError(
@@ -68,7 +77,7 @@ def summary(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> dict[
         )
     if params["dry_run"]:
         raise AirflowSkipException("a dry run: nothing was fetched")
-    manifest, reference = summarise(load_settings(), run_name(dag_run.dag_id, dag_run.run_id), planned)
+    manifest, reference = summarise(load_settings(), run_identity(dag_run).name, planned)
     counts = {
         **manifest.counts,
         "size_bytes": manifest.size_bytes,
@@ -83,13 +92,18 @@ def summary(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> dict[
     return {"uri": reference.uri, "sha256": reference.sha256}
 
 
+@task
 def publish(reference: dict[str, str]) -> Any:
-    """Announce shards once all of the run are there. What was announced before is not announced again."""
+    """Announce the shards once all of the run are there; those that were announced before are left out."""
+    from include.ingest.announcements import note_announcement
+    from include.ingest.outcomes import require_whole
+    from include.object_store import ObjectStore
+
     manifest = ObjectStore().read_record(
         IngestionManifest, S3Uri.parse(reference["uri"]), reference["sha256"]
     )
     require_whole(manifest, reference["uri"])
-    if not note_announcement(manifest):
+    if not note_announcement(load_settings().name, manifest):
         raise AirflowSkipException("all shards were there, and announced before")
     yield Metadata(
         raw_shards,
@@ -97,7 +111,8 @@ def publish(reference: dict[str, str]) -> Any:
     )
 
 
-def _log_plan(planned: IngestionPlan) -> None:
+def _log_plan(planned: Any) -> None:
+    """Write an IngestionPlan to the task's log."""
     log.info(
         "%s: %s shards into %s, %s there already; %.1f GB to fetch, and %s shards of unknown size",
         planned.title,
@@ -112,6 +127,6 @@ def _log_plan(planned: IngestionPlan) -> None:
         log.warning("%s shards are left out: their publisher lists them as missing", planned.known_missing)
     if planned.without_checksum:
         log.warning(
-            "%s shards have no published checksum: what comes is recorded, not compared",
+            "%s shards have no published checksum: theirs is recorded, not compared",
             planned.without_checksum,
         )

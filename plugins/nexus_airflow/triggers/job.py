@@ -1,36 +1,44 @@
-"""Wait for one job of SageMaker, EMR or Glue; stop it when a user ends the task."""
+"""Wait for one job of SageMaker, EMR, EMR Serverless or Glue; stop it when a user ends the task."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
-from include.aws.job_states import JobState, JobView
-from include.aws.jobs import JobKind, Jobs, jobs_of
+from include.aws.job_states import JobKind, JobState, JobView
+from include.aws.jobs import Jobs, jobs_of
+from include.contracts.errors import NexusError
+from nexus_airflow.job_log import ProgressWatch
 
-#: Failed looks in a row that a trigger bears before it hands the error to the worker: AWS has bad minutes.
+#: Failed looks in a row after which a trigger hands the error to the worker: AWS has bad minutes.
 MAX_FAILED_LOOKS = 20
+_LOOK_ERRORS = (ClientError, BotoCoreError, NexusError)
 
 
 class JobTrigger(BaseTrigger):
-    """Fires once, when the job of this name is over: ``{"state": …, "reason": …}``.
+    """Fires once, with ``{"state": …, "reason": …}``: when the job is over, or ``timeout`` at the deadline.
 
-    There is no limit on the number of looks: how long a job may take is the job's own limit.
+    There is no limit on the number of looks. ``deadline`` is in epoch seconds. While the job runs, the
+    newest progress line of its log appears in the task's log.
     """
 
-    def __init__(self, kind: str, name: str, scope: str, poll_interval_seconds: float) -> None:
+    def __init__(
+        self, kind: str, name: str, scope: str, poll_interval_seconds: float, deadline: float
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.kind = kind
         self.name = name
         self.scope = scope
         self.poll_interval_seconds = poll_interval_seconds
+        self.deadline = deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments: all there is to this trigger."""
+        """Return class path and arguments: a trigger has no other state."""
         return (
             "nexus_airflow.triggers.job.JobTrigger",
             {
@@ -38,16 +46,18 @@ class JobTrigger(BaseTrigger):
                 "name": self.name,
                 "scope": self.scope,
                 "poll_interval_seconds": self.poll_interval_seconds,
+                "deadline": self.deadline,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until the job is over."""
+        """Look until the job is over or the deadline has passed."""
         failed_looks = 0
+        progress = ProgressWatch(JobKind(self.kind))
         while True:
             try:
                 view = await asyncio.to_thread(self._look)
-            except (ClientError, BotoCoreError) as error:
+            except _LOOK_ERRORS as error:
                 failed_looks += 1
                 self.log.warning("look %s at %s failed: %s", failed_looks, self.name, error)
                 if failed_looks >= MAX_FAILED_LOOKS:
@@ -55,13 +65,18 @@ class JobTrigger(BaseTrigger):
                     return
             else:
                 failed_looks = 0
-                if view.state.is_terminal or view.state is JobState.ABSENT:
+                if not view.state.may_change:
                     yield _event(view.state.value, view.reason)
                     return
+                if view.state is JobState.ACTIVE and (line := await asyncio.to_thread(progress.news, view)):
+                    self.log.info("%s: %s", self.name, line)
+            if time.time() >= self.deadline:
+                yield _event("timeout", "")
+                return
             await asyncio.sleep(self.poll_interval_seconds)
 
     async def on_kill(self) -> None:
-        """Mark-failed, mark-success and clear stop the job."""
+        """Stop the job: mark-failed, mark-success and clear end the trigger."""
         await asyncio.to_thread(self._jobs().stop, self.name)
 
     def _look(self) -> JobView:

@@ -33,7 +33,7 @@ class NewShardsTrigger(BaseTrigger):
         self.deadline = deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments: all there is to this trigger."""
+        """Return class path and arguments: a trigger has no other state."""
         return (
             "nexus_airflow.triggers.new_shards.NewShardsTrigger",
             {

@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
 from include.aws.rollouts import Rollouts, RolloutState
+from include.contracts.errors import NexusError
 
 MAX_FAILED_LOOKS = 20
 
@@ -29,7 +30,7 @@ class RolloutTrigger(BaseTrigger):
         self.deadline = deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments: all there is to this trigger."""
+        """Return class path and arguments: a trigger has no other state."""
         return (
             "nexus_airflow.triggers.rollout.RolloutTrigger",
             {
@@ -47,7 +48,7 @@ class RolloutTrigger(BaseTrigger):
         while True:
             try:
                 view = await asyncio.to_thread(self._rollouts().look, self.deployment_arn)
-            except (ClientError, BotoCoreError) as error:
+            except (ClientError, BotoCoreError, NexusError) as error:
                 failed_looks += 1
                 self.log.warning("look %s at %s failed: %s", failed_looks, self.deployment_arn, error)
                 if failed_looks >= MAX_FAILED_LOOKS:
@@ -64,7 +65,7 @@ class RolloutTrigger(BaseTrigger):
             await asyncio.sleep(self.poll_interval_seconds)
 
     async def on_kill(self) -> None:
-        """Mark-failed and clear take the new revision back."""
+        """Roll back to the old revision: mark-failed and clear end the trigger."""
         await asyncio.to_thread(self._rollouts().stop, self.deployment_arn)
 
     def _rollouts(self) -> Rollouts:

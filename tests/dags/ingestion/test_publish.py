@@ -35,7 +35,7 @@ def run(mirror: Ingestion, name: str, request: IngestionRequest) -> dict[str, st
 
 
 def announced(reference: dict[str, str]) -> int:
-    return len(list(publish(reference)))
+    return len(list(publish.function(reference)))
 
 
 def test_shards_of_a_run_that_could_not_announce_them_are_announced_by_the_next(mirror: Ingestion) -> None:
@@ -65,6 +65,6 @@ def test_each_target_prefix_has_its_own_announcements(mirror: Ingestion) -> None
     elsewhere = run(mirror, "second", replace(without, target_prefix="elsewhere/"))
     assert announced(elsewhere) == 1
     assert mirror.keys("_ingestion/announced/") == [
-        "_ingestion/announced/elsewhere/shards.json",
-        "_ingestion/announced/mirror/shards.json",
+        "_ingestion/announced/dev/elsewhere/shards.json",
+        "_ingestion/announced/dev/mirror/shards.json",
     ]

@@ -31,14 +31,19 @@ def _dag(dag_id: str, deferrable: bool, retry_delay: timedelta) -> None:
         schedule=None,
         start_date=datetime(2026, 1, 1),
         params={"force": Param(False, type="boolean")},
+        render_template_as_native_obj=True,
         default_args={"owner": "tests", "retries": 2, "retry_delay": retry_delay},
     )
     def lifecycle() -> None:
         SageMakerSpotTrainingOperator(
             task_id="train",
-            request=REQUEST,
-            run_root=ROOT,
-            force="{{ params.force }}",
+            job={
+                "kind": "training",
+                "request": REQUEST,
+                "limit_seconds": 3600,
+                "run_root": ROOT,
+                "force": "{{ params.force }}",
+            },
             deferrable=deferrable,
             poll_interval_seconds=0.5,
         )

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from include.aws.emr import cluster_request
+from include.aws.emr_cluster import cluster_request
 from include.aws.engines import Engine
 from include.aws.job_states import JobView
 from include.aws.jobs import Jobs, jobs_of

@@ -1,53 +1,175 @@
+"""The states of AWS's services: every one in botocore's models has a meaning, an unknown one is named."""
+
 from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import boto3
 import pytest
 
-from include.aws.emr import EMR_STEP_STATES
-from include.aws.emr_serverless import EMR_SERVERLESS_STATES
-from include.aws.glue import GLUE_STATES
-from include.aws.job_states import JobState
-from include.aws.jobs import SAGEMAKER_STATES, interruptions, training_reason
-from include.aws.rollouts import ROLLOUT_STATES, rollout_reason
+from include.aws.emr_cluster import CLUSTER_STATES
+from include.aws.emr_serverless import APPLICATION_STATES, EMR_SERVERLESS_STATES, EmrServerlessJobs
+from include.aws.emr_steps import EMR_STEP_STATES, EmrSteps
+from include.aws.glue import GLUE_STATES, GlueJobs
+from include.aws.job_states import EndedBy, JobState, JobView, UnknownState, known_state
+from include.aws.rollouts import ROLLOUT_STATES, Rollouts, rollout_reason
+from include.aws.sagemaker import (
+    SAGEMAKER_STATES,
+    ProcessingJobs,
+    TrainingJobs,
+    interruptions,
+    training_reason,
+)
 
 
-def states_of(service: str, operation: str, *path: str) -> set[str]:
-    """The enum of a member in botocore's model of an answer."""
-    shape = (
-        boto3.client(service, region_name="us-east-1")
-        .meta.service_model.operation_model(operation)
-        .output_shape
-    )
-    for name in path:
-        shape = shape.members[name]
-        shape = shape.member if shape.type_name == "list" else shape
-    return set(shape.enum)
+def states_of(service: str, shape: str) -> set[str]:
+    """The values of an enum in botocore's model of a service."""
+    model = boto3.client(service, region_name="us-east-1").meta.service_model
+    return set(model.shape_for(shape).enum)
 
 
 @pytest.mark.parametrize(
-    ("table", "known"),
+    ("table", "service", "shape"),
     [
-        (SAGEMAKER_STATES, states_of("sagemaker", "DescribeProcessingJob", "ProcessingJobStatus")),
-        (EMR_STEP_STATES, states_of("emr", "DescribeStep", "Step", "Status", "State")),
-        (EMR_SERVERLESS_STATES, states_of("emr-serverless", "GetJobRun", "jobRun", "state")),
-        (GLUE_STATES, states_of("glue", "GetJobRun", "JobRun", "JobRunState")),
-        (ROLLOUT_STATES, states_of("ecs", "DescribeServiceDeployments", "serviceDeployments", "status")),
+        (SAGEMAKER_STATES, "sagemaker", "TrainingJobStatus"),
+        (SAGEMAKER_STATES, "sagemaker", "ProcessingJobStatus"),
+        (EMR_STEP_STATES, "emr", "StepState"),
+        (CLUSTER_STATES, "emr", "ClusterState"),
+        (EMR_SERVERLESS_STATES, "emr-serverless", "JobRunState"),
+        (APPLICATION_STATES, "emr-serverless", "ApplicationState"),
+        (GLUE_STATES, "glue", "JobRunState"),
+        (ROLLOUT_STATES, "ecs", "ServiceDeploymentStatus"),
     ],
-    ids=["sagemaker", "emr", "emr-serverless", "glue", "ecs"],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_every_state_of_the_service_has_a_meaning(table: dict[str, object], known: set[str]) -> None:
-    assert set(table) == known
+def test_every_state_of_the_service_has_a_meaning(
+    table: Mapping[str, object], service: str, shape: str
+) -> None:
+    assert states_of(service, shape) <= set(table)
 
 
-def test_training_states_have_a_meaning() -> None:
-    known = states_of("sagemaker", "DescribeTrainingJob", "TrainingJobStatus")
-    # Deleting has no use here: nobody deletes training jobs
-    assert known - {"Deleting"} <= set(SAGEMAKER_STATES)
+def test_no_state_is_in_a_table_that_no_service_has() -> None:
+    sagemaker = states_of("sagemaker", "TrainingJobStatus") | states_of("sagemaker", "ProcessingJobStatus")
+    assert set(SAGEMAKER_STATES) == sagemaker
+    assert set(GLUE_STATES) == states_of("glue", "JobRunState")
 
 
-def test_stopped_is_terminal_and_not_completed() -> None:
-    assert JobState.STOPPED.is_terminal
-    assert SAGEMAKER_STATES["Stopped"] is not JobState.COMPLETED
+class Answers:
+    """A service that answers each operation with what it was given."""
+
+    def __init__(self, **answers: Any) -> None:
+        self._answers = answers
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def __getattr__(self, operation: str) -> Any:
+        def call(**request: Any) -> Any:
+            self.calls.append((operation, request))
+            return self._answers[operation]
+
+        return call
+
+    def get_paginator(self, operation: str) -> Any:
+        return type("Pages", (), {"paginate": lambda _, **request: [getattr(self, operation)(**request)]})()
+
+
+def step(state: str, cluster: str = "RUNNING", **status: Any) -> JobView:
+    steps = Answers(
+        list_steps={"Steps": [{"Name": "a-g1", "Id": "s-1"}]},
+        describe_step={"Step": {"Status": {"State": state, **status}}},
+        describe_cluster={"Cluster": {"Status": {"State": cluster}}},
+    )
+    return EmrSteps(steps, "j-1").describe("a-g1")
+
+
+def serverless(state: str, **run: Any) -> JobView:
+    now = datetime.now(UTC)
+    run = {"createdAt": now, "updatedAt": now, **run}
+    answers = Answers(
+        list_applications={"applications": [{"id": "00a", "name": "app"}]},
+        list_job_runs={"jobRuns": [{"id": "00r", "name": "a-g1"}]},
+        get_job_run={"jobRun": {"state": state, **run}},
+    )
+    return EmrServerlessJobs(answers, "app").describe("a-g1")
+
+
+def glue(state: str, **run: Any) -> JobView:
+    run = {"JobRunState": state, "Id": "jr", "Arguments": {"--run_name": "a-g1"}, **run}
+    return GlueJobs(Answers(get_job_runs={"JobRuns": [run]}), "clean").describe("a-g1")
+
+
+def training(state: str, **raw: Any) -> JobView:
+    answers = Answers(describe_training_job={"TrainingJobStatus": state, **raw})
+    return TrainingJobs(answers).describe("a-g1")
+
+
+def processing(state: str, **raw: Any) -> JobView:
+    answers = Answers(describe_processing_job={"ProcessingJobStatus": state, **raw})
+    return ProcessingJobs(answers).describe("a-g1")
+
+
+@pytest.mark.parametrize("describe", [step, serverless, glue, training, processing])
+def test_a_state_of_a_later_release_of_the_service_is_an_error_that_names_it(describe: Any) -> None:
+    with pytest.raises(UnknownState, match="HIBERNATING"):
+        describe("HIBERNATING")
+
+
+def test_an_unknown_state_of_a_deployment_is_named() -> None:
+    ecs = Answers(describe_service_deployments={"serviceDeployments": [{"status": "PAUSED"}]})
+    with pytest.raises(UnknownState, match=r"ECS service deployment.*expected one of PENDING.*got PAUSED"):
+        Rollouts("c", "s", ecs).look("arn:d")
+
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("view", "ended_by"),
+    [
+        (training("Stopped", SecondaryStatus="Stopped"), EndedBy.PERSON),
+        (training("Stopped", SecondaryStatus="MaxWaitTimeExceeded"), EndedBy.LIMIT),
+        (training("Stopped", SecondaryStatus="MaxRuntimeExceeded"), EndedBy.LIMIT),
+        (training("Deleting"), EndedBy.PERSON),
+        (training("Failed", FailureReason="AlgorithmError: exit 1"), EndedBy.ITSELF),
+        (training("Failed", FailureReason="CapacityError: Unable to provision"), EndedBy.CAPACITY),
+        (processing("Stopped", StoppingCondition={"MaxRuntimeInSeconds": 60}), EndedBy.PERSON),
+        (
+            processing(
+                "Stopped",
+                StoppingCondition={"MaxRuntimeInSeconds": 60},
+                ProcessingStartTime=LONG_AGO,
+                ProcessingEndTime=LONG_AGO + timedelta(seconds=61),
+            ),
+            EndedBy.LIMIT,
+        ),
+        (step("CANCELLED"), EndedBy.PERSON),
+        (step("CANCELLED", cluster="TERMINATED"), EndedBy.ENGINE),
+        (step("INTERRUPTED", cluster="TERMINATING"), EndedBy.ENGINE),
+        (step("FAILED"), EndedBy.ITSELF),
+        (serverless("CANCELLED", executionTimeoutMinutes=720), EndedBy.PERSON),
+        (
+            serverless("CANCELLED", executionTimeoutMinutes=5, startedAt=LONG_AGO, endedAt=datetime.now(UTC)),
+            EndedBy.LIMIT,
+        ),
+        (serverless("FAILED", stateDetails="exceeded maximumCapacity settings"), EndedBy.CAPACITY),
+        (serverless("FAILED", stateDetails="exit code 1"), EndedBy.ITSELF),
+        (glue("STOPPED"), EndedBy.PERSON),
+        (glue("TIMEOUT", Timeout=60), EndedBy.LIMIT),
+        (glue("ERROR", ErrorMessage="KeyError"), EndedBy.ITSELF),
+    ],
+)
+def test_the_cause_of_an_end_decides_who_goes_on(view: JobView, ended_by: EndedBy) -> None:
+    assert view.ended_by is ended_by
+    assert not view.state.may_change
+
+
+def test_a_limit_that_the_service_does_not_name_is_named() -> None:
+    assert "raise glue.timeout_minutes" in glue("TIMEOUT", Timeout=60).reason
+    cancelled = serverless(
+        "CANCELLED", executionTimeoutMinutes=5, startedAt=LONG_AGO, endedAt=datetime.now(UTC)
+    )
+    assert "not done within 5 minutes" in cancelled.reason
 
 
 @pytest.mark.parametrize("secondary", ["MaxWaitTimeExceeded", "MaxRuntimeExceeded"])
@@ -75,3 +197,25 @@ def test_rollout_reason_tells_everything_once() -> None:
         }
     )
     assert reason == "tasks failed to start; circuit breaker after 3 failed tasks (threshold 3)"
+
+
+def test_a_glue_run_is_looked_for_in_one_call_however_many_there_are() -> None:
+    runs = [{"JobRunState": "SUCCEEDED", "Id": f"jr_{n}", "Arguments": {}} for n in range(200)]
+    answers = Answers(get_job_runs={"JobRuns": runs, "NextToken": "more"})
+    assert GlueJobs(answers, "clean").describe("a-g1").state is JobState.ABSENT
+    assert answers.calls == [("get_job_runs", {"JobName": "clean", "MaxResults": 200})]
+
+
+def test_a_job_run_is_looked_for_among_the_newer_ones() -> None:
+    answers = Answers(
+        list_applications={"applications": [{"id": "00a", "name": "app"}]}, list_job_runs={"jobRuns": []}
+    )
+    EmrServerlessJobs(answers, "app").describe("a-g1")
+    _, request = answers.calls[-1]
+    assert datetime.now(UTC) - request["createdAtAfter"] < timedelta(days=15)
+
+
+def test_states_that_end_nothing_may_change() -> None:
+    changing = {state for state in JobState if state.may_change}
+    assert changing == {JobState.ACTIVE, JobState.STOPPING}
+    assert known_state(SAGEMAKER_STATES, "Stopped", "x") is JobState.STOPPED

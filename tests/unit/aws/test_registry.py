@@ -1,4 +1,4 @@
-"""What may go live: a manifest whose package is approved."""
+"""What may go live: a manifest whose package is approved. And how few calls it takes to find it."""
 
 from __future__ import annotations
 
@@ -6,33 +6,50 @@ from typing import Any
 
 import pytest
 
-from include.aws.registry import APPROVED, PENDING, REJECTED, ModelRegistry
+from include.aws.registry import APPROVED, PENDING, REJECTED, ModelRegistry, package_request
 from include.contracts.errors import InputError
-from include.contracts.manifests import ParentRef
+from include.contracts.manifests import ModelManifest, ParentRef
 from include.settings import load_settings
 
 MANIFEST = ParentRef("s3://models/runs/r/model/manifest.json", "a" * 64)
+SETTINGS = load_settings("dev")
 
 
 class _SageMaker:
-    """A package group with one package in ``status``."""
+    """A package group with one package of the manifest in ``status``, older than ``newer`` others."""
 
-    def __init__(self, status: str) -> None:
+    def __init__(self, status: str, newer: int = 0) -> None:
         self._status = status
+        model = ModelManifest("safetensors", "r", 1, MANIFEST, MANIFEST, 1, 1, ())
+        self._request = package_request(SETTINGS, model, MANIFEST, {})
+        others = [
+            {"ModelPackageArn": f"arn:package/{n}", "ModelPackageDescription": "run x"}
+            for n in range(newer + 1, 1, -1)
+        ]
+        ours = {
+            "ModelPackageArn": "arn:package/1",
+            "ModelPackageDescription": self._request["ModelPackageDescription"],
+        }
+        self._packages = [*others, ours]
+        self.described = 0
 
-    def get_paginator(self, _: str) -> Any:
-        return self
+    def list_model_packages(self, MaxResults: int, NextToken: str = "0", **_: Any) -> dict[str, Any]:  # noqa: N803
+        end = int(NextToken) + MaxResults
+        more = {"NextToken": str(end)} if end < len(self._packages) else {}
+        return {"ModelPackageSummaryList": self._packages[int(NextToken) : end], **more}
 
-    def paginate(self, **_: Any) -> list[dict[str, Any]]:
-        return [{"ModelPackageSummaryList": [{"ModelPackageArn": "arn:package/1"}]}]
-
-    def describe_model_package(self, **_: Any) -> dict[str, Any]:
-        metadata = {"manifest_uri": MANIFEST.uri, "manifest_sha256": MANIFEST.sha256, "run": "r"}
-        return {"CustomerMetadataProperties": metadata, "ModelApprovalStatus": self._status}
+    def describe_model_package(self, ModelPackageName: str) -> dict[str, Any]:  # noqa: N803
+        self.described += 1
+        metadata = self._request["CustomerMetadataProperties"] if ModelPackageName.endswith("/1") else {}
+        return {
+            "CustomerMetadataProperties": metadata,
+            "ModelApprovalStatus": self._status,
+            "CreationTime": 0,
+        }
 
 
 def registry(status: str) -> ModelRegistry:
-    return ModelRegistry(load_settings("dev"), _SageMaker(status))
+    return ModelRegistry(SETTINGS, _SageMaker(status))
 
 
 def test_an_approved_manifest_is_found() -> None:
@@ -48,3 +65,9 @@ def test_a_manifest_that_did_not_pass_the_gate_is_refused(status: str) -> None:
 def test_other_bytes_under_an_approved_manifests_name_are_refused() -> None:
     with pytest.raises(InputError, match="no package of this manifest"):
         registry(APPROVED).require_approved(ParentRef(MANIFEST.uri, "b" * 64))
+
+
+def test_a_package_among_many_is_found_without_describing_the_others() -> None:
+    sagemaker = _SageMaker(APPROVED, newer=350)
+    assert ModelRegistry(SETTINGS, sagemaker).require_approved(MANIFEST).arn == "arn:package/1"
+    assert sagemaker.described == 1

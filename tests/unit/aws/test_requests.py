@@ -11,16 +11,21 @@ from botocore.validate import ParamValidator
 
 from include.aws.catalogue import crawler_request
 from include.aws.ecs import create_service, task_definition, update_service
-from include.aws.emr import cluster_request, spark_step
+from include.aws.emr_cluster import cluster_request
 from include.aws.emr_serverless import application_request, serverless_job
+from include.aws.emr_steps import spark_step
 from include.aws.engines import Engine
 from include.aws.glue import glue_job, job_definition
+from include.aws.job_specs import request_hash
 from include.aws.processing import evaluation_job, export_job
 from include.aws.registry import package_request
 from include.aws.training import TrainingLimits, training_job
 from include.contracts.errors import SettingsError
 from include.contracts.manifests import CorpusManifest, ModelManifest, ParentRef, TrainingRequest
+from include.contracts.records import to_plain
 from include.contracts.storage import CorpusLayout, S3Uri
+from include.planning.published import latest_corpus
+from include.recipes.corpus import CorpusRecipe
 from include.settings import load_settings
 
 SETTINGS = [load_settings("dev"), load_settings("prod")]
@@ -32,6 +37,7 @@ CORPUS = CorpusManifest(
 )  # fmt: skip
 REQUEST = TrainingRequest("r", "s3://models-bucket/runs/r/", PARENT, {})
 SPOT = TrainingLimits(True, 3600, 7200)
+WRITTEN = ParentRef("s3://models-bucket/runs/r/training_request.json", "b" * 64)
 
 
 def check(service: str, operation: str, request: dict[str, Any]) -> None:
@@ -70,14 +76,14 @@ class TestEveryRequestIsValid:
         check("glue", "UpdateCrawler", request)
 
     def test_training(self, settings: Any) -> None:
-        job = training_job(settings, REQUEST, CORPUS, SPOT)
+        job = training_job(settings, REQUEST, WRITTEN, CORPUS, SPOT).request
         check("sagemaker", "CreateTrainingJob", {"TrainingJobName": "name", **job})
 
     def test_processing(self, settings: Any) -> None:
         folder = S3Uri("models-bucket", "runs/r/x/")
         for job in (
-            evaluation_job(settings, PARENT, PARENT, PARENT, folder),
-            export_job(settings, PARENT, folder),
+            evaluation_job(settings, PARENT, PARENT, PARENT, folder).request,
+            export_job(settings, PARENT, folder).request,
         ):
             check("sagemaker", "CreateProcessingJob", {"ProcessingJobName": "name", **job})
 
@@ -205,13 +211,14 @@ def test_jobs_are_looked_for_where_their_engine_runs_them() -> None:
     scopes = {engine: engine.scope(SETTINGS[1], "clean") for engine in Engine}
     assert scopes == {
         Engine.EMR: "",  # the cluster of the run
-        Engine.EMR_SERVERLESS: SETTINGS[1].emr_serverless.application,
+        Engine.EMR_SERVERLESS: "nexus-llm-spark-prod",
         Engine.GLUE: "nexus-llm-prod-clean",
     }
 
 
 def test_on_demand_training_has_no_wait_time() -> None:
-    job = training_job(SETTINGS[0], REQUEST, CORPUS, TrainingLimits(False, 3600, 7200))
+    limits = TrainingLimits(False, 3600, 7200)
+    job = training_job(SETTINGS[0], REQUEST, WRITTEN, CORPUS, limits).request
     assert job["EnableManagedSpotTraining"] is False
     assert "MaxWaitTimeInSeconds" not in job["StoppingCondition"]
 
@@ -222,18 +229,41 @@ def test_spot_that_may_wait_less_than_it_may_run_is_refused() -> None:
 
 
 def test_the_service_sync_never_gets_the_trainers_checkpoints() -> None:
-    job = training_job(SETTINGS[0], REQUEST, CORPUS, SPOT)
+    job = training_job(SETTINGS[0], REQUEST, WRITTEN, CORPUS, SPOT).request
     assert job["CheckpointConfig"]["S3Uri"] == "s3://models-bucket/runs/r/cache/"
     assert job["Environment"]["NEXUS_CHECKPOINT_URI"] == "s3://models-bucket/runs/r/checkpoints/"
 
 
 def test_base_model_becomes_a_channel() -> None:
     request = replace(REQUEST, base_model_uri="s3://models-bucket/base/")
-    names = [c["ChannelName"] for c in training_job(SETTINGS[0], request, CORPUS, SPOT)["InputDataConfig"]]
+    job = training_job(SETTINGS[0], request, WRITTEN, CORPUS, SPOT).request
+    names = [channel["ChannelName"] for channel in job["InputDataConfig"]]
     assert names == ["tokens", "tokenizer", "base_model"]
 
 
-def test_a_failed_revision_is_taken_back_and_the_old_one_stays_at_full_strength() -> None:
+def test_a_failed_revision_is_rolled_back_and_the_old_one_stays_at_full_strength() -> None:
     deployment = update_service(SETTINGS[0], "arn")["deploymentConfiguration"]
     assert deployment["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
     assert deployment["minimumHealthyPercent"] == 100
+
+
+def test_the_content_of_the_training_request_is_part_of_the_record_of_the_job() -> None:
+    """The request has one address for all tries: its address alone does not tell two of them apart."""
+    jobs = [training_job(SETTINGS[0], REQUEST, replace(WRITTEN, sha256=c * 64), CORPUS, SPOT) for c in "bc"]
+    hashes = {request_hash(to_plain(job)) for job in jobs}
+    assert len(hashes) == 2
+
+
+def test_two_environments_share_no_name_that_they_create() -> None:
+    """Of one account and with the same settings, but for the name of the environment."""
+    one, other = replace(SETTINGS[0], name="blue"), replace(SETTINGS[0], name="green")
+    for name in (
+        lambda s: s.package_group,
+        lambda s: s.crawler,
+        lambda s: s.database,
+        lambda s: application_request(s)["name"],
+        lambda s: job_definition(s, "clean", CODE)["Name"],
+        lambda s: crawler_request(s, CorpusLayout.of("b", "v"))["DatabaseName"],
+        lambda s: latest_corpus(s, S3Uri("raw", ""), CorpusRecipe("standard")),
+    ):
+        assert name(one) != name(other)

@@ -1,0 +1,157 @@
+"""EMR on EC2: the cluster of a run, by instance fleets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from include.contracts.artifacts import EMR_BOOTSTRAP
+from include.contracts.records import canonical_json, content_hash
+from include.contracts.storage import S3Uri
+from include.settings import Settings
+from include.settings.spark import EmrSettings
+
+#: Application masters go to core nodes, which are on demand: a spot node that is taken away, or a task node
+#: that scaling takes back, ends no application. EMR 6 and later leave node labels off unless told.
+_YARN = {
+    "yarn.node-labels.enabled": "true",
+    "yarn.node-labels.am.default-node-label-expression": "CORE",
+}
+#: A node that is about to go gets no new tasks, and the loss of its shuffle files counts as no failed
+#: attempt of the stage (EMR's own properties for YARN; Spark's ``spark.decommission`` is not for YARN here).
+_DECOMMISSIONING = {
+    "spark.blacklist.decommissioning.enabled": "true",
+    "spark.blacklist.decommissioning.timeout": "1h",
+    "spark.stage.attempt.ignoreOnDecommissionFetchFailure": "true",
+    "spark.resourceManager.cleanupExpiredHost": "true",
+}
+#: The interpreter of the packed environment in the working folder of an executor's container …
+EXECUTOR_PYTHON = "./environment/bin/python"
+#: … and where the bootstrap action puts it for the driver, which in client mode runs on the master node.
+DRIVER_PYTHON = "/opt/nexus/environment/bin/python"
+
+#: The states of a cluster: True while it takes steps or will take them.
+CLUSTER_STATES = {
+    "STARTING": True,
+    "BOOTSTRAPPING": True,
+    "RUNNING": True,
+    "WAITING": True,
+    "TERMINATING": False,
+    "TERMINATED": False,
+    "TERMINATED_WITH_ERRORS": False,
+}
+#: The tag that carries the hash of the request that a cluster was started by.
+_REQUEST_TAG = "request"
+
+
+def cluster_request(settings: Settings, name: str, code: S3Uri) -> dict[str, Any]:
+    """RunJobFlow for one corpus: it waits for steps, and ends by itself when it is forgotten.
+
+    ``code`` is the folder of the jobs' code, which holds the bootstrap action as well.
+    """
+    emr = settings.emr
+    request: dict[str, Any] = {
+        "Name": name,
+        "ReleaseLabel": emr.release,
+        "LogUri": emr.log_uri,
+        "Applications": [{"Name": "Spark"}],
+        "Instances": {
+            "InstanceFleets": [_master(emr), _core(emr), _task(emr)],
+            # EMR chooses the subnet, hence the zone, where the fleets' types are to be had
+            "Ec2SubnetIds": list(emr.subnet_ids),
+            "KeepJobFlowAliveWhenNoSteps": True,
+            "TerminationProtected": False,
+        },
+        "ManagedScalingPolicy": {"ComputeLimits": _limits(emr)},
+        "Configurations": _configurations(emr),
+        "BootstrapActions": _bootstrap(emr, code),
+        "AutoTerminationPolicy": {"IdleTimeout": emr.idle_timeout_seconds},
+        "StepConcurrencyLevel": 1,
+        "ServiceRole": settings.roles.emr_service,
+        "JobFlowRole": settings.roles.emr_instance_profile,
+        "VisibleToAllUsers": True,
+        "Tags": [{"Key": key, "Value": value} for key, value in settings.tags.items()],
+    }
+    # by it a cluster that lives is told from one that other settings asked for
+    request["Tags"].append({"Key": _REQUEST_TAG, "Value": content_hash(canonical_json(request))})
+    return request
+
+
+def _master(emr: EmrSettings) -> dict[str, Any]:
+    return _fleet("MASTER", emr.master_instance_types, TargetOnDemandCapacity=1)
+
+
+def _core(emr: EmrSettings) -> dict[str, Any]:
+    """On demand: core nodes hold HDFS and the application masters."""
+    return _fleet("CORE", emr.core_instance_types, TargetOnDemandCapacity=emr.core_units)
+
+
+def _task(emr: EmrSettings) -> dict[str, Any]:
+    """Spot from the pools that are cheap and seldom interrupted, at the start and whenever scaling adds.
+
+    At the start, on demand where there is none in time; scaling does without what it does not get.
+    """
+    spot = {
+        "AllocationStrategy": "price-capacity-optimized",
+        "TimeoutDurationMinutes": emr.spot_timeout_minutes,
+    }
+    fleet = _fleet("TASK", emr.task_instance_types, TargetSpotCapacity=emr.task_units)
+    at_start = spot | {"TimeoutAction": "SWITCH_TO_ON_DEMAND"}
+    fleet["LaunchSpecifications"]["SpotSpecification"] = at_start
+    fleet["ResizeSpecifications"] = {"SpotResizeSpecification": spot}
+    return fleet
+
+
+def _fleet(role: str, types: Sequence[str], **target: int) -> dict[str, Any]:
+    return {
+        "Name": role.lower(),
+        "InstanceFleetType": role,
+        **target,
+        # of one size: a unit is an instance; those on demand are tried in the order of the settings
+        "InstanceTypeConfigs": [
+            {"InstanceType": kind, "WeightedCapacity": 1, "Priority": float(place)}
+            for place, kind in enumerate(types)
+        ],
+        "LaunchSpecifications": {"OnDemandSpecification": {"AllocationStrategy": "prioritized"}},
+    }
+
+
+def _limits(emr: EmrSettings) -> dict[str, Any]:
+    """Bounds of core and task nodes together. Core stays as it is: what scaling adds is task, and spot."""
+    return {
+        "UnitType": "InstanceFleetUnits",
+        "MinimumCapacityUnits": emr.core_units,
+        "MaximumCapacityUnits": emr.maximum_units,
+        "MaximumCoreCapacityUnits": emr.core_units,
+        "MaximumOnDemandCapacityUnits": emr.core_units,
+    }
+
+
+def _configurations(emr: EmrSettings) -> Sequence[dict[str, Any]]:
+    return [
+        {"Classification": "yarn-site", "Properties": dict(_YARN)},
+        {"Classification": "spark-defaults", "Properties": _DECOMMISSIONING | emr.spark_properties},
+    ]
+
+
+def _bootstrap(emr: EmrSettings, code: S3Uri) -> list[dict[str, Any]]:
+    if not emr.python_archive:
+        return []
+    script = {"Path": str(code / EMR_BOOTSTRAP), "Args": [emr.python_archive]}
+    return [{"Name": "python environment", "ScriptBootstrapAction": script}]
+
+
+def living_cluster(emr: Any, name: str) -> str | None:
+    """Return the id of the cluster of this name that takes steps or will take them."""
+    alive = [state for state, is_alive in CLUSTER_STATES.items() if is_alive]
+    pages = emr.get_paginator("list_clusters").paginate(ClusterStates=alive)
+    clusters = (cluster for page in pages for cluster in page["Clusters"])
+    return next((str(cluster["Id"]) for cluster in clusters if cluster["Name"] == name), None)
+
+
+def is_started_by(emr: Any, cluster_id: str, request: dict[str, Any]) -> bool:
+    """Return True if a cluster was started by exactly this request of ``cluster_request``."""
+    found = emr.describe_cluster(ClusterId=cluster_id)["Cluster"].get("Tags", ())
+    tags = {tag["Key"]: tag["Value"] for tag in found}
+    wanted = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+    return bool(tags.get(_REQUEST_TAG) == wanted[_REQUEST_TAG])

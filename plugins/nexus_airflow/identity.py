@@ -1,0 +1,29 @@
+"""Identities of Airflow's runs and tasks in this environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from include.contracts.job_names import JobIdentity, RunIdentity
+from include.settings import load_settings
+
+
+def run_identity(run: Any) -> RunIdentity:
+    """Return the identity of anything that has ``dag_id`` and ``run_id``."""
+    return RunIdentity(load_settings().name, run.dag_id, run.run_id)
+
+
+def job_identity(task_instance: Any) -> JobIdentity:
+    """Return the identity of the jobs of a task instance."""
+    return run_identity(task_instance).job(task_instance.task_id, task_instance.map_index)
+
+
+def run_is_over(task_instance: Any, run: RunIdentity) -> bool:
+    """Return True if Airflow knows that a run has ended or was deleted.
+
+    Nothing is known about the runs of another environment.
+    """
+    if run.environment != load_settings().name:
+        return False
+    living = ["queued", "running"]
+    return bool(task_instance.get_dr_count(dag_id=run.dag_id, run_ids=[run.run_id], states=living) == 0)
