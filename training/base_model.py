@@ -16,9 +16,9 @@ import torch
 from include.contracts.errors import InputError, IntegrityError, NexusError, RecipeError
 from include.contracts.manifests import CorpusManifest, ModelManifest
 from include.contracts.records import parse_json
+from include.object_store.verification import file_entry, verify
 from include.recipes.training import ModelRecipe
 from training.finite import require_finite
-from training.storage import file_entry, verify
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig

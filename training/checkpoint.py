@@ -16,12 +16,12 @@ from torch.distributed.checkpoint.state_dict_saver import async_save
 from include.contracts.errors import NexusError
 from include.contracts.manifests import CheckpointMarker, FileEntry
 from include.contracts.records import canonical_json
+from include.object_store.verification import file_entry
 from training.checkpoint_store import MARKER, TRAINER, CheckpointStore, Progress
 from training.finite import named_tensors, require_finite
 from training.identity import Identity
 from training.random_state import save_random_state
 from training.ranks import ERRORS, Agreement, describe
-from training.storage import file_entry
 
 _NOT_FINITE = "start the run again: it resumes from the last checkpoint, all of whose values are finite"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from include.contracts.manifests import CheckpointMarker, FileEntry, ParentRef
 from include.contracts.records import canonical_json, content_hash, parse_json
-from training.storage import Folder, fetch_verified
+from include.object_store import Folder
 
 MARKER = "complete.json"
 #: Progress of the run, in the folder of a checkpoint.
@@ -74,10 +74,10 @@ class CheckpointStore:
         return ParentRef(self.folder.uri(name), content_hash(self.folder.read(name)))
 
     def fetch(self, step: int, into: Path) -> None:
-        """Download and verify every file; IntegrityError or InputError if any is not whole."""
+        """Download and verify every file. Raises IntegrityError or ObjectAbsent if one is not complete."""
         for entry in self.marker(step).files:
             name = f"step_{step}/{entry.path}"
-            fetch_verified(self.folder, FileEntry(name, entry.size_bytes, entry.sha256), into / entry.path)
+            self.folder.fetch(FileEntry(name, entry.size_bytes, entry.sha256), into / entry.path)
 
     def discard_marker(self, step: int) -> None:
         """Before a step is written again: its old marker must not vouch for new files."""
@@ -100,8 +100,9 @@ class CheckpointStore:
         the run resumed, so it does not count. Markers are deleted first.
         """
         kept = set([step for step in self.complete_steps() if step <= newest][:keep]) | {newest}
-        names = list(self.folder.sizes("step_"))
-        for name in sorted(names, key=lambda name: not name.endswith(f"/{MARKER}")):
-            match = _STEP_FOLDER.match(name)
-            if match and int(match[1]) < newest and int(match[1]) not in kept:
-                self.folder.delete(name)
+        matches = (_STEP_FOLDER.match(name) for name in self.folder.sizes("step_"))
+        old = sorted({step for match in matches if match and (step := int(match[1])) < newest} - kept)
+        for step in old:
+            self.discard_marker(step)
+        for step in old:
+            self.folder.delete_folder(f"step_{step}")

@@ -15,14 +15,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from include.contracts.errors import IntegrityError, NexusError
+from include.contracts.errors import NexusError
 from include.contracts.evaluation import EvaluationReport, ModelScores
 from include.contracts.manifests import CorpusManifest, ParentRef
-from include.contracts.records import canonical_json, content_hash, parse_json
+from include.object_store import STORE, Folder
+from include.object_store.locations import split
 from training.held_out import HeldOut, fetch_held_out
 from training.model_store import fetch_model
 from training.scoring import score_model, score_unigrams
-from training.storage import read_uri, split_uri
 from training.unigrams import count_tokens
 
 
@@ -44,8 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             ParentRef(arguments.champion, arguments.champion_sha256) if arguments.champion else None,
             arguments.max_document_tokens,
         )
-        folder, name = split_uri(arguments.output)
-        folder.write(name, canonical_json(report))
+        STORE.write_record(arguments.output, report)
     except NexusError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -62,9 +61,9 @@ def evaluate(
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="evaluate-") as scratch:
         base = Path(scratch)
-        manifest, corpus_ref = _corpus(corpus)
+        manifest, corpus_ref = STORE.referenced_record(CorpusManifest, corpus.uri, corpus.sha256)
         candidate, model_ref = fetch_model(model.uri, base / "candidate", sha256=model.sha256)
-        folder, _ = split_uri(corpus.uri)
+        folder = Folder(split(corpus.uri)[0])
         held_out = fetch_held_out(folder, manifest, base / "held_out", max_document_tokens)
         scores = score_model(candidate.run, base / "candidate", held_out, candidate.context_length)
         if champion:
@@ -89,14 +88,6 @@ def evaluate(
 def _champion(champion: ParentRef, target: Path, held_out: HeldOut) -> tuple[ModelScores, ParentRef]:
     manifest, found = fetch_model(champion.uri, target, sha256=champion.sha256)
     return score_model(manifest.run, target, held_out, manifest.context_length), found
-
-
-def _corpus(corpus: ParentRef) -> tuple[CorpusManifest, ParentRef]:
-    content = read_uri(corpus.uri)
-    found = content_hash(content)
-    if corpus.sha256 and found != corpus.sha256:
-        raise IntegrityError("the manifest changed", where=corpus.uri, expected=corpus.sha256, got=found)
-    return parse_json(CorpusManifest, content, where=corpus.uri), ParentRef(corpus.uri, found)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 
 from include.contracts.errors import InputError
 from include.contracts.manifests import CorpusManifest, FileEntry, TokenShard
-from training.storage import Folder, fetch_verified
+from include.object_store import Folder
 from training.tokens import TokenIds, open_shard
 
 _TOKENS = "held_out_tokens/"
@@ -40,7 +40,7 @@ def fetch_held_out(folder: Folder, manifest: CorpusManifest, target: Path, max_t
     from tokenizers import Tokenizer
 
     entries = {entry.path: entry for entry in manifest.files}
-    fetch_verified(folder, entries[_TOKENIZER], target / "tokenizer.json")
+    folder.fetch(entries[_TOKENIZER], target / "tokenizer.json")
     content = (target / "tokenizer.json").read_bytes()
     tokenizer = Tokenizer.from_buffer(content)
     subsets: dict[str, list[HeldOutDocument]] = {}
@@ -66,7 +66,7 @@ def _documents(
 
     for suffix in (".idx", ".bin", ".documents.parquet"):
         name = f"{shard.name}{suffix}"
-        fetch_verified(folder, entries[_TOKENS + name], target / name)
+        folder.fetch(entries[_TOKENS + name], target / name)
     ids = pq.read_table(target / f"{shard.name}.documents.parquet", columns=["id"])["id"].to_pylist()
     tokens = open_shard(target, shard, entries, _TOKENS, full=True)
     return [

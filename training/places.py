@@ -15,8 +15,8 @@ from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import CorpusManifest, ParentRef, TrainingRequest
 from include.contracts.records import content_hash, from_plain, parse_json
 from include.contracts.storage import RunLayout, S3Uri
+from include.object_store import STORE, Folder
 from include.recipes.training import TrainingRecipe
-from training.storage import Folder, open_folder, read_uri
 
 #: Exit code of a rank and of the launcher after SIGTERM: 128 + 15, as a shell would report it.
 EXIT_INTERRUPTED = 143
@@ -83,19 +83,19 @@ class Job:
     @property
     def checkpoints(self) -> Folder:
         """The run's checkpoints."""
-        return open_folder(self.run.uri(RUN_KEYS.checkpoints.key))
+        return Folder(self.run.uri(RUN_KEYS.checkpoints.key))
 
 
 def read_job(request_uri: str) -> Job:
     """Read the request, its recipe and its corpus manifest; NexusError for whatever is wrong with them."""
-    request = parse_json(TrainingRequest, read_uri(request_uri), where=request_uri)
+    request = STORE.read_record(TrainingRequest, request_uri)
     recipe = from_plain(TrainingRecipe, request.recipe, where=f"{request_uri}: recipe")
-    return Job(request, recipe, read_corpus(request.corpus), open_folder(request.root_uri))
+    return Job(request, recipe, read_corpus(request.corpus), Folder(request.root_uri))
 
 
 def read_corpus(reference: ParentRef) -> CorpusManifest:
     """The manifest at ``reference``; ContractError unless its bytes have the hash that was named."""
-    content = read_uri(reference.uri)
+    content = STORE.read(reference.uri)
     if content_hash(content) != reference.sha256:
         raise ContractError(
             "is not the corpus manifest that the request names",

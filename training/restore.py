@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
-from include.contracts.errors import ContractError, InputError, IntegrityError
+from include.contracts.errors import ContractError, IntegrityError
 from include.contracts.manifests import CheckpointMarker
 from include.contracts.records import parse_json
+from include.object_store import ObjectAbsent
 from training.checkpoint_store import TRAINER, CheckpointStore, Progress, TrainerState
 from training.identity import Identity
 from training.random_state import load_random_state
@@ -38,7 +39,8 @@ class Restorer:
         """Load the newest usable checkpoint into model and optimiser. Return None if there is none.
 
         A checkpoint that is incomplete, damaged or holds a value that is not finite is passed over with a
-        warning that names the reason; the model is not touched by it. Raises CheckpointMismatch if the newest
+        warning that names the reason; the model is not touched by it. A refused access or an unavailable
+        storage is an error: the checkpoint may be usable. Raises CheckpointMismatch if the newest
         readable one belongs to another recipe or corpus, and IntegrityError if it holds more than data,
         because somebody tampered with it.
         """
@@ -71,7 +73,7 @@ class Restorer:
         """Return the marker, or the reason why it cannot be read."""
         try:
             marker = self.store.marker(step)
-        except (ContractError, InputError) as error:
+        except (ContractError, ObjectAbsent) as error:
             return str(error)
         self.identity.require(marker, self.store.folder.uri(f"step_{step}/"))
         return marker
@@ -83,7 +85,7 @@ class Restorer:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             self.store.fetch(step, folder)
-        except (IntegrityError, InputError) as error:
+        except (IntegrityError, ObjectAbsent) as error:
             return str(error)
         return ""
 

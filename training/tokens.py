@@ -10,7 +10,7 @@ import numpy.typing as npt
 from include.contracts.errors import IntegrityError
 from include.contracts.manifests import FileEntry, TokenShard
 from include.contracts.megatron import HEADER, MAGIC, TYPE_CODES, VERSION
-from training.storage import verify
+from include.object_store.verification import verify
 
 _TYPE_NAMES = {code: name for name, code in TYPE_CODES.items()}
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from include.contracts.manifests import CorpusManifest, TokenShard
-from training.storage import Folder, fetch_verified
+from include.object_store import Folder
 from training.tokens import open_shard
 
 TokenCounts = npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ def count_tokens(
                 break
             for suffix in (".idx", ".bin"):
                 name = f"{shard.name}{suffix}"
-                fetch_verified(folder, entries[_TOKENS + name], scratch / name)
+                folder.fetch(entries[_TOKENS + name], scratch / name)
             tokens = open_shard(scratch, shard, entries, _TOKENS, full=False)
             counts += np.bincount(tokens.tokens, minlength=manifest.vocabulary_size)
             left -= tokens.count

@@ -70,7 +70,7 @@ _CREDENTIALS = _Meaning(
     "sign in again, or set AWS_PROFILE or the role of this job",
 )
 _CONDITION = _Meaning(
-    ConditionFailed, "the object is not in the expected state", "read it again and decide anew"
+    ConditionFailed, "the object is not in the expected state", "read it again, then decide again"
 )
 _UPLOAD = _Meaning(UploadAbsent, "the multipart upload no longer exists", "start the upload again")
 _UNAVAILABLE = _Meaning(

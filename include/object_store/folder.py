@@ -57,6 +57,10 @@ class Folder:
         with self._store.open(uri) as stream:
             verify_stream(stream, entry, where=uri)
 
+    def delete_folder(self, name: str) -> int:
+        """Delete everything below ``name``; return how many files."""
+        return self._store.delete_folder(self.uri(name))
+
     def delete(self, name: str) -> None:
         """Delete a file; an absent one is no error."""
         self._store.delete(self.uri(name))

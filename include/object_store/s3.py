@@ -183,7 +183,7 @@ def _plain_etag(answer: Mapping[str, Any]) -> str:
 
 
 def _content_type(at: S3Uri) -> dict[str, str]:
-    """A browser shows what S3 calls a page, and downloads everything else."""
+    """Name pages as such: a browser downloads everything else."""
     return {"ContentType": "text/html; charset=utf-8"} if at.key.endswith(".html") else {}
 
 

@@ -45,7 +45,7 @@ def require_size(size_bytes: int, entry: FileEntry, where: str) -> None:
     """Raise IntegrityError for another size than the entry's."""
     if size_bytes != entry.size_bytes:
         raise IntegrityError(
-            "the file has another size than its manifest promises",
+            "wrong size",
             where=where,
             expected=f"{entry.size_bytes} bytes",
             got=f"{size_bytes} bytes",
@@ -57,7 +57,7 @@ def require_hash(sha256: str, entry: FileEntry, where: str) -> None:
     """Raise IntegrityError for another SHA-256 than the entry's."""
     if sha256 != entry.sha256:
         raise IntegrityError(
-            "the file has another content than its manifest promises",
+            "wrong content",
             where=where,
             expected=f"SHA-256 {entry.sha256}",
             got=sha256,

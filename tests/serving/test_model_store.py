@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import http.server
 import json
+import os
 import shutil
-import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,56 +14,44 @@ from typing import Any
 import pytest
 
 from include.contracts.errors import ContractError, InputError, IntegrityError, NexusError
+from include.object_store import STORE
 from serving.model_store import fetch_model
+from tests.support.local_s3 import local_s3
+
+BUCKET = "nexus-llm-models"
 
 
 def sha256(folder: Path) -> str:
     return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
 
 
-@contextlib.contextmanager
-def s3_of(root: Path) -> Iterator[str]:
-    """An endpoint that answers GetObject with the files of ``root/<bucket>/<key>``."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: object) -> None:
-            super().__init__(*arguments, directory=str(root))  # type: ignore[arg-type]
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The environment of this process leads to a local_aws."""
+    with local_s3(tmp_path_factory.mktemp("aws") / "root") as settings, pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        STORE.create_buckets([BUCKET])
+        yield
 
 
 @pytest.fixture
 def copy(model: Path, tmp_path: Path) -> Path:
-    """A model of one's own to damage, under the path of a bucket and prefix."""
-    return Path(shutil.copytree(model, tmp_path / "s3" / "nexus-llm-models" / "serving_model"))
+    """A copy of the model that a test may damage."""
+    return Path(shutil.copytree(model, tmp_path / "serving_model"))
 
 
-@pytest.fixture
-def s3_uri(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with s3_of(copy.parents[1]) as endpoint:
-        for name, value in {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }.items():
-            monkeypatch.setenv(name, value)
-        yield "s3://nexus-llm-models/serving_model/"
+def uploaded(folder: Path) -> str:
+    """Upload a model as it is now. Return its URI."""
+    uri = f"s3://{BUCKET}/serving_model/"
+    STORE.delete_folder(uri)
+    for path in folder.iterdir():
+        STORE.upload(uri + path.name, path)
+    return uri
 
 
-def test_a_model_in_s3_arrives_whole(s3_uri: str, copy: Path, tmp_path: Path) -> None:
-    manifest, folder = fetch_model(s3_uri, sha256(copy), tmp_path / "here")
+def test_a_model_in_s3_arrives_whole(s3: None, copy: Path, tmp_path: Path) -> None:
+    manifest, folder = fetch_model(uploaded(copy), sha256(copy), tmp_path / "here")
     assert manifest.run == "test-run"
     assert folder == tmp_path / "here"
     assert {p.name for p in folder.iterdir()} == {p.name for p in copy.iterdir()} - {"manifest.json"}
@@ -95,15 +82,15 @@ def test_a_torn_or_altered_file_is_named(copy: Path, tmp_path: Path, name: str, 
         fetch_model(str(copy), sha256(copy), tmp_path)
 
 
-def test_a_torn_file_in_s3_is_named(s3_uri: str, copy: Path, tmp_path: Path) -> None:
+def test_a_torn_file_in_s3_is_named(s3: None, copy: Path, tmp_path: Path) -> None:
     damage_cut(copy / "openvino_model.bin")
     with pytest.raises(IntegrityError, match=r"s3://nexus-llm-models/serving_model/openvino_model\.bin"):
-        fetch_model(s3_uri, sha256(copy), tmp_path / "here")
+        fetch_model(uploaded(copy), sha256(copy), tmp_path / "here")
 
 
-def test_a_missing_file_is_named(s3_uri: str, copy: Path, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(s3: None, copy: Path, tmp_path: Path) -> None:
     (copy / "config.json").unlink()
-    for uri in (s3_uri, str(copy)):
+    for uri in (uploaded(copy), str(copy)):
         with pytest.raises(InputError, match=r"config\.json"):
             fetch_model(uri, sha256(copy), tmp_path / "here")
 
@@ -130,3 +117,15 @@ def test_a_manifest_of_something_else_is_refused(
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(error, match=told):
         fetch_model(str(copy), sha256(copy), tmp_path)
+
+
+def test_an_error_names_the_permissions_that_the_role_lacks(s3: None, copy: Path, tmp_path: Path) -> None:
+    uri = uploaded(copy)
+    fault = {"service": "s3", "operation": "*", "calls": 99, "status": 403, "code": "AccessDenied"}
+    endpoint = f"{os.environ['AWS_ENDPOINT_URL']}/_local/"
+    urllib.request.urlopen(f"{endpoint}fail", json.dumps(fault).encode()).close()
+    try:
+        with pytest.raises(InputError, match=r"access denied.*s3:GetObject"):
+            fetch_model(uri, sha256(copy), tmp_path / "here")
+    finally:
+        urllib.request.urlopen(f"{endpoint}reset", b"{}").close()

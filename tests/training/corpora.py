@@ -21,8 +21,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from include.contracts.manifests import CorpusManifest, ParentRef, SubsetCounts, TokenShard, TrainingRequest
 from include.contracts.records import canonical_json, content_hash, to_plain
+from include.object_store.verification import file_entry
 from include.recipes.training import ModelRecipe, OptimiserRecipe, TrainingRecipe
-from training.storage import file_entry
 
 ROOT = Path(__file__).parents[2]
 END_OF_TEXT = "<|endoftext|>"

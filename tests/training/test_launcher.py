@@ -16,6 +16,7 @@ import pytest
 from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import ModelManifest, TokenShard
 from include.contracts.records import canonical_json, parse_json
+from include.object_store.verification import file_entry
 from tests.support.waiting import wait_until
 from tests.training.corpora import (
     RECIPE,
@@ -29,7 +30,6 @@ from tests.training.corpora import (
 )
 from training.launcher import Plan, Ranks, check_channels, read_plan
 from training.places import EXIT_INTERRUPTED, MlRoot
-from training.storage import file_entry
 
 
 def test_plan_comes_from_sagemakers_files(tmp_path: Path, corpus: Corpus) -> None:
@@ -246,7 +246,7 @@ def test_a_subset_that_is_never_trained_on_is_told_unless_a_mixture_leaves_it_ou
 def test_the_model_folder_loads_as_its_manifest_says(uninterrupted: tuple[Run, str], corpus: Corpus) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from training.storage import verify
+    from include.object_store.verification import verify
 
     run, _ = uninterrupted
     manifest = parse_json(ModelManifest, (run.model / "manifest.json").read_bytes(), where="manifest")

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from include.contracts.errors import IntegrityError
 from include.contracts.manifests import TrainingReport
 from include.contracts.records import parse_json
+from include.object_store import Folder
 from tests.training.corpora import ROOT, Corpus, Run, failure, interrupt_at, losses, make_run, sign
 from training.checkpoint import CheckpointSaver
 from training.checkpoint_store import CheckpointStore, Progress, TrainerState
@@ -27,7 +28,6 @@ from training.identity import Identity
 from training.places import EXIT_INTERRUPTED
 from training.ranks import Agreement, RankPlace, join
 from training.state_loading import not_finite
-from training.storage import LocalFolder
 
 
 def poison(steps: str, rank: int = 0) -> dict[str, str]:
@@ -218,7 +218,7 @@ def spoil_moment(model: torch.nn.Linear, optimiser: torch.optim.Optimizer) -> No
 def test_a_state_that_is_not_finite_is_not_saved(
     tmp_path: Path, alone: Agreement, spoil: Callable[..., None], named: str
 ) -> None:
-    store = CheckpointStore(LocalFolder(tmp_path / "checkpoints"))
+    store = CheckpointStore(Folder(str(tmp_path / "checkpoints")))
     saver = CheckpointSaver(store, Identity({}, "c"), tmp_path / "scratch", alone, 1, print)
     model = torch.nn.Linear(2, 2)
     optimiser = torch.optim.AdamW(model.parameters())

@@ -139,7 +139,7 @@ def flip(path: Path) -> None:
     [
         ("__0_0.distcp", cut, "wrong size"),
         ("__0_0.distcp", flip, "wrong content"),
-        (".metadata", Path.unlink, "does not exist"),
+        (".metadata", Path.unlink, "no such file"),
         ("complete.json", cut, "not valid JSON"),
     ],
 )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -18,50 +16,32 @@ from botocore.stub import Stubber
 
 from include.object_store import ObjectStore
 from include.object_store.clients import client_config
-
-ROOT = Path(__file__).resolve().parents[3]
-_SETTINGS = {
-    "AWS_ACCESS_KEY_ID": "local",
-    "AWS_SECRET_ACCESS_KEY": "local",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-}
+from tests.support.local_s3 import local_s3
 
 Control = Callable[[str, Mapping[str, Any]], None]
 
 
 @pytest.fixture(scope="session")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a local_aws process of this test session."""
-    python = ROOT / ".venvs" / "local_aws" / "bin" / "python"
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    server = subprocess.Popen(
-        [python, "-m", "local_aws", "--root", tmp_path_factory.mktemp("aws") / "root", "--port", "0"],
-        env={**kept, **_SETTINGS, "PYTHONPATH": str(ROOT)},
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        assert server.stdout is not None
-        ready = server.stdout.readline()
-        assert ready.startswith("local_aws ready "), ready
-        yield ready.split()[-1]
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment that leads to the local_aws of this test session."""
+    with local_s3(tmp_path_factory.mktemp("aws") / "root") as found:
+        yield found
 
 
 @pytest.fixture
-def environment(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def endpoint(settings: dict[str, str]) -> str:
+    return settings["AWS_ENDPOINT_URL"]
+
+
+@pytest.fixture
+def environment(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of this process leads to local_aws."""
-    for name, value in {**_SETTINGS, "AWS_ENDPOINT_URL": endpoint}.items():
+    for name, value in settings.items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
-def s3(environment: None, endpoint: str) -> Any:
+def s3(environment: None) -> Any:
     """A boto3 client with the retry policy of the store."""
     return boto3.client("s3", config=client_config())
 

@@ -188,7 +188,7 @@ def test_a_download_of_another_version_is_refused(root: str, tmp_path: Path) -> 
 
 def test_a_verified_fetch_leaves_no_file_that_differs_from_its_entry(root: str, tmp_path: Path) -> None:
     uri, entry = join(root, "file"), content_entry(b"promised", "file")
-    for content, message in ((b"promise", "another size"), (b"Promised", "another content")):
+    for content, message in ((b"promise", "wrong size"), (b"Promised", "wrong content")):
         STORE.write(uri, content)
         with pytest.raises(IntegrityError, match=message) as caught:
             STORE.fetch(uri, entry, tmp_path / "down" / "file")

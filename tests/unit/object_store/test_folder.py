@@ -47,7 +47,7 @@ def test_a_file_is_verified_where_it_is_and_when_it_is_fetched(root: str, tmp_pa
     folder.verify(entry)
     folder.fetch(entry, tmp_path / "down")
     assert file_entry(tmp_path / "down", "a/file") == entry
-    for content, message in ((b"promise", "another size"), (b"Promised", "another content")):
+    for content, message in ((b"promise", "wrong size"), (b"Promised", "wrong content")):
         folder.write("a/file", content)
         for check in (folder.verify, lambda entry: folder.fetch(entry, tmp_path / "other")):
             with pytest.raises(IntegrityError, match=message) as caught:

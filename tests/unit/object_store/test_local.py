@@ -1,4 +1,4 @@
-"""What folders of this machine have that S3 has not: links, rights, names, killed writers, full disks."""
+"""Folders of this machine alone: links, rights, names, killed writers, full disks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What S3 alone does: buckets, refusals, metadata, pages, copies in parts, signed addresses."""
+"""S3 alone: buckets, refusals, metadata, pages, copies in parts, signed addresses."""
 
 from __future__ import annotations
 
