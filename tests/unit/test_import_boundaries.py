@@ -107,7 +107,9 @@ RULES = [
     ),
     Rule("infrastructure/packaging", ("include", "infrastructure")),
     Rule("tools/mutants", ("tools.mutants",), ("cosmic_ray",)),
-    Rule("tools/reference", ("include", "tools.reference"), ("airflow",)),
+    Rule(
+        "tools/reference", ("include", "tests.unit.test_import_boundaries", "tools.reference"), ("airflow",)
+    ),
 ]
 
 
