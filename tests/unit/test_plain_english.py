@@ -12,10 +12,10 @@ from tools.english import check, check_python, check_text, counts, folder
 ROOT = Path(__file__).resolve().parents[2]
 #: Findings that a folder may still have. A number may fall but not grow.
 ALLOWED: dict[str, int] = {
-    "documents": 49,
-    "include": 181,
+    "documents": 45,
+    "include": 158,
     "local_aws": 206,
-    "serving": 36,
+    "serving": 35,
     "spark_jobs": 238,
     "tests/dags": 10,
     "tests/demo": 3,
@@ -26,8 +26,8 @@ ALLOWED: dict[str, int] = {
     "tests/serving": 3,
     "tests/spark": 21,
     "tests/training": 9,
-    "tests/unit": 15,
-    "training": 37,
+    "tests/unit": 14,
+    "training": 30,
 }
 
 
