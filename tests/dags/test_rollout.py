@@ -184,3 +184,69 @@ def test_a_deployment_that_goes_back_already_is_not_stopped_again(service: Any) 
     two.operator.on_kill()
     ended("two")
     assert two.ends() == "ROLLBACK_SUCCESSFUL"
+
+
+def started_by_a_colleague(settings: Any, model: str) -> str:
+    """Roll out a revision as a person does, past this project; return its task definition."""
+    definition = rollout(settings, model).task_definition
+    arn, _ = rollouts_of(settings).register(definition, "a colleague")
+    rollouts_of(settings).start(settings, arn)
+    return arn
+
+
+def rollouts_of(settings: Any) -> Rollouts:
+    return Rollouts(settings.serving.cluster, settings.serving.service)
+
+
+def test_a_retry_takes_no_deployment_that_somebody_else_started(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker died after it had registered its revision and before it rolled it out."""
+    Task("one").run(rollout(service, "one"))
+    task, two = Task("two"), rollout(service, "two")
+
+    def die(*_: Any) -> None:
+        raise ConnectionError("the worker is lost")
+
+    with monkeypatch.context() as patch, pytest.raises(ConnectionError):
+        patch.setattr(Rollouts, "start", die)
+        two.execute(task.context(two))
+    colleagues = started_by_a_colleague(service, "colleague")
+    output = task.run(rollout(service, "two"))
+    assert output["task_definition"] != colleagues
+    assert rollouts_of(service).serving() == output["task_definition"]
+    assert ask(service.serving.endpoint_url, "x", 1)["model"] == "s3://models-bucket/two/"
+
+
+def test_mark_failed_leaves_the_deployment_of_a_colleague_alone(service: Any) -> None:
+    Task("one").run(rollout(service, "one"))
+    two = Waiting(service, "two", "two")
+    colleagues = started_by_a_colleague(service, "colleague")  # stops that of the task
+    ended("two")
+    two.operator.on_kill()
+    assert two.status() == "STOPPED"
+    with pytest.raises(AirflowFailException, match=r"serves, which somebody rolled out meanwhile"):
+        two.finish()
+    until_served = f"s3://models-bucket/{'colleague'}/"
+    wait_until(
+        lambda: ask(service.serving.endpoint_url, "x", 1)["model"], lambda model: model == until_served
+    )
+    assert rollouts_of(service).serving() == colleagues
+
+
+def test_a_service_that_was_deleted_while_it_rolled_is_reported_as_deleted(service: Any) -> None:
+    Task("one").run(rollout(service, "one"))
+    two = Waiting(service, "two", "two")
+    ecs, serving = client("ecs"), service.serving
+    ecs.delete_service(cluster=serving.cluster, service=serving.service, force=True)
+    with pytest.raises(
+        AirflowFailException, match=r"the service (is being|was) deleted; nothing serves"
+    ) as error:
+        two.finish()
+    assert "serves on" not in str(error.value) and "newer deployment" not in str(error.value)
+    assert "clear this task to create the service again" in str(error.value)
+    rollouts = rollouts_of(service)
+    wait_until(rollouts.service_status, lambda status: status != "DRAINING")
+    two.task.clear()
+    task, again = two.task, rollout(service, "two")
+    assert task.run(again)["previous_task_definition"] == ""

@@ -64,9 +64,9 @@ def test_a_corpus_on_glue_needs_no_cluster_and_stands_in_the_catalogue(system: S
     assert client(system, "emr").list_clusters()["Clusters"] == []
     glue = client(system, "glue")
     assert sorted(glue.list_jobs()["JobNames"]) == [
-        f"nexus-llm-{job}" for job in ("clean", "deduplicate", "tokenise")
+        f"nexus-llm-dev-{job}" for job in ("clean", "deduplicate", "tokenise")
     ]
-    place = {"DatabaseName": "nexus_llm"}
+    place = {"DatabaseName": "nexus_llm_dev"}
     (partition,) = glue.get_partitions(**place, TableName="documents")["Partitions"]
     columns = [column["Name"] for column in partition["StorageDescriptor"]["Columns"]]
     assert columns == ["id", "text", "source", "subset", "metadata"]

@@ -165,8 +165,9 @@ class JobOperator(WaitingOperator):
         record = self._record(context)
         self._name = self._identity(context).name(record.generation)
         view = self._jobs().describe(self._name)
-        if view.state is JobState.ABSENT:
-            view = replace(view, ended_by=EndedBy.PERSON, reason="no job of this name exists any more")
+        if view.state in (JobState.ABSENT, JobState.DELETED):
+            reason = view.reason or "no job of this name exists any more"
+            view = replace(view, ended_by=EndedBy.PERSON, reason=reason)
         if view.state.may_change:
             if time.time() < record.deadline:  # the trigger gave up looking; the job did not give up working
                 return self._wait(context, record, "finish", view)

@@ -25,7 +25,7 @@ from include.aws.sagemaker import (
 
 
 def states_of(service: str, shape: str) -> set[str]:
-    """The values of an enum in botocore's model of a service."""
+    """Return the values of an enum in botocore's model of a service."""
     model = boto3.client(service, region_name="us-east-1").meta.service_model
     return set(model.shape_for(shape).enum)
 

@@ -1,4 +1,4 @@
-"""What may go live: a manifest whose package is approved. And how few calls it takes to find it."""
+"""The packages that may go live: those of an approved manifest. And the calls it takes to find one."""
 
 from __future__ import annotations
 

@@ -255,7 +255,7 @@ def test_the_content_of_the_training_request_is_part_of_the_record_of_the_job() 
 
 
 def test_two_environments_share_no_name_that_they_create() -> None:
-    """Of one account and with the same settings, but for the name of the environment."""
+    """The settings differ in the name of the environment alone."""
     one, other = replace(SETTINGS[0], name="blue"), replace(SETTINGS[0], name="green")
     for name in (
         lambda s: s.package_group,

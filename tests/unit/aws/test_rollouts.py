@@ -1,4 +1,4 @@
-"""Which deployments are stopped: those that can be, and no error when somebody else was quicker."""
+"""Deployments that are stopped: those that can be, and no error when somebody else was faster."""
 
 from __future__ import annotations
 
