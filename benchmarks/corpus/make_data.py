@@ -19,8 +19,9 @@ from pathlib import Path
 from include.contracts.errors import InputError
 from include.recipes.corpus import ReadRecipe
 from spark_jobs import storage
-from spark_jobs.readers.documents import ReadCounts, read_documents
-from spark_jobs.readers.input_files import files_below, list_shards, raw_shard
+from spark_jobs.readers.counts import ReadCounts
+from spark_jobs.readers.documents import read_documents
+from spark_jobs.readers.input_files import inputs_of, raw_shard
 from spark_jobs.readers.shards import ordered_shards
 
 _SHARD_BYTES = 32_000_000
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _documents(source: str, first_pass: int) -> Iterator[str]:
-    accepted, _ = list_shards(files_below(storage.absolute(source)))
+    accepted = inputs_of(storage.absolute(source)).accepted
     shards = ordered_shards([raw_shard(uri) for uri in accepted])
     for shift in range(first_pass, _PASSES):
         moved = {

@@ -27,8 +27,9 @@ import pyarrow.compute as pc
 
 from include.recipes.corpus import ReadRecipe
 from spark_jobs import storage
-from spark_jobs.readers.documents import ReadCounts, read_documents
-from spark_jobs.readers.input_files import files_below, list_shards, raw_shard
+from spark_jobs.readers.counts import ReadCounts
+from spark_jobs.readers.documents import read_documents
+from spark_jobs.readers.input_files import inputs_of, raw_shard
 from spark_jobs.readers.shards import ordered_shards
 from spark_jobs.tokens.encoding import Library, choose_library, encode
 from spark_jobs.tokens.examination import examine
@@ -98,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _documents(source: str) -> pa.LargeStringArray:
-    shards = ordered_shards([raw_shard(uri) for uri in list_shards(files_below(source))[0]])
+    shards = ordered_shards([raw_shard(uri) for uri in inputs_of(source).accepted])
     columns = [
         batch.column("text")
         for shard in shards

@@ -1,4 +1,4 @@
-"""The document, and every reason for which one is dropped."""
+"""The document, and every reason for which one is dropped or repaired."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CORPUS_JOBS = {"clean": Stage.SCRUB, "deduplicate": Stage.NEAR_DEDUP, "tokenise"
 
 
 class DropReason(enum.StrEnum):
-    """Why a record did not become a kept document; counted per stage."""
+    """The reasons for which a record does not become a kept document; counted per stage."""
 
     CORRUPT_SHARD = "corrupt_shard"
     INVALID_JSON = "invalid_json"
@@ -80,3 +80,22 @@ class DropReason(enum.StrEnum):
     NEAR_DUPLICATE = "near_duplicate"
     #: No character of the text has a token of the vocabulary.
     NO_KNOWN_TOKEN = "no_known_token"
+
+
+class RepairReason(enum.StrEnum):
+    """The reasons to replace a value of a kept document's metadata; each document counts once per reason."""
+
+    #: Bytes that are not UTF-8 became U+FFFD.
+    INVALID_UTF8 = "invalid_utf8"
+    #: One half of a surrogate pair became U+FFFD.
+    HALF_SURROGATE = "half_surrogate"
+    #: NaN, an infinity or a number that Python does not read became null.
+    NUMBER = "number_out_of_range"
+    #: A date or time that cannot be written became null.
+    DATE = "date_out_of_range"
+    #: A string held a control character that JSON wants escaped; it was read as it is.
+    CONTROL = "raw_control_character"
+    #: A damaged column of parquet became null.
+    COLUMN = "unreadable_column"
+    #: A value of a type that has no JSON form became null.
+    TYPE = "unreadable_value"

@@ -50,11 +50,16 @@ class Announcement:
 
 @dataclass(frozen=True)
 class RawShard:
-    """An input of a corpus version; ``etag`` pins its bytes without reading them."""
+    """An input of a corpus version; ``etag`` pins its bytes without reading them.
+
+    ``name`` begins the ids of the shard's documents. It is empty where the URI gives the name: for keys of
+    S3, and for local shards of requests written before this field existed.
+    """
 
     uri: str
     size_bytes: int
     etag: str
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

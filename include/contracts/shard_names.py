@@ -1,10 +1,22 @@
-"""What the names of files say: which are no shards, which belong together. DAG and Spark jobs agree on it."""
+"""Rules on the names of files: which files are no shards, which belong together, and what they hold.
+
+The DAGs and the Spark jobs read names by these rules, so that both take the same files for shards.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
-#: Descriptions of a data set that lie beside its shards and end as shards do.
+from include.contracts.documents import Stage
+
+#: Endings of shards that the readers know: plain, gzip and zstandard JSON lines, and parquet.
+SHARD_SUFFIXES = (
+    *(f".{form}{packing}" for form in ("jsonl", "ndjson", "json") for packing in ("", ".gz", ".zst")),
+    ".parquet",
+)
+
+#: Descriptions of a data set that lie next to its shards and end as shards do.
 _DESCRIPTIONS = frozenset(
     f"{name}.json"
     for name in (
@@ -12,16 +24,49 @@ _DESCRIPTIONS = frozenset(
         *("config", "croissant", "license", "manifest", "metadata", "readme", "schema"),
     )
 )
+#: Files of Spark and Dask that lie next to the shards that they wrote.
+_WRITERS_NOTES = frozenset(("_success", "_metadata", "_common_metadata"))
+_UNFINISHED_SUFFIXES = (".incomplete", ".part", ".partial", ".crdownload", ".download", ".tmp", ".aria2")
 _SIGNALS_SUFFIX = ".signals.json.gz"
 _COMPANION_SUFFIXES = (".minhash.parquet", ".duplicates.parquet")
 
+_ENDING = re.compile(r"\.(?:jsonl|json|ndjson|parquet|zst|zstd|gz)$", re.IGNORECASE)
+#: File names of RedPajama v1, of its sample and of its mirrors, without their endings.
+_PUBLISHED_NAMES = {
+    "arxiv": r"arxiv(?:_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|_sample)?",
+    "book": r"book(?:_sample)?",
+    "c4": r"c4(?:-train\.\d+-of-\d+|_sample)?",
+    "common_crawl": (
+        r"common_crawl|cc_\d{4}-\d{2}_sample|[a-z]{2}_(?:head|middle)_\d+\.json\.gz\.dedup\.classifier"
+    ),
+    "github": r"github(?:_[0-9a-f-]{32,36}|_sample)?|filtered_[0-9a-f]{32}\.sampled",
+    "stackexchange": r"stackexchange(?:_sample)?",
+    "wikipedia": r"wiki(?:pedia)?(?:_sample)?",
+}
 
-def left_out_by_name(names: Collection[str]) -> dict[str, str]:
-    """Those that are no shards whatever they hold, with the reason; names may be keys, paths or URIs.
+#: A folder with its request or manifest and a file like these is a corpus version, complete or not.
+_VERSION_RECORDS = ("request.json", "manifest.json")
+_VERSION_FILE = re.compile(
+    rf"stages/(?:{'|'.join(Stage)})\.json|work/clean_parts/part-\d+\.json|work/clean/part-\d+-\d+\.parquet"
+    r"|(?:held_out_)?tokens/[^/]+\.documents\.parquet"
+)
 
-    Quality signals of RedPajama v2 count as shards beside their documents alone.
+
+def left_out_by_name(names: Collection[str], below: str = "") -> dict[str, str]:
+    """Return those that are no shards whatever they hold, with the reason.
+
+    Names may be keys, paths or URIs, all of which begin with ``below``: hidden folders count below it alone.
+    Quality signals of RedPajama v2 count as shards next to their documents alone. Of a corpus version every
+    file is left out.
     """
-    left_out = {name: reason for name in names if (reason := _why_no_shard(name))}
+    versions = version_folders(names)
+    left_out = {}
+    for name in names:
+        folders = _folders_of(name) if versions else []
+        if version := next((folder for folder in folders if folder in versions), ""):
+            left_out[name] = f"part of the corpus version in {version}"
+        elif reason := _why_no_shard(name, below):
+            left_out[name] = reason
     paired = {signals_name(name) for name in names if name not in left_out}
     for name in names:
         if name.endswith(_SIGNALS_SUFFIX) and name not in left_out and name not in paired:
@@ -29,23 +74,71 @@ def left_out_by_name(names: Collection[str]) -> dict[str, str]:
     return left_out
 
 
-def _why_no_shard(name: str) -> str:
-    file = name.rpartition("/")[2]
+def version_folders(names: Collection[str]) -> frozenset[str]:
+    """Return the folders that the names show to be corpus versions, complete or unfinished."""
+    records = {
+        folder
+        for folder, _, file in (name.rpartition("/") for name in names)
+        if file in _VERSION_RECORDS and folder
+    }
+    return frozenset(
+        folder
+        for name in (names if records else ())
+        for folder in _folders_of(name)
+        if folder in records and _VERSION_FILE.fullmatch(name[len(folder) + 1 :])
+    )
+
+
+def published_subset(file: str) -> str:
+    """Return the subset that a publisher's file name stands for; empty for any other name."""
+    stem = stem_of(file)
+    return next(
+        (
+            subset
+            for subset, pattern in _PUBLISHED_NAMES.items()
+            if re.fullmatch(pattern, stem, re.IGNORECASE)
+        ),
+        "",
+    )
+
+
+def stem_of(file: str) -> str:
+    """Return a file's name without the endings of shards."""
+    shorter = _ENDING.sub("", file)
+    while shorter != file:
+        file, shorter = shorter, _ENDING.sub("", shorter)
+    return file
+
+
+def _folders_of(name: str) -> list[str]:
+    """Return all folders above a file, the outermost first."""
+    parts = name.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _why_no_shard(name: str, below: str) -> str:
+    *folders, file = name[len(below) :].split("/")
     if file.startswith("."):
         return "a hidden file"
+    if any(folder.startswith(".") for folder in folders):
+        return "in a hidden folder"
+    if "_temporary" in folders or file.lower().endswith(_UNFINISHED_SUFFIXES):
+        return "an unfinished file"
     if file.lower() in _DESCRIPTIONS:
-        return "describes a data set and is none"
+        return "describes a data set and holds none"
+    if file.lower() in _WRITERS_NOTES:
+        return "a note of the program that wrote the shards"
     suffix = next((suffix for suffix in _COMPANION_SUFFIXES if file.endswith(suffix)), "")
     return companion_reason(suffix.split(".")[1]) if suffix else ""
 
 
 def companion_reason(kind: str) -> str:
-    """Why a companion of RedPajama v2, ``minhash`` or ``duplicates``, is no shard."""
-    return f"a RedPajama v2 {kind} file: it stands beside documents and holds none"
+    """Say why a companion of RedPajama v2, ``minhash`` or ``duplicates``, is no shard."""
+    return f"a RedPajama v2 {kind} file, which holds no documents"
 
 
 def signals_name(documents_name: str) -> str | None:
-    """The name of the quality signals beside a RedPajama v2 shard of documents, or None.
+    """Return the name of the quality signals of a RedPajama v2 shard of documents, or None.
 
     ``documents/2023-06/0000/en_head.json.gz`` has ``quality_signals/2023-06/0000/en_head.signals.json.gz``.
     """
@@ -56,9 +149,10 @@ def signals_name(documents_name: str) -> str | None:
 
 
 def parted(fresh: Collection[str], held: Collection[str]) -> list[str]:
-    """Of the fresh shards, those whose documents or quality signals are among the held ones.
+    """Return the fresh shards whose documents or quality signals are among the held ones.
 
-    Signals are read in step with their documents: what an extension reads alone stays without the other.
+    Signals are read together with their documents. In an extension that reads only one of the two, the
+    documents would lack their signals.
     """
     is_fresh, is_held = frozenset(fresh), frozenset(held)
     late_signals = {name for documents in held if (name := signals_name(documents)) in is_fresh}

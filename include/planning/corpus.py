@@ -66,7 +66,7 @@ def plan_corpus(
         another run builds the version
     """
     store = ObjectStore()
-    listing = require_shards(split_inputs(store.list(source.folder)), source.folder)
+    listing = require_shards(split_inputs(store.list(source.folder), source.folder.key), source.folder)
     artifacts = newest_code(settings.storage.artifacts)
     references = {uri: store.stat(uri).etag for uri in recipe.references}
     latest = latest_corpus(settings, source, recipe)

@@ -7,16 +7,10 @@ from dataclasses import dataclass
 
 from include.contracts.errors import InputError
 from include.contracts.manifests import RawShard
-from include.contracts.shard_names import left_out_by_name
+from include.contracts.shard_names import SHARD_SUFFIXES, left_out_by_name
 from include.contracts.storage import CONTROL_PREFIXES, S3Uri
 from include.object_store import ObjectStat
 from include.object_store.locations import key_of
-
-#: Endings of shards that the readers know: plain, gzip and zstandard JSON lines, and parquet.
-SHARD_SUFFIXES = (
-    *(f".{form}{packing}" for form in ("jsonl", "ndjson", "json") for packing in ("", ".gz", ".zst")),
-    ".parquet",
-)
 
 
 @dataclass(frozen=True)
@@ -27,10 +21,11 @@ class InputListing:
     left_out: tuple[str, ...]
 
 
-def split_inputs(objects: Iterable[ObjectStat]) -> InputListing:
-    """Tell shards from other objects by their names; an empty object is left out.
+def split_inputs(objects: Iterable[ObjectStat], below: str = "") -> InputListing:
+    """Separate shards from other objects by their names; an empty object is left out.
 
-    What source_ingestion keeps for itself, and what it quarantined, is no input even of a whole bucket.
+    ``below`` is the prefix of the source: hidden folders count below it alone. Objects that source_ingestion
+    keeps for itself or has quarantined are never inputs, not even those of a whole bucket.
     """
     entries = {key_of(entry.uri): entry for entry in objects}
     entries = {key: entry for key, entry in entries.items() if not key.startswith(CONTROL_PREFIXES)}
@@ -39,7 +34,7 @@ def split_inputs(objects: Iterable[ObjectStat]) -> InputListing:
         for key, entry in entries.items()
         if key.lower().endswith(SHARD_SUFFIXES) and entry.size_bytes > 0
     }
-    for key in left_out_by_name(shards):
+    for key in left_out_by_name(shards, below):
         del shards[key]
     left_out = tuple(entry.uri for key, entry in entries.items() if key not in shards)
     return InputListing(tuple(shards.values()), left_out)

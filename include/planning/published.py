@@ -89,7 +89,8 @@ class ShardNews:
 
 def shard_news(source: S3Uri, latest: S3Uri) -> ShardNews:
     """Compare the shards in ``source`` with the corpus that ``latest`` points to."""
-    listing, held = split_inputs(ObjectStore().list(source.folder)), inputs_of_latest(latest)
+    listing = split_inputs(ObjectStore().list(source.folder), source.folder.key)
+    held = inputs_of_latest(latest)
     return ShardNews(
         tuple(shard.uri for shard in new_shards(listing, held)),
         tuple(shard.uri for shard in gone_shards(listing, held)),

@@ -1,4 +1,4 @@
-"""How raw shards become a corpus: one section a stage."""
+"""The corpus recipe, which says how raw shards become a corpus: a section for each stage."""
 
 from __future__ import annotations
 
@@ -13,16 +13,41 @@ from include.recipes.scrubbing import ScrubRecipe
 
 
 @dataclass(frozen=True)
+class SubsetRule:
+    """Shards whose documents form one subset."""
+
+    #: Name of the subset.
+    name: str
+    #: Glob on the names of shards; ``*`` also crosses ``/``.
+    shards: str
+
+    def __post_init__(self) -> None:
+        valid = 0 < len(self.name) <= 80 and self.name.isprintable()
+        require(valid, "read.subsets.name", "1 to 80 printable characters", self.name)
+        require(bool(self.shards), "read.subsets.shards", "a glob, such as */web/*", self.shards)
+
+
+@dataclass(frozen=True)
 class ReadRecipe:
-    """Limits on one record; a bigger one is dropped as ``too_large``."""
+    """Limits on one record, and the subsets of the corpus.
+
+    A record above ``max_document_bytes`` is dropped as ``too_large``. Of ``subsets`` the first rule that
+    matches counts; a document without one has the subset that its record or its folder names. A corpus of
+    more than ``max_subsets`` is refused.
+    """
 
     #: Largest record, in bytes of UTF-8.
     max_document_bytes: int = 32 * 2**20
+    #: Most subsets of a corpus: each has token files of its own.
+    max_subsets: int = 200
+    #: Rules that name subsets by the names of shards; the first that matches counts.
+    subsets: tuple[SubsetRule, ...] = ()
 
     def __post_init__(self) -> None:
         require(
             self.max_document_bytes > 0, "read.max_document_bytes", "more than 0", self.max_document_bytes
         )
+        require(1 <= self.max_subsets <= 10_000, "read.max_subsets", "1 to 10000", self.max_subsets)
 
 
 @dataclass(frozen=True)
@@ -129,7 +154,7 @@ class TokenizerRecipe:
 
 @dataclass(frozen=True)
 class CorpusRecipe:
-    """Everything that decides the bytes of a corpus, beside its inputs and the code."""
+    """Everything that decides the bytes of a corpus, apart from its inputs and the code."""
 
     #: Name of the recipe; the version begins with it.
     name: str
@@ -163,7 +188,7 @@ class CorpusRecipe:
 
 
 def with_profile(recipe: CorpusRecipe, name: str) -> CorpusRecipe:
-    """The recipe with the packaged near dedup profile ``name``, under the recipe's own seed."""
+    """Return the recipe with the packaged near dedup profile ``name``, under the recipe's own seed."""
     return replace(recipe, near_dedup=replace(profile(name), seed=recipe.near_dedup.seed))
 
 

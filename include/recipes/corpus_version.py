@@ -28,7 +28,9 @@ def corpus_version(
     are added to.
     """
     identity = {
-        "inputs": sorted((shard.uri, shard.size_bytes, shard.etag) for shard in inputs),
+        "inputs": sorted(
+            (shard.uri, shard.size_bytes, shard.etag, *filter(None, [shard.name])) for shard in inputs
+        ),
         "recipe": recipe,
         "sources": sources_sha256,
         "references": dict(references or {}),

@@ -1,4 +1,4 @@
-"""What happens to each document by itself, in the order of the stages, between reading and signing."""
+"""The stages that look at one document at a time, from normalisation to scrubbing, in their order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CHAIN = (Stage.NORMALISE, Stage.FILTER, Stage.DECONTAMINATE, Stage.SCRUB)
 
 @dataclass
 class ChainCounts:
-    """What the chain did: documents that left each stage, drops of each, and what was found on the way."""
+    """Counts of the chain: documents that each stage passed on and dropped, and what it found."""
 
     left: Counter[str] = field(default_factory=Counter)
     dropped: dict[str, Drops] = field(default_factory=lambda: {stage.value: Drops() for stage in CHAIN})
@@ -45,7 +45,7 @@ class ChainCounts:
 
 
 def apply_chain(batch: pa.RecordBatch, recipe: CorpusRecipe, counts: ChainCounts) -> pa.RecordBatch:
-    """Read documents to clean ones, with a column ``characters``; all stages count into ``counts``."""
+    """Return the documents that pass all stages, with a column ``characters``; count into ``counts``."""
     steps: dict[Stage, Callable[[pa.RecordBatch, Drops], pa.RecordBatch]] = {
         Stage.NORMALISE: lambda documents, dropped: normalise(documents, recipe.normalise, dropped),
         Stage.FILTER: lambda documents, dropped: _filtered(documents, recipe, dropped),
@@ -63,7 +63,7 @@ def apply_chain(batch: pa.RecordBatch, recipe: CorpusRecipe, counts: ChainCounts
 
 
 def _filtered(batch: pa.RecordBatch, recipe: CorpusRecipe, dropped: Drops) -> pa.RecordBatch:
-    """In FineWeb's order, what is cheap first; C4 rewrites text, so our own measures come after it."""
+    """Apply the filters in FineWeb's order, cheap ones first; C4 rewrites text, so our own come after it."""
     batch = keep_signals(batch, recipe.signals, dropped)
     batch = keep_languages(batch, recipe.language, dropped)
     batch = keep_gopher(batch, recipe.gopher, dropped)
@@ -82,5 +82,5 @@ def _scrubbed(batch: pa.RecordBatch, recipe: CorpusRecipe, replaced: Counter[str
 
 @lru_cache(maxsize=2)
 def benchmarks(recipe: DecontaminateRecipe) -> BenchmarkIndex:
-    """The index of a recipe's benchmarks, once a process."""
+    """Load the index of a recipe's benchmarks, once per process."""
     return load_benchmarks(recipe)

@@ -1,4 +1,4 @@
-"""What a task of clean leaves when its files are written: the run after a killed one does not repeat it."""
+"""Records of the tasks of clean that have written their files, so that no later run repeats them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from spark_jobs.cleaning.chain import ChainCounts
 from spark_jobs.cleaning.task import CleanFile, CleanPart, CleanTask, ShardOutcome, clean_part
 from spark_jobs.decontamination.filter import Contamination
 from spark_jobs.filters.drops import Drops, Example
-from spark_jobs.readers.documents import ReadCounts
+from spark_jobs.readers.counts import ReadCounts
 
 
 def clean_once(task: CleanTask) -> CleanPart:
-    """``clean_part``, unless an earlier run of the same request has ended this part."""
+    """Run ``clean_part``, unless an earlier run of the same request has finished this part."""
     uri = storage.join(task.layout.clean_parts, f"part-{task.part:05d}.json")
     if storage.exists(uri):
         return part_of(json.loads(storage.read_bytes(uri)))
@@ -26,18 +26,20 @@ def clean_once(task: CleanTask) -> CleanPart:
 
 
 def plain_part(part: CleanPart) -> dict[str, Any]:
-    """The part as JSON knows it; ``part_of`` is the way back."""
+    """Return the part as plain JSON values; ``part_of`` is the inverse."""
     return {
         "outcomes": [_plain_outcome(outcome) for outcome in part.outcomes],
         "files": part.files,
         "seconds": part.seconds,
+        "subsets": part.subsets,
     }
 
 
 def part_of(plain: dict[str, Any]) -> CleanPart:
-    """The part that ``plain_part`` was made from."""
+    """Return the part that ``plain_part`` was given."""
     outcomes = [_outcome(outcome) for outcome in plain["outcomes"]]
-    return CleanPart(outcomes, [CleanFile(**file) for file in plain["files"]], plain["seconds"])
+    files = [CleanFile(**file) for file in plain["files"]]
+    return CleanPart(outcomes, files, plain["seconds"], plain["subsets"])
 
 
 def _plain_outcome(outcome: ShardOutcome) -> dict[str, Any]:
@@ -62,7 +64,9 @@ def _outcome(plain: dict[str, Any]) -> ShardOutcome:
     return ShardOutcome(
         **{
             **plain,
-            "read": ReadCounts(**{**read, "dropped": _drops(read["dropped"])}),
+            "read": ReadCounts(
+                **{**read, "dropped": _drops(read["dropped"]), "repaired": Counter(read["repaired"])}
+            ),
             "chain": ChainCounts(**{**chain, **counts, "dropped": dropped, "contamination": found}),
         }
     )

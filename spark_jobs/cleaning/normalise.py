@@ -1,4 +1,4 @@
-"""NFC, line ends, control characters, encoding faults."""
+"""Normalise Unicode, line ends and control characters, and drop documents with encoding faults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FIRST_UNSTABLE = {"NFC": 0x300, "NFKC": 0xA0}
 
 
 def normalise(batch: pa.RecordBatch, recipe: NormaliseRecipe, dropped: Counter[str]) -> pa.RecordBatch:
-    """The batch with normalised ``text``, without the documents that are counted in ``dropped``."""
+    """Return the batch with normalised ``text``, without the documents that are counted in ``dropped``."""
     data, offsets = buffers(batch.column("text"))
     faults, characters = text_kernels.count_faults(data, offsets, unicode_tables.windows_1252_bytes())
     new_data, new_offsets = text_kernels.normalise(data, offsets, unicode_tables.actions())
@@ -34,7 +34,7 @@ def normalise(batch: pa.RecordBatch, recipe: NormaliseRecipe, dropped: Counter[s
 
 
 def _in_form(column: pa.StringArray, form: unicode_tables.UnicodeForm) -> pa.StringArray:
-    """Only documents with a character that may not be in the form yet are touched by Python."""
+    """Normalise the form; Python touches only documents with a character that may not be in it yet."""
     data, offsets = buffers(column)
     suspects = np.flatnonzero(
         text_kernels.has_any(data, offsets, unicode_tables.unstable(form), _FIRST_UNSTABLE[form])

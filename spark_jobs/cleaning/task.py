@@ -1,4 +1,4 @@
-"""One task of clean: its shards read, cleaned and signed into parquet files of its own."""
+"""A task of clean: read its shards, clean them, and write documents and signatures to its own files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from spark_jobs import storage
 from spark_jobs.cleaning.chain import ChainCounts, apply_chain
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.dedup.signatures import sign
-from spark_jobs.readers.documents import ReadCounts, read_documents
+from spark_jobs.readers.counts import ReadCounts
+from spark_jobs.readers.documents import read_documents
 from spark_jobs.readers.shards import ROW_BITS, Shard
+from spark_jobs.readers.subsets import require_few_subsets
 from spark_jobs.runtime.columns import parquet_writer
 from spark_jobs.runtime.tables import SIGNED_SCHEMA
 
-#: A clean file is closed once it holds this much text: what one later task has to read.
+#: A clean file is closed once it holds this much text, because one later task reads all of it.
 FILE_TEXT_BYTES = 128 * 2**20
 
 CLEAN_SCHEMA = pa.schema([("doc", pa.int64()), *((name, pa.string()) for name in DOCUMENT_COLUMNS)])
@@ -60,19 +62,21 @@ class CleanTask:
 
 @dataclass(frozen=True)
 class CleanPart:
-    """What a task did, and how long it took."""
+    """The result of a task: counts by shard, files, duration, and the subsets of its documents, sorted."""
 
     outcomes: list[ShardOutcome]
     files: list[CleanFile]
     seconds: float
+    subsets: list[str] = field(default_factory=list)
 
 
 def clean_part(task: CleanTask) -> CleanPart:
-    """Write the task's files ``part-<part>-<file>.parquet`` and say what is in them and what was dropped."""
+    """Write the task's files ``part-<part>-<file>.parquet``; return what they hold and what was dropped."""
     started = time.monotonic()
     outcomes: list[ShardOutcome] = []
     files: list[CleanFile] = []
-    batches = _task_batches(task, outcomes)
+    subsets: set[str] = set()
+    batches = _task_batches(task, outcomes, subsets)
     batch = next(batches, None)
     while batch is not None:
         name = f"part-{task.part:05d}-{len(files):03d}.parquet"
@@ -92,10 +96,12 @@ def clean_part(task: CleanTask) -> CleanPart:
                 text_bytes += pc.sum(pc.binary_length(batch.column("text"))).as_py()
                 batch = next(batches, None)
         files.append(CleanFile(name, task.part, len(files), documents, text_bytes))
-    return CleanPart(outcomes, files, time.monotonic() - started)
+    return CleanPart(outcomes, files, time.monotonic() - started, sorted(subsets))
 
 
-def _task_batches(task: CleanTask, outcomes: list[ShardOutcome]) -> Iterator[pa.RecordBatch]:
+def _task_batches(
+    task: CleanTask, outcomes: list[ShardOutcome], subsets: set[str]
+) -> Iterator[pa.RecordBatch]:
     for shard in task.shards:
         outcome = ShardOutcome(shard.name)
         outcomes.append(outcome)
@@ -103,11 +109,13 @@ def _task_batches(task: CleanTask, outcomes: list[ShardOutcome]) -> Iterator[pa.
             outcome.documents_read += read.num_rows
             clean = apply_chain(read, task.recipe, outcome.chain)
             if clean.num_rows:
+                subsets.update(pc.unique(clean.column("subset")).to_pylist())
+                require_few_subsets(subsets, task.recipe.read)
                 yield _identified(clean, shard)
 
 
 def _identified(batch: pa.RecordBatch, shard: Shard) -> pa.RecordBatch:
-    """The batch with its documents' numbers and ids."""
+    """Return the batch with its documents' numbers and ids."""
     rows = batch.column("row")
     ids = pc.binary_join_element_wise(
         shard.name, pc.utf8_lpad(rows.cast(pa.string()), width=9, padding="0"), "/"

@@ -25,7 +25,7 @@ from include.contracts.shard_names import parted
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs import storage
 from spark_jobs.corpus_version.layout import VersionLayout
-from spark_jobs.readers.shards import ROW_BITS, Shard, all_shards, ordered_shards
+from spark_jobs.readers.shards import ROW_BITS, Shard, all_shards
 
 _COPIERS = 16
 _PARTED = "its documents or quality signals are in the base, and would stay without it"
@@ -79,21 +79,19 @@ def _request_of(manifest: CorpusManifest) -> CorpusRequest:
 def numbered_shards(request: CorpusRequest) -> list[Shard]:
     """The shards of the request, numbered after those of its base.
 
-    ContractError for one whose name the base has, or that belongs beside one that it holds.
+    ContractError for one that has changed since the base, or that belongs with one that the base holds.
     """
     held = [raw for group in request.earlier_inputs for raw in group]
     if late := _parted(request.inputs, held):
         raise ContractError(_PARTED, where=late, expected=_TOGETHER, remedy="plan the corpus again")
-    known = shard_names(request.earlier_inputs)
-    shards = ordered_shards(request.inputs, first_index=len(known))
-    if twice := sorted({shard.name for shard in shards} & set(known)):
+    if changed := sorted({raw.uri for raw in request.inputs} & {raw.uri for raw in held}):
         raise ContractError(
-            "the base holds a shard of this name",
-            where=twice[0],
+            "the base holds this shard with other bytes",
+            where=changed[0],
             expected="new shards",
-            remedy="give the shard another name, or build the corpus without the base",
+            remedy="build the corpus without the base",
         )
-    return shards
+    return all_shards(request.all_inputs)[len(shard_names(request.earlier_inputs)) :]
 
 
 def _parted(fresh: Iterable[RawShard], held: Iterable[RawShard]) -> str:

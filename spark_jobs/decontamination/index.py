@@ -24,8 +24,8 @@ from include.recipes.decontamination import BenchmarkSource, DecontaminateRecipe
 from spark_jobs import storage
 from spark_jobs.decontamination import overlap
 from spark_jobs.kernels import unicode_tables
-from spark_jobs.readers.compression import CorruptStream, gzip_blocks, plain_blocks, zstd_blocks
-from spark_jobs.readers.formats import HEAD_BYTES, Container, container_of
+from spark_jobs.readers.compression import CorruptStream, plain_blocks, undamaged
+from spark_jobs.readers.formats import unpack
 from spark_jobs.runtime.columns import buffers
 
 #: Around a canary, so that it is found within a document rather than as one.
@@ -143,14 +143,9 @@ def read_items(source: BenchmarkSource) -> list[tuple[str, ...]]:
 
 
 def _records(uri: str) -> list[dict[str, Any]]:
-    with storage.open_stream(uri) as file:
-        stream = storage.HashedStream(file)
-        container = container_of(stream.peek(HEAD_BYTES))
-        blocks = {Container.ZSTD: zstd_blocks, Container.GZIP: gzip_blocks}.get(
-            container or Container.LINES, plain_blocks
-        )
+    with storage.open_stream(uri) as stream:
         try:
-            content = b"".join(blocks(stream))  # type: ignore[arg-type]
+            content = b"".join(undamaged(unpack(plain_blocks(stream)).blocks))
         except CorruptStream as error:
             raise InputError(str(error), where=uri, remedy="fetch the benchmark again") from error
     content = content.removeprefix(b"\xef\xbb\xbf").strip()

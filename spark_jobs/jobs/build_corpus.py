@@ -30,7 +30,7 @@ from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.jobs.clean import clean
 from spark_jobs.jobs.deduplicate import deduplicate
 from spark_jobs.jobs.tokenise import tokenise
-from spark_jobs.readers.input_files import files_below, list_shards, raw_shard
+from spark_jobs.readers.input_files import inputs_of, raw_shard
 from spark_jobs.runtime.entry import run_with_session
 from spark_jobs.tokens.examination import examine_recipe
 
@@ -89,13 +89,16 @@ def request_for(source: str, output: str, recipe: CorpusRecipe, base: str = "") 
     """
     if not base:
         examine_recipe(recipe.tokenizer)
-    accepted, left_out = list_shards(files_below(source))
-    for uri, reason in left_out.items():
-        print(f"left out: {uri}: {reason}", file=sys.stderr)
-    if not accepted:
+    found = inputs_of(source)
+    for uri, reason in sorted(found.left_out.items()):
+        print(
+            f"left out: {uri!r}: {reason}" if not uri.isprintable() else f"left out: {uri}: {reason}",
+            file=sys.stderr,
+        )
+    if not found.accepted:
         raise InputError("no shard", where=source, expected="JSON lines or parquet with a text field")
     with ThreadPoolExecutor(_LISTERS) as pool:
-        inputs = tuple(pool.map(raw_shard, accepted))
+        inputs = tuple(pool.map(lambda uri: raw_shard(uri, source), found.accepted))
     references = {uri: storage.stat(uri).etag for uri in recipe.references}
     code = sources_sha256()
     request = CorpusRequest("", inputs, to_plain(recipe), code, output, references=references)

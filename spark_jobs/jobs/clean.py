@@ -20,10 +20,11 @@ from spark_jobs import storage
 from spark_jobs.cleaning.chain import CHAIN, ChainCounts, benchmarks
 from spark_jobs.cleaning.finished_parts import clean_once
 from spark_jobs.cleaning.task import CleanPart, CleanTask, ShardOutcome
-from spark_jobs.corpus_version.base import numbered_shards
+from spark_jobs.corpus_version.base import load_base, numbered_shards
 from spark_jobs.corpus_version.layout import VersionLayout, load_request, save_records
 from spark_jobs.decontamination.filter import Contamination
 from spark_jobs.readers.shards import document_id, grouped
+from spark_jobs.readers.subsets import require_few_subsets
 from spark_jobs.runtime import progress
 from spark_jobs.runtime.entry import end, run_job
 from spark_jobs.tokens.version_tokenizer import examine_tokenizer
@@ -61,6 +62,7 @@ def _read_and_filter(
     spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, layout: VersionLayout
 ) -> None:
     started = time.monotonic()
+    base = load_base(request)  # one that cannot be extended is refused before the work begins
     for note in examine_tokenizer(request, recipe):  # fails before the work also for a base of another recipe
         progress.warn(f"tokenizer: {note}")
     shards = numbered_shards(request)
@@ -68,6 +70,8 @@ def _read_and_filter(
     _check_unchanged(request)
     tasks = [CleanTask(part, group, layout, recipe) for part, group in enumerate(grouped(shards))]
     parts = progress.run_tasks(spark, Stage.READ, "parts", clean_once, tasks)
+    subsets = {subset for part in parts for subset in part.subsets}
+    require_few_subsets(subsets | (base.manifest.subsets.keys() if base else set()), recipe.read)
     outcomes = [outcome for part in parts for outcome in part.outcomes]
     files = [file for part in parts for file in part.files]
     save_records(layout.clean_index, files)
@@ -120,15 +124,24 @@ def _reports(
 
 def _read_details(outcomes: Sequence[ShardOutcome]) -> dict[str, Any]:
     shards = {outcome.name: _shard_details(outcome) for outcome in outcomes}
-    return {"shards": shards, "bytes": sum(outcome.read.bytes for outcome in outcomes)}
+    repaired = _counted(outcome.read.repaired for outcome in outcomes)
+    total = sum(outcome.read.bytes_read for outcome in outcomes)
+    return {"shards": shards, "bytes": total} | ({"repaired": repaired} if repaired else {})
 
 
 def _shard_details(outcome: ShardOutcome) -> dict[str, Any]:
     """``records == kept + all dropped``, where kept is what the last stage of this pass left."""
     read, stages = outcome.read, {Stage.READ.value: outcome.read.dropped, **outcome.chain.dropped}
     dropped = {stage: dict(sorted(drops.items())) for stage, drops in stages.items() if drops}
-    told = {"container": read.container, "companion": read.companion, "note": read.note, "dropped": dropped}
-    counts = {"records": read.records, "bytes": read.bytes, "kept": outcome.chain.left[CHAIN[-1].value]}
+    repaired = dict(sorted(read.repaired.items()))
+    told = {
+        "container": read.container,
+        "companion": read.companion,
+        "note": read.note,
+        "dropped": dropped,
+        "repaired": repaired,
+    }
+    counts = {"records": read.records, "bytes": read.bytes_read, "kept": outcome.chain.left[CHAIN[-1].value]}
     return counts | {name: value for name, value in told.items() if value}
 
 

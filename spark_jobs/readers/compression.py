@@ -1,16 +1,38 @@
-"""Streaming decompression with bounded memory that delivers every byte before a cut, then says so."""
+"""Decompress streams in bounded memory: deliver every byte before damage, then go on behind it.
+
+A gzip file is a series of members and a zstd file a series of frames. After a damaged one, reading goes on
+at the next one that can be found.
+"""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import zstandard
 
-_READ = 1 << 20
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_READ_BYTES = 1 << 20
+#: zlib copies what follows a member, so short members want short reads.
+_GZIP_READ_BYTES = 1 << 17
+#: A decoder notices damage some way behind it. The next member is looked for in this many bytes before.
+_REMEMBERED_BYTES = 2 << 20
+
+GZIP_MAGIC = b"\x1f\x8b\x08"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE = b"\x2a\x4d\x18"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A place in a stream where bytes are missing; ``note`` says why."""
+
+    note: str
+
+
+Block = bytes | Damage
 
 
 class CorruptStream(Exception):
@@ -18,85 +40,179 @@ class CorruptStream(Exception):
 
 
 def plain_blocks(stream: BinaryIO) -> Iterator[bytes]:
-    """The bytes as they are."""
-    while block := stream.read(_READ):
+    """Yield the bytes of a stream, at most 1 MiB at a time."""
+    while block := stream.read(_READ_BYTES):
         yield block
 
 
-def gzip_blocks(stream: BinaryIO) -> Iterator[bytes]:
-    """Decompressed bytes of all members, at most 1 MiB at a time."""
-    member = zlib.decompressobj(wbits=31)
-    started = False
-    pending = b""
-    while True:
-        pending = pending or stream.read(_READ)
-        if not pending:
-            if started:
-                raise CorruptStream("gzip: the stream ends within a member")
-            return
-        if not started and not pending.strip(b"\0"):  # padding after the last member
-            pending = b""
-            continue
+def gzip_blocks(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Decompress all members, at most 1 MiB at a time; a Damage stands for what cannot be read."""
+    return _members(blocks, _gzip_member, GZIP_MAGIC)
+
+
+def zstd_blocks(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Decompress all frames, at most 128 KiB at a time; a Damage stands for what cannot be read."""
+    return _members(blocks, _zstd_frame, ZSTD_MAGIC)
+
+
+def undamaged(blocks: Iterable[Block]) -> Iterator[bytes]:
+    """Yield the bytes; raise CorruptStream at the first Damage."""
+    for block in blocks:
+        if isinstance(block, Damage):
+            raise CorruptStream(block.note)
+        yield block
+
+
+class BlockReader:
+    """Blocks as a stream of bytes that can go back to the next member after a damaged one."""
+
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        self._blocks = iter(blocks)
+        self._pending, self._at = b"", 0
+        self._remembered: deque[bytes] = deque()
+        self._remembered_bytes = 0
+        #: Why the blocks themselves ended early; empty while they did not.
+        self.damage = ""
+
+    def read(self, size: int = _READ_BYTES) -> bytes:
+        """Return 1 to ``size`` bytes; none at the end."""
+        piece = self._piece(size)
+        self._remembered.append(piece)
+        self._remembered_bytes += len(piece)
+        while self._remembered_bytes - len(self._remembered[0]) > _REMEMBERED_BYTES:
+            self._remembered_bytes -= len(self._remembered.popleft())
+        return piece
+
+    def take(self, size: int) -> bytes:
+        """Return exactly ``size`` bytes; fewer only at the end."""
+        content = self.read(size) if size else b""
+        while len(content) < size and (more := self.read(size - len(content))):
+            content += more
+        return content
+
+    def unread(self, content: bytes) -> None:
+        """Put bytes back that were read last."""
+        self._pending, self._at = content + self._pending[self._at :], 0
+
+    def start_member(self) -> bool:
+        """Skip the zeros that pad members; return False at the end of the stream."""
+        self._remembered.clear()
+        self._remembered_bytes = 0
+        while piece := self._piece(_READ_BYTES):
+            if content := piece.lstrip(b"\0"):
+                self.unread(content)
+                return True
+        return False
+
+    def seek(self, magic: bytes) -> bool:
+        """Go to the next ``magic`` after the first byte of this member; return False if there is none."""
+        window, start = b"".join(self._remembered), 1
+        while (found := window.find(magic, start)) < 0:
+            piece = self._piece(_READ_BYTES)
+            if not piece:
+                return False
+            window, start = window[max(len(window) - len(magic) + 1, start) :] + piece, 0
+        self.unread(window[found:])
+        return True
+
+    def _piece(self, size: int) -> bytes:
+        if self._at == len(self._pending):
+            block = b"" if self.damage else next(self._blocks, b"")
+            if isinstance(block, Damage):
+                self.damage, block = block.note, b""
+            self._pending, self._at = block, 0
+        piece = self._pending[self._at : self._at + size]
+        self._at += len(piece)
+        return piece
+
+
+def _members(
+    blocks: Iterable[Block], decode: Callable[[BlockReader], Iterator[bytes]], magic: bytes
+) -> Iterator[Block]:
+    reader = BlockReader(blocks)
+    reported = False
+    while reader.start_member():
         try:
-            block = member.decompress(pending, _READ)
+            for block in decode(reader):
+                reported = False
+                yield block
+        except CorruptStream as error:
+            # a magic number within damaged bytes begins no member, and is part of the same damage
+            if not reported:
+                yield Damage(str(error))
+            reported = True
+            if not reader.seek(magic):
+                break
+    if reader.damage and not reported:
+        yield Damage(reader.damage)
+
+
+def _gzip_member(reader: BlockReader) -> Iterator[bytes]:
+    member = zlib.decompressobj(wbits=31)
+    while not member.eof:
+        pending = member.unconsumed_tail or reader.read(_GZIP_READ_BYTES)
+        if not pending:
+            raise CorruptStream("gzip: the stream ends within a member")
+        before = member.copy()
+        try:
+            block = member.decompress(pending, _READ_BYTES)
         except zlib.error as error:
+            yield from _before_damage(before, pending)
             raise CorruptStream(f"gzip: {error}") from error
-        started = True
         if block:
             yield block
-        if member.eof:
-            pending, member, started = member.unused_data, zlib.decompressobj(wbits=31), False
-        else:
-            pending = member.unconsumed_tail
+    reader.unread(member.unused_data)
 
 
-def zstd_blocks(stream: BinaryIO) -> Iterator[bytes]:
-    """Decompressed bytes of all frames, at most one block of them (128 KiB) at a time."""
+def _before_damage(member: zlib._Decompress, pending: bytes) -> Iterator[bytes]:
+    """Decompress byte by byte: at an error zlib withholds all that the same call would have returned."""
+    pieces: list[bytes] = []
+    try:
+        for position in range(len(pending)):
+            pieces.append(member.decompress(pending[position : position + 1]))
+    except zlib.error:
+        pass
+    if content := b"".join(pieces):
+        yield content
+
+
+def _zstd_frame(reader: BlockReader) -> Iterator[bytes]:
+    magic = reader.take(4)
+    if magic[1:] == _SKIPPABLE and magic[0] & 0xF0 == 0x50:
+        size = int.from_bytes(reader.take(4), "little")
+        while size and (skipped := reader.read(min(size, _READ_BYTES))):
+            size -= len(skipped)
+        return
     # 2 GiB is what `zstd --long=31` writes, which The Pile's mirrors contain
-    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 31)
-    while magic := _take(stream, 4):
-        if magic[1:] == _SKIPPABLE and magic[0] & 0xF0 == 0x50:
-            size = int.from_bytes(_take(stream, 4), "little")
-            while size and (skipped := stream.read(min(size, _READ))):
-                size -= len(skipped)
-            continue
-        frame = decompressor.decompressobj()
-        for piece in _frame_pieces(stream, magic):
-            try:
-                block = frame.decompress(piece)
-            except zstandard.ZstdError as error:
-                raise CorruptStream(f"zstd: {error}") from error
-            if block:
-                yield block
-        if not frame.eof:
-            raise CorruptStream("zstd: the stream ends within a frame")
+    frame = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
+    for piece in _frame_pieces(reader, magic):
+        try:
+            block = frame.decompress(piece)
+        except zstandard.ZstdError as error:
+            raise CorruptStream(f"zstd: {error}") from error
+        if block:
+            yield block
+    if not frame.eof:
+        raise CorruptStream("zstd: the stream ends within a frame")
 
 
-def _frame_pieces(stream: BinaryIO, magic: bytes) -> Iterator[bytes]:
-    """The header of a frame, then block by block (RFC 8878, section 3.1.1); less where the stream is cut.
+def _frame_pieces(reader: BlockReader, magic: bytes) -> Iterator[bytes]:
+    """Yield the header of a frame, then block by block (RFC 8878, section 3.1.1); less if the stream is cut.
 
-    zstd's own streaming gives no bound on what one piece of input becomes, and no word about a cut.
+    zstd's own streaming gives no bound on what one piece of input becomes, and does not report a cut.
     """
-    descriptor = _take(stream, 1)
-    if magic != _ZSTD_MAGIC or not descriptor:
+    descriptor = reader.take(1)
+    if magic != ZSTD_MAGIC or not descriptor:
         yield magic + descriptor
         return
     single_segment = bool(descriptor[0] & 0x20)
     checksum = 4 if descriptor[0] & 0x04 else 0
     content_size = (1 if single_segment else 0, 2, 4, 8)[descriptor[0] >> 6]
     dictionary = (0, 1, 2, 4)[descriptor[0] & 3]
-    yield magic + descriptor + _take(stream, (not single_segment) + dictionary + content_size)
+    yield magic + descriptor + reader.take((not single_segment) + dictionary + content_size)
     last = False
-    while not last and len(header := _take(stream, 3)) == 3:
+    while not last and len(header := reader.take(3)) == 3:
         fields = int.from_bytes(header, "little")
         last, run_length = bool(fields & 1), (fields >> 1) & 3 == 1
         size = 1 if run_length else fields >> 3
-        yield header + _take(stream, size + (checksum if last else 0))
-
-
-def _take(stream: BinaryIO, size: int) -> bytes:
-    """``size`` bytes, fewer only at the end of the stream."""
-    content = b""
-    while len(content) < size and (more := stream.read(size - len(content))):
-        content += more
-    return content
+        yield header + reader.take(size + (checksum if last else 0))

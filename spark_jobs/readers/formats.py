@@ -1,24 +1,31 @@
-"""What a shard is, by its first bytes and its first record."""
+"""Recognise what a shard is by its first bytes, and unpack it.
+
+A name decides nothing: a shard may be packed twice, be UTF-16, or be a server's error page.
+"""
 
 from __future__ import annotations
 
+import codecs
 import enum
-import io
+import itertools
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 
-import orjson
+from spark_jobs.readers.compression import Block, Damage, gzip_blocks, zstd_blocks
+from spark_jobs.readers.other_formats import other_format
 
-from spark_jobs.readers.compression import CorruptStream, gzip_blocks, zstd_blocks
-
-#: Bytes of a shard's beginning that are enough to say what it is.
+#: Bytes of a shard's beginning that show what it is.
 HEAD_BYTES = 1 << 18  # zstd holds back a block (128 KiB at most) until it is whole
 
 TEXT_KEYS = ("text", "raw_content", "content")
 
+#: A file is often packed twice by mistake; more layers are a bomb.
+_MOST_PACKINGS = 3
+
 
 class Container(enum.StrEnum):
-    """How the records of a shard are packed."""
+    """The ways in which the records of a shard are packed."""
 
     ZSTD = "zstd"
     GZIP = "gzip"
@@ -28,65 +35,90 @@ class Container(enum.StrEnum):
 
 
 class Companion(enum.StrEnum):
-    """Files of RedPajama v2 that stand beside the documents and hold none."""
+    """Files of RedPajama v2 next to the documents that hold no documents."""
 
     QUALITY_SIGNALS = "quality_signals"
     DUPLICATES = "duplicates"
     MINHASH = "minhash"
 
 
-_ZSTD_MAGIC = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_PARQUET_MAGIC = b"PAR1"
+_ZSTD_START = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
+_UNPACK = {Container.ZSTD: zstd_blocks, Container.GZIP: gzip_blocks}
+#: White space, zeros and the bytes of a byte order mark.
+_SKIPPED = b" \t\r\n\0\xef\xbb\xbf"
+#: UTF-32 comes first: its mark begins as that of UTF-16 does.
+_ENCODINGS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+#: JSON begins with two ASCII characters, so the zeros show an encoding without a mark.
+_UNMARKED_ENCODINGS = (
+    (re.compile(rb"[{\[]\0\0\0"), "utf-32-le"),
+    (re.compile(rb"\0\0\0[{\[]"), "utf-32-be"),
+    (re.compile(rb"[{\[]\0[^\0]"), "utf-16-le"),
+    (re.compile(rb"\0[{\[]\0"), "utf-16-be"),
+)
 
 
-def container_of(head: bytes) -> Container | None:
-    """The container that starts with these bytes; None when they are neither packed nor JSON lines."""
-    if not head:
-        return Container.EMPTY
-    if _ZSTD_MAGIC.match(head):
-        return Container.ZSTD
-    if head[:2] == b"\x1f\x8b":
-        return Container.GZIP
-    if head[:4] == b"PAR1":
-        return Container.PARQUET
-    start = head.removeprefix(_BYTE_ORDER_MARK).lstrip(b" \t\r\n")
-    if not start:
-        return Container.EMPTY
-    return Container.LINES if start[:1] == b"{" else None
+@dataclass
+class Unpacked:
+    """The text of a shard in UTF-8, or what the shard is instead.
+
+    ``head`` is the beginning of ``blocks``. ``packings`` are the layers that were taken off, the outermost
+    first. ``other`` names a format that cannot be read, with what to do.
+    """
+
+    head: bytes
+    blocks: Iterator[Block]
+    packings: tuple[Container, ...] = ()
+    encoding: str = ""
+    other: str = ""
+    is_parquet: bool = False
+    is_blank: bool = False
+
+    @property
+    def container(self) -> Container:
+        """The outermost layer, or what the shard is without any."""
+        if self.packings:
+            return self.packings[0]
+        if self.is_parquet:
+            return Container.PARQUET
+        return Container.EMPTY if self.is_blank else Container.LINES
+
+    @property
+    def starts_as_json(self) -> bool:
+        """True if the first character is one that a JSON object or array begins with."""
+        return self.head.lstrip(_SKIPPED)[:1] in (b"{", b"[")
 
 
-def first_lines(head: bytes, container: Container) -> bytes:
-    """The beginning of the JSON lines, as far as ``head`` shows it."""
-    blocks = {Container.ZSTD: zstd_blocks, Container.GZIP: gzip_blocks}.get(container)
-    if blocks is None:
-        return head
-    lines = b""
-    try:
-        for block in blocks(io.BytesIO(head)):
-            lines += block
-            if len(lines) >= HEAD_BYTES:
-                break
-    except CorruptStream:  # the head of a longer stream ends within it
-        pass
-    return lines
-
-
-def first_record_keys(lines: bytes) -> frozenset[str] | None:
-    """Top-level keys of the first readable JSON object; None when there is none in these bytes."""
-    for line in lines.removeprefix(_BYTE_ORDER_MARK).split(b"\n"):
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(record, dict):
-            return frozenset(record)
-    # one long record may not end within the head: its early keys still show
-    keys = re.findall(rb'[{,]\s*"([A-Za-z_]{1,40})"\s*:', lines[:HEAD_BYTES])
-    return frozenset(key.decode() for key in keys) or None
+def unpack(blocks: Iterable[Block]) -> Unpacked:
+    """Take off all layers of compression and turn UTF-16 and UTF-32 into UTF-8."""
+    packings: tuple[Container, ...] = ()
+    head, blocks, is_whole = _peeked(blocks)
+    while (packing := _packing_of(head)) and len(packings) < _MOST_PACKINGS:
+        packings = (*packings, packing)
+        head, blocks, is_whole = _peeked(_UNPACK[packing](blocks))
+    found = Unpacked(head, blocks, packings)
+    if packing:
+        found.other = f"packed more than {_MOST_PACKINGS} times: unpack it"
+    elif head.startswith(_PARQUET_MAGIC):
+        found.is_parquet = not packings
+        found.other = f"parquet packed with {packings[-1]}: unpack it" if packings else ""
+    elif is_whole and not head.strip(b" \t\r\n\xef\xbb\xbf"):
+        found.is_blank = True
+    elif other := other_format(head):
+        found.other = other
+    elif encoding := _encoding_of(head):
+        found.encoding = encoding
+        found.head, found.blocks, _ = _peeked(_decoded(blocks, encoding))
+    return found
 
 
 def companion_of(keys: Collection[str]) -> Companion | None:
-    """The companion whose records have these keys or columns, or None."""
+    """Return the companion whose records have these keys or columns, or None."""
     if any(key in keys for key in TEXT_KEYS):
         return None
     if "quality_signals" in keys:
@@ -96,3 +128,39 @@ def companion_of(keys: Collection[str]) -> Companion | None:
     if {"doc_id", "digest"} <= set(keys):
         return Companion.DUPLICATES
     return None
+
+
+def _packing_of(head: bytes) -> Container | None:
+    if _ZSTD_START.match(head):
+        return Container.ZSTD
+    return Container.GZIP if head[:2] == b"\x1f\x8b" else None
+
+
+def _peeked(blocks: Iterable[Block]) -> tuple[bytes, Iterator[Block], bool]:
+    """Return the beginning, the blocks with that beginning, and True if there is no more and no damage."""
+    following = iter(blocks)
+    seen: list[Block] = []
+    size, is_whole = 0, True
+    for block in following:
+        seen.append(block)
+        size += 0 if isinstance(block, Damage) else len(block)
+        if isinstance(block, Damage) or size >= HEAD_BYTES:
+            is_whole = False
+            break
+    head = b"".join(block for block in seen if isinstance(block, bytes))
+    return head[:HEAD_BYTES], itertools.chain(seen, following), is_whole
+
+
+def _encoding_of(head: bytes) -> str:
+    for mark, name in _ENCODINGS:
+        if head.startswith(mark):
+            return name
+    return next((name for start, name in _UNMARKED_ENCODINGS if start.match(head)), "")
+
+
+def _decoded(blocks: Iterable[Block], encoding: str) -> Iterator[Block]:
+    """Turn text of another encoding into UTF-8; U+FFFD stands for what is no character."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    for block in blocks:
+        yield block if isinstance(block, Damage) else decoder.decode(block).encode()
+    yield decoder.decode(b"", final=True).encode()

@@ -3,7 +3,7 @@
     python -m spark_jobs.readers.input_files FOLDER
 
 prints one JSON object ``{"accepted": [path, …], "left_out": {path: reason}}``. A name may say that a file is
-no shard, by the rule that corpus_refresh knows too; contents decide about the rest.
+no shard, by the rules that corpus_refresh follows too; contents decide about the rest.
 """
 
 from __future__ import annotations
@@ -12,117 +12,162 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.contracts.errors import InputError, NexusError
+from include.contracts.errors import NexusError
 from include.contracts.manifests import RawShard
-from include.contracts.shard_names import companion_reason, left_out_by_name, signals_name
-from include.contracts.storage import CONTROL_PREFIXES, S3Uri
+from include.contracts.shard_names import companion_reason, left_out_by_name, signals_name, version_folders
+from include.contracts.storage import CONTROL_PREFIXES
 from spark_jobs import storage
-from spark_jobs.readers.formats import (
-    HEAD_BYTES,
-    TEXT_KEYS,
-    Companion,
-    Container,
-    companion_of,
-    container_of,
-    first_lines,
-    first_record_keys,
-)
+from spark_jobs.readers.compression import plain_blocks
+from spark_jobs.readers.formats import TEXT_KEYS, Companion, Unpacked, companion_of, unpack
+from spark_jobs.readers.input_folder import find_files, shard_name
+from spark_jobs.readers.sampling import Sample, sample
+
+_NO_JSON = "neither JSON lines nor parquet, plain or compressed"
+_SHOWN_BYTES = 40
 
 
-def list_shards(uris: Iterable[str]) -> tuple[list[str], dict[str, str]]:
-    """Shards and left-out files with the reason; quality signals count as shards beside their documents."""
+@dataclass
+class Inputs:
+    """URIs of shards, sorted, and what is left out with the reasons."""
+
+    accepted: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def inputs_of(folder: str) -> Inputs:
+    """Sort what lies below a folder or an S3 prefix; InputError when there is nothing."""
+    found = find_files(folder)
+    inputs = list_shards(found.files, folder)
+    inputs.left_out |= found.left_out
+    return inputs
+
+
+def list_shards(uris: Iterable[str], folder: str = "") -> Inputs:
+    """Sort files that lie below ``folder``; quality signals count as shards next to their documents."""
     found = sorted(uris)
-    kept = [uri for uri in found if storage.is_s3(uri) and S3Uri.parse(uri).key.startswith(CONTROL_PREFIXES)]
-    left_out = dict.fromkeys(kept, "kept by source_ingestion")
-    left_out |= left_out_by_name([uri for uri in found if uri not in left_out])
-    accepted: list[str] = []
+    below = f"{folder.rstrip('/')}/" if folder else ""
+    inputs = Inputs()
+    for uri in found:
+        if storage.is_s3(uri) and uri.split("/", 3)[3].startswith(CONTROL_PREFIXES):
+            inputs.left_out[uri] = "kept by source_ingestion"
+    inputs.left_out |= left_out_by_name([uri for uri in found if uri not in inputs.left_out], below)
     signals: list[str] = []
-    for uri in (uri for uri in found if uri not in left_out):
+    for uri in (uri for uri in found if uri not in inputs.left_out):
         if (verdict := _judge(uri)) is None:
-            accepted.append(uri)
+            inputs.accepted.append(uri)
         elif verdict is Companion.QUALITY_SIGNALS:
             signals.append(uri)
         else:
-            left_out[uri] = verdict
-    wanted = {signals_name(uri) for uri in accepted}
+            inputs.left_out[uri] = verdict
+    wanted = {signals_name(uri) for uri in inputs.accepted}
     for uri in signals:
         if uri in wanted:
-            accepted.append(uri)
+            inputs.accepted.append(uri)
         else:
-            left_out[uri] = "quality signals without their documents"
-    return sorted(accepted), left_out
+            inputs.left_out[uri] = "quality signals without their documents"
+    inputs.accepted.sort()
+    _fold_versions(inputs, version_folders(found))
+    return inputs
 
 
-def files_below(folder: str) -> list[str]:
-    """URIs of all files below a folder or an S3 prefix, sorted; InputError when there is none."""
-    if not storage.is_s3(folder) and not storage.local_path(folder).is_dir():
-        raise InputError(
-            "no such folder", where=folder, remedy="give a folder of shards, or s3://bucket/prefix/"
-        )
-    files = storage.list_files(folder)
-    if not files:
-        raise InputError("the folder is empty", where=folder, remedy="put shards into it")
-    return files
-
-
-def raw_shard(uri: str) -> RawShard:
-    """A shard as a request names it."""
+def raw_shard(uri: str, folder: str = "") -> RawShard:
+    """Return a shard as a request names it; ``folder`` is the input folder that it lies below."""
     found = storage.stat(uri)
-    return RawShard(uri, found.size_bytes, found.etag)
+    return RawShard(uri, found.size_bytes, found.etag, shard_name(folder, uri) if folder else "")
+
+
+def _fold_versions(inputs: Inputs, versions: Iterable[str]) -> None:
+    """Name a corpus version once instead of each of its files."""
+    for version in versions:
+        for uri in [uri for uri in inputs.left_out if uri.startswith(f"{version}/")]:
+            del inputs.left_out[uri]
+        inputs.left_out[version] = "a corpus version, by the names of its files"
 
 
 def _judge(uri: str) -> Companion | str | None:
-    """None for a shard; the companion, or the reason why the file is left out."""
-    with storage.open_stream(uri) as stream:
-        head = stream.read(HEAD_BYTES)
-    container = container_of(head)
-    if container is None:
-        return "neither JSON lines nor parquet, plain or compressed"
-    if container is Container.EMPTY:
-        # blank lines of a .jsonl are an empty shard; any other empty file says nothing
-        return None if head and ".json" in uri.rpartition("/")[2] else "empty"
-    keys = (
-        _columns(uri) if container is Container.PARQUET else first_record_keys(first_lines(head, container))
-    )
-    if keys is None:
-        return "no JSON record at its beginning"
-    companion = companion_of(keys)
-    if companion is Companion.QUALITY_SIGNALS:
-        return companion
-    if companion:
-        return companion_reason(companion.value)
-    if not any(key in keys for key in TEXT_KEYS):
-        return f"no text field (expected one of {', '.join(TEXT_KEYS)}; found {', '.join(sorted(keys)[:8])})"
-    return None
-
-
-def _columns(uri: str) -> frozenset[str]:
-    if storage.is_s3(uri):
-        return frozenset(TEXT_KEYS)  # its footer is at the other end: the corpus counts what is none
+    """Return None for a shard; the companion, or the reason why the file is left out."""
     try:
-        return frozenset(pq.read_schema(storage.local_path(uri)).names)
-    except (pa.ArrowException, OSError):
-        return frozenset(TEXT_KEYS)  # a damaged shard is a shard: the corpus counts it
+        with storage.open_stream(uri) as stream:
+            found = unpack(plain_blocks(stream))
+            if found.is_parquet:
+                return _judge_columns(uri)
+            return _judge_text(uri, found)
+    except PermissionError as error:
+        return f"cannot be read: {error.strerror}"
+
+
+def _judge_text(uri: str, found: Unpacked) -> Companion | str | None:
+    if found.other:
+        return found.other
+    if found.is_blank:
+        # blank lines of a .jsonl are an empty shard; any other empty file says nothing
+        return None if found.head and ".json" in uri.rpartition("/")[2] else "empty"
+    seen = sample(found)
+    if seen.has_text:
+        return None
+    if not seen.records:
+        # a damaged shard, or one with a record longer than the sample: the corpus counts what it holds
+        is_shard = found.starts_as_json or (seen.is_damaged and not found.head.strip())
+        return None if is_shard else _NO_JSON + _beginning(found.head)
+    if not seen.objects:
+        return f"no JSON object among {_seen(seen)}"
+    if companion := companion_of(seen.keys):
+        return companion if companion is Companion.QUALITY_SIGNALS else companion_reason(companion.value)
+    return (
+        f"no text field in {_seen(seen)} (expected one of {', '.join(TEXT_KEYS)}; found {_named(seen.keys)})"
+    )
+
+
+def _judge_columns(uri: str) -> Companion | str | None:
+    """Judge parquet by its columns: in S3 not at all, as its footer is at the other end."""
+    if storage.is_s3(uri):
+        return None
+    try:
+        columns = pq.read_schema(storage.local_path(uri)).names
+    except (pa.ArrowException, OSError, ValueError):
+        return None  # a damaged shard is a shard: the corpus counts it
+    if any(key in columns for key in TEXT_KEYS):
+        return None
+    if companion := companion_of(columns):
+        return companion if companion is Companion.QUALITY_SIGNALS else companion_reason(companion.value)
+    return f"no text column (expected one of {', '.join(TEXT_KEYS)}; found {_named(columns)})"
+
+
+def _seen(seen: Sample) -> str:
+    if not seen.is_whole:
+        return f"its first {seen.records} records"
+    return f"its {seen.records} records" if seen.records > 1 else "its one record"
+
+
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)[:8])
+
+
+def _beginning(head: bytes) -> str:
+    """Show how a file begins if that is text."""
+    line = head.strip().partition(b"\n")[0][:_SHOWN_BYTES].decode(errors="replace")
+    return f" (it begins with {line!r})" if line and line.isprintable() and "\ufffd" not in line else ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``FOLDER``; 0 when it holds at least one shard, else 2."""
+    """Print the shards of ``FOLDER``; return 0 if there is one, else 2."""
     parser = argparse.ArgumentParser(prog="spark_jobs.readers.input_files", description=__doc__)
     parser.add_argument("folder")
     folder: str = parser.parse_args(argv).folder
     try:
-        accepted, left_out = list_shards(files_below(folder))
+        inputs = inputs_of(folder)
     except NexusError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    answer = {"accepted": accepted, "left_out": left_out}
+    answer = {"accepted": inputs.accepted, "left_out": inputs.left_out}
     print(json.dumps(answer, indent=1, ensure_ascii=False))
-    if not accepted:
-        print(f"error: {folder}: no shard among {len(left_out)} files", file=sys.stderr)
+    if not inputs.accepted:
+        print(f"error: {folder}: no shard among {len(inputs.left_out)} files", file=sys.stderr)
         return 2
     return 0
 

@@ -1,53 +1,81 @@
-"""JSON lines from blocks of bytes, with a bound on the memory that one line can take."""
+"""Cut blocks of bytes into lines, with a bound on the memory that one line can take."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-#: Of what is no document so much is kept: enough to show that it goes on after the excerpt of a report.
-BEGINNING_BYTES = 400
+from spark_jobs.readers.compression import Block, Damage
+from spark_jobs.readers.pieces import Overlong, Piece, Torn, bounded
+from spark_jobs.readers.values import whole_values
 
 
-class Overlong(bytes):
-    """The beginning of a line that was longer than the limit; its other bytes were passed over."""
+def split_lines(blocks: Iterable[Block], limit_bytes: int) -> Iterator[Piece]:
+    """Yield lines without their ends; skip blank ones, and put an Overlong for each above the limit.
 
-
-def split_lines(blocks: Iterable[bytes], limit_bytes: int) -> Iterator[bytes]:
-    """Lines without their ends; blank ones are left out, an Overlong replaces those above the limit.
-
-    Keeps at most one block and ``limit_bytes`` in memory.
+    A line above the limit that holds several records is cut into these. The line that a Damage cuts off
+    is Torn. At most one block and ``limit_bytes`` are in memory.
     """
-    carried: list[bytes] = []
-    size = 0
-    overlong: Overlong | None = None
+    carried = _Carried(limit_bytes)
     for block in blocks:
+        if isinstance(block, Damage):
+            if (torn := carried.take()).strip() and not isinstance(torn, Overlong):
+                yield Torn(torn)
+            yield block
+            continue
         end = block.find(b"\n")
         if end < 0:
-            size += len(block)
-            if overlong is None:
-                carried.append(block)
-            if size > limit_bytes and carried:
-                carried, overlong = [], _beginning(carried)
+            yield from carried.add(block)
             continue
-        if overlong is None and size + end > limit_bytes:
-            overlong = _beginning([*carried, block[:end]])
-        if overlong is not None:
-            yield overlong
-            overlong = None
-        elif (line := b"".join((*carried, block[:end]))).strip():
-            yield line
+        yield from _line(carried.take(block[:end]), limit_bytes)
         *lines, rest = block[end + 1 :].split(b"\n")
         for line in lines:
             if len(line) > limit_bytes:
-                yield _beginning([line])
+                yield from _line(line, limit_bytes)
             elif line and not line.isspace():
                 yield line
-        carried, size = [rest], len(rest)
-    if overlong is not None or size > limit_bytes:
-        yield overlong or _beginning(carried)
-    elif (line := b"".join(carried)).strip():
-        yield line
+        yield from carried.add(rest)
+    yield from _line(carried.take(), limit_bytes)
 
 
-def _beginning(pieces: Iterable[bytes]) -> Overlong:
-    return Overlong(b"".join(piece[:BEGINNING_BYTES] for piece in pieces)[:BEGINNING_BYTES])
+class _Carried:
+    """The line that the next block goes on with."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._overlong: Overlong | None = None
+
+    def add(self, piece: bytes) -> Iterator[bytes]:
+        """Add to the line; yield the records that it is made of once it is above the limit."""
+        if self._overlong is not None:
+            return
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size <= self._limit:
+            return
+        whole, rest = whole_values(b"".join(self._pieces))
+        yield from (bounded(value, self._limit) for value in whole)
+        if whole:
+            self._pieces, self._size = [rest], len(rest)
+        else:
+            self._overlong = Overlong.of(b"".join(self._pieces))
+            self._pieces = []
+
+    def take(self, end: bytes = b"") -> bytes:
+        """Return the line with its end, or an Overlong for it, and begin another."""
+        line = self._overlong or b"".join((*self._pieces, end))
+        self._pieces, self._size, self._overlong = [], 0, None
+        return line
+
+
+def _line(line: bytes, limit_bytes: int) -> Iterator[bytes]:
+    """Yield a line unless it is blank; of one above the limit, the records that it is made of."""
+    if len(line) <= limit_bytes:
+        if line.strip():
+            yield line
+        return
+    whole, rest = whole_values(line)
+    for piece in (*whole, rest) if whole else (line,):
+        if piece:
+            yield bounded(piece, limit_bytes)

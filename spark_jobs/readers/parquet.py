@@ -1,27 +1,31 @@
-"""Parquet shards: the text column as it is, everything else as JSON."""
+"""Read parquet shards: the text column as it is, everything else as JSON.
+
+A value that cannot be converted is repaired or null. A column that is damaged is null from there on. Rows
+whose text is damaged are lost, and counted by the footer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.contracts.documents import DropReason
+from include.contracts.documents import DropReason, RepairReason
 from include.recipes.corpus import ReadRecipe
 from spark_jobs import storage
+from spark_jobs.readers.arrow_values import plain_values
+from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.formats import TEXT_KEYS, companion_of
-from spark_jobs.readers.lines import BEGINNING_BYTES
-from spark_jobs.readers.records import Fields, ShardNames, fields_of
+from spark_jobs.readers.parquet_groups import UNREADABLE, Lost, Rows, damage_note, readable_rows
+from spark_jobs.readers.pieces import BEGINNING_BYTES
+from spark_jobs.readers.records import Fields, fields_of
+from spark_jobs.readers.salvage import Salvaged
 from spark_jobs.readers.shards import Shard
+from spark_jobs.readers.subsets import ShardNames
 
-if TYPE_CHECKING:
-    from spark_jobs.readers.documents import ReadCounts
-
-#: A dictionary can make any row of a small file as large as a document may be: few at once.
-_BATCH_ROWS = 64
 _PYTHON_BYTES = 64 * 2**20
 _TEXT_TYPES = (
     pa.types.is_string,
@@ -34,29 +38,46 @@ _TEXT_TYPES = (
 def parquet_documents(
     shard: Shard, recipe: ReadRecipe, counts: ReadCounts, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of ``schema``; a file that breaks off counts one ``corrupt_shard`` record."""
+    """Yield batches of ``schema``; rows that cannot be read count as ``corrupt_shard``.
+
+    A file without a readable footer counts as one such record, because nothing tells how many it held.
+    """
     with storage.local_copy(shard.raw.uri, shard.raw.etag) as path:
         try:
-            with pq.ParquetFile(path) as file:
-                columns = file.schema_arrow.names
-                if companion := companion_of(columns):
-                    counts.companion = companion.value
-                    return
-                if len(set(columns)) < len(columns) or not any(key in columns for key in TEXT_KEYS):
-                    counts.records += file.metadata.num_rows
-                    if file.metadata.num_rows:
-                        named = f"columns {', '.join(columns)}"
-                        counts.drop(DropReason.UNKNOWN_SCHEMA, 0, named, file.metadata.num_rows)
-                    return
-                for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                    for part in _bounded(batch):
-                        yield _documents(part, ShardNames.of(shard.name), recipe, counts, schema)
-        except (pa.ArrowException, OSError) as error:
-            counts.drop_rest(f"parquet: {str(error).splitlines()[0]}")
+            file = pq.ParquetFile(path, page_checksum_verification=True)
+        except UNREADABLE as error:
+            counts.lose(damage_note(error))
+            return
+        with file:
+            yield from _file_documents(file, ShardNames.of(shard.name, recipe), recipe, counts, schema)
+
+
+def _file_documents(
+    file: pq.ParquetFile, names: ShardNames, recipe: ReadRecipe, counts: ReadCounts, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    rows = file.metadata.num_rows
+    try:
+        columns = file.schema_arrow.names
+    except UNREADABLE as error:
+        counts.lose(damage_note(error), rows)
+        return
+    if companion := companion_of(columns):
+        counts.companion = companion.value
+    elif not any(key in columns for key in TEXT_KEYS):
+        counts.records += rows
+        if rows:
+            counts.drop(DropReason.UNKNOWN_SCHEMA, 0, f"columns {', '.join(columns)}", rows)
+    else:
+        for found in readable_rows(file, next(key for key in TEXT_KEYS if key in columns)):
+            if isinstance(found, Lost):
+                counts.lose(found.note, found.rows)
+                continue
+            for batch in _bounded(found.batch):
+                yield _documents(Rows(batch, found.unreadable), names, recipe, counts, schema)
 
 
 def _bounded(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """The batch in parts of at most _PYTHON_BYTES, or of one row: Python takes several times as much."""
+    """Cut a batch into parts of at most _PYTHON_BYTES, or of one row: Python takes several times as much."""
     if batch.nbytes <= _PYTHON_BYTES or batch.num_rows == 1:
         yield batch
         return
@@ -65,44 +86,54 @@ def _bounded(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     yield from _bounded(batch.slice(half))
 
 
-def _plain(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """The rows as Python has them; ArrowInvalid for what it cannot hold, so that the shard ends there."""
-    try:
-        return list(batch.to_pylist())
-    except (
-        ValueError,
-        KeyError,
-        OverflowError,
-    ) as error:  # no text, one name twice, dates
-        raise pa.ArrowInvalid(f"a column that Python cannot hold: {error}") from error
-
-
 def _documents(
-    batch: pa.RecordBatch, names: ShardNames, recipe: ReadRecipe, counts: ReadCounts, schema: pa.Schema
+    rows: Rows, names: ShardNames, recipe: ReadRecipe, counts: ReadCounts, schema: pa.Schema
 ) -> pa.RecordBatch:
-    """One batch; text of a wrong type, size or encoding is dropped before Python sees it."""
-    key = next(key for key in TEXT_KEYS if key in batch.schema.names)
-    text, reasons = _checked_text(batch.column(key), recipe.max_document_bytes)
-    rest = _plain(batch.drop_columns([key]))
+    """Return the documents of some rows; text of a wrong type, size or encoding never becomes Python's."""
+    batch = rows.batch
+    # of two columns of one name the last counts, as of two keys in JSON
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    key = next(key for key in TEXT_KEYS if key in columns)
+    column = columns.pop(key)
+    text, reasons = _checked_text(column, recipe.max_document_bytes)
+    records, repairs = _records({key: text, **columns}, batch.num_rows)
     first_row = counts.records
     counts.records += batch.num_rows
-    rows: list[int] = []
+    kept_rows: list[int] = []
     kept: list[Fields] = []
-    for position, (content, reason, others) in enumerate(zip(text, reasons, rest, strict=True)):
-        fields: Fields | DropReason = reason or fields_of({key: content.as_py(), **others}, names)
+    for position, (record, reason) in enumerate(zip(records, reasons, strict=True)):
+        found = Salvaged(record, repairs[position]) if position in repairs else record
+        fields: Fields | DropReason = reason or fields_of(found, names, limit_bytes=recipe.max_document_bytes)
         if isinstance(fields, DropReason):
-            shown = _excerpt(batch.column(key), position) if counts.dropped.lack_example(fields) else b""
+            shown = _excerpt(column, position) if counts.dropped.lack_example(fields) else b""
             counts.drop(fields, first_row + position, shown)
         else:
-            rows.append(first_row + position)
+            damaged = {RepairReason.COLUMN} if rows.unreadable else set()
+            counts.repair({*fields.repairs, *damaged})
+            kept_rows.append(first_row + position)
             kept.append(fields)
-    columns: list[Any] = [list(column) for column in zip(*kept, strict=True)] or [[], [], [], []]
-    arrays = [pa.array(rows, pa.int64()), *(pa.array(column, pa.string()) for column in columns)]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    texts, sources, subsets, metadata, _ = zip(*kept, strict=True) if kept else ((), (), (), (), ())
+    strings = (pa.array(values, pa.string()) for values in (texts, sources, subsets, metadata))
+    return pa.RecordBatch.from_arrays([pa.array(kept_rows, pa.int64()), *strings], schema=schema)
+
+
+def _records(
+    columns: dict[str, pa.Array], rows: int
+) -> tuple[list[dict[str, Any]], dict[int, set[RepairReason]]]:
+    """Return the rows as Python has them, and the reasons for repairs by row."""
+    repairs: dict[int, set[RepairReason]] = {}
+    values = []
+    for column in columns.values():
+        found = plain_values(column)
+        values.append(found.values)
+        for position, reasons in found.repairs.items():
+            repairs.setdefault(position, set()).update(reasons)
+    names = list(columns)
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)], repairs
 
 
 def _excerpt(column: pa.Array, position: int) -> bytes | str:
-    """The beginning of a value that is no text of a document, or of what type it is."""
+    """Return the beginning of a value that is no text of a document, or its type."""
     value = column[position]
     if isinstance(value, pa.DictionaryScalar):
         value = value.value
@@ -114,14 +145,14 @@ def _excerpt(column: pa.Array, position: int) -> bytes | str:
 
 
 def _checked_text(column: pa.Array, limit_bytes: int) -> tuple[pa.Array, list[DropReason | None]]:
-    """The column as strings, with a reason in place of each value that cannot be one."""
+    """Return the column as strings, with a reason in place of each value that cannot be one."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     elif pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type):
         column = column.cast(pa.large_binary())
     kind = column.type
     if not any(fits(kind) for fits in _TEXT_TYPES):
-        return pa.nulls(len(column), pa.string()), [DropReason.NO_TEXT] * len(column)
+        return pa.nulls(len(column), pa.string()), [None] * len(column)
     content = column.cast(pa.large_binary())
     reasons: list[DropReason | None] = [None] * len(column)
     sizes = pc.fill_null(pc.binary_length(content), 0).to_pylist()

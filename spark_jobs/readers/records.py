@@ -1,91 +1,64 @@
-"""One record of any accepted schema to the fields of a document, or the reason why it is none."""
+"""Turn one record of any accepted schema into the fields of a document, or into the reason why it is none."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import json
+from collections.abc import Set
 from typing import Any, NamedTuple
 
 import orjson
 
-from include.contracts.documents import DropReason
+from include.contracts.documents import DropReason, RepairReason
 from spark_jobs.readers.formats import TEXT_KEYS
-
-_SUFFIXES = re.compile(r"\.(jsonl|json|ndjson|parquet|zst|zstd|gz)$")
-_NUMBERING = re.compile(r"(^\d+|([-_.]of)?[-_.]\d+|(?<=part|file)\d+|(?<=shard|chunk)\d+)+$")
-_MEANINGLESS = {"", "part", "shard", "chunk", "train", "data", "documents", "file", "test", "val", "valid"}
+from spark_jobs.readers.salvage import Salvaged, is_encodable, repaired
+from spark_jobs.readers.subsets import ShardNames, origin_of
 
 
 class Fields(NamedTuple):
-    """A document without its id."""
+    """A document without its id. ``repairs`` are the reasons for which its metadata was changed."""
 
     text: str
     source: str
     subset: str
     metadata: str
+    repairs: Set[RepairReason] = frozenset()
 
 
-@dataclass(frozen=True)
-class ShardNames:
-    """What a shard's name says where its records say nothing: source is its first folder, subset its stem."""
+def fields_of(
+    record: Any, names: ShardNames, signals: Any = None, limit_bytes: int = 1 << 40
+) -> Fields | DropReason:
+    """Return the document in a parsed record; ``signals`` are RedPajama v2's of the same row.
 
-    source: str
-    subset: str
-
-    @classmethod
-    def of(cls, name: str) -> ShardNames:
-        """From a name such as ``redpajama/arxiv.jsonl`` (source redpajama, subset arxiv)."""
-        *folders, stem = name.split("/")
-        while _SUFFIXES.search(stem):
-            stem = _SUFFIXES.sub("", stem)
-        subset = _NUMBERING.sub("", stem)
-        if subset.lower() in _MEANINGLESS:
-            subset = folders[-1] if folders else "default"
-        return cls(folders[0] if folders else "local", subset)
-
-
-def fields_of(record: Any, names: ShardNames, signals: Any = None) -> Fields | DropReason:
-    """The document in a parsed record; ``signals`` are RedPajama v2's of the same row."""
+    A text above ``limit_bytes`` in UTF-8 is a reason to drop the document. A Salvaged record may hold values
+    that JSON cannot: they are repaired in the metadata, and in the text they are a reason to drop it.
+    """
+    repairs: set[RepairReason] | None = None
+    if isinstance(record, Salvaged):
+        record, repairs = record.value, set(record.repairs)
     if not isinstance(record, dict):
         return DropReason.UNKNOWN_SCHEMA
-    key = next((key for key in TEXT_KEYS if key in record), None)
+    key = next((key for key in TEXT_KEYS if isinstance(record.get(key), str) and record[key]), None)
     if key is None:
-        return DropReason.UNKNOWN_SCHEMA
+        has_key = any(key in record for key in TEXT_KEYS)
+        return DropReason.NO_TEXT if has_key else DropReason.UNKNOWN_SCHEMA
     text = record.pop(key)
-    if not isinstance(text, str) or not text:
-        return DropReason.NO_TEXT
-    source, subset = _origin(record, key, names)
+    if repairs is not None and not is_encodable(text):
+        return DropReason.INVALID_UTF8
+    # a character takes at most four bytes
+    if len(text) > limit_bytes or (4 * len(text) > limit_bytes and len(text.encode()) > limit_bytes):
+        return DropReason.TOO_LARGE
+    source, subset = origin_of(record, key, names)
     if signals is not None:
         record["quality_signals"] = signals
-    try:
-        metadata = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS, default=str).decode()
-    except TypeError:  # orjson refuses integers beyond 64 bits
-        return DropReason.INVALID_JSON
-    return Fields(text, source, subset, metadata)
-
-
-def _origin(record: dict[str, Any], text_key: str, names: ShardNames) -> tuple[str, str]:
-    """Source and subset, by the schema that each corpus publishes."""
-    meta = record.get("meta")
-    if isinstance(meta, str):  # Hugging Face's parquet conversions hold it as JSON text
+    if repairs is None:
         try:
-            meta = orjson.loads(meta)
-        except orjson.JSONDecodeError:
-            meta = None
-    meta = meta if isinstance(meta, dict) else {}
-    if name := _name(meta.get("pile_set_name")):
-        return "pile", name
-    if name := _name(meta.get("redpajama_set_name")):
-        return "slimpajama", name
-    if name := _name(record.get("red_pajama_subset")):
-        return "redpajama_v1", name
-    if text_key == "raw_content":
-        parts = [_name(record.get("language")), _name(record.get("bucket"))]
-        return "redpajama_v2", "_".join(part for part in parts if part) or names.subset
-    if (name := _name(record.get("source"))) and "metadata" in record:
-        return "dolma", name
-    return names.source, names.subset
-
-
-def _name(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+            metadata = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS, default=str).decode()
+            return Fields(text, source, subset, metadata)
+        except TypeError:  # an integer beyond 64 bits, half a surrogate pair, or nested too deep
+            repairs = set()
+    try:
+        plain = repaired(record, repairs)
+        metadata = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), default=str)
+    except RecursionError:
+        return DropReason.INVALID_JSON
+    return Fields(text, source, subset, metadata, repairs)

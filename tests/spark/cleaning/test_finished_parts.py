@@ -14,7 +14,7 @@ from spark_jobs.cleaning.finished_parts import part_of, plain_part
 from spark_jobs.cleaning.task import CleanFile, CleanPart, ShardOutcome
 from spark_jobs.decontamination.filter import Contamination
 from spark_jobs.filters.drops import Drops, Example
-from spark_jobs.readers.documents import ReadCounts
+from spark_jobs.readers.counts import ReadCounts
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 counts = st.dictionaries(texts, st.integers(0, 2**40)).map(Counter)
@@ -38,13 +38,14 @@ chains = st.builds(
     contamination=st.dictionaries(texts, contamination, max_size=2),
     seconds=st.fixed_dictionaries({stage.value: st.floats(0, 1e6) for stage in CHAIN}),
 )
-reads = st.builds(ReadCounts, texts, texts, sums, sums, drops(), texts)
+reads = st.builds(ReadCounts, texts, texts, sums, sums, drops(), counts, texts)
 outcomes = st.builds(ShardOutcome, texts, reads, sums, chains)
 parts = st.builds(
     CleanPart,
     st.lists(outcomes, max_size=2),
     st.lists(st.builds(CleanFile, texts, sums, sums, sums, sums), max_size=2),
     st.floats(0, 1e6),
+    st.lists(texts, max_size=3),
 )
 
 

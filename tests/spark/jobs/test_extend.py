@@ -265,12 +265,63 @@ def test_a_base_of_another_recipe_is_refused_with_the_sections_that_differ(
         extend(tmp_path / "other", built, [news], **{section: value})
 
 
-def test_a_shard_that_the_base_has_is_refused(
-    tmp_path: Path, extend: Any, built: Path, write_shard: Write
+def test_a_shard_that_changed_since_the_base_is_refused(
+    tmp_path: Path, extend: Any, make_request: Any, spark: SparkSession, write_shard: Write, sentence: Draw
 ) -> None:
-    same = write_shard(tmp_path / "raw/b.jsonl.gz", [{"text": "x"}])
-    with pytest.raises(ContractError, match="the base holds a shard of this name"):
-        extend(tmp_path / "other", built, [same])
+    generator = random.Random(6)
+    shard = write_shard(tmp_path / "raw/a.jsonl", [{"text": sentence(generator, 80)} for _ in range(20)])
+    build_corpus(spark, make_request(tmp_path / "base", [shard]))
+    write_shard(shard, [{"text": "x"}])
+    with pytest.raises(ContractError, match=r"raw/a\.jsonl: the base holds this shard with other bytes"):
+        extend(tmp_path / "other", tmp_path / "base", [shard])
+
+
+@pytest.mark.parametrize("second", ["documents", "documents/2023-14"])
+def test_a_second_snapshot_extends_the_first_though_its_shards_have_the_same_names(
+    second: str, tmp_path: Path, spark: SparkSession, write_shard: Write, sentence: Draw
+) -> None:
+    generator = random.Random(7)
+    for snapshot in ("2023-06", "2023-14"):
+        for part in ("0000", "0001"):
+            records = [{"raw_content": sentence(generator, 80), "language": "en"} for _ in range(15)]
+            write_shard(tmp_path / f"documents/{snapshot}/{part}/en_head.json.gz", records)
+    recipe = CorpusRecipe("test", tokenizer=TokenizerRecipe(vocabulary_size=300))
+    base, whole = str(tmp_path / "base"), str(tmp_path / "whole")
+    build_corpus(spark, request_for(str(tmp_path / "documents/2023-06"), base, recipe))
+    build_corpus(spark, request_for(str(tmp_path / second), whole, recipe, base))
+    kept = [row["id"] for folder in ("documents", "held_out") for row in rows(tmp_path / "whole", folder)]
+    names = {identifier.rpartition("/")[0] for identifier in kept}
+    assert len(kept) == len(set(kept)) == 60
+    above = f"{second}/" if second == "documents" else ""
+    assert names == {
+        *(f"2023-06/{part}/en_head.json.gz" for part in ("0000", "0001")),
+        *(f"{above}2023-14/{part}/en_head.json.gz" for part in ("0000", "0001")),
+    }
+    shard = manifest_of(tmp_path / "whole").shards[-1].name
+    origin = trace(f"{whole}/tokens/{shard}:0")
+    assert origin.raw_shard.startswith(str(tmp_path / "documents/2023-14"))
+
+
+def test_a_base_without_names_of_shards_in_its_request_is_extended(
+    tmp_path: Path, spark: SparkSession, make_request: Any, write_shard: Write, sentence: Draw
+) -> None:
+    generator = random.Random(8)
+    recipe = CorpusRecipe("test", tokenizer=TokenizerRecipe(vocabulary_size=300))
+    old, new = (
+        write_shard(tmp_path / f"raw/{name}/f.jsonl", [{"text": sentence(generator, 80)} for _ in range(20)])
+        for name in ("a", "b")
+    )
+    request = Path(make_request(tmp_path / "base", [old], recipe))
+    plain = json.loads(request.read_bytes())
+    for shard in plain["inputs"]:  # as it was written before shards had names
+        del shard["name"]
+    request.write_bytes(canonical_json(plain))
+    build_corpus(spark, str(request))
+    uri = request_for(str(tmp_path / "raw"), str(tmp_path / "whole"), recipe, str(tmp_path / "base"))
+    assert [shard.uri for shard in read_record(CorpusRequest, uri).inputs] == [str(new)]
+    build_corpus(spark, uri)
+    kept = [row["id"] for folder in ("documents", "held_out") for row in rows(tmp_path / "whole", folder)]
+    assert {identifier.rpartition("/")[0] for identifier in kept} == {"a/f.jsonl", "raw/b/f.jsonl"}
 
 
 def test_quality_signals_of_documents_that_the_base_holds_are_refused(

@@ -17,7 +17,8 @@ from include.contracts.errors import IntegrityError
 from include.contracts.manifests import RawShard
 from include.recipes.corpus import ReadRecipe
 from spark_jobs import storage
-from spark_jobs.readers.documents import ReadCounts, read_documents
+from spark_jobs.readers.counts import ReadCounts
+from spark_jobs.readers.documents import read_documents
 from spark_jobs.readers.input_files import raw_shard
 from spark_jobs.readers.shards import Shard
 

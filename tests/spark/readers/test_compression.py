@@ -3,13 +3,24 @@ from __future__ import annotations
 import gzip
 import io
 import random
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.readers.compression import CorruptStream, gzip_blocks, zstd_blocks
+from spark_jobs.readers.compression import (
+    Block,
+    CorruptStream,
+    Damage,
+    gzip_blocks,
+    plain_blocks,
+    undamaged,
+    zstd_blocks,
+)
+
+Unpack = Callable[[Iterable[Block]], Iterator[Block]]
 
 
 def noise(size: int) -> bytes:
@@ -21,13 +32,28 @@ def frames(*sizes: int, checksum: bool = False, content_size: bool = True) -> by
     return b"".join(compressor.compress(noise(size)) for size in sizes)
 
 
+def zstd(content: bytes) -> bytes:
+    return zstandard.ZstdCompressor(write_checksum=True).compress(content)
+
+
+def whole(unpack: Unpack, content: bytes) -> bytes:
+    return b"".join(undamaged(unpack(plain_blocks(io.BytesIO(content)))))
+
+
+def parts(unpack: Unpack, content: bytes) -> tuple[bytes, list[str]]:
+    """Return the bytes that are delivered, and the notes of the damage."""
+    blocks = list(unpack(plain_blocks(io.BytesIO(content))))
+    data = b"".join(block for block in blocks if isinstance(block, bytes))
+    return data, [block.note for block in blocks if isinstance(block, Damage)]
+
+
 @pytest.mark.parametrize("checksum", [True, False])
 @pytest.mark.parametrize("content_size", [True, False])
 def test_zstd_of_several_frames_and_skippable_ones_is_read_whole(checksum: bool, content_size: bool) -> None:
     skippable = b"\x53\x2a\x4d\x18" + (7).to_bytes(4, "little") + b"ignored"
     sizes = (0, 1, 700_000, 300)
     content = skippable + frames(*sizes, checksum=checksum, content_size=content_size) + skippable
-    assert b"".join(zstd_blocks(io.BytesIO(content))) == b"".join(noise(size) for size in sizes)
+    assert whole(zstd_blocks, content) == b"".join(noise(size) for size in sizes)
 
 
 def test_zstd_streamed_without_knowing_the_size_is_read_whole() -> None:
@@ -36,53 +62,92 @@ def test_zstd_streamed_without_knowing_the_size_is_read_whole() -> None:
         for size in (100_000, 5):
             writer.write(noise(size))
             writer.flush(zstandard.FLUSH_BLOCK)
-    assert b"".join(zstd_blocks(io.BytesIO(target.getvalue()))) == noise(100_000) + noise(5)
+    assert whole(zstd_blocks, target.getvalue()) == noise(100_000) + noise(5)
 
 
 @given(st.floats(0.0001, 0.9999))
-def test_a_cut_zstd_gives_what_lies_before_the_cut_and_then_says_so(share: float) -> None:
-    whole = noise(600_000)
-    content = zstandard.ZstdCompressor().compress(whole)
+def test_a_cut_zstd_gives_what_lies_before_the_cut_and_then_reports_it(share: float) -> None:
+    content = zstandard.ZstdCompressor().compress(noise(600_000))
     cut = min(int(len(content) * share) + 5, len(content) - 1)
-    received = []
-    with pytest.raises(CorruptStream, match="ends within a frame"):
-        for block in zstd_blocks(io.BytesIO(content[:cut])):
-            received.append(block)
+    received, notes = parts(zstd_blocks, content[:cut])
+    assert notes == ["zstd: the stream ends within a frame"]
     # every block (128 KiB) that lies whole before the cut is delivered
     lenient = zstandard.ZstdDecompressor().decompressobj().decompress(content[:cut])
-    assert b"".join(received) == lenient == whole[: len(lenient)]
+    assert received == lenient == noise(600_000)[: len(lenient)]
 
 
 @given(st.floats(0.0001, 0.9999))
-def test_a_cut_gzip_gives_what_lies_before_the_cut_and_then_says_so(share: float) -> None:
+def test_a_cut_gzip_gives_what_lies_before_the_cut_and_then_reports_it(share: float) -> None:
     content = gzip.compress(noise(300_000))
-    blocks = gzip_blocks(io.BytesIO(content[: max(1, int(len(content) * share))]))
-    received = []
-    with pytest.raises(CorruptStream, match="gzip"):
-        for block in blocks:
-            received.append(block)
-    assert noise(300_000).startswith(b"".join(received))
+    received, notes = parts(gzip_blocks, content[: max(1, int(len(content) * share))])
+    assert notes == ["gzip: the stream ends within a member"]
+    assert noise(300_000).startswith(received)
 
 
-def test_gzip_of_several_members_with_padding_is_read_whole() -> None:
-    content = gzip.compress(b"one") + gzip.compress(b"two" * 10**6) + b"\0" * 512
-    assert b"".join(gzip_blocks(io.BytesIO(content))) == b"one" + b"two" * 10**6
+@pytest.mark.parametrize(("unpack", "pack"), [(gzip_blocks, gzip.compress), (zstd_blocks, zstd)])
+def test_zeros_between_and_after_the_parts_of_a_series_are_padding(
+    unpack: Unpack, pack: Callable[[bytes], bytes]
+) -> None:
+    content = pack(b"one") + b"\0" * 512 + pack(b"two" * 10**6) + b"\0" * (2 << 20) + pack(b"3") + b"\0" * 7
+    assert whole(unpack, content) == b"one" + b"two" * 10**6 + b"3"
+
+
+@pytest.mark.parametrize(("unpack", "pack"), [(gzip_blocks, gzip.compress), (zstd_blocks, zstd)])
+@given(st.integers(0, 2**32), st.floats(0.02, 0.98))
+def test_reading_goes_on_behind_a_damaged_part_of_a_series(
+    unpack: Unpack, pack: Callable[[bytes], bytes], seed: int, share: float
+) -> None:
+    generator = random.Random(seed)
+    texts = [generator.randbytes(generator.randint(1, 90_000)).hex().encode() for _ in range(5)]
+    packed = [pack(text) for text in texts]
+    damaged = packed[2][: int(len(packed[2]) * share)]  # cut off, and joined with the next
+    received, notes = parts(unpack, b"".join([*packed[:2], damaged, *packed[3:]]))
+    assert len(notes) == 1
+    assert received.startswith(texts[0] + texts[1])
+    assert received.endswith(texts[3] + texts[4])
+
+
+def test_what_lies_before_a_damaged_byte_is_delivered_to_the_last_block_of_deflate() -> None:
+    lines = b"".join(b"%d %d\n" % (i, i * i) for i in range(40_000))
+    content = bytearray(gzip.compress(lines))
+    content[len(content) // 2] ^= 0xFF
+    received, notes = parts(gzip_blocks, bytes(content))
+    assert len(notes) == 1
+    common = next((i for i, (a, b) in enumerate(zip(received, lines, strict=False)) if a != b), len(received))
+    assert common > len(lines) * 0.4
+
+
+def test_bytes_after_the_last_part_are_reported_once() -> None:
+    content = gzip.compress(b"one") + b"signature \x1f\x8b\x08 and more"
+    assert parts(gzip_blocks, content) == (
+        b"one",
+        ["gzip: Error -3 while decompressing data: incorrect header check"],
+    )
+    assert parts(zstd_blocks, zstd(b"one") + b"signature")[0] == b"one"
+
+
+def test_a_stream_within_a_damaged_one_is_damaged_too() -> None:
+    inner, cut = gzip.compress(noise(50_000)), gzip.compress(b"end")[:-4]
+    received, notes = parts(lambda blocks: gzip_blocks(gzip_blocks(blocks)), gzip.compress(inner) + cut)
+    assert received == noise(50_000)
+    assert len(notes) == 1
 
 
 def test_a_hundred_megabytes_of_one_character_never_stand_in_memory_at_once() -> None:
     one = b"a" * 100_000_000
-    for content, blocks in (
+    for content, unpack in (
         (zstandard.ZstdCompressor().compress(one), zstd_blocks),
         (gzip.compress(one, 1), gzip_blocks),
     ):
-        assert max(len(block) for block in blocks(io.BytesIO(content))) <= 1 << 20
+        blocks = undamaged(unpack(plain_blocks(io.BytesIO(content))))
+        assert max(len(block) for block in blocks) <= 1 << 20
 
 
-def test_damage_in_the_middle_is_an_error_after_the_good_part() -> None:
+def test_strict_reading_ends_at_the_damage() -> None:
     content = bytearray(frames(400_000, 400_000, checksum=True))
     content[len(content) * 3 // 4] ^= 0xFF
     received = []
     with pytest.raises(CorruptStream):
-        for block in zstd_blocks(io.BytesIO(bytes(content))):
+        for block in undamaged(zstd_blocks(plain_blocks(io.BytesIO(bytes(content))))):
             received.append(block)
     assert b"".join(received).startswith(noise(400_000))

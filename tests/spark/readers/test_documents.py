@@ -3,11 +3,12 @@ from __future__ import annotations
 import gzip
 import json
 import tracemalloc
+import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +17,8 @@ import zstandard
 from include.contracts.errors import InputError, IntegrityError
 from include.contracts.manifests import RawShard
 from include.recipes.corpus import ReadRecipe
-from spark_jobs.readers.documents import ReadCounts, read_documents
+from spark_jobs.readers.counts import ReadCounts
+from spark_jobs.readers.documents import read_documents
 from spark_jobs.readers.input_files import raw_shard
 from spark_jobs.readers.shards import Shard, ordered_shards
 
@@ -53,6 +55,8 @@ def test_bad_lines_are_counted_each_with_its_reason(tmp_path: Path, write_shard:
     lines = [
         good,
         b'{"text": "cut off',
+        b'{"text": "joined"}{"text": "without a line feed"}',
+        b'{"text": "kept", "url": "caf\xe9", "title": "half \\ud800", "n": 1180591620717411303424}',
         b"not json",
         b'{"text": "\xff\xfe"}',
         b'{"text": "half a pair \\ud800"}',
@@ -67,7 +71,11 @@ def test_bad_lines_are_counted_each_with_its_reason(tmp_path: Path, write_shard:
         good,
     ]
     rows, counts = read(write_shard(tmp_path / "a.jsonl", b"\n".join(lines)), limit=2000)
-    assert [row["text"] for row in rows] == ["good", "not a number is accepted", "good"]
+    assert [row["text"] for row in rows] == [
+        *("good", "joined", "without a line feed", "kept", "not a number is accepted", "good")
+    ]
+    assert json.loads(rows[3]["metadata"]) == {"url": "caf\ufffd", "title": "half \ufffd", "n": 2**70}
+    assert counts.repaired == {"invalid_utf8": 1, "half_surrogate": 1, "number_out_of_range": 1}
     assert counts.dropped == {
         "invalid_json": 2,
         "invalid_utf8": 2,
@@ -75,7 +83,7 @@ def test_bad_lines_are_counted_each_with_its_reason(tmp_path: Path, write_shard:
         "no_text": 1,
         "too_large": 2,
     }
-    assert rows[-1]["row"] == 11  # blank lines are no records
+    assert rows[-1]["row"] == 14  # blank lines are no records
 
 
 @pytest.mark.parametrize(
@@ -185,6 +193,77 @@ def test_a_shard_that_changed_is_refused(tmp_path: Path, write_shard: Write) -> 
         list(read_documents(shard, ReadRecipe(), ReadCounts()))
 
 
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "Git LFS"),
+        (b"<html>\n<body>\n404\n</body>\n</html>", "HTML"),
+        (gzip.compress(b"<html>"), "HTML"),
+        (b"\0" * 1000, "zero bytes"),
+        (b"\x93NUMPY\0\0", "neither JSON lines"),
+    ],
+)
+def test_a_shard_of_another_format_is_one_record_with_its_name(
+    content: bytes, note: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(content)
+    _, counts = read(path)
+    assert counts.dropped == {"unknown_schema": 1}
+    assert note in counts.note
+
+
+def test_index_lines_before_each_document_are_dropped_and_the_documents_read(
+    tmp_path: Path, write_shard: Write
+) -> None:
+    lines = [record for i in range(30) for record in ({"index": {"_id": i}}, {"text": f"t{i}", "title": "x"})]
+    rows, counts = read(write_shard(tmp_path / "bulk.json.gz", lines))
+    assert [row["text"] for row in rows] == [f"t{i}" for i in range(30)]
+    assert counts.dropped == {"unknown_schema": 30}
+
+
+def test_a_first_record_that_looks_like_a_companions_does_not_decide(
+    tmp_path: Path, write_shard: Write
+) -> None:
+    rows, counts = read(write_shard(tmp_path / "a.json.gz", [{"quality_signals": {}}, {"text": "t"}]))
+    assert (len(rows), dict(counts.dropped), counts.companion) == (1, {"unknown_schema": 1}, "")
+    html = json.dumps({"quality_signals": {}}) * 20_000
+    rows, counts = read(write_shard(tmp_path / "b.json.gz", [{"html": html, "text": "t"}]))
+    assert (len(rows), counts.companion) == (1, "")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor(write_checksum=True).compress])
+def test_only_the_damaged_part_of_a_series_is_lost(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    parts = [
+        pack(b"".join(json.dumps({"text": f"{part} {i} {i**9}"}).encode() + b"\n" for i in range(3000)))
+        for part in range(4)
+    ]
+    parts[1] = parts[1][: len(parts[1]) // 2]
+    path = tmp_path / "series.jsonl"
+    path.write_bytes(b"".join(parts))
+    rows, counts = read(path)
+    found = Counter(row["text"].partition(" ")[0] for row in rows)
+    assert (found["0"], found["2"], found["3"]) == (3000, 3000, 3000)
+    assert counts.dropped["corrupt_shard"] == 1
+
+
+def test_the_last_whole_record_before_a_cut_is_kept(tmp_path: Path) -> None:
+    compressor = zlib.compressobj(wbits=31)
+    content = compressor.compress(b'{"text": "one"}\n{"text": "two"}') + compressor.flush(zlib.Z_FULL_FLUSH)
+    path = tmp_path / "cut.jsonl.gz"
+    path.write_bytes(content)
+    rows, counts = read(path)
+    assert [row["text"] for row in rows] == ["one", "two"]
+    assert counts.dropped == {"corrupt_shard": 1}
+
+
+def test_every_digit_of_a_long_integer_is_kept(tmp_path: Path, write_shard: Write) -> None:
+    numbers = [2**64, -(2**63) - 1, 10**30 + 1, 2**63, 1.5e300]
+    rows, counts = read(write_shard(tmp_path / "a.jsonl", [{"text": "t", "n": number} for number in numbers]))
+    assert [json.loads(row["metadata"])["n"] for row in rows] == numbers
+    assert not counts.repaired
+
+
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     (shard,) = ordered_shards([RawShard(str(tmp_path / "gone.jsonl"), 1, "")])
     with pytest.raises(InputError, match=r"gone\.jsonl: no such file"):
@@ -243,21 +322,6 @@ def test_damaged_quality_signals_cost_no_document(tmp_path: Path, write_shard: W
     counts = ReadCounts()
     assert sum(batch.num_rows for batch in read_documents(local, ReadRecipe(), counts)) == 3
     assert "damaged" in counts.note
-
-
-def test_parquet_that_python_cannot_hold_is_counted(tmp_path: Path) -> None:
-    dates = pa.table({"text": ["one"], "when": pa.array([2**30], pa.int32()).cast(pa.date32())})
-    pq.write_table(dates, tmp_path / "dates.parquet")
-    assert read(tmp_path / "dates.parquet")[1].dropped == {"corrupt_shard": 1}
-    named = pa.StringArray.from_buffers(1, pa.py_buffer(np.array([0, 1], np.int32)), pa.py_buffer(b"\xff"))
-    pq.write_table(pa.table({"text": ["one"], "title": named}), tmp_path / "title.parquet")
-    assert read(tmp_path / "title.parquet")[1].dropped == {"corrupt_shard": 1}
-    fields = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"])
-    pq.write_table(pa.table({"text": ["one"], "meta": fields}), tmp_path / "fields.parquet")
-    assert read(tmp_path / "fields.parquet")[1].dropped == {"corrupt_shard": 1}
-    twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], ["text", "text"])
-    pq.write_table(twice, tmp_path / "twice.parquet")
-    assert read(tmp_path / "twice.parquet")[1].dropped == {"unknown_schema": 1}
 
 
 def test_rows_that_a_dictionary_makes_large_are_not_taken_all_at_once(tmp_path: Path) -> None:

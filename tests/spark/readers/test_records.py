@@ -5,31 +5,40 @@ from typing import Any
 
 import pytest
 
-from include.contracts.documents import DropReason
-from spark_jobs.readers.records import Fields, ShardNames, fields_of
+from include.contracts.documents import DropReason, RepairReason
+from spark_jobs.readers.records import Fields, fields_of
+from spark_jobs.readers.salvage import Salvaged
+from spark_jobs.readers.subsets import ShardNames
 
 NAMES = ShardNames("folder", "stem")
 
 
+def document(record: Any) -> Fields:
+    fields = fields_of(record, NAMES)
+    assert isinstance(fields, Fields)
+    return fields
+
+
+@pytest.mark.parametrize("key", ["text", "raw_content", "content"])
+def test_everything_but_the_text_is_metadata(key: str) -> None:
+    rest = {"id": 2**63, "nested": {"ü": [1.5, None, True]}}
+    fields = document({key: "t", **rest})
+    assert fields.text == "t"
+    assert json.loads(fields.metadata) == rest
+    assert not fields.repairs
+
+
 @pytest.mark.parametrize(
-    ("record", "source", "subset"),
+    ("record", "text"),
     [
-        ({"text": "t", "meta": {"pile_set_name": "PubMed Central"}}, "pile", "PubMed Central"),
-        ({"text": "t", "meta": {"redpajama_set_name": "RedPajamaC4"}}, "slimpajama", "RedPajamaC4"),
-        ({"text": "t", "meta": {"url": "u"}, "red_pajama_subset": "arxiv"}, "redpajama_v1", "arxiv"),
-        ({"text": "t", "meta": '{"url": "u"}', "red_pajama_subset": "c4"}, "redpajama_v1", "c4"),
-        ({"raw_content": "t", "language": "en", "bucket": "head", "url": "u"}, "redpajama_v2", "en_head"),
-        ({"id": "1", "text": "t", "source": "common-crawl", "metadata": {"a": 1}}, "dolma", "common-crawl"),
-        ({"text": "t", "anything": 1}, "folder", "stem"),
-        ({"content": "t"}, "folder", "stem"),
+        ({"text": None, "content": "c"}, "c"),
+        ({"text": "", "raw_content": 5, "content": "c"}, "c"),
+        ({"text": ["list"], "raw_content": "r", "content": "c"}, "r"),
+        ({"content": "c", "text": "t"}, "t"),
     ],
 )
-def test_every_schema_gives_source_and_subset(record: dict[str, Any], source: str, subset: str) -> None:
-    rest = {key: value for key, value in record.items() if value != "t"}
-    fields = fields_of(dict(record), NAMES)
-    assert isinstance(fields, Fields)
-    assert (fields.text, fields.source, fields.subset) == ("t", source, subset)
-    assert json.loads(fields.metadata) == rest
+def test_the_first_key_with_a_text_counts(record: dict[str, Any], text: str) -> None:
+    assert document(record).text == text
 
 
 @pytest.mark.parametrize(
@@ -41,22 +50,37 @@ def test_every_schema_gives_source_and_subset(record: dict[str, Any], source: st
         ({"text": None}, DropReason.NO_TEXT),
         ({"text": ""}, DropReason.NO_TEXT),
         ({"text": 5}, DropReason.NO_TEXT),
+        ({"text": None, "content": ""}, DropReason.NO_TEXT),
+        (Salvaged({"text": "half \ud800"}), DropReason.INVALID_UTF8),
+        (Salvaged([1]), DropReason.UNKNOWN_SCHEMA),
     ],
 )
 def test_what_is_no_document_has_its_reason(record: Any, reason: DropReason) -> None:
     assert fields_of(record, NAMES) is reason
 
 
+def test_metadata_that_json_cannot_hold_is_repaired() -> None:
+    fields = document(
+        Salvaged({"text": "t", "a": "\ud800", "b": float("nan"), "c": 2**70}, {RepairReason.CONTROL})
+    )
+    assert json.loads(fields.metadata) == {"a": "\ufffd", "b": None, "c": 2**70}
+    assert fields.repairs == {RepairReason.CONTROL, RepairReason.HALF_SURROGATE, RepairReason.NUMBER}
+
+
+def test_metadata_is_written_alike_by_the_fast_and_the_exact_way() -> None:
+    record = {"text": "t", "a": "é漢", "b": [1, 2.5, {"c": None}], "d": True}
+    assert document(dict(record)).metadata == document(Salvaged(dict(record))).metadata
+
+
+def test_nesting_beyond_every_parser_is_a_reason_to_drop() -> None:
+    nested: Any = 1
+    for _ in range(2000):
+        nested = [nested]
+    assert fields_of({"text": "t", "a": nested}, NAMES) is DropReason.INVALID_JSON
+
+
 @pytest.mark.parametrize(
-    ("name", "source", "subset"),
-    [
-        ("redpajama/arxiv.jsonl", "redpajama", "arxiv"),
-        ("raw/c4/c4-train.00001-of-01024.json.gz", "raw", "c4-train"),
-        ("pile/train/00.jsonl.zst", "pile", "train"),
-        ("ccnet/cc_en_head-0091.jsonl", "ccnet", "cc_en_head"),
-        ("books/part-00000.parquet", "books", "books"),
-        ("00.jsonl", "local", "default"),
-    ],
+    ("text", "fits"), [("a" * 100, True), ("a" * 101, False), ("漢" * 33, True), ("漢" * 34, False)]
 )
-def test_names_say_what_records_do_not(name: str, source: str, subset: str) -> None:
-    assert ShardNames.of(name) == ShardNames(source, subset)
+def test_the_limit_is_on_bytes_of_utf8(text: str, fits: bool) -> None:
+    assert isinstance(fields_of({"text": text}, NAMES, limit_bytes=100), Fields) == fits

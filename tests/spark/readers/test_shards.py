@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from include.contracts.errors import InputError
 from include.contracts.manifests import RawShard
-from spark_jobs.readers.shards import document_id, grouped, ordered_shards
+from spark_jobs.readers.shards import all_shards, document_id, grouped, ordered_shards
 
 
-def raw(uri: str, size_bytes: int = 1) -> RawShard:
-    return RawShard(uri, size_bytes, "etag")
+def raw(uri: str, size_bytes: int = 1, name: str = "") -> RawShard:
+    return RawShard(uri, size_bytes, "etag", name)
 
 
 def test_ids_ascend_with_shards_and_rows_whatever_the_order_of_the_request() -> None:
@@ -35,6 +35,21 @@ def test_local_shards_of_equal_folder_and_file_names_get_distinct_names() -> Non
     names = [shard.name for shard in ordered_shards([raw("/x/a/f.jsonl"), raw("/y/a/f.jsonl")])]
     assert len(set(names)) == 2
     assert all(name.startswith("a/f.jsonl~") for name in names)
+
+
+def test_a_shard_has_the_name_that_the_request_gives_it() -> None:
+    given_names = [raw("/x/2023-06/0/f", name="x/2023-06/0/f"), raw("/x/2023-14/0/f", name="x/2023-14/0/f")]
+    assert [shard.name for shard in ordered_shards(given_names)] == ["x/2023-06/0/f", "x/2023-14/0/f"]
+
+
+def test_a_name_that_an_earlier_group_has_is_told_apart_and_the_earlier_one_stays() -> None:
+    groups = [[raw("/x/a/f"), raw("/x/b/f")], [raw("/y/a/f"), raw("/y/c/f")], [raw("/z/a/f")]]
+    shards = all_shards(groups)
+    assert [shard.index for shard in shards] == [0, 1, 2, 3, 4]
+    assert [shard.name.partition("~")[0] for shard in shards] == ["a/f", "b/f", "a/f", "c/f", "a/f"]
+    assert [shard.name for shard in shards if "~" not in shard.name] == ["a/f", "b/f", "c/f"]
+    assert len({shard.name for shard in shards}) == 5
+    assert [shard.name for shard in all_shards(groups[:2])] == [shard.name for shard in shards[:4]]
 
 
 @pytest.mark.parametrize("root", ["s3://b/rp2", "/data/rp2"])

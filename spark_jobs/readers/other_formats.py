@@ -1,0 +1,67 @@
+"""Recognise files that hold no readable shard, and say what they are and what to do with them."""
+
+from __future__ import annotations
+
+import re
+
+_TAR_BLOCK = 512
+_TAR_CHECKSUM = slice(148, 156)
+
+#: (bytes at the beginning, what the file is).
+_BEGINNINGS = (
+    (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the file: run `git lfs pull`"),
+    (b"/annex/objects/", "a git-annex pointer, not the file: run `git annex get`"),
+    (b"PARE", "an encrypted parquet file: decrypt it"),
+    (b"PK\x03\x04", "a zip archive: unpack it"),
+    (b"PK\x05\x06", "an empty zip archive"),
+    (b"BZh", "bzip2: pack it again with gzip or zstd"),
+    (b"\xfd7zXZ\0", "xz: pack it again with gzip or zstd"),
+    (b"\x04\x22\x4d\x18", "lz4: pack it again with gzip or zstd"),
+    (b"\xff\x06\0\0sNaPpY", "snappy: pack it again with gzip or zstd"),
+    (b"\x1f\x9d", "compress (.Z): pack it again with gzip or zstd"),
+    (b"\x89LZO\0", "lzop: pack it again with gzip or zstd"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it"),
+    (b"Rar!\x1a\x07", "a rar archive: unpack it"),
+    (b"ARROW1", "an Arrow file: save it as parquet or JSON lines"),
+    (b"\xff\xff\xff\xff", "an Arrow stream, as `datasets` caches it: save it as parquet or JSON lines"),
+    (b"ORC", "an ORC file: save it as parquet or JSON lines"),
+    (b"Obj\x01", "an Avro file: save it as parquet or JSON lines"),
+    (b"SQLite format 3\0", "an SQLite database: save its texts as parquet or JSON lines"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file: save its texts as parquet or JSON lines"),
+    (b"WARC/", "a WARC file: extract its texts to JSON lines"),
+    (b"%PDF-", "a PDF file: extract its text to JSON lines"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+)
+_HTML = re.compile(
+    rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
+)
+_MARKUP = re.compile(rb"<[?!a-z]", re.I)
+
+
+def other_format(head: bytes) -> str:
+    """Name the format that these first bytes begin, with the remedy; empty for none of those known here."""
+    for beginning, name in _BEGINNINGS:
+        if head.startswith(beginning):
+            return name
+    if _is_tar(head):
+        return "a tar archive: unpack it"
+    if head and not head.strip(b"\0"):
+        return "nothing but zero bytes, as an interrupted download leaves them: fetch the file again"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if _HTML.match(text):
+        return "an HTML page, such as a server's error: fetch the file again"
+    if _MARKUP.match(text):
+        return "an XML document, such as a server's error: fetch the file again"
+    return ""
+
+
+def _is_tar(head: bytes) -> bool:
+    """Check the header's checksum: old archives have no magic number."""
+    header = head[:_TAR_BLOCK]
+    if len(header) < _TAR_BLOCK or not header[0]:
+        return False
+    written = re.fullmatch(rb"[ \0]*([0-7]+)[ \0]*", header[_TAR_CHECKSUM])
+    unsummed = sum(header) - sum(header[_TAR_CHECKSUM]) + 8 * ord(" ")
+    return written is not None and int(written[1], 8) == unsummed

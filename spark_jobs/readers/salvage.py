@@ -1,0 +1,120 @@
+"""Read what the fast JSON parser refuses, value by value: one bad value must not cost a record."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from include.contracts.documents import DropReason, RepairReason
+from spark_jobs.readers.formats import TEXT_KEYS
+from spark_jobs.readers.pieces import BYTE_ORDER_MARK
+from spark_jobs.readers.values import split_values
+
+#: Longer integers are no numbers that a program works with, and Python refuses to read them.
+_MOST_DIGITS = 4000
+_MOST_CANDIDATES = 100
+_SURROGATE = re.compile("[\ud800-\udfff]")
+#: The decoder stands for byte 0xNN by the surrogate U+DCNN.
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
+_RECORD_START = re.compile(rb'\{\s*"')
+
+
+@dataclass
+class Salvaged:
+    """A JSON value that Python's parser could read, and what had to be repaired for it."""
+
+    value: Any
+    repairs: set[RepairReason] = field(default_factory=set)
+
+
+def salvaged(line: bytes) -> list[Salvaged | DropReason]:
+    """Return the records in bytes that are not one plain JSON value, with a reason in place of each bad one.
+
+    Several records on one line, zero bytes around a record, and a record after one that breaks off are found.
+    """
+    content = line.removeprefix(BYTE_ORDER_MARK).strip(b" \t\r\n,")
+    only = parsed(content)
+    if not isinstance(only, DropReason):
+        return [only]
+    pieces = [piece for piece in split_values([content], len(content)) if isinstance(piece, bytes)]
+    if pieces == [content]:
+        return [*_broken(content, only)]
+    return [record for piece in pieces for record in _records_of(piece)]
+
+
+def parsed(content: bytes) -> Salvaged | DropReason:
+    """Read one JSON value by Python's own parser; return the reason if it is none."""
+    repairs: set[RepairReason] = set()
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = content.decode(errors="surrogateescape")
+        repairs.add(RepairReason.INVALID_UTF8)
+    try:
+        return Salvaged(json.loads(text, parse_int=_integer), repairs)
+    except RecursionError:
+        return DropReason.INVALID_JSON
+    except ValueError:
+        pass
+    try:
+        value = json.loads(text, parse_int=_integer, strict=False)
+    except (ValueError, RecursionError):
+        is_utf8 = RepairReason.INVALID_UTF8 not in repairs
+        return DropReason.INVALID_JSON if is_utf8 else DropReason.INVALID_UTF8
+    return Salvaged(value, repairs | {RepairReason.CONTROL})
+
+
+def repaired(value: Any, repairs: set[RepairReason]) -> Any:
+    """Return the value as JSON in UTF-8 can hold it; every replacement adds to ``repairs``."""
+    if isinstance(value, str):
+        if value.isascii() or not _SURROGATE.search(value):
+            return value
+        is_byte = _ESCAPED_BYTE.search(value) and RepairReason.INVALID_UTF8 in repairs
+        if not is_byte or _SURROGATE.search(_ESCAPED_BYTE.sub("", value)):
+            repairs.add(RepairReason.HALF_SURROGATE)
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, float) and not math.isfinite(value):
+        repairs.add(RepairReason.NUMBER)
+        return None
+    if isinstance(value, dict):
+        return {repaired(key, repairs): repaired(item, repairs) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [repaired(item, repairs) for item in value]
+    return value
+
+
+def is_encodable(text: str) -> bool:
+    """Return True if the text has no half of a surrogate pair."""
+    return text.isascii() or not _SURROGATE.search(text)
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _MOST_DIGITS else math.inf
+
+
+def _records_of(piece: bytes) -> Iterator[Salvaged | DropReason]:
+    record = parsed(piece)
+    if isinstance(record, DropReason):
+        yield from _broken(piece, record)
+    else:
+        yield record
+
+
+def _broken(piece: bytes, reason: DropReason) -> Iterator[Salvaged | DropReason]:
+    """Yield the reason for a broken record, and the whole document after it, if one begins within it."""
+    if not piece.strip(b"\0"):
+        yield DropReason.CORRUPT_SHARD
+        return
+    yield reason
+    # a file that was cut off may be joined with the next: that one's first record ends this line
+    starts = [match.start() for match in _RECORD_START.finditer(piece, 1)]
+    for start in starts[:_MOST_CANDIDATES]:
+        record = parsed(piece[start:])
+        if not isinstance(record, DropReason):
+            if any(key in record.value for key in TEXT_KEYS):
+                yield record
+            return

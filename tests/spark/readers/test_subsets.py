@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include.contracts.errors import InputError, RecipeError
+from include.recipes.corpus import CorpusRecipe, ReadRecipe, SubsetRule
+from include.recipes.loading import recipe_from_toml
+from spark_jobs.readers.records import Fields, fields_of
+from spark_jobs.readers.subsets import ShardNames, is_subset_name, require_few_subsets
+
+UUID = "023827cd-7ee8-42e6-aa7b-661731f4c70f"
+HASH = "03e0a813bdc2ae9963d2e49085ef3430"
+
+
+def names(name: str) -> tuple[str, str]:
+    found = ShardNames.of(name, ReadRecipe())
+    return found.source, found.subset
+
+
+@pytest.mark.parametrize(
+    ("name", "subset"),
+    [
+        (f"arxiv_{UUID}.jsonl", "arxiv"),
+        ("book.jsonl", "book"),
+        ("c4-train.00000-of-01024.jsonl", "c4"),
+        ("2019-30/en_head_0000.json.gz.dedup.classifier.jsonl.zst", "common_crawl"),
+        ("2023-06/en_middle_0012.json.gz.dedup.classifier.jsonl", "common_crawl"),
+        (f"filtered_{HASH}.sampled.jsonl", "github"),
+        (f"github_{HASH}.jsonl", "github"),
+        ("stackexchange.jsonl", "stackexchange"),
+        ("wiki.jsonl", "wikipedia"),
+        ("cc_2019-30_sample.jsonl", "common_crawl"),
+        ("arxiv_sample.jsonl", "arxiv"),
+    ],
+)
+@pytest.mark.parametrize("folder", ["in", "raw/redpajama_v1", "a/b/redpajama-1t"])
+def test_the_file_names_of_redpajama_v1_give_its_seven_subsets(folder: str, name: str, subset: str) -> None:
+    assert names(f"{folder}/{name}") == (folder.partition("/")[0], subset)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "subset"),
+    [
+        ("redpajama_v1/arxiv/x.jsonl", "redpajama_v1", "arxiv"),
+        ("redpajama_v1/common_crawl/2019-30/x.jsonl", "redpajama_v1", "common_crawl"),
+        ("raw/c4/en/x.00001-of-01024.json.gz", "raw", "en"),
+        ("pile/train/00.jsonl.zst", "pile", "pile"),
+        ("ccnet/cc_en_head-0091.jsonl", "ccnet", "ccnet"),
+        ("books/part-00000.parquet", "books", "books"),
+        ("books/PART-00000.PARQUET", "books", "books"),
+        ("the-stack/data/python/train-00000-of-00206.parquet", "the-stack", "python"),
+        ("fineweb/data/CC-MAIN-2013-20/000_00000.parquet", "fineweb", "CC-MAIN"),
+        ("web/lang=en/date=2023-01-01/part-0.parquet", "web", "lang=en"),
+        (f"hub/datasets--org--news/snapshots/{HASH}{HASH[:8]}/data/x.parquet", "hub", "datasets--org--news"),
+        (f"web/{UUID}/x.jsonl", "web", "web"),
+        ("dolma/books/chunk-0001/v1.0.0/x.jsonl", "dolma", "books"),
+        ("data/train/x.jsonl", "data", "data"),
+        ("00.jsonl", "local", "default"),
+    ],
+)
+def test_a_folder_names_what_records_do_not(name: str, source: str, subset: str) -> None:
+    assert names(name) == (source, subset)
+
+
+@given(st.integers(1, 99_999), st.uuids(), st.sampled_from([".parquet", ".jsonl", ".json.gz", ".zst"]))
+def test_file_names_never_become_subsets(number: int, unique: uuid.UUID, ending: str) -> None:
+    for file in (
+        f"part-{number:05d}-{unique}-c000.snappy{ending}",
+        f"part-{number:05d}-of-99999{ending}",
+        f"{unique}{ending}",
+        f"{unique.hex}{ending}",
+        f"news_{number}{ending}",
+        f"The Title of Book {number}{ending}",
+        f"https:__site{number}.example_page{ending}",
+    ):
+        assert names(f"raw/news/{file}") == ("raw", "news")
+        assert names(f"news/chunk{number}/{file}") == ("news", "news")
+
+
+@pytest.mark.parametrize(
+    ("record", "source", "subset"),
+    [
+        ({"text": "t", "meta": {"pile_set_name": "PubMed Central"}}, "pile", "PubMed Central"),
+        ({"text": "t", "meta": {"redpajama_set_name": "RedPajamaC4"}}, "slimpajama", "RedPajamaC4"),
+        ({"text": "t", "meta": {"url": "u"}, "red_pajama_subset": "arxiv"}, "redpajama_v1", "arxiv"),
+        ({"text": "t", "meta": '{"url": "u"}', "red_pajama_subset": "c4"}, "redpajama_v1", "c4"),
+        ({"text": "t", "meta": '{"pile_set_name": "X"}'}, "pile", "X"),
+        ({"raw_content": "t", "language": "en", "bucket": "head", "url": "u"}, "redpajama_v2", "en_head"),
+        ({"raw_content": "t", "language": "en"}, "redpajama_v2", "en"),
+        ({"raw_content": "t"}, "redpajama_v2", "stem"),
+        ({"id": "1", "text": "t", "source": "common-crawl", "metadata": {"a": 1}}, "dolma", "common-crawl"),
+        ({"text": "t", "source": "https://site.example/page", "metadata": {}}, "dolma", "stem"),
+        ({"text": "t", "source": "pile", "subset": "Web", "metadata": "{}", "id": "a/0"}, "pile", "Web"),
+        ({"text": "t", "source": "a source without metadata"}, "folder", "stem"),
+        ({"text": "t", "meta": {"pile_set_name": 5}}, "folder", "stem"),
+        ({"text": "t", "meta": {"pile_set_name": HASH}}, "folder", "stem"),
+        ({"text": "t", "anything": 1}, "folder", "stem"),
+        ({"content": "t"}, "folder", "stem"),
+    ],
+)
+def test_every_schema_gives_source_and_subset(record: dict[str, Any], source: str, subset: str) -> None:
+    fields = fields_of(dict(record), ShardNames("folder", "stem"))
+    assert isinstance(fields, Fields)
+    assert (fields.source, fields.subset) == (source, subset)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("https://site0.example/page", "www.site.example", "site.example", "site.example/a?b", "s3://b/k"),
+        *(
+            "/data/a.txt",
+            "./a",
+            "docs/a.md",
+            "report.pdf",
+            "someone@site.example",
+            "x" * 81,
+            "two\nlines",
+            "",
+        ),
+        *("17", "00017", "2023-06", "v1.2", UUID, HASH, f"part-{UUID}", "train", None, 7, ["web"]),
+    ],
+)
+def test_numbers_hashes_and_addresses_name_no_subset(value: Any) -> None:
+    assert not is_subset_name(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["web", "c4", "PubMed Central", "Pile-CC", "stack/python", "en_head", "日本語"]
+)
+def test_names_of_published_subsets_are_names(value: str) -> None:
+    assert is_subset_name(value)
+
+
+def test_a_rule_of_the_recipe_names_a_subset_whatever_the_record_says() -> None:
+    toml = """
+    name = "mine"
+    [[read.subsets]]
+    name = "papers"
+    shards = "*/arxiv_*"
+    [[read.subsets]]
+    name = "all"
+    shards = "raw/*"
+    """
+    recipe = recipe_from_toml(CorpusRecipe, toml, where="mine.toml").read
+    record = {"text": "t", "meta": {"pile_set_name": "X"}}
+    for name, subset in (("raw/a/arxiv_1.jsonl", "papers"), ("raw/b/c.jsonl", "all"), ("other/c.jsonl", "X")):
+        fields = fields_of(dict(record), ShardNames.of(name, recipe))
+        assert isinstance(fields, Fields) and fields.subset == subset
+        assert fields.source == "pile"
+
+
+@pytest.mark.parametrize(
+    "rule", [{"name": "", "shards": "*"}, {"name": "a\nb", "shards": "*"}, {"name": "a", "shards": ""}]
+)
+def test_a_rule_without_a_name_or_a_glob_is_refused(rule: dict[str, str]) -> None:
+    with pytest.raises(RecipeError, match=r"read\.subsets"):
+        SubsetRule(**rule)
+
+
+def test_more_subsets_than_the_recipe_allows_are_an_error_that_says_how_to_name_them() -> None:
+    recipe = ReadRecipe(max_subsets=3)
+    require_few_subsets({"a", "b", "c"}, recipe)
+    with pytest.raises(
+        InputError, match=r"max_subsets.*at most 3.*4 or more, such as 'a', 'b'.*\[\[read.subsets\]\]"
+    ):
+        require_few_subsets({"a", "b", "c", "d"}, recipe)
+    with pytest.raises(RecipeError, match=r"read\.max_subsets"):
+        ReadRecipe(max_subsets=0)
