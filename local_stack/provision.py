@@ -31,9 +31,28 @@ def write_settings(config: StackConfig) -> None:
     plain: dict[str, Any] = tomllib.loads(source.read_text())
     plain["serving"]["listener_port"] = config.serving_port
     plain["serving"]["endpoint_url"] = config.serving_url
+    plain["links"] = _links(config.aws_endpoint)
     if config.training_recipe:
         plain["training"]["recipe"] = config.training_recipe
     config.settings_file.write_text(tomli_w.dumps(plain))
+
+
+def _links(endpoint: str) -> dict[str, Any]:
+    """Return the addresses of local_aws's pages: the AWS console knows nothing of these jobs."""
+    services = {
+        "training": "sagemaker",
+        "processing": "sagemaker",
+        "emr_cluster": "emr",
+        "emr_step": "emr",
+        "emr_serverless": "emr-serverless",
+        "glue": "glue",
+    }
+    pages = {kind: f"{endpoint}/_local/ui/jobs/{service}/{{id}}" for kind, service in services.items()}
+    return {
+        "job": pages,
+        "log": {kind: f"{page}/log" for kind, page in pages.items()},
+        "service": f"{endpoint}/_local/ui/services/{{cluster}}/{{service}}",
+    }
 
 
 def provision(config: StackConfig) -> None:

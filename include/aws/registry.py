@@ -2,7 +2,7 @@
 
 The champion is the model that was approved or rolled back to last. The registry knows when a package was
 created and changed, not in which order packages were approved, so that order is kept in a record in S3
-(docs/adr/0014).
+(docs/adr/0015).
 """
 
 from __future__ import annotations

@@ -97,3 +97,15 @@ def test_a_balancer_that_was_never_made_gets_the_group_that_is_there(config: Any
 
     arns = [group["TargetGroupArn"] for group in client.describe_target_groups()["TargetGroups"]]
     assert arns == [group["TargetGroupArn"] for group in groups]
+
+
+def test_links_of_tasks_lead_to_the_pages_of_this_machine(config: Any) -> None:
+    provision.write_settings(config)
+    links = loading.load_settings(str(config.settings_file)).links
+    endpoint = config.aws_endpoint
+    page = links.job_url("emr_step", region="us-east-1", name="a-g1", scope="j-1", id="s-1")
+    assert page == f"{endpoint}/_local/ui/jobs/emr/s-1"
+    log = links.log_url("training", region="us-east-1", name="a-g1", scope="", id="a-g1", log_prefix="a-g1")
+    assert log == f"{endpoint}/_local/ui/jobs/sagemaker/a-g1/log"
+    service = links.service_url(region="us-east-1", cluster="c", service="s")
+    assert service == f"{endpoint}/_local/ui/services/c/s"
