@@ -26,7 +26,7 @@ ALLOWED: dict[str, int] = {
     "tests/serving": 3,
     "tests/spark": 21,
     "tests/training": 9,
-    "tests/unit": 14,
+    "tests/unit": 10,
     "training": 30,
 }
 
