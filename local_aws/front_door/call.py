@@ -16,7 +16,7 @@ _MAX_DOCUMENT_BYTES = 64 << 20
 
 
 class Protocol(StrEnum):
-    """How a service writes parameters, answers and errors on the wire."""
+    """The way in which a service writes parameters, answers and errors on the wire."""
 
     REST_XML = "rest-xml"
     REST_JSON = "rest-json"

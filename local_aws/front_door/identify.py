@@ -111,7 +111,7 @@ def _identify_s3(call: AwsCall) -> None:
 
 @dataclass(frozen=True)
 class _Route:
-    """How the requests of one REST operation look: method, path with labels, and fixed query parameters."""
+    """The requests of one REST operation: method, path with labels, and fixed query parameters."""
 
     operation: str
     method: str

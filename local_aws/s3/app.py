@@ -14,6 +14,7 @@ from local_aws.http.messages import Response
 from local_aws.s3 import bucket_handlers, copy_handlers, listing_handlers, object_handlers, upload_handlers
 from local_aws.s3.buckets import Buckets
 from local_aws.s3.calls import S3Call, Storage
+from local_aws.s3.refusals import refuse_empty_promises
 from local_aws.s3.store import ObjectStore
 from local_aws.s3.uploads import Uploads
 from local_aws.settings import Settings
@@ -70,6 +71,7 @@ class S3App:
             raise call.not_implemented()
         s3_call = S3Call(self._storage, call.http, call.labels["Bucket"], call.labels["Key"])
         try:
+            refuse_empty_promises(call)
             self._refuse_expired(s3_call)
             response = handler(s3_call)
         except AwsError as error:

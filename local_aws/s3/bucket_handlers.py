@@ -5,7 +5,16 @@ from __future__ import annotations
 from local_aws.errors import AwsError
 from local_aws.http.messages import Response
 from local_aws.s3.calls import S3Call
-from local_aws.s3.documents import document, iso_time, read_document, tagging, tags_of, text_of
+from local_aws.s3.documents import (
+    document,
+    iso_time,
+    parse_document,
+    read_body,
+    read_document,
+    tagging,
+    tags_of,
+    text_of,
+)
 from local_aws.settings import REGION
 
 _OWNER = {"ID": "local", "DisplayName": "local"}
@@ -18,7 +27,7 @@ def list_buckets(call: S3Call) -> Response:
     limit = call.number("max-buckets", 10_000, 10_000)
     found = [b for b in call.storage.buckets.list() if b.name.startswith(prefix) and b.name > after]
     shown = found[:limit]
-    buckets = [{"Name": b.name, "CreationDate": iso_time(b.created), "BucketRegion": REGION} for b in shown]
+    buckets = [{"Name": b.name, "CreationDate": iso_time(b.created), "BucketRegion": b.region} for b in shown]
     return document(
         "ListAllMyBucketsResult",
         {
@@ -31,17 +40,22 @@ def list_buckets(call: S3Call) -> Response:
 
 
 def create_bucket(call: S3Call) -> Response:
-    """CreateBucket; one that is there is fine, as in us-east-1."""
-    call.storage.buckets.create(call.bucket_name)
-    if call.headers.get("x-amz-bucket-object-lock-enabled", "").lower() == "true":
-        raise AwsError("NotImplemented", "local_aws does not implement object lock", 501)
+    """CreateBucket; one that exists is no error, as in us-east-1."""
+    region, tags = REGION, dict[str, str]()
+    if body := read_body(call.request):
+        configuration = parse_document(body, "CreateBucketConfiguration")
+        if configuration.find("Bucket/Type") is not None:
+            raise AwsError("NotImplemented", "local_aws does not implement directory buckets", 501)
+        region = text_of(configuration, "LocationConstraint") or REGION
+        tags = tags_of(configuration, "Tags/Tag")
+    call.storage.buckets.create(call.bucket_name, region, tags)
     return Response(200, {"Location": f"/{call.bucket_name}"})
 
 
 def head_bucket(call: S3Call) -> Response:
     """HeadBucket."""
-    _ = call.bucket
-    return Response(200, {"x-amz-bucket-region": REGION, "x-amz-access-point-alias": "false"})
+    region = call.bucket.record.region
+    return Response(200, {"x-amz-bucket-region": region, "x-amz-access-point-alias": "false"})
 
 
 def delete_bucket(call: S3Call) -> Response:
@@ -51,9 +65,9 @@ def delete_bucket(call: S3Call) -> Response:
 
 
 def get_bucket_location(call: S3Call) -> Response:
-    """GetBucketLocation: us-east-1 answers an empty constraint."""
-    _ = call.bucket
-    return document("LocationConstraint", {})
+    """GetBucketLocation; the constraint of us-east-1 is empty."""
+    region = call.bucket.record.region
+    return document("LocationConstraint", "" if region == REGION else region)
 
 
 def get_bucket_versioning(call: S3Call) -> Response:
@@ -64,7 +78,10 @@ def get_bucket_versioning(call: S3Call) -> Response:
 def put_bucket_versioning(call: S3Call) -> Response:
     """PutBucketVersioning: Enabled or Suspended."""
     bucket = call.bucket
-    status = text_of(read_document(call.request, "VersioningConfiguration"), "Status")
+    configuration = read_document(call.request, "VersioningConfiguration")
+    if text_of(configuration, "MfaDelete") == "Enabled":
+        raise AwsError("NotImplemented", "local_aws does not implement MFA delete", 501)
+    status = text_of(configuration, "Status")
     if status not in ("Enabled", "Suspended"):
         raise AwsError("IllegalVersioningConfigurationException", f"Status is {status!r}", 400)
     call.storage.buckets.update(bucket, versioning=status)

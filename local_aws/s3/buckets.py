@@ -18,16 +18,21 @@ from pathlib import Path
 from local_aws.errors import AwsError
 from local_aws.s3.names import Names, check_bucket_name
 from local_aws.s3.records import Records, write_text
+from local_aws.settings import REGION
 
 
 @dataclass(frozen=True)
 class BucketRecord:
-    """``versioning`` is '', 'Enabled' or 'Suspended'; ``created`` in seconds since the epoch."""
+    """``versioning`` is '', 'Enabled' or 'Suspended'; ``created`` in seconds since 1970.
+
+    ``region`` is what the bucket was created for. All buckets are on this machine.
+    """
 
     name: str
     created: float
     versioning: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    region: str = REGION
 
 
 @dataclass(frozen=True)
@@ -98,8 +103,8 @@ class Buckets:
                 continue
         return records
 
-    def create(self, name: str) -> bool:
-        """Make a bucket; False when it was there. A folder of that name becomes one with its files."""
+    def create(self, name: str, region: str = REGION, tags: dict[str, str] | None = None) -> bool:
+        """Make a bucket; False if it exists. A folder of that name becomes a bucket with its files."""
         check_bucket_name(name)
         with self._lock:
             try:
@@ -112,7 +117,7 @@ class Buckets:
             if folder.exists() and not folder.is_dir():
                 raise AwsError("BucketAlreadyExists", f"{name} is a file in the root, not a bucket", 409)
             folder.mkdir(exist_ok=True)
-            self._write(BucketRecord(name, time.time()))
+            self._write(BucketRecord(name, time.time(), tags=tags or {}, region=region))
         return True
 
     def update(self, bucket: Bucket, **changes: object) -> None:

@@ -23,7 +23,6 @@ STORED_HEADERS = (
     "Expires",
     "x-amz-storage-class",
     "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-website-redirect-location",
 )
 _MAX_METADATA_BYTES = 2048

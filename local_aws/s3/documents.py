@@ -22,9 +22,12 @@ Value = Any
 """str, int, bool, None (left out), a mapping (child elements) or a list (repeated elements)."""
 
 
-def document(name: str, content: Mapping[str, Value], status: int = 200) -> Response:
-    """An XML response; lists become repeated elements, None is left out."""
-    body = "".join(_element(key, value) for key, value in content.items())
+def document(name: str, content: Mapping[str, Value] | str, status: int = 200) -> Response:
+    """Build an XML response; lists become repeated elements, None is left out."""
+    if isinstance(content, str):
+        body = escape(content)
+    else:
+        body = "".join(_element(key, value) for key, value in content.items())
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{name} xmlns="{_NAMESPACE}">{body}</{name}>'
     return Response(status, {"Content-Type": "application/xml"}, text.encode())
 
@@ -44,9 +47,25 @@ def _element(name: str, value: Value) -> str:
     return f"<{name}>{inner}</{name}>"
 
 
-def read_document(request: Request, expected: str) -> ElementTree.Element:
-    """The request's XML body, namespaces removed; AwsError MalformedXML unless its root is ``expected``."""
-    raw = read_body(request)
+def read_document(
+    request: Request, expected: str, *, checksums_are_of_body: bool = True
+) -> ElementTree.Element:
+    """Parse the request's XML body and remove the namespaces.
+
+    Raises AwsError MalformedXML unless the root element is ``expected``, and BadDigest if a checksum header
+    does not fit the body.
+    """
+    raw = read_small(request, _MAX_DOCUMENT_BYTES, verify_checksums=checksums_are_of_body)
+    return parse_document(raw, expected)
+
+
+def read_body(request: Request) -> bytes:
+    """Read a small body and verify it against its Content-MD5 and checksum headers."""
+    return read_small(request, _MAX_DOCUMENT_BYTES)
+
+
+def parse_document(raw: bytes, expected: str) -> ElementTree.Element:
+    """Parse an XML document and remove its namespaces. Raises AwsError MalformedXML."""
     malformed = AwsError(
         "MalformedXML", f"The XML you provided was not well-formed or is no {expected}.", 400
     )
@@ -63,20 +82,15 @@ def read_document(request: Request, expected: str) -> ElementTree.Element:
     return root
 
 
-def read_body(request: Request) -> bytes:
-    """A small request body whole; its Content-MD5 and checksum headers are verified."""
-    return read_small(request, _MAX_DOCUMENT_BYTES)
-
-
 def text_of(element: ElementTree.Element, name: str) -> str:
     """The text of a child, '' when there is none."""
     return element.findtext(name) or ""
 
 
-def tags_of(tagging: ElementTree.Element) -> dict[str, str]:
-    """The tags of a Tagging document; AwsError on bad or too many ones."""
+def tags_of(element: ElementTree.Element, path: str = "TagSet/Tag") -> dict[str, str]:
+    """Read the tags at ``path`` below ``element``. Raises AwsError for a key that is empty or repeated."""
     tags: dict[str, str] = {}
-    for tag in tagging.iterfind("TagSet/Tag"):
+    for tag in element.iterfind(path):
         key, value = text_of(tag, "Key"), text_of(tag, "Value")
         if not key or key in tags:
             raise AwsError("InvalidTag", "A tag key is empty or occurs twice.", 400)

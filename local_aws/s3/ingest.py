@@ -111,8 +111,11 @@ def receive(
     return received
 
 
-def read_small(request: Request, limit_bytes: int) -> bytes:
-    """A document in a request's body; AwsError when it is too large or breaks a promise of its headers."""
+def read_small(request: Request, limit_bytes: int, *, verify_checksums: bool = True) -> bytes:
+    """Read the document in a request's body and verify its Content-MD5.
+
+    Its checksum headers are verified too, unless ``verify_checksums`` is False. Raises AwsError.
+    """
     body, chunked = decoded_body(request)
     data = bytearray()
     block = memoryview(bytearray(1 << 16))
@@ -120,7 +123,7 @@ def read_small(request: Request, limit_bytes: int) -> bytes:
         data += block[:count]
         if len(data) > limit_bytes:
             raise AwsError("MaxMessageLengthExceeded", "Your request was too big.", 400)
-    promised = checksums.claimed(request.headers)
+    promised = checksums.claimed(request.headers) if verify_checksums else {}
     values = {}
     for algorithm in {*promised, *(checksums.claimed(chunked.trailers) if chunked else ())}:
         digest = checksums.new_digest(algorithm)

@@ -148,9 +148,8 @@ def checksum_elements(record: ObjectRecord) -> dict[str, str]:
 
 def _written(bucket: Bucket, record: ObjectRecord) -> dict[str, str]:
     headers = {"ETag": f'"{record.etag}"', **checksum_headers(record)}
-    for name in ("x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"):
-        if name in record.headers:
-            headers[name] = record.headers[name]
+    if (name := "x-amz-server-side-encryption") in record.headers:
+        headers[name] = record.headers[name]
     if bucket.versioned:
         headers["x-amz-version-id"] = record.version_id
     return headers
@@ -181,8 +180,12 @@ def delete_objects(call: S3Call) -> Response:
     failed: list[dict[str, Any]] = []
     for entry in entries:
         key, version = text_of(entry, "Key"), entry.findtext("VersionId") or None
+        etag = entry.findtext("ETag")
+        check = write_precondition({"if-match": etag}) if etag else None
         try:
-            deleted = call.storage.objects.delete(bucket, key, version)
+            if entry.find("Size") is not None or entry.find("LastModifiedTime") is not None:
+                raise AwsError("NotImplemented", "local_aws does not delete by size or time", 501)
+            deleted = call.storage.objects.delete(bucket, key, version, check)
         except AwsError as error:
             failed.append({"Key": key, "VersionId": version, "Code": error.code, "Message": error.message})
             continue

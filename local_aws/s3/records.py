@@ -28,7 +28,8 @@ DEFAULT_TYPE = "binary/octet-stream"
 class ObjectRecord:
     """One version of an object; ``etag`` without quotes, ``headers`` as they are sent back.
 
-    ``parts`` holds (bytes, {algorithm: base64}) of a multipart upload's parts.
+    ``upload_id`` names the multipart upload that made the object, and ``parts`` holds the size in bytes and
+    the {algorithm: base64} checksums of each of its parts.
     """
 
     key: str
@@ -43,6 +44,7 @@ class ObjectRecord:
     checksum_type: str = "FULL_OBJECT"
     parts: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     delete_marker: bool = False
+    upload_id: str = ""
 
     def to_json(self) -> str:
         """As one line of JSON."""

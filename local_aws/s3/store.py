@@ -99,6 +99,14 @@ class ObjectStore:
             file.close()
         raise AwsError("SlowDown", f"{key} is being replaced faster than it can be read", 503)
 
+    def made_by(self, bucket: Bucket, key: str, upload_id: str) -> ObjectRecord | None:
+        """Return the object or version that a multipart upload made, if it still exists."""
+        current = self.current(bucket, key)
+        if current is not None and current.upload_id == upload_id:
+            return current
+        kept = self.archive(bucket).of(key) if bucket.versioned else ()
+        return next((record for record in kept if record.upload_id == upload_id), None)
+
     def _open_version(self, bucket: Bucket, key: str, version_id: str) -> Opened:
         with self.lock(bucket, key):
             current = self.current(bucket, key)

@@ -11,13 +11,13 @@ from local_aws.errors import AwsError
 from local_aws.http.messages import Response
 from local_aws.s3 import checksums
 from local_aws.s3.calls import S3Call, header_tags, stored_headers, user_metadata
+from local_aws.s3.completion import MAX_PARTS, Completion, NamedPart, Part, Upload
 from local_aws.s3.conditions import byte_range, write_precondition
 from local_aws.s3.copy_handlers import FileBody, open_copy_source
 from local_aws.s3.documents import document, encoder, iso_time, read_document, text_of
 from local_aws.s3.ingest import receive, store
 from local_aws.s3.names import check_key
 from local_aws.s3.object_handlers import checksum_elements
-from local_aws.s3.uploads import MAX_PARTS, NamedPart, Part, Upload
 
 _OWNER = {"ID": "local", "DisplayName": "local"}
 
@@ -46,6 +46,7 @@ def create_multipart_upload(call: S3Call) -> Response:
         stored_headers(call.headers),
         user_metadata(call.headers),
         header_tags(call.headers),
+        explicit=bool(asked),
     )
     call.storage.uploads.create(bucket, upload)
     answer = document(
@@ -103,19 +104,9 @@ def upload_part_copy(call: S3Call) -> Response:
 
 def complete_multipart_upload(call: S3Call) -> Response:
     """CompleteMultipartUpload: the object appears whole and at once."""
-    bucket, upload = call.bucket, _upload(call)
+    bucket, upload_id = call.bucket, call.query["uploadId"]
     check = write_precondition(call.headers)
-    expected = checksums.claimed(call.headers)
-    root = read_document(call.request, "CompleteMultipartUpload")
-    named = []
-    for part in root.iterfind("Part"):
-        number = text_of(part, "PartNumber")
-        if not re.fullmatch("[0-9]{1,5}", number):
-            raise AwsError("MalformedXML", "A part has no number.", 400)
-        sums = {a: v for a in checksums.ALGORITHMS if (v := text_of(part, f"Checksum{a}"))}
-        named.append(NamedPart(int(number), text_of(part, "ETag").strip('"'), sums))
-    # the document itself may carry a checksum of its bytes in the same header; the object's wins
-    record = call.storage.uploads.complete(bucket, upload, named, expected, check)
+    record = call.storage.uploads.complete(bucket, call.key, upload_id, _completion(call), check)
     host = call.headers.get("host", "localhost")
     answer = document(
         "CompleteMultipartUploadResult",
@@ -130,6 +121,27 @@ def complete_multipart_upload(call: S3Call) -> Response:
     if bucket.versioned:
         answer.headers["x-amz-version-id"] = record.version_id
     return answer
+
+
+def _completion(call: S3Call) -> Completion:
+    # the checksum headers of this operation are those of the object, not of the document
+    root = read_document(call.request, "CompleteMultipartUpload", checksums_are_of_body=False)
+    parts = []
+    for part in root.iterfind("Part"):
+        number = text_of(part, "PartNumber")
+        if not re.fullmatch("[0-9]{1,5}", number):
+            raise AwsError("MalformedXML", "A part has no number.", 400)
+        sums = {a: v for a in checksums.ALGORITHMS if (v := text_of(part, f"Checksum{a}"))}
+        parts.append(NamedPart(int(number), text_of(part, "ETag").strip('"'), sums))
+    size = call.headers.get("x-amz-mp-object-size", "")
+    if size and not re.fullmatch("[0-9]{1,18}", size):
+        raise AwsError("InvalidRequest", "Value for x-amz-mp-object-size header is invalid.", 400)
+    return Completion(
+        parts,
+        checksums.claimed(call.headers),
+        call.headers.get("x-amz-checksum-type", "").upper(),
+        int(size) if size else None,
+    )
 
 
 def abort_multipart_upload(call: S3Call) -> Response:

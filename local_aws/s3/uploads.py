@@ -9,10 +9,8 @@ replaces it at once, and a crash leaves the old part or the new one.
 
 from __future__ import annotations
 
-import binascii
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -20,54 +18,16 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from local_aws.errors import AwsError
-from local_aws.s3 import checksums
 from local_aws.s3.buckets import Bucket, Buckets
+from local_aws.s3.completion import Completion, Part, Upload, chosen_parts, joined
 from local_aws.s3.ingest import Received
 from local_aws.s3.records import ObjectRecord, write_text
 from local_aws.s3.store import ObjectStore, Precondition
-
-MIN_PART_BYTES = 5 << 20
-MAX_PARTS = 10_000
-
-
-@dataclass(frozen=True)
-class Upload:
-    """What CreateMultipartUpload asked for; ``initiated`` in seconds since the epoch."""
-
-    upload_id: str
-    key: str
-    initiated: float
-    algorithm: str
-    checksum_type: str
-    headers: dict[str, str] = field(default_factory=dict)
-    metadata: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part; ``file`` is the name of the file with its bytes."""
-
-    number: int
-    size: int
-    etag: str
-    modified: float
-    checksums: dict[str, str]
-    file: str
-
-
-@dataclass(frozen=True)
-class NamedPart:
-    """A part as CompleteMultipartUpload names it."""
-
-    number: int
-    etag: str
-    checksums: dict[str, str]
 
 
 class Uploads:
@@ -81,7 +41,7 @@ class Uploads:
         self._locks_lock = threading.Lock()
 
     def create(self, bucket: Bucket, upload: Upload) -> None:
-        """Begin an upload."""
+        """Store a new upload."""
         folder = self._folder(bucket, upload.upload_id)
         folder.mkdir(parents=True)
         self._write(folder / "upload.json", asdict(upload))
@@ -145,39 +105,47 @@ class Uploads:
         return [part for number in numbers if (part := self._part(folder, number)) is not None]
 
     def abort(self, bucket: Bucket, upload: Upload) -> None:
-        """Forget an upload and its parts."""
+        """Remove an upload and its parts."""
         with self._lock(upload.upload_id):
-            self._remove(bucket, upload)
+            self._remove(bucket, upload.upload_id)
 
     def complete(
         self,
         bucket: Bucket,
-        upload: Upload,
-        named: Sequence[NamedPart],
-        expected: dict[str, str],
+        key: str,
+        upload_id: str,
+        completion: Completion,
         check: Precondition | None,
     ) -> ObjectRecord:
-        """Join the named parts into the object; the upload is gone after it, and kept when this fails."""
-        with self._lock(upload.upload_id):
-            self.get(bucket, upload.key, upload.upload_id)
-            parts = _chosen({part.number: part for part in self.parts(bucket, upload)}, named)
-            record = _joined(upload, parts, expected)
+        """Join the named parts into the object and return its record.
+
+        The upload is removed after that, and kept if this fails. Completing an upload again returns the
+        record of the object that it made, as long as that object (or version) exists. Raises AwsError.
+        """
+        with self._lock(upload_id):
+            if (made := self._store.made_by(bucket, key, upload_id)) and completion.named_all_of(made):
+                self._remove(bucket, upload_id)  # a crash may have kept it
+                return made
+            upload = self.get(bucket, key, upload_id)
+            sent = {part.number: part for part in self.parts(bucket, upload)}
+            parts = chosen_parts(upload, sent, completion)
+            record = joined(upload, parts, completion)
             temporary = self._buckets.temporary / uuid.uuid4().hex
-            folder = self._folder(bucket, upload.upload_id)
+            folder = self._folder(bucket, upload_id)
             try:
                 _concatenate([folder / part.file for part in parts], temporary, self._fsync)
                 record = self._store.publish(bucket, record, temporary, check)
             finally:
                 temporary.unlink(missing_ok=True)
-            self._remove(bucket, upload)
+            self._remove(bucket, upload_id)
         return record
 
-    def _remove(self, bucket: Bucket, upload: Upload) -> None:
-        folder = self._folder(bucket, upload.upload_id)
+    def _remove(self, bucket: Bucket, upload_id: str) -> None:
+        folder = self._folder(bucket, upload_id)
         (folder / "upload.json").unlink(missing_ok=True)  # first: half removed is removed
         shutil.rmtree(folder, ignore_errors=True)
         with self._locks_lock:
-            self._locks.pop(upload.upload_id, None)
+            self._locks.pop(upload_id, None)
 
     def _part(self, folder: Path, number: int) -> Part | None:
         try:
@@ -207,77 +175,6 @@ class Uploads:
 
 def _record_name(number: int) -> str:
     return f"{number:05d}.json"
-
-
-def _chosen(sent: dict[int, Part], named: Sequence[NamedPart]) -> list[Part]:
-    if not named:
-        raise AwsError("MalformedXML", "You must specify at least one part", 400)
-    numbers = [part.number for part in named]
-    if numbers != sorted(set(numbers)):
-        raise AwsError(
-            "InvalidPartOrder",
-            "The list of parts was not in ascending order. Parts must be ordered by part number.",
-            400,
-        )
-    chosen = []
-    for name in named:
-        part = sent.get(name.number)
-        fits = (
-            part is not None
-            and part.etag == name.etag
-            and all(part.checksums.get(a, value) == value for a, value in name.checksums.items())
-        )
-        if part is None or not fits:
-            raise AwsError(
-                "InvalidPart",
-                "One or more of the specified parts could not be found. The part may not have been uploaded, "
-                "or the specified entity tag may not match the part's entity tag.",
-                400,
-                {"PartNumber": str(name.number), "ETag": name.etag},
-            )
-        chosen.append(part)
-    for part in chosen[:-1]:
-        if part.size < MIN_PART_BYTES:
-            raise AwsError(
-                "EntityTooSmall",
-                "Your proposed upload is smaller than the minimum allowed size",
-                400,
-                {
-                    "ProposedSize": str(part.size),
-                    "MinSizeAllowed": str(MIN_PART_BYTES),
-                    "PartNumber": str(part.number),
-                    "ETag": part.etag,
-                },
-            )
-    return chosen
-
-
-def _joined(upload: Upload, parts: list[Part], expected: dict[str, str]) -> ObjectRecord:
-    """The record of the whole: ETag and checksum follow from those of the parts."""
-    etags = b"".join(binascii.unhexlify(part.etag) for part in parts)
-    etag = f"{hashlib.md5(etags, usedforsecurity=False).hexdigest()}-{len(parts)}"
-    algorithm = upload.algorithm
-    sums = [(part.checksums[algorithm], part.size) for part in parts]
-    join = checksums.combined if upload.checksum_type == "FULL_OBJECT" else checksums.composite
-    whole = {algorithm: join(algorithm, sums)}
-    for name, value in expected.items():
-        # clients send composite values with and without the number of parts
-        if name != algorithm or value not in (whole[name], whole[name].partition("-")[0]):
-            raise AwsError(
-                "BadDigest", f"The {name} you specified did not match the calculated checksum.", 400
-            )
-    return ObjectRecord(
-        upload.key,
-        sum(part.size for part in parts),
-        0,
-        etag,
-        headers=upload.headers,
-        metadata=upload.metadata,
-        tags=upload.tags,
-        checksums=whole,
-        checksum_type=upload.checksum_type,
-        parts=[(part.size, {algorithm: part.checksums[algorithm]}) for part in parts],
-    )
 
 
 def _concatenate(sources: Sequence[Path], target: Path, fsync: bool) -> None:

@@ -91,7 +91,7 @@ class LocalAws:
         self.start()
 
     def client(self, service: str, **config: Any) -> Any:
-        """A boto3 client of this endpoint; by default it does not retry, so that tests see each answer."""
+        """Make a boto3 client of this endpoint. By default it does not retry: tests see each answer."""
         config = {"retries": {"total_max_attempts": 1}, **config}
         session = boto3.Session("local", "local", region_name="us-east-1")
         client = session.client(service, endpoint_url=self.endpoint, config=Config(**config))

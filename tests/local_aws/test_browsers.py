@@ -1,4 +1,4 @@
-"""What a web page in a browser on this machine cannot make the endpoint do."""
+"""A web page in a browser on this machine cannot make the endpoint do anything."""
 
 from __future__ import annotations
 

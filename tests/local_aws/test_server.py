@@ -297,7 +297,7 @@ def test_a_chunk_of_an_odd_size_ends_the_connection_at_once_and_stores_nothing(
 
 
 def put_raw(server: LocalAws, rest: bytes) -> bytes:
-    """All that the server answers until it closes the connection; fails when it keeps it for 10 seconds."""
+    """Send a PUT and read the answer until the server closes the connection, for 10 seconds at most."""
     from tests.local_aws.s3.conftest import AUTHORIZATION
 
     server.client("s3").create_bucket(Bucket="oddly-sent")

@@ -48,10 +48,8 @@ def problems(value: Any, shape: Shape, path: str = "") -> list[str]:
         if not isinstance(value, Mapping):
             return [f"{path}: {type(value).__name__} is no map"]
         return [p for k, item in value.items() for p in problems(item, shape.value, f"{path}[{k!r}]")]  # type: ignore[attr-defined]
-    if shape.name == "policyDocumentType" and isinstance(value, dict):
-        return []  # botocore itself turns IAM's policy documents into dictionaries
-    if shape.type_name == "blob" and hasattr(value, "read"):
-        return []  # a streaming body
+    if _is_made_by_botocore(value, shape):
+        return []
     expected = _TYPES.get(shape.type_name)
     if expected and (not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected)):
         return [f"{path}: {type(value).__name__} {value!r} is no {shape.type_name}"]
@@ -59,6 +57,15 @@ def problems(value: Any, shape: Shape, path: str = "") -> list[str]:
     if enum and value not in enum:
         return [f"{path}: {value!r} is not one of {', '.join(enum)}"]
     return []
+
+
+def _is_made_by_botocore(value: Any, shape: Shape) -> bool:
+    """Tell whether botocore replaced what was sent by something that is not in the model."""
+    return (
+        (shape.name == "policyDocumentType" and isinstance(value, dict))
+        or (shape.name == "BucketLocationConstraint" and value is None)  # us-east-1
+        or (shape.type_name == "blob" and hasattr(value, "read"))  # a streaming body
+    )
 
 
 def unknown_members(value: Any, shape: Shape, path: str = "") -> list[str]:

@@ -1,4 +1,4 @@
-"""What is left of services, tasks and listeners when local_aws goes away and comes back."""
+"""Services, tasks and listeners survive a restart of local_aws."""
 
 from __future__ import annotations
 

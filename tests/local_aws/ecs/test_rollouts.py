@@ -37,7 +37,7 @@ class Watch:
 
 
 def looks_stable(service: dict[str, Any]) -> bool:
-    """What the services_stable waiter believes."""
+    """Tell whether the waiter services_stable would return."""
     return len(service["deployments"]) == 1 and service["runningCount"] == service["desiredCount"]
 
 

@@ -159,7 +159,7 @@ def test_a_roll_to_tasks_that_cannot_start_is_rolled_back(world: EcsWorld) -> No
 
 
 def half_startable(world: EcsWorld) -> str:
-    """A definition whose second container has a name that no folder can have."""
+    """Register a definition whose second container has a name that no folder can have."""
     odd = [{"name": "ODD_NAME", "value": world.name}]
     sleep = {"image": IMAGE, "command": ["sleep", "600"], "environment": odd}
     registered = world.ecs.register_task_definition(

@@ -1,4 +1,4 @@
-"""What the tests run as a container: a small HTTP server. Environment: PORT, VERSION, HEALTH (a status).
+"""The program in the container of the tests, a small HTTP server. Environment: PORT, VERSION, HEALTH.
 
 /healthz   HEALTH, or 200                     /slow?<seconds>  the version, after a while
 /events    three server-sent events; each next one waits until the file named by the query has a line more

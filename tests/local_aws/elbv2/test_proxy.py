@@ -1,4 +1,4 @@
-"""What the load balancer does with requests."""
+"""The load balancer forwards, retries and refuses requests."""
 
 from __future__ import annotations
 

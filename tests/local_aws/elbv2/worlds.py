@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def images(folder: Path) -> Path:
-    """An image map with one image: the Python that runs the tests."""
+    """Write an image map with one image: the Python that runs the tests."""
     import sys
 
     path = folder / "images.toml"
@@ -89,7 +89,7 @@ def ask(port: int, path: str = "/", method: str = "GET", body: bytes | None = No
 
 
 def seen(port: int, path: str = "/") -> dict[str, Any]:
-    """What the container saw of a request."""
+    """Send a request, and return what the container saw of it."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
         found: dict[str, Any] = json.load(answer)
     return found

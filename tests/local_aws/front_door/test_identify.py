@@ -70,7 +70,7 @@ def sent(made: Any, operation: str, parameters: dict[str, Any]) -> Request:
 
 
 def smallest(shape: Shape | None, depth: int = 0) -> Any:
-    """A value with nothing but the members that the model requires."""
+    """Make a value with nothing but the members that the model requires."""
     if shape is None or depth > 8:
         return {}
     kind = shape.type_name

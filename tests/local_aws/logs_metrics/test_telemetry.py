@@ -1,4 +1,4 @@
-"""What becomes of the output of jobs: streams that follow files, and the view of old ones after a restart."""
+"""The output of jobs in CloudWatch: streams that follow files, and the view of old ones after a restart."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def messages(group: str, stream: str) -> list[str]:
 
 
 def old_stream(group: str, stream: str, path: Path) -> Job:
-    """The row that an earlier process left."""
+    """Insert the row that an earlier process left."""
     return Job(KIND, f"{group}\n{stream}", "OPEN", {"group": group, "stream": stream, "path": str(path)})
 
 

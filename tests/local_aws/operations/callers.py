@@ -1,9 +1,9 @@
-"""Which operations the project calls, read from its code.
+"""The operations that the project calls, read from its code.
 
 A boto3 method whose name is of one service says which operation it is. One whose name several services
 share (``list_clusters``) is of the service of its client: of ``client("ecs")`` where that is the receiver,
 else of the service whose other methods the same receiver has in the same module, else of the service that
-the receiver is named for (``emr``, ``self._emr``). What stays open is told, never left blank.
+the receiver is named for (``emr``, ``self._emr``). A call that stays open is reported, never left blank.
 """
 
 from __future__ import annotations
@@ -76,13 +76,13 @@ def called() -> tuple[set[Operation], list[str]]:
 
 
 def sources() -> Iterator[Path]:
-    """The project's modules."""
+    """Yield the project's modules."""
     for folder in FOLDERS:
         yield from (REPOSITORY / folder).rglob("*.py")
 
 
 def operations_of(source: str, where: str) -> tuple[set[Operation], list[str]]:
-    """Operations that one module calls, and its calls whose service cannot be told."""
+    """Operations that one module calls, and its calls whose service is not known."""
     mentions = list(_mentions(ast.parse(source), where))
     of_receiver: dict[str, set[str]] = {}
     for mention in mentions:
@@ -150,7 +150,7 @@ def _mentions(module: ast.Module, where: str) -> Iterator[Mention]:
 
 
 def _explicit(receiver: str) -> set[str]:
-    """The service in ``client("ecs")``."""
+    """Return the service in ``client("ecs")``."""
     expression = ast.parse(receiver, mode="eval").body if receiver else None
     if not isinstance(expression, ast.Call) or not ast.unparse(expression.func).endswith("client"):
         return set()

@@ -12,7 +12,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def whole_suite(request: pytest.FixtureRequest) -> bool:
-    """Whether all test files of tests/local_aws run in this session and none has failed so far."""
+    """True if all test files of tests/local_aws run in this session and none has failed so far."""
     suite = request.path.parents[1]
     here = {item.path for item in request.session.items}
     return set(suite.rglob("test_*.py")) <= here and not request.session.testsfailed

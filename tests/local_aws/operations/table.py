@@ -22,7 +22,7 @@ def executed(root: Path) -> set[Operation]:
 
 
 def rows(proven: set[Operation], by_executor: set[Operation], by_project: set[Operation]) -> list[str]:
-    """The table's lines. S3 is executed as a whole: its objects are files."""
+    """Return the table's lines. S3 is executed as a whole: its objects are files."""
     lines = ["| service | operation | called by the project | here |", "|---|---|---|---|"]
     for service, name in sorted(proven | by_executor | by_project):
         runs = service == "s3" or (service, name) in by_executor
@@ -36,13 +36,13 @@ def rows(proven: set[Operation], by_executor: set[Operation], by_project: set[Op
 
 
 def guide_with(lines: list[str]) -> str:
-    """The guide with ``lines`` as its table."""
+    """Return the guide with ``lines`` as its table."""
     before, _, rest = GUIDE.read_text().partition(BEGIN)
     return "\n".join([before + BEGIN, *lines, END]) + rest.partition(END)[2]
 
 
 def guide_rows() -> dict[Operation, tuple[str, str]]:
-    """What the guide says of each operation: whether the project calls it, and what is done here."""
+    """Read what the guide says of each operation: whether the project calls it, and what is done here."""
     table = GUIDE.read_text().partition(BEGIN)[2].partition(END)[0]
     cells = [
         [cell.strip() for cell in line.strip("|").split("|")]

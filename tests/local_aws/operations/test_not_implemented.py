@@ -1,4 +1,4 @@
-"""What is not implemented says so by name; what moto only pretends is refused too."""
+"""Operations that are not implemented, or that moto only pretends, are refused by name."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ AUTHORIZATION = (
 
 
 class Server(Protocol):
-    """What these tests use of LocalAws."""
+    """The part of LocalAws that these tests use."""
 
     root: Path
     port: int
@@ -58,7 +58,7 @@ def bucket(s3: Any) -> str:
 
 @pytest.fixture
 def folder(shared_local_aws: Server, bucket: str) -> Path:
-    """Where the bucket's files lie."""
+    """The folder of the bucket's files."""
     return shared_local_aws.root / bucket
 
 

@@ -1,4 +1,4 @@
-"""What the client promised about the bytes is held against the bytes."""
+"""Bytes that do not fit the checksums of a request are refused."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_signed_payload_hash_is_verified(http_call: Any, s3: Any, bucket: st
 
 
 def chunked(body: bytes, chunk: int, trailer: str = "", signed: bool = False) -> bytes:
-    """``body`` as aws-chunked."""
+    """Encode ``body`` as aws-chunked."""
     signature = b";chunk-signature=" + b"0" * 64 if signed else b""
     out = b""
     for start in range(0, len(body), chunk):

@@ -25,7 +25,7 @@ AUTHORIZATION = (
 
 
 def begin_put(port: int, path: str, announced: int, sent: bytes) -> socket.socket:
-    """A PUT that stops in the middle of its body."""
+    """Begin a PUT that stops in the middle of its body."""
     connection = socket.create_connection(("127.0.0.1", port))
     head = (
         f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {AUTHORIZATION}\r\n"

@@ -29,7 +29,7 @@ def begin(server: Any, request: dict[str, Any]) -> Any:
 
 
 def marker_of(server: Any) -> str:
-    """What all job processes of a server's root carry in their environment."""
+    """Return what all job processes of a server's root have in their environment."""
     return hashlib.sha256(str(server.root.resolve()).encode()).hexdigest()[:12] + ":"
 
 

@@ -1,4 +1,4 @@
-"""What the executor of job runs does by itself: time limits and runs that cannot be started."""
+"""The executor of job runs on its own: time limits and runs that cannot be started."""
 
 from __future__ import annotations
 

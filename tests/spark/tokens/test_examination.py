@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, models
+from tokenizers import models
 
 from include.contracts.errors import InputError
 from include.recipes.corpus import TokenizerRecipe
@@ -239,4 +239,3 @@ def test_a_tokenizer_that_fails_on_a_text_is_refused(monkeypatch: pytest.MonkeyP
 def test_the_model_types_of_the_library_are_the_ones_that_are_known() -> None:
     known = {models.BPE, models.Unigram, models.WordLevel, models.WordPiece}
     assert {kind for kind in vars(models).values() if isinstance(kind, type)} - {models.Model} == known
-    assert Tokenizer
