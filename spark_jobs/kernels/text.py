@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_jobs.kernels.compiled import Integer, kernel
-from spark_jobs.kernels.unicode_tables import BLANK, BREAK, VISIBLE
+from spark_jobs.kernels.unicode_tables import BLANK, BREAK, CONTROL, VISIBLE
 
-_LINE_FEED, _CARRIAGE_RETURN = 0x0A, 0x0D
+_LINE_FEED, _CARRIAGE_RETURN, _SPACE = 0x0A, 0x0D, 0x20
 _REPLACEMENT = 0xFFFD
 
 
@@ -116,7 +116,8 @@ def normalise(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
     """New bytes and offsets, by ``unicode_tables.actions()``.
 
-    Line breaks of every kind become LF (CR LF one), controls go, white space at both ends goes.
+    Line breaks of every kind become LF (CR LF one). Control characters become one space between two visible
+    characters, and nothing elsewhere. White space at both ends is removed.
     """
     documents = len(offsets) - 1
     out = np.empty(offsets[documents] - offsets[0], np.uint8)
@@ -125,20 +126,27 @@ def normalise(
     for d in range(documents):
         i, end = np.int64(offsets[d]), np.int64(offsets[d + 1])
         document_start, visible_end = o, o
+        after_control = False
         while i < end:
             point, width = decode(data, i)
             action = actions[point]
             if action == VISIBLE or (action == BLANK and o > document_start):
+                if after_control and action == VISIBLE and o == visible_end:
+                    out[o] = _SPACE
+                    o += 1
                 for k in range(width):
                     out[o + k] = data[i + k]
                 o += width
                 if action == VISIBLE:
                     visible_end = o
+                    after_control = False
             elif action == BREAK and o > document_start:
                 second_half = point == _LINE_FEED and data[i - 1] == _CARRIAGE_RETURN
                 if not second_half:
                     out[o] = _LINE_FEED
                     o += 1
+            elif action == CONTROL and o > document_start:
+                after_control = True
             i += width
         o = visible_end
         out_offsets[d + 1] = o

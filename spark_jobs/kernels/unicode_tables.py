@@ -16,7 +16,7 @@ WHITESPACE = 1
 ALPHANUMERIC = 2
 MARK = 4
 
-VISIBLE, BLANK, BREAK, REMOVED = range(4)
+VISIBLE, BLANK, BREAK, REMOVED, CONTROL = range(5)
 
 FOLD_SKIP = 0
 FOLD_SEPARATOR = 1
@@ -60,13 +60,14 @@ def classes() -> npt.NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def actions() -> npt.NDArray[np.uint8]:
-    """What normalisation does with each code point: VISIBLE and BLANK stay, BREAK becomes LF, REMOVED goes.
+    """Return what normalisation does with each code point.
 
-    Breaks are LF, VT, FF, CR, NEL, U+2028 and U+2029; removed are the other C0 and C1 controls save TAB,
-    DEL and the byte order mark.
+    VISIBLE and BLANK characters stay, and each BREAK becomes LF: LF, VT, FF, CR, NEL, U+2028 and U+2029. A
+    CONTROL separates words: the other C0 and C1 controls except TAB, and DEL. The byte order mark is REMOVED.
     """
     table = np.where(classes() & WHITESPACE, BLANK, VISIBLE).astype(np.uint8)
-    table[:0x20] = table[0x7F:0xA0] = table[0xFEFF] = REMOVED
+    table[:0x20] = table[0x7F:0xA0] = CONTROL
+    table[0xFEFF] = REMOVED
     table[0x09] = BLANK
     table[[0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029]] = BREAK
     return table

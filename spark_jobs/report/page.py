@@ -99,6 +99,7 @@ def _page(layout: VersionLayout, manifest: CorpusManifest) -> str:
         unlike=_below(found, even_odds(request.recipe)),
         kept=documents_by_id(layout, [cluster.kept_id for cluster in found.clusters]),
         examples=dropped_examples(layout),
+        repaired=_repaired(stages),
         contaminated=contaminated,
         benchmarks=benchmarks,
         benchmark_scale=Scale(0, max(benchmarks.values(), default=1), logarithmic=False),
@@ -175,6 +176,13 @@ def _tokenised(stages: Sequence[StageReport]) -> dict[str, Any]:
     report = next((report for report in stages if report.stage == Stage.TOKENISE), None)
     counts = {"characters": 0, "characters_unknown": 0, "characters_without_token": 0}
     return {**counts, "tokenizer_notes": [], **(report.details if report else {})}
+
+
+def _repaired(stages: Sequence[StageReport]) -> dict[str, int]:
+    """Return how many documents that were read had a value repaired, by reason, the most first."""
+    read = next((report for report in stages if report.stage == Stage.READ), None)
+    found: dict[str, int] = read.details.get("repaired", {}) if read else {}
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _below(found: Duplicates, similarity: float | None) -> int:

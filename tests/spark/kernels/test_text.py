@@ -19,8 +19,10 @@ TEXTS = st.lists(st.text(ODD | st.characters(exclude_categories=["Cs"]), max_siz
 
 def normalised(value: str) -> str:
     value = re.sub("\r\n|[\n\x0b\x0c\r\x85\u2028\u2029]", "\n", value)
-    value = "".join(c for c in value if c in "\t\n" or not (c < " " or "\x7f" <= c < "\xa0" or c == "\ufeff"))
-    return value.strip()
+    value = value.replace("\ufeff", "")
+    controls = r"\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f"
+    value = re.sub(rf"(?<=[^\s{controls}])[{controls}]+(?=[^\s{controls}])", " ", value)
+    return re.sub(rf"[{controls}]", "", value).strip()
 
 
 def byte_of(character: str) -> int:
@@ -52,6 +54,27 @@ def test_line_ends_controls_and_outer_white_space_follow_the_definition(texts: l
     out = strings(*text.normalise(*buffers(column), unicode_tables.actions()))
     out.validate(full=True)
     assert out.to_pylist() == [normalised(value) for value in texts]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("one\x00two", "one two"),
+        ("one\x1f\x7f\x80two", "one two"),
+        ("one\x00 two \x00three\x00\nfour\n\x00five", "one two three\nfour\nfive"),
+        ("\x00one\x00", "one"),
+        ("one\ufefftwo", "onetwo"),
+        ("one\x00\ufefftwo", "one two"),
+        ("\x1b[1mbold\x1b[0m", "[1mbold [0m"),
+        ("\x00\x01", ""),
+    ],
+)
+def test_a_control_character_between_words_becomes_a_space(value: str, expected: str) -> None:
+    column = pa.array([value, "next"], pa.string())
+    assert strings(*text.normalise(*buffers(column), unicode_tables.actions())).to_pylist() == [
+        expected,
+        "next",
+    ]
 
 
 @given(TEXTS)

@@ -130,6 +130,16 @@ def test_every_cluster_is_shown_with_the_document_that_is_kept(
         assert kept[keeper][:301] not in section
 
 
+def test_repaired_values_are_shown_by_reason_the_most_first(corpus: Path, page_of: PageOf) -> None:
+    assert "repaired" not in page_of(corpus).sections["funnel"]
+    path = corpus / "stages/read.json"
+    report = json.loads(path.read_bytes())
+    report["details"]["repaired"] = {"date_out_of_range": 1, "invalid_utf8": 1234}
+    path.write_bytes(canonical_json(report))
+    section = " ".join(page_of(corpus).sections["funnel"].split())
+    assert "invalid_utf8 in 1,234 documents; date_out_of_range in 1 document." in section
+
+
 def test_without_examples_or_benchmarks_the_sections_say_so(corpus: Path, page_of: PageOf) -> None:
     (corpus / "work/examples.json").unlink()
     page = page_of(corpus)
