@@ -114,10 +114,10 @@ def evaluated(aws: Any, settings_file: Any, task: Task) -> Evaluated:
 def test_what_does_not_pass_is_rejected_and_its_reasons_stand_in_error_registry_and_table(
     evaluated: Evaluated, task: Task, given: EvaluationReport, outcome: str, reason: str, row: str
 ) -> None:
-    with pytest.raises(AirflowFailException, match=f"the gate says {outcome}: {reason}") as failure:
+    with pytest.raises(AirflowFailException, match=f"the gate's verdict is {outcome}: {reason}") as failure:
         evaluated.gate(given)
     assert evaluated.package["ModelApprovalStatus"] == REJECTED
-    assert str(failure.value) == f"the gate says {evaluated.package['ApprovalDescription']}"
+    assert str(failure.value) == f"the gate's verdict is {evaluated.package['ApprovalDescription']}"
     assert evaluated.verdict.outcome.value == outcome
     assert task.xcoms["verdict_table"].startswith(f"**{outcome}**: candidate against champion")
     assert f"| loss against champion | {row} |" in task.xcoms["verdict_table"]

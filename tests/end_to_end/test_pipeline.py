@@ -190,7 +190,8 @@ def test_a_model_that_the_gate_refuses_is_rejected_with_its_reasons_and_not_depl
 ) -> None:
     assert refused["state"] == "failed"
     assert refused["tasks"] == {
-        "plan": "success", "evaluate": "success", "gate": "failed", "approve": "upstream_failed"
+        "plan": "success", "evaluate": "success", "mark_superseded": "skipped", "gate": "failed",
+        "approve": "upstream_failed",
     }  # fmt: skip
     assert refused["tries"]["gate"] == 1  # a verdict is not asked for again
     why = "held-out documents, needed 1000000"

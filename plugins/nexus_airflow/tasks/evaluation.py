@@ -106,7 +106,7 @@ def gate(planned: dict[str, Any], evaluated: dict[str, str], *, ti: Any = None) 
         reasons = "; ".join(r.text for r in verdict.reasons if r.outcome is not Outcome.PASS)
         reasons = reasons or "no reason given"
         _registry().set_status(planned["package_arn"], REJECTED, f"{verdict.outcome.value}: {reasons}")
-        raise AirflowFailException(f"the gate says {verdict.outcome.value}: {reasons}")
+        raise AirflowFailException(f"the gate's verdict is {verdict.outcome.value}: {reasons}")
     return {"outcome": verdict.outcome.value, "reasons": [reason.text for reason in verdict.reasons]}
 
 

@@ -12,7 +12,7 @@ from airflow.sdk import Metadata, task
 from include.contracts.manifests import ModelManifest, ParentRef, TrainingRequest
 from include.contracts.records import canonical_json, content_hash, to_plain
 from include.contracts.storage import RunLayout, S3Uri
-from include.recipes.training import TrainingRecipe
+from include.recipes.training import OPERATION_FIELDS, TrainingRecipe
 from include.settings import load_settings
 from nexus_airflow.assets import candidate_model, choose_manifest, extra_of, token_dataset
 from nexus_airflow.identity import run_identity
@@ -96,17 +96,13 @@ def _limits(values: Mapping[str, Any]) -> TrainingLimits:
     )
 
 
-#: Fields of a recipe that say how a run is operated, not what is trained.
-_OPERATION = ("name", "micro_batch_sequences", "checkpoint_every_steps", "keep_checkpoints")
-
-
 def _what_is_trained(recipe: TrainingRecipe, corpus: ParentRef, base_model_uri: str) -> str:
     """Return a hash of what a run's checkpoints depend on: another training gets another folder.
 
     A field that has its default does not count, so that a release that adds one changes no hash.
     """
     chosen = _differences(asdict(recipe), asdict(TrainingRecipe(recipe.name)))
-    fixed = {name: value for name, value in chosen.items() if name not in _OPERATION}
+    fixed = {name: value for name, value in chosen.items() if name not in OPERATION_FIELDS}
     return content_hash(canonical_json([fixed, corpus.sha256, base_model_uri]))
 
 
