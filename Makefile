@@ -124,7 +124,7 @@ export-tokens: $(VENVS)/spark/.ready ## A corpus' tokens for other readers (CORP
 PEER ?=
 .PHONY: bench-dedup
 bench-dedup: OUTPUT := build/bench_dedup
-bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup from scratch beside Spark alone, and a peer (INPUT= OUTPUT= PEER="COMMAND")
+bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup from scratch, compared with Spark alone and a peer (INPUT= OUTPUT= PEER="COMMAND")
 	@[ ! -e "$(OUTPUT)" ] || [ -f "$(OUTPUT)/request.json" ] || { echo "$(OUTPUT) is no corpus, and bench-dedup begins with an empty folder: give another OUTPUT" >&2; exit 2; }
 	rm -rf "$(OUTPUT)"
 	$(VENVS)/spark/bin/python -m benchmarks.corpus.dedup --input "$(INPUT)" --output "$(OUTPUT)" --peer "$(PEER)" -- --recipe dedup_only $(NEAR_DEDUP)
