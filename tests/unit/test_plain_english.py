@@ -12,11 +12,10 @@ from tools.english import check, check_python, check_text, counts, folder
 ROOT = Path(__file__).resolve().parents[2]
 #: Findings that a folder may still have. A number may fall but not grow.
 ALLOWED: dict[str, int] = {
-    "documents": 44,
     "include": 146,
     "local_aws": 197,
     "serving": 35,
-    "spark_jobs": 195,
+    "spark_jobs": 194,
     "tests/dags": 10,
     "tests/demo": 3,
     "tests/end_to_end": 7,
