@@ -68,6 +68,8 @@ class DropReason(enum.StrEnum):
     C4_LOREM_IPSUM = "c4_lorem_ipsum"
     C4_CURLY_BRACKET = "c4_curly_bracket"
     C4_TOO_FEW_SENTENCES = "c4_too_few_sentences"
+    #: No line is left, where ``min_num_sentences`` is switched off.
+    C4_NO_LINES = "c4_no_lines"
     FINEWEB_LINE_PUNCT_RATIO = "fineweb_line_punct_ratio"
     FINEWEB_SHORT_LINE_RATIO = "fineweb_short_line_ratio"
     FINEWEB_CHAR_DUP_RATIO = "fineweb_char_dup_ratio"

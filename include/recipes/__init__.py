@@ -1,1 +1,1 @@
-"""Corpus, training and gate recipes: frozen dataclasses, and the TOML files beside them."""
+"""Corpus, training and gate recipes: frozen dataclasses, and packaged TOML files of each."""

@@ -45,18 +45,22 @@ class ReadRecipe:
 
     def __post_init__(self) -> None:
         require(
-            self.max_document_bytes > 0, "read.max_document_bytes", "more than 0", self.max_document_bytes
+            self.max_document_bytes > 0,
+            "read.max_document_bytes",
+            "more than 0: it bounds the memory of a task and cannot be switched off",
+            self.max_document_bytes,
         )
         require(1 <= self.max_subsets <= 10_000, "read.max_subsets", "1 to 10000", self.max_subsets)
 
 
 @dataclass(frozen=True)
 class NormaliseRecipe:
-    """NFC, control characters, encoding faults."""
+    """The Unicode form of texts, and how many encoding faults a document may have."""
 
     #: Unicode normal form of every text.
     unicode_form: str = "NFC"
-    #: Share of U+FFFD and mojibake characters above which a document is an ``encoding_fault``.
+    #: Share of U+FFFD and mojibake characters above which a document is an ``encoding_fault``. 0 allows none,
+    #: 1 switches the rule off.
     max_replacement_share: float = 0.01
 
     def __post_init__(self) -> None:
@@ -68,7 +72,10 @@ class NormaliseRecipe:
 
 @dataclass(frozen=True)
 class FilterRecipe:
-    """Length, symbol and repetition bounds (ratios after Gopher, arXiv 2112.11446, table A1)."""
+    """Bounds on length, symbols and repetition (shares as in Gopher, arXiv 2112.11446, table A1).
+
+    A document at a bound is kept. A bound of 0 is switched off, as in ``include.recipes.quality``.
+    """
 
     #: Fewest characters of a document.
     min_characters: int = 200
@@ -82,11 +89,17 @@ class FilterRecipe:
     max_top_bigram_share: float = 0.4
 
     def __post_init__(self) -> None:
-        require(self.min_characters >= 1, "filter.min_characters", "at least 1", self.min_characters)
+        for name in ("min_characters", "max_characters"):
+            require(
+                getattr(self, name) >= 0,
+                f"filter.{name}",
+                "at least 0, where 0 switches it off",
+                getattr(self, name),
+            )
         require(
-            self.max_characters >= self.min_characters,
+            self.max_characters >= self.min_characters or self.max_characters == 0,
             "filter.max_characters",
-            f"at least min_characters ({self.min_characters})",
+            f"at least min_characters ({self.min_characters}), or 0 to switch it off",
             self.max_characters,
         )
         _share("filter.max_symbol_share", self.max_symbol_share)
@@ -182,7 +195,7 @@ class CorpusRecipe:
 
     @property
     def references(self) -> tuple[str, ...]:
-        """URIs of the files that the recipe names: their bytes decide the corpus, as the shards do."""
+        """URIs of the files that the recipe names. Their bytes decide the corpus, as the shards do."""
         named = [self.tokenizer.uri, *(benchmark.uri for benchmark in self.decontaminate.benchmarks)]
         return tuple(sorted({uri for uri in named if uri}))
 

@@ -1,4 +1,4 @@
-"""The identity of a corpus, computed alike by `corpus_refresh` and `make corpus`.
+"""The identity of a corpus, computed by `corpus_refresh` and `make corpus` in the same way.
 
 Both name the same version where they take the same objects for shards. They agree on names
 (``include.contracts.shard_names``); `make corpus` looks into the files as well: it leaves out those without
@@ -22,7 +22,7 @@ def corpus_version(
     references: Mapping[str, str] | None = None,
     base: ParentRef | None = None,
 ) -> str:
-    """The same inputs, recipe and code give the same version: ``<recipe>-<16 hexadecimal digits>``.
+    """Return ``<recipe>-<16 hexadecimal digits>``, the same for the same inputs, recipe and code.
 
     ``references`` has the ETag of each file that the recipe names; ``base`` is the version that ``inputs``
     are added to.

@@ -1,4 +1,4 @@
-"""Which benchmarks a corpus must not contain, and how much of an item makes a document contaminated."""
+"""Recipe of decontamination: the benchmarks, and how much of an item makes a document contaminated."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class BenchmarkSource:
 
 @dataclass(frozen=True)
 class DecontaminateRecipe:
-    """Word n-gram overlap; without ``benchmarks`` nothing is looked for.
+    """Decontamination by the overlap of word n-grams. Without ``benchmarks`` nothing is searched.
 
     13 words are GPT-3's (arXiv 2005.14165, appendix C; lm-evaluation-harness follows), datatrove takes 12.
     GPT-3 and datatrove drop at a single common n-gram, which tables and boilerplate share by chance; Tülu 3
-    wants more than half of an item's tokens in one document (arXiv 2411.15124; 8-grams). Half of a GSM8K
+    requires more than half of an item's tokens in one document (arXiv 2411.15124; 8-grams). Half of a GSM8K
     question of 45 words, in one piece, has 0.3 of its 13-grams.
     """
 
@@ -57,7 +57,7 @@ class DecontaminateRecipe:
     ngram_words: int = 13
     #: Share of the distinct n-grams of a text of an item that one document has; 0 for a single one.
     min_overlap: float = 0.3
-    #: Shorter items are not looked for: everyday phrases would match. 8 is GPT-3's smallest n-gram.
+    #: Shorter items are not searched: everyday phrases would match. 8 is GPT-3's smallest n-gram.
     min_item_words: int = 8
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Recipes from TOML files, strictly: an unknown key or an impossible value is refused by name."""
+"""Read recipes from TOML files. An unknown key or an impossible value is refused by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def recipe_names(family: str) -> list[str]:
 
 
 def packaged_recipe(kind: type[T], family: str, name: str) -> T:
-    """The packaged recipe ``name``; RecipeError lists the known ones."""
+    """Return the packaged recipe ``name``; RecipeError lists the known ones."""
     path = _FOLDER / family / f"{name}.toml"
     if name not in recipe_names(family):
         known = ", ".join(recipe_names(family))
@@ -31,7 +31,7 @@ def packaged_recipe(kind: type[T], family: str, name: str) -> T:
 
 
 def require_recipe(family: str, name: str, setting: str) -> str:
-    """``name``, which a setting gives; SettingsError where no packaged recipe of the family is called so."""
+    """Return ``name``, which a setting gives; SettingsError if no packaged recipe has that name."""
     known = recipe_names(family)
     if name not in known:
         expected = f"one of {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""How near duplicates are found: MinHash LSH with the published parameters of known corpora, by name."""
+"""Recipes of near dedup: MinHash LSH, with the published parameters of known corpora as named profiles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from include.recipes.loading import packaged_recipe, require
 
 SHINGLES = ("word", "character")
-#: Tables of ``spark_jobs.kernels.unicode_tables.folds``: what a text is reduced to before it is cut.
+#: Tables of ``spark_jobs.kernels.unicode_tables.folds``, by which texts are reduced before they are cut.
 FOLDS = ("datatrove", "lower_case", "identifiers")
 
 
@@ -57,5 +57,5 @@ class NearDedupRecipe:
 
 
 def profile(name: str) -> NearDedupRecipe:
-    """The packaged profile ``name``; RecipeError lists the known ones."""
+    """Return the packaged profile ``name``; RecipeError lists the known ones."""
     return packaged_recipe(NearDedupRecipe, "near_dedup_profiles", name)

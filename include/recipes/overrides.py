@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def chosen_recipe(kind: type[T], family: str, name: str, overrides: Mapping[str, Any] | None) -> T:
-    """The packaged recipe ``name`` with ``overrides`` merged in, section by section.
+    """Return the packaged recipe ``name`` with ``overrides`` merged in, section by section.
 
     An unknown key or an impossible value is a RecipeError that names it.
     """
@@ -22,7 +22,7 @@ def chosen_recipe(kind: type[T], family: str, name: str, overrides: Mapping[str,
 
 
 def chosen_corpus_recipe(name: str, profile: str, overrides: Mapping[str, Any] | None) -> CorpusRecipe:
-    """As ``chosen_recipe``, with a near dedup profile in between; an empty one leaves the recipe's."""
+    """Return a corpus recipe with a near dedup profile, unless it is empty, and then with ``overrides``."""
     recipe = packaged_recipe(CorpusRecipe, "corpora", name)
     if profile:
         recipe = with_profile(recipe, profile)

@@ -1,4 +1,4 @@
-"""Which personal data and secrets the corpus loses, each replaced by a typed placeholder."""
+"""Recipe of scrubbing: the personal data and secrets that typed placeholders replace."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from include.contracts.documents import DropReason
 from include.recipes.corpus import NormaliseRecipe
-from spark_jobs.filters.drops import drop_broken
+from spark_jobs.filters.drops import drop_violations
 from spark_jobs.kernels import text as text_kernels
 from spark_jobs.kernels import unicode_tables
 from spark_jobs.runtime.columns import buffers, strings
@@ -30,7 +30,7 @@ def normalise(batch: pa.RecordBatch, recipe: NormaliseRecipe, dropped: Counter[s
     form = cast(unicode_tables.UnicodeForm, recipe.unicode_form)
     text = _in_form(strings(new_data, new_offsets), form)
     batch = batch.set_column(batch.schema.get_field_index("text"), "text", text)
-    return drop_broken(batch, broken, dropped)
+    return drop_violations(batch, broken, dropped)
 
 
 def _in_form(column: pa.StringArray, form: unicode_tables.UnicodeForm) -> pa.StringArray:

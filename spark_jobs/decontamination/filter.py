@@ -11,7 +11,7 @@ import pyarrow as pa
 from include.contracts.documents import DropReason
 from include.recipes.decontamination import DecontaminateRecipe
 from spark_jobs.decontamination.index import BenchmarkIndex
-from spark_jobs.filters.drops import drop_broken
+from spark_jobs.filters.drops import drop_violations
 
 
 @dataclass
@@ -64,4 +64,4 @@ def decontaminate(
     broken = {
         f"{DropReason.CONTAMINATED.value}:{name}": first == number for number, name in enumerate(index.names)
     }
-    return drop_broken(batch, broken, dropped)
+    return drop_violations(batch, broken, dropped)

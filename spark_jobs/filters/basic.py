@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from include.contracts.documents import DropReason
 from include.recipes.corpus import FilterRecipe
-from spark_jobs.filters.drops import drop_broken
+from spark_jobs.filters.drops import above, below, drop_violations
 from spark_jobs.kernels import unicode_tables
 from spark_jobs.kernels.compiled import Integer, kernel
 from spark_jobs.kernels.hash_tables import REPETITION_LIMIT, slot_of, table_mask
@@ -82,7 +82,7 @@ def _scan(
 def _repeats(
     lines: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64], owners: npt.NDArray[np.int32], owner: int
 ) -> int:
-    """How many lines equal an earlier one."""
+    """Count the lines that equal an earlier one."""
     mask = table_mask(len(lines))
     repeats = 0
     for line in lines:
@@ -101,7 +101,7 @@ def _most_covered(
     counts: npt.NDArray[np.int32],
     owner: int,
 ) -> Integer:
-    """The most characters that the occurrences of one repeated bigram add up to."""
+    """Return the most characters that the occurrences of one repeated bigram add up to."""
     mask = table_mask(len(words))
     most = np.int64(0)
     for w in range(1, len(words)):
@@ -119,7 +119,7 @@ def _most_covered(
 def measure(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], classes: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float64]:
-    """Rows of (characters, symbol share, duplicate-line share, top-bigram share), a row a document.
+    """Measure documents: a row (characters, symbol share, duplicate-line share, top-bigram share) for each.
 
     Symbol share: characters that are neither white space nor alphanumeric nor combining marks, over those
     that are not white space. Duplicate-line share: lines equal to an earlier one (white space at the ends
@@ -139,7 +139,7 @@ def measure(
         found = _scan(data, start, end, classes, words, word_sizes, lines)
         result[d, CHARACTERS] = found[_CHARACTERS]
         if found[_VISIBLE] > 0:
-            # the table serves twice, each time under an owner of its own
+            # the table is used twice, each time under an owner of its own
             word_count, line_count = found[_WORDS], found[_LINES]
             most = _most_covered(words[:word_count], word_sizes[:word_count], keys, owners, counts, 2 * d)
             result[d, SYMBOL_SHARE] = found[_SYMBOLS] / found[_VISIBLE]
@@ -151,17 +151,17 @@ def measure(
 
 
 def keep_good(batch: pa.RecordBatch, recipe: FilterRecipe, dropped: Counter[str]) -> pa.RecordBatch:
-    """The documents within all bounds, with a column ``characters``; the others counted in ``dropped``."""
+    """Return the documents within all bounds, with a column ``characters``; count the others."""
     data, offsets = buffers(batch.column("text"))
     measures = measure(data, offsets, unicode_tables.classes())
     characters = measures[:, CHARACTERS]
-    repeated_lines = measures[:, DUPLICATE_LINE_SHARE] > recipe.max_duplicate_line_share
-    repeated_words = measures[:, TOP_BIGRAM_SHARE] > recipe.max_top_bigram_share
-    broken = {
-        DropReason.TOO_SHORT.value: characters < recipe.min_characters,
-        DropReason.TOO_LONG.value: characters > recipe.max_characters,
-        DropReason.SYMBOLS.value: measures[:, SYMBOL_SHARE] > recipe.max_symbol_share,
+    repeated_lines = above(measures[:, DUPLICATE_LINE_SHARE], recipe.max_duplicate_line_share)
+    repeated_words = above(measures[:, TOP_BIGRAM_SHARE], recipe.max_top_bigram_share)
+    violations = {
+        DropReason.TOO_SHORT.value: below(characters, recipe.min_characters),
+        DropReason.TOO_LONG.value: above(characters, recipe.max_characters),
+        DropReason.SYMBOLS.value: above(measures[:, SYMBOL_SHARE], recipe.max_symbol_share),
         DropReason.REPETITION.value: repeated_lines | repeated_words,
     }
     batch = batch.append_column("characters", pa.array(characters.astype(np.int64)))
-    return drop_broken(batch, broken, dropped)
+    return drop_violations(batch, violations, dropped)

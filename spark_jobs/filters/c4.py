@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from include.contracts.documents import DropReason
 from include.recipes.quality import C4Recipe
-from spark_jobs.filters.drops import drop_broken
+from spark_jobs.filters.drops import drop_violations
 from spark_jobs.kernels.compiled import Integer, kernel
 from spark_jobs.kernels.letters import BLANK, LOWER, letters
 from spark_jobs.kernels.lines import ends_in_ellipsis, line_end, trim, words_of
@@ -43,11 +43,11 @@ _LOREM_IPSUM, _JAVASCRIPT, _CURLY_BRACKET = 1, 2, 1 << len(_PHRASES)
 _EDIT = np.frombuffer(b"edit]", np.uint8)
 _CITATION_NEEDED = np.frombuffer(b"citation needed]", np.uint8)
 
-KEPT, LOREM_IPSUM, CURLY_BRACKET, TOO_FEW_SENTENCES = range(4)
+KEPT, LOREM_IPSUM, CURLY_BRACKET, TOO_FEW_SENTENCES, NO_LINES = range(5)
 
 
 def _pair_masks() -> npt.NDArray[np.int64]:
-    """Bits of the phrases whose first byte, and whose second, is this one (in either case)."""
+    """Return the bits of phrases by their first and by their second byte (in either case)."""
     masks = np.zeros((2, 256), np.int64)
     for bit, phrase in enumerate(_PHRASES):
         for place in range(2):
@@ -60,7 +60,7 @@ _PAIR_MASKS = _pair_masks()
 
 
 class LineRules(NamedTuple):
-    """What a line is to be like to stay; ``curly_brackets`` refuses the whole page."""
+    """Conditions for a line to stay. ``curly_brackets`` drops the whole page; 0 switches a number off."""
 
     min_words: int
     max_word_length: int
@@ -80,7 +80,7 @@ def _starts_with(data: npt.NDArray[np.uint8], i: Integer, end: Integer, word: np
 
 @kernel
 def _citation_end(data: npt.NDArray[np.uint8], i: Integer, end: Integer) -> Integer:
-    """The end of the Wikipedia mark at ``i`` (``[12]``, ``[edit]``, ``[citation needed]``), or ``i``."""
+    """Return the end of Wikipedia's ``[12]``, ``[edit]`` or ``[citation needed]`` at ``i``, else ``i``."""
     inner = i + 1
     while inner < end and 0x30 <= data[inner] <= 0x39:
         inner += 1
@@ -97,7 +97,7 @@ def _citation_end(data: npt.NDArray[np.uint8], i: Integer, end: Integer) -> Inte
 def _copy_without_citations(
     data: npt.NDArray[np.uint8], start: Integer, end: Integer, out: npt.NDArray[np.uint8], o: Integer
 ) -> Integer:
-    """Where the copy ends in ``out``."""
+    """Copy a line into ``out`` without its citation marks. Return where the copy ends."""
     i = start
     while i < end:
         if data[i] == _OPEN:
@@ -119,7 +119,7 @@ def _ends_well(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> boo
 
 @kernel
 def _phrases(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> int:
-    """Bits of _PHRASES, in ASCII's either case, and of the curly bracket that occur."""
+    """Return the bits of the _PHRASES that occur, in either case of ASCII, and of the curly bracket."""
     found = 0
     for i in range(start, end):
         if data[i] == _CURLY:
@@ -148,9 +148,10 @@ def _phrases(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> int:
 def _sentences(
     data: npt.NDArray[np.uint8], start: Integer, end: Integer, letters: npt.NDArray[np.uint8]
 ) -> int:
-    """Sentences of a line: ``. ? !``, quotes and brackets that close, white space, and no small letter.
+    """Count the sentences of a line.
 
-    Stands for NLTK's trained Punkt tokenizer, which knows abbreviations too.
+    A sentence ends at ``. ? !``, closing quotes and brackets, and white space that no small letter follows.
+    This replaces NLTK's trained Punkt tokenizer, which also knows abbreviations.
     """
     sentences, ended, separated = 1, False, False
     i = start
@@ -178,7 +179,7 @@ def _rewrite_page(
     out: npt.NDArray[np.uint8],
     o: Integer,
 ) -> tuple[Integer, int, int]:
-    """Copy the lines that stay, a LF behind each: where they end in ``out``, sentences, verdict."""
+    """Copy the lines that stay, each with a LF. Return where they end in ``out``, sentences and verdict."""
     sentences = 0
     i = start
     while i <= end:
@@ -186,7 +187,7 @@ def _rewrite_page(
         first, last = trim(data, i, stop, letters)
         i = stop + 1
         words, longest = words_of(data, first, last, letters)
-        if words < max(rules.min_words, 1) or longest > rules.max_word_length:
+        if words < max(rules.min_words, 1) or 0 < rules.max_word_length < longest:
             continue
         line_start, line_stop = trim(out, o, _copy_without_citations(data, first, last, out, o), letters)
         if line_start == line_stop or (rules.end_marks and not _ends_well(out, line_start, line_stop)):
@@ -217,7 +218,7 @@ def rewrite(
     rules: LineRules,
     min_sentences: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
-    """New bytes and offsets, and per document KEPT or why it goes (then its new text is empty).
+    """Return new bytes and offsets, and for each document KEPT or why it is dropped (its new text is empty).
 
     Lines end in LF, as after normalisation.
     """
@@ -230,6 +231,8 @@ def rewrite(
         page_end, sentences, verdict = _rewrite_page(data, start, end, letters, rules, out, o)
         if verdict == KEPT and sentences < min_sentences:
             verdict = TOO_FEW_SENTENCES
+        elif verdict == KEPT and page_end == o:
+            verdict = NO_LINES
         verdicts[d] = verdict
         if verdict == KEPT:
             o = page_end - 1  # without the last line feed
@@ -238,7 +241,7 @@ def rewrite(
 
 
 def rewrite_c4(batch: pa.RecordBatch, recipe: C4Recipe, dropped: Counter[str]) -> pa.RecordBatch:
-    """The batch with the lines in ``text`` that C4 keeps, without the documents counted in ``dropped``.
+    """Return the batch with the lines that C4 keeps in ``text``; count the documents that it drops.
 
     The reason is the first that a line gives from the top, or at the end too few sentences.
     """
@@ -253,9 +256,10 @@ def rewrite_c4(batch: pa.RecordBatch, recipe: C4Recipe, dropped: Counter[str]) -
     data, offsets = buffers(batch.column("text"))
     new_data, new_offsets, verdicts = rewrite(data, offsets, letters(), rules, recipe.min_num_sentences)
     batch = batch.set_column(batch.schema.get_field_index("text"), "text", strings(new_data, new_offsets))
-    broken = {
+    violations = {
         DropReason.C4_LOREM_IPSUM.value: verdicts == LOREM_IPSUM,
         DropReason.C4_CURLY_BRACKET.value: verdicts == CURLY_BRACKET,
         DropReason.C4_TOO_FEW_SENTENCES.value: verdicts == TOO_FEW_SENTENCES,
+        DropReason.C4_NO_LINES.value: verdicts == NO_LINES,
     }
-    return drop_broken(batch, broken, dropped)
+    return drop_violations(batch, violations, dropped)

@@ -1,4 +1,4 @@
-"""What Gopher's rules count in one document, and the hashes of its words, lines and paragraphs.
+"""Count what Gopher's rules need of one document, and hash its words, lines and paragraphs.
 
 The rules are those of Rae et al., arXiv 2112.11446, appendix A.1.1; where the paper leaves a count open
 (which lines, which characters), that of datatrove's ``gopher_quality_filter`` and
@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_jobs.kernels.compiled import Integer, kernel
+from spark_jobs.kernels.english_words import cut_words, stretch_end
 from spark_jobs.kernels.hashing import mix64
 from spark_jobs.kernels.letters import ALPHABETIC, BLANK, SPOKEN
 from spark_jobs.kernels.lines import character_before, ends_in_ellipsis, hash_line, line_end, trim
 from spark_jobs.kernels.text import decode
+from spark_jobs.kernels.word_rules import WordRule
 
 _BLANK, _ALPHABETIC, _SPOKEN = np.uint8(BLANK), np.uint8(ALPHABETIC), np.uint8(SPOKEN)
 _PRIME = np.uint64(0x100000001B3)
@@ -61,7 +63,7 @@ class Parts(NamedTuple):
 def _stop_word(
     data: npt.NDArray[np.uint8], start: Integer, end: Integer, letters: npt.NDArray[np.uint8]
 ) -> int:
-    """A bit for each of Gopher's eight stop words, whatever punctuation surrounds it; 0 for other words."""
+    """Return a bit for each of Gopher's eight stop words, with or without punctuation; 0 for other words."""
     point, width = decode(data, start)
     while start < end and (letters[point] & _SPOKEN) == 0:
         start += width
@@ -86,7 +88,10 @@ def _stop_word(
 def _read_word(
     data: npt.NDArray[np.uint8], i: Integer, end: Integer, letters: npt.NDArray[np.uint8]
 ) -> tuple[Integer, np.uint64, int, np.uint8, int, int]:
-    """The word at ``i``: its end, hash, characters, flags of its letters, ``#`` and ellipses in it."""
+    """Read the word from ``i`` to white space or ``end``.
+
+    Return its end, hash, characters, flags of its letters, and how many ``#`` and ellipses it holds.
+    """
     hashed, characters, flags = _BASIS, 0, np.uint8(0)
     hashes = ellipses = dots = 0
     while i < end:
@@ -108,16 +113,45 @@ def _read_word(
 
 
 @kernel
-def count_words(
+def _count_word(
     data: npt.NDArray[np.uint8],
     start: Integer,
     end: Integer,
     letters: npt.NDArray[np.uint8],
     parts: Parts,
     counts: npt.NDArray[np.int64],
+) -> tuple[Integer, int]:
+    """Count and store the word from ``start`` to white space or ``end``; return its end and stop-word bit."""
+    stop_word = 0
+    i, hashed, characters, flags, hashes, ellipses = _read_word(data, start, end, letters)
+    counts[WORDS] += 1
+    counts[HASHES] += hashes
+    counts[ELLIPSES] += ellipses
+    counts[ALPHABETIC_WORDS] += (flags & _ALPHABETIC) != 0
+    if (flags & _SPOKEN) != 0:
+        counts[SIGNIFICANT_WORDS] += 1
+        counts[SIGNIFICANT_CHARACTERS] += characters
+        stop_word = _stop_word(data, start, i, letters)
+    stored = counts[STORED_WORDS]
+    if stored < len(parts.words):
+        parts.words[stored] = hashed
+        parts.word_ends[stored + 1] = parts.word_ends[stored] + characters
+        counts[STORED_WORDS] += 1
+    return i, stop_word
+
+
+@kernel
+def count_words(
+    data: npt.NDArray[np.uint8],
+    start: Integer,
+    end: Integer,
+    letters: npt.NDArray[np.uint8],
+    rule: WordRule,
+    parts: Parts,
+    counts: npt.NDArray[np.int64],
 ) -> None:
-    """Words are what white space separates."""
-    seen_stop_words, stored, characters_before = 0, 0, np.int64(0)
+    """Count and store the words of a document, as the rule cuts them."""
+    seen_stop_words = 0
     parts.word_ends[0] = 0
     i = start
     while i < end:
@@ -125,21 +159,14 @@ def count_words(
         if (letters[point] & _BLANK) != 0:
             i += width
             continue
-        word_start = i
-        i, hashed, characters, flags, hashes, ellipses = _read_word(data, i, end, letters)
-        counts[WORDS] += 1
-        counts[HASHES] += hashes
-        counts[ELLIPSES] += ellipses
-        counts[ALPHABETIC_WORDS] += (flags & _ALPHABETIC) != 0
-        if (flags & _SPOKEN) != 0:
-            counts[SIGNIFICANT_WORDS] += 1
-            counts[SIGNIFICANT_CHARACTERS] += characters
-            seen_stop_words |= _stop_word(data, word_start, i, letters)
-        if stored < len(parts.words):
-            characters_before += characters
-            parts.words[stored], parts.word_ends[stored + 1] = hashed, characters_before
-            stored += 1
-    counts[STORED_WORDS] = stored
+        if not rule.english:
+            i, bit = _count_word(data, i, end, letters, parts, counts)
+            seen_stop_words |= bit
+            continue
+        words = cut_words(data, i, stretch_end(data, i, end, letters), rule)
+        for w in range(words):
+            i, bit = _count_word(data, i, rule.cuts[w], letters, parts, counts)
+            seen_stop_words |= bit
     for bit in range(8):
         counts[STOP_WORDS] += (seen_stop_words >> bit) & 1
 
@@ -153,7 +180,10 @@ def count_lines(
     parts: Parts,
     counts: npt.NDArray[np.int64],
 ) -> None:
-    """Lines end in LF, blank ones count; those not empty are stored. Two LF or more separate paragraphs."""
+    """Count lines, which end in LF, blank ones among them, and store those that are not empty.
+
+    Two LF or more separate paragraphs.
+    """
     lines = paragraphs = 0
     paragraph, paragraph_size = _BASIS, np.int64(0)
     i = start

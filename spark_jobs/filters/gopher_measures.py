@@ -18,6 +18,7 @@ from spark_jobs.kernels.compiled import Integer, kernel
 from spark_jobs.kernels.hash_tables import REPETITION_LIMIT, repeats, slot_of, table_mask
 from spark_jobs.kernels.hashing import mix64
 from spark_jobs.kernels.text import longest_document
+from spark_jobs.kernels.word_rules import WordRule
 
 _PRIME = np.uint64(0x100000001B3)
 
@@ -45,7 +46,7 @@ _COLUMNS = NGRAM_SHARES + _LONGEST - _SHORTEST + 1
 
 
 def ngram_share(n: int) -> int:
-    """The column of ``measure`` for n-grams of ``n`` words."""
+    """Return the column of ``measure`` for n-grams of ``n`` words."""
     return NGRAM_SHARES + n - _SHORTEST
 
 
@@ -58,7 +59,7 @@ class Candidates(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A hash table (see ``tables``) that counts."""
+    """A hash table (see ``hash_tables``) that counts."""
 
     keys: npt.NDArray[np.uint64]
     owners: npt.NDArray[np.int32]
@@ -69,9 +70,9 @@ class Table(NamedTuple):
 def _top_size(
     candidates: Candidates, left: int, counts: npt.NDArray[np.int32], word_ends: npt.NDArray[np.int64], n: int
 ) -> Integer:
-    """Characters of all occurrences of the most frequent n-gram, single spaces included.
+    """Return the characters of all occurrences of the most frequent n-gram, single spaces included.
 
-    Of n-grams that are as frequent, the first; an n-gram that occurs once is not repetition.
+    The first of several that are as frequent counts. An n-gram that occurs once is no repetition.
     """
     most, size = 1, np.int64(0)
     for c in range(left):
@@ -86,9 +87,9 @@ def _top_size(
 def _duplicate_size(
     candidates: Candidates, left: int, counts: npt.NDArray[np.int32], word_ends: npt.NDArray[np.int64], n: int
 ) -> Integer:
-    """Characters of the words in n-grams that occurred before, each word once; uses up ``counts``.
+    """Return the characters of words in n-grams that occurred before, each word once; overwrite ``counts``.
 
-    Behind such an n-gram the search begins anew, as in datatrove's ``find_all_duplicate``.
+    The search goes on behind such an n-gram, as in datatrove's ``find_all_duplicate``.
     """
     size, behind = np.int64(0), 0
     for c in range(left):
@@ -106,7 +107,7 @@ def _duplicate_size(
 def _count_ngrams(
     words: npt.NDArray[np.uint64], n: int, candidates: Candidates, left: int, table: Table, owner: int
 ) -> int:
-    """Grow the first ``left`` candidates to n words; how many are left, of those that occur twice."""
+    """Grow the first ``left`` candidates to n words. Keep those that occur twice; return how many."""
     grams, positions, slots = candidates
     while left and positions[left - 1] + n > len(words):
         left -= 1
@@ -136,7 +137,7 @@ def _ngram_shares(
     characters: Integer,
     shares: npt.NDArray[np.float64],
 ) -> None:
-    """Into ``shares``: for n from 2 to 10, what Gopher's rule counts over all characters."""
+    """Write into ``shares``, for n from 2 to 10, the characters that Gopher's rule counts over all."""
     left = len(words)
     for c in range(left):
         candidates.grams[c], candidates.positions[c] = words[c], c
@@ -153,7 +154,7 @@ def _ngram_shares(
 
 @kernel
 def _quality(counts: npt.NDArray[np.int64], row: npt.NDArray[np.float64]) -> None:
-    """The measures of the quality rules."""
+    """Write the measures of the quality rules into ``row``."""
     words, significant = counts[gopher_counts.WORDS], counts[gopher_counts.SIGNIFICANT_WORDS]
     row[WORDS] = significant
     row[STOP_WORDS] = counts[gopher_counts.STOP_WORDS]
@@ -176,7 +177,10 @@ def _repetition(
     owner: int,
     row: npt.NDArray[np.float64],
 ) -> None:
-    """The measures of the repetition rules; the table serves eleven times, each under its own owner."""
+    """Write the measures of the repetition rules into ``row``.
+
+    The table is used eleven times, each time under an owner of its own.
+    """
     characters = counts[gopher_counts.CHARACTERS]
     found = counts[gopher_counts.STORED_LINES]
     if found:
@@ -195,14 +199,19 @@ def _repetition(
 
 @kernel
 def measure(
-    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], letters: npt.NDArray[np.uint8]
+    data: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int32],
+    letters: npt.NDArray[np.uint8],
+    rule: WordRule,
 ) -> npt.NDArray[np.float64]:
-    """A row a document, a column a measure; shares of characters are of all characters, at most 1.
+    """Measure documents: a row for each, a column for each measure; shares are of all characters, at most 1.
 
     Repetition is measured on at most REPETITION_LIMIT words, lines and paragraphs, which bounds the memory.
     """
     documents = len(offsets) - 1
-    limit: int = min(longest_document(offsets) // 2 + 1, REPETITION_LIMIT)
+    # white space lies between words of one byte, signs are words without it
+    most = longest_document(offsets) if rule.english else longest_document(offsets) // 2
+    limit: int = min(most + 1, REPETITION_LIMIT)
     parts = Parts(
         np.empty(limit, np.uint64),
         np.empty(limit + 1, np.int64),
@@ -219,7 +228,7 @@ def measure(
     for d in range(documents):
         start, end = np.int64(offsets[d]), np.int64(offsets[d + 1])
         counts[:] = 0
-        count_words(data, start, end, letters, parts, counts)
+        count_words(data, start, end, letters, rule, parts, counts)
         count_lines(data, start, end, letters, parts, counts)
         _quality(counts, result[d])
         _repetition(counts, parts, candidates, table, d * (_LONGEST + 1), result[d])

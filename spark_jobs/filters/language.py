@@ -19,16 +19,18 @@ from include.contracts.documents import DropReason
 from include.contracts.errors import RecipeError
 from include.recipes.quality import LanguageRecipe
 from spark_jobs.filters import language_model as language
-from spark_jobs.filters.drops import drop_broken
+from spark_jobs.filters.drops import drop_violations
 from spark_jobs.kernels.letters import letters
 from spark_jobs.runtime.columns import buffers
 
+_WHOLE_DOCUMENT = 2**31 - 1
+
 
 def keep_languages(batch: pa.RecordBatch, recipe: LanguageRecipe, dropped: Counter[str]) -> pa.RecordBatch:
-    """The documents in a wanted language; the others counted in ``dropped``.
+    """Return the documents in a wanted language; count the others in ``dropped``.
 
     ``language`` and ``language_score`` go into the metadata, save where the source already names a language.
-    RecipeError when the model does not know a wanted one.
+    RecipeError if the model does not know a wanted one.
     """
     if not recipe.enabled:
         return batch
@@ -42,18 +44,20 @@ def keep_languages(batch: pa.RecordBatch, recipe: LanguageRecipe, dropped: Count
             got=", ".join(unknown),
         )
     data, offsets = buffers(batch.column("text"))
-    classes, scores = language.identify(data, offsets, letters(), recipe.max_characters, model)
+    classes, scores = language.identify(
+        data, offsets, letters(), recipe.max_characters or _WHOLE_DOCUMENT, model
+    )
     wanted = np.array([not recipe.languages or code in recipe.languages for code in codes])
     metadata = _described(batch.column("metadata"), pa.array(codes).take(pa.array(classes)), scores)
     batch = batch.set_column(batch.schema.get_field_index("metadata"), "metadata", metadata)
     unwanted = ~wanted[classes] | (scores < recipe.min_score)
-    return drop_broken(batch, {DropReason.LANGUAGE.value: unwanted}, dropped)
+    return drop_violations(batch, {DropReason.LANGUAGE.value: unwanted}, dropped)
 
 
 def _described(
     metadata: pa.StringArray, codes: pa.StringArray, scores: npt.NDArray[np.float64]
 ) -> pa.StringArray:
-    """JSON objects with two members more, written behind the others without parsing them."""
+    """Append two members to JSON objects without parsing them."""
     opened = pc.binary_slice(metadata.cast(pa.binary()), 0, -1).cast(pa.string())
     comma = pc.if_else(pc.equal(metadata, "{}"), "", ",")
     numbers = pc.round(pa.array(scores), 4).cast(pa.string())
@@ -66,7 +70,7 @@ def _described(
 
 @lru_cache(maxsize=1)
 def language_model() -> tuple[language.Model, list[str]]:
-    """The packaged model (100 MB in memory), and the code of each of its classes."""
+    """Load the packaged model (100 MB in memory) and the code of each of its classes."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     packaged = LanguageIdentifier.from_model_file(MODEL_FILE)

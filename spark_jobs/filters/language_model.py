@@ -41,7 +41,7 @@ def _head(
     max_characters: int,
     letters: npt.NDArray[np.uint8],
 ) -> tuple[Integer, bool]:
-    """Where the first ``max_characters`` end, and whether there is no small letter among them."""
+    """Return where the first ``max_characters`` end, and True if no small letter is among them."""
     i, capitals = start, True
     for _ in range(max_characters):
         if i >= end:
@@ -62,7 +62,7 @@ def _find_features(
     counts: npt.NDArray[np.int32],
     found: npt.NDArray[np.int32],
 ) -> int:
-    """Count every feature in the bytes; the ones that occur go to ``found``, their number is returned."""
+    """Count every feature in the bytes. Write those that occur into ``found`` and return their number."""
     state, kinds = np.int64(0), 0
     for i in range(start, end):
         letter = np.int64(data[i])
@@ -81,7 +81,7 @@ def _find_features(
 
 @kernel
 def _best_class(scores: npt.NDArray[np.float32], temperature: float, model: Model) -> tuple[int, float]:
-    """The likeliest language's class and its probability: classes of one language count together."""
+    """Return the likeliest language's class and its probability; classes of one language count together."""
     scores *= np.float32(temperature)
     likelihoods = np.exp(scores - scores.max())
     likelihoods /= likelihoods.sum()
@@ -101,9 +101,9 @@ def identify(
     max_characters: int,
     model: Model,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-    """The class of each document, by its first ``max_characters``, and its probability.
+    """Return the class of each document, by its first ``max_characters``, and its probability.
 
-    A text without any small letter is read in small ones, as py3langid does (here: ASCII's only).
+    A text without any small letter is read as small letters, as py3langid does (here only ASCII).
     """
     documents = len(offsets) - 1
     classes, probabilities = np.zeros(documents, np.int32), np.zeros(documents, np.float64)

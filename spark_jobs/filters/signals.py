@@ -1,4 +1,4 @@
-"""Bounds on the quality signals that RedPajama v2 publishes beside its documents."""
+"""Bounds on the quality signals that RedPajama v2 publishes with its documents."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 
 from include.contracts.documents import DropReason
 from include.recipes.quality import SignalBound, SignalsRecipe
-from spark_jobs.filters.drops import drop_broken
+from spark_jobs.filters.drops import drop_violations
 
 
 def keep_signals(batch: pa.RecordBatch, recipe: SignalsRecipe, dropped: Counter[str]) -> pa.RecordBatch:
-    """The documents within all bounds; the others counted in ``dropped`` as ``quality_signal:<name>``.
+    """Return the documents within all bounds; count the others as ``quality_signal:<name>``.
 
     A document without a number for a signal is kept: of the sources, only RedPajama v2 has any. Reasons come
     in the order of the bounds.
@@ -26,11 +26,11 @@ def keep_signals(batch: pa.RecordBatch, recipe: SignalsRecipe, dropped: Counter[
     if not recipe.bounds:
         return batch
     values = _values(batch.column("metadata"), [bound.name for bound in recipe.bounds])
-    broken = {
+    violations = {
         f"{DropReason.QUALITY_SIGNAL.value}:{bound.name}": _outside(values[:, b], bound)
         for b, bound in enumerate(recipe.bounds)
     }
-    return drop_broken(batch, broken, dropped)
+    return drop_violations(batch, violations, dropped)
 
 
 def _outside(values: npt.NDArray[np.float64], bound: SignalBound) -> npt.NDArray[np.bool_]:
@@ -41,7 +41,10 @@ def _outside(values: npt.NDArray[np.float64], bound: SignalBound) -> npt.NDArray
 
 
 def _values(metadata: pa.StringArray, names: Sequence[str]) -> npt.NDArray[np.float64]:
-    """A row a document, a column a signal, NaN where there is none; only metadata with signals is parsed."""
+    """Return a row for each document, a column for each signal, NaN if it has none.
+
+    Only metadata with signals is parsed.
+    """
     values = np.full((len(metadata), len(names)), np.nan)
     has_signals = pc.match_substring(metadata, '"quality_signals":').to_numpy(zero_copy_only=False)
     for d in np.flatnonzero(has_signals):
@@ -61,7 +64,7 @@ def _parsed(text: str) -> Any:
 
 
 def _document_value(spans: Any) -> float:
-    """The value in ``[[start, end, value]]``: one span is the whole document; signals of lines have more."""
+    """Return the value in ``[[start, end, value]]``; signals of lines have more than this one span."""
     match spans:
         case [[_, _, int() | float() as value]]:
             return float(value)

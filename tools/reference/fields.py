@@ -19,6 +19,8 @@ from types import ModuleType
 #: Functions like ``require`` that imply their text.
 _IMPLIED = {
     "_share": "0 to 1",
+    "_bound": "at least 0",
+    "_word_rule": "`whitespace` or `english`",
     "_shares": "as many shares (0 to 1) as the default",
     "_require_url": "a URL",
     "s3_uri": "s3://bucket/prefix",

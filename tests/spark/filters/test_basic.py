@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from include.recipes.corpus import FilterRecipe
 from spark_jobs.filters import basic as quality
 from spark_jobs.kernels import unicode_tables
 from spark_jobs.runtime.columns import buffers
@@ -50,3 +51,11 @@ def test_one_character_a_million_times_is_measured_and_repetitive() -> None:
 
 def test_a_document_of_one_long_word_has_no_bigram() -> None:
     assert measured(["x" * 3_000_000])[0] == [3_000_000, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("text", ["", "x", "# # #", "a b\n" * 40, "x" * 20_000_000])
+def test_no_bound_that_is_switched_off_drops_a_document(text: str) -> None:
+    dropped: Counter[str] = Counter()
+    recipe = FilterRecipe(0, 0, 0, 0, 0)
+    kept = quality.keep_good(pa.record_batch({"text": [text]}), recipe, dropped)
+    assert kept.column("characters").to_pylist() == [len(text)] and not dropped

@@ -72,13 +72,13 @@ def rewritten(texts: list[str], rules: c4.LineRules, min_sentences: int = 1) -> 
 
 
 def sentences(line: str) -> int:
-    """In place of NLTK's: an end mark, what closes, white space, and then no small letter."""
+    """Count sentences without NLTK: an end mark, what closes, white space, and then no small letter."""
     found = re.finditer(r"[.?!][\"')\]]*\s+(?=(\S))", line)
     return 1 + sum(not match[1].islower() for match in found)
 
 
 def definition(text: str, rules: c4.LineRules, min_sentences: int) -> tuple[str, int]:
-    """As datatrove's ``C4QualityFilter``, save that a line is stripped once more without its citations."""
+    """Rewrite as datatrove's ``C4QualityFilter``, but strip a line once more without its citations."""
     kept: list[str] = []
     count = 0
     for part in text.split("\n"):

@@ -67,6 +67,18 @@ def test_each_bound_is_the_recipes() -> None:
     assert rewritten(["a b fou."], replace(lenient, max_word_length=4))[0] == [(0, "a b fou.")]
 
 
+def test_sentences_are_not_counted_when_their_bound_is_switched_off() -> None:
+    recipe = replace(PUBLISHED, min_num_sentences=0)
+    texts = ["One sentence alone here.", "no end mark in this page", "Another sentence stands here."]
+    assert rewritten(texts, recipe) == ([(0, texts[0]), (2, texts[2])], {"c4_no_lines": 1})
+
+
+def test_no_bound_that_is_switched_off_drops_a_line() -> None:
+    off = C4Recipe(True, 0, 0, 0, filter_no_terminal_punct=False, filter_curly_bracket=False)
+    for text in ("x", "{", "x" * 5000, "\n".join(FIVE)):
+        assert rewritten([text], off) == ([(0, text)], {})
+
+
 def test_a_disabled_recipe_leaves_the_batch_untouched() -> None:
     batch = pa.record_batch({"text": ["x"]})
     assert rewrite_c4(batch, C4Recipe(), Counter()) is batch

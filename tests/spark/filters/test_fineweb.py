@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from spark_jobs.filters import fineweb
 from spark_jobs.kernels.letters import letters
+from spark_jobs.kernels.word_rules import word_rule
 from spark_jobs.runtime.columns import buffers
 
 PIECES = st.sampled_from(
@@ -38,7 +39,8 @@ LINES = st.lists(st.sampled_from(["a.", "bb", "ccc ddd!", "", " ", "été"]), ma
 
 def measured(texts: list[str], short_line_length: int = 30) -> list[list[float]]:
     column = pa.array(texts, pa.string())
-    return fineweb.measure(*buffers(column), letters(), short_line_length).tolist()
+    rule = word_rule("whitespace")
+    return fineweb.measure(*buffers(column), letters(), short_line_length, rule).tolist()
 
 
 def definition(text: str) -> list[float]:

@@ -10,6 +10,14 @@ from include.recipes.quality import FineWebRecipe
 from spark_jobs.filters.fineweb import keep_fineweb
 
 PUBLISHED = FineWebRecipe(enabled=True)
+#: Every bound is switched off.
+OFF = FineWebRecipe(
+    enabled=True,
+    min_punctuated_line_share=0,
+    min_short_line_share=0,
+    min_duplicate_character_share=0,
+    max_line_feed_ratio=0,
+)
 #: One hundred lines of 40 characters and eight words, none twice.
 LINES = [f"line {n:03d} of a text about the harbour wall" for n in range(100)]
 
@@ -47,7 +55,7 @@ def test_a_document_at_a_bound_of_the_paper_is_dropped() -> None:
     # 25 of 100 lines end in a mark; a quarter of the characters repeats
     lines = [*LINES[:75], *LINES[:25]]
     lines = [f"{line[:39]}." if at % 4 == 0 else line for at, line in enumerate(lines)]
-    loose = FineWebRecipe(True, 0, 30, 1, 1, 0)
+    loose = OFF
     assert outcome(lines, loose) == "kept"
     assert outcome(lines, replace(loose, min_punctuated_line_share=0.25)) == "fineweb_line_punct_ratio"
     assert outcome(lines, replace(loose, min_punctuated_line_share=0.24)) == "kept"
@@ -61,9 +69,25 @@ def test_a_document_at_a_bound_of_the_paper_is_dropped() -> None:
     assert outcome(["a b.", "c d."], replace(loose, short_line_length=0, max_line_feed_ratio=0.25)) == "kept"
 
 
-def test_the_line_feed_rule_is_optional() -> None:
-    lines = ["w" * 99 + " a b."] + ["v" * 40 + f" {n}." for n in range(9)]
-    assert outcome(lines, replace(PUBLISHED, max_line_feed_ratio=0)) == "kept"
+@pytest.mark.parametrize("lines", [["a"] * 40, ["", " ", ""], ["no mark", "no mark"], ["x"] * 2])
+def test_no_bound_that_is_switched_off_drops_a_document(lines: list[str]) -> None:
+    assert outcome(lines) != "kept"
+    assert outcome(lines, OFF) == "kept"
+
+
+def test_the_word_rule_of_the_recipe_is_taken() -> None:
+    lines = ["a-b-c.", "d-e-f."]  # two words between white space, twelve with spaCy's rules
+    recipe = replace(OFF, max_line_feed_ratio=0.1)
+    assert outcome(lines, recipe) == "fineweb_list_ratio"
+    assert outcome(lines, replace(recipe, words="english")) == "kept"
+
+
+def test_a_repeated_heading_drops_a_page_by_datatroves_share_and_not_by_the_papers() -> None:
+    lines = ["Contents of the chapter on harbours.", *(f"{line}." for line in LINES[:60])]
+    lines.append(lines[0])
+    paper, datatrove = replace(OFF, min_duplicate_character_share=0.1), 0.01
+    assert outcome(lines, paper) == "kept"
+    assert outcome(lines, replace(paper, min_duplicate_character_share=datatrove)) == "fineweb_char_dup_ratio"
 
 
 def test_a_document_of_blank_lines_has_no_punctuation() -> None:

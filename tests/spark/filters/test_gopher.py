@@ -14,28 +14,32 @@ from include.recipes.quality import GopherRecipe
 from spark_jobs.filters import gopher_measures as gopher
 from spark_jobs.filters.gopher import keep_gopher
 from spark_jobs.kernels.letters import letters
+from spark_jobs.kernels.word_rules import word_rule
 from spark_jobs.runtime.columns import buffers
 
 PUBLISHED = GopherRecipe(enabled=True)
-LAX = GopherRecipe(
+#: Every bound is switched off.
+OFF = GopherRecipe(
     enabled=True,
     min_words=0,
-    max_words=10**9,
+    max_words=0,
     min_mean_word_length=0,
-    max_mean_word_length=10**9,
-    max_symbol_word_ratio=10**9,
-    max_bullet_line_share=1,
-    max_ellipsis_line_share=1,
+    max_mean_word_length=0,
+    max_symbol_word_ratio=0,
+    max_bullet_line_share=0,
+    max_ellipsis_line_share=0,
     min_alphabetic_word_share=0,
     min_stop_words=0,
-    max_duplicate_line_share=1,
-    max_duplicate_paragraph_share=1,
-    max_duplicate_line_character_share=1,
-    max_duplicate_paragraph_character_share=1,
-    max_top_ngram_shares=(1, 1, 1),
-    max_duplicate_ngram_shares=(1,) * 6,
+    max_duplicate_line_share=0,
+    max_duplicate_paragraph_share=0,
+    max_duplicate_line_character_share=0,
+    max_duplicate_paragraph_character_share=0,
+    max_top_ngram_shares=(0, 0, 0),
+    max_duplicate_ngram_shares=(0,) * 6,
 )
-#: Breaks the tightest form of every rule.
+#: The tightest maximum, which is not switched off.
+LEAST = 1e-9
+#: Violates the tightest form of every rule.
 MESSY = """- one of the two roads that lead to the harbour # 12 34...
 - one of the two roads that lead to the harbour # 12 34...
 said the mayor, said the mayor, said the mayor of it…
@@ -98,7 +102,7 @@ def with_bound(recipe: GopherRecipe, field: str, index: int | None, bound: float
 
 
 def measure_of(text: str, column: int) -> float:
-    measures = gopher.measure(*buffers(pa.array([text])), letters())
+    measures = gopher.measure(*buffers(pa.array([text])), letters(), word_rule("whitespace"))
     return float(measures[0, column])
 
 
@@ -111,22 +115,22 @@ def test_a_document_at_its_bound_is_kept_and_beyond_it_dropped(
     tighter = np.nextafter(measure, np.inf if field.startswith("min") else -np.inf)
     if field in ("min_words", "max_words", "min_stop_words"):
         tighter = measure + (1 if field.startswith("min") else -1)
-    assert outcome(MESSY, with_bound(LAX, field, index, measure)) == "kept"
-    assert outcome(MESSY, with_bound(LAX, field, index, float(tighter))) == reason
+    assert outcome(MESSY, with_bound(OFF, field, index, measure)) == "kept"
+    assert outcome(MESSY, with_bound(OFF, field, index, float(tighter))) == reason
 
 
-def test_the_first_broken_rule_in_the_documented_order_is_the_reason() -> None:
+def test_the_first_violated_rule_in_the_documented_order_is_the_reason() -> None:
     recipe = GopherRecipe(
         enabled=True,
         min_words=10**6,
         max_words=10**6,
-        max_symbol_word_ratio=0,
-        max_duplicate_line_share=0,
-        max_duplicate_paragraph_share=0,
-        max_duplicate_line_character_share=0,
-        max_duplicate_paragraph_character_share=0,
-        max_top_ngram_shares=(0, 0, 0),
-        max_duplicate_ngram_shares=(0,) * 6,
+        max_symbol_word_ratio=LEAST,
+        max_duplicate_line_share=LEAST,
+        max_duplicate_paragraph_share=LEAST,
+        max_duplicate_line_character_share=LEAST,
+        max_duplicate_paragraph_character_share=LEAST,
+        max_top_ngram_shares=(LEAST,) * 3,
+        max_duplicate_ngram_shares=(LEAST,) * 6,
     )
     for field, index, _, reason in ABOVE:
         assert outcome(MESSY, recipe) == reason
@@ -175,6 +179,18 @@ def lines(count: int, bullets: int, ellipses: int) -> str:
 )
 def test_published_bounds_decide_these_documents(text: str, reason: str) -> None:
     assert outcome(text) == reason
+
+
+@pytest.mark.parametrize("text", [MESSY, "", "# # # ... ...", "- a\n- a\n- a", "x" * 5000, "a a a a a a"])
+def test_no_bound_that_is_switched_off_drops_a_document(text: str) -> None:
+    assert outcome(text, OFF) == "kept"
+
+
+def test_the_word_rule_of_the_recipe_is_taken() -> None:
+    text = "one-two,three"  # one word between white space, five with spaCy's rules
+    assert outcome(text, replace(OFF, min_words=2)) == "gopher_short_doc"
+    assert outcome(text, replace(OFF, words="english", min_words=3)) == "kept"
+    assert outcome(text, replace(OFF, words="english", min_words=4)) == "gopher_short_doc"
 
 
 def test_a_disabled_recipe_leaves_the_batch_untouched() -> None:

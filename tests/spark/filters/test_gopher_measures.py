@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from spark_jobs.filters import gopher_measures as gopher
 from spark_jobs.kernels.hash_tables import REPETITION_LIMIT
 from spark_jobs.kernels.letters import ALPHABETIC, BLANK, LOWER, SPOKEN, letters
+from spark_jobs.kernels.word_rules import word_rule
 from spark_jobs.runtime.columns import buffers
 
 STOP_WORDS = {"the", "be", "to", "of", "and", "that", "have", "with"}
@@ -57,7 +58,7 @@ LINES = st.lists(st.sampled_from(["a", "bb", "ccc ddd", "", " ", "- x...", "Ã©tÃ
 
 
 def measured(texts: list[str]) -> list[list[float]]:
-    return gopher.measure(*buffers(pa.array(texts, pa.string())), letters()).tolist()
+    return gopher.measure(*buffers(pa.array(texts, pa.string())), letters(), word_rule("whitespace")).tolist()
 
 
 def column(text: str, index: int) -> float:
@@ -76,20 +77,20 @@ def core(word: str) -> str:
 
 
 def duplicates(parts: list[str]) -> tuple[float, int]:
-    """As datatrove's ``find_duplicates``: how many, over all; and their characters."""
+    """Return the share of duplicates and their characters, as datatrove's ``find_duplicates``."""
     repeated = [part for p, part in enumerate(parts) if part in parts[:p]]
     return len(repeated) / len(parts) if parts else 0.0, sum(map(len, repeated))
 
 
 def top_characters(words: list[str], n: int) -> int:
-    """As datatrove's ``find_top_duplicate``, save that one occurrence is no repetition."""
+    """Count as datatrove's ``find_top_duplicate``, but one occurrence is no repetition."""
     grams = [" ".join(words[w : w + n]) for w in range(len(words) - n + 1)]
     gram, found = Counter(grams).most_common(1)[0] if grams else ("", 0)
     return len(gram) * found if found > 1 else 0
 
 
 def duplicate_characters(words: list[str], n: int) -> int:
-    """As datatrove's ``find_all_duplicate``."""
+    """Count as datatrove's ``find_all_duplicate``."""
     seen: set[tuple[str, ...]] = set()
     characters = w = 0
     while w + n <= len(words):

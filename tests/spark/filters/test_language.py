@@ -70,6 +70,14 @@ def test_no_language_and_no_score_wanted_keeps_all() -> None:
     assert keep_languages(batch(texts), recipe, Counter()).num_rows == len(texts)
 
 
+def test_a_limit_of_zero_characters_reads_the_whole_document() -> None:
+    text = " ".join([SENTENCES["en"][0], *SENTENCES["de"] * 20])
+    english = LanguageRecipe(enabled=True, max_characters=len(SENTENCES["en"][0]))
+    assert keep_languages(batch([text]), english, Counter()).num_rows == 1
+    whole = LanguageRecipe(enabled=True, languages=("de",), max_characters=0)
+    assert keep_languages(batch([text]), whole, Counter()).num_rows == 1
+
+
 def test_a_language_that_the_model_does_not_know_is_refused() -> None:
     with pytest.raises(RecipeError, match="unknown language"):
         keep_languages(batch(["x"]), LanguageRecipe(enabled=True, languages=("en", "tlh")), Counter())

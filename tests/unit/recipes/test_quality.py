@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from include.contracts.errors import RecipeError
 from include.contracts.records import from_plain, to_plain
+from include.recipes.corpus import FilterRecipe
 from include.recipes.loading import recipe_from_toml
 from include.recipes.quality import C4Recipe, FineWebRecipe, GopherRecipe, LanguageRecipe, SignalsRecipe
 
@@ -58,16 +60,47 @@ def test_c4_and_fineweb_have_the_bounds_of_their_papers() -> None:
         (GopherRecipe, "max_top_ngram_shares", [0.2, 0.18]),
         (GopherRecipe, "max_duplicate_ngram_shares", [0.1, 0.1, 0.1, 0.1, 0.1, 2.0]),
         (C4Recipe, "min_words_per_line", -1),
-        (C4Recipe, "min_num_sentences", 0),
-        (C4Recipe, "max_word_length", 0),
+        (C4Recipe, "min_num_sentences", -1),
+        (C4Recipe, "max_word_length", -1),
+        (GopherRecipe, "words", "spaces"),
+        (FineWebRecipe, "words", ""),
         (FineWebRecipe, "min_punctuated_line_share", 1.5),
         (FineWebRecipe, "short_line_length", -1),
         (FineWebRecipe, "max_line_feed_ratio", -1.0),
         (LanguageRecipe, "languages", ["English"]),
         (LanguageRecipe, "min_score", 2.0),
-        (LanguageRecipe, "max_characters", 0),
+        (LanguageRecipe, "max_characters", -1),
     ],
 )
 def test_an_impossible_value_is_refused_by_name(kind: Any, field: str, value: Any) -> None:
     with pytest.raises(RecipeError, match=field):
+        from_plain(kind, {field: value}, where="test", error=RecipeError)
+
+
+@pytest.mark.parametrize("kind", [*FAMILIES, FilterRecipe])
+def test_every_bound_is_switched_off_by_zero(kind: Any) -> None:
+    for field in fields(kind):
+        if field.name.startswith(("min_", "max_")):
+            off: Any = 0
+            if isinstance(field.default, tuple):
+                off = [0.0] * len(field.default)
+            elif isinstance(field.default, float):
+                off = 0.0
+            from_plain(kind, {field.name: off}, where="test", error=RecipeError)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        (GopherRecipe, "max_words", 49),
+        (GopherRecipe, "max_bullet_line_share", 1.1),
+        (C4Recipe, "min_num_sentences", -1),
+        (FineWebRecipe, "max_line_feed_ratio", -1.0),
+        (LanguageRecipe, "min_score", 2.0),
+        (FilterRecipe, "max_characters", 5),
+        (FilterRecipe, "min_characters", -5),
+    ],
+)
+def test_a_refused_bound_says_how_to_switch_it_off(kind: Any, field: str, value: Any) -> None:
+    with pytest.raises(RecipeError, match=r"0 (to switch|switches) it off"):
         from_plain(kind, {field: value}, where="test", error=RecipeError)

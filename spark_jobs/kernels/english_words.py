@@ -1,0 +1,346 @@
+"""Cut English text into words as spaCy's blank English tokenizer does, closely enough for counting.
+
+A stretch between white space loses signs at its ends one after the other, is looked up among the
+``english_exceptions`` each time, and is then cut at signs within it. Two things differ: emoticons are found
+only where signs alone surround them, and letters of all scripts are letters.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from spark_jobs.kernels.compiled import Integer, kernel
+from spark_jobs.kernels.english_exceptions import LONGEST
+from spark_jobs.kernels.letters import BLANK
+from spark_jobs.kernels.lines import character_before, hash_line
+from spark_jobs.kernels.text import decode
+from spark_jobs.kernels.word_rules import (
+    BEFORE,
+    BEHIND,
+    CAPITAL,
+    ENDS_SENTENCE,
+    LETTER,
+    LONGEST_UNIT,
+    MONEY,
+    QUOTE,
+    SMALL,
+    WITHIN,
+    WordRule,
+)
+
+_DOT, _COMMA, _PLUS, _MINUS, _STAR, _CARET, _TILDE, _AT, _SLASH, _COLON = (ord(sign) for sign in ".,+-*^~@/:")
+_DOLLAR, _LESS, _EQUALS, _GREATER, _QUESTION, _HASH, _UNDERSCORE = (ord(sign) for sign in "$<=>?#_")
+_EN_DASH, _EM_DASH, _APOSTROPHES = 0x2013, 0x2014, (0x27, 0x2019)
+
+
+@kernel
+def _exception(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule) -> Integer:
+    """Return the slot of an exception, or -1."""
+    if end - start > LONGEST:
+        return np.int64(-1)
+    key, _ = hash_line(data, start, end)
+    mask = np.uint64(len(rule.keys) - 1)
+    slot = np.int64(key & mask)
+    while rule.keys[slot] != 0:
+        if rule.keys[slot] == key:
+            return slot
+        slot = np.int64(np.uint64(slot + 1) & mask)
+    return np.int64(-1)
+
+
+@kernel
+def _dots(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> Integer:
+    """Return how many full stops there are from ``start`` on."""
+    i = start
+    while i < end and data[i] == _DOT:
+        i += 1
+    return i - start
+
+
+@kernel
+def _is_digit(letter: Integer) -> bool:
+    return bool(0x30 <= letter <= 0x39)
+
+
+@kernel
+def _before(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule) -> Integer:
+    """Return the bytes that are cut off before the word, or 0."""
+    point, width = decode(data, start)
+    if point == _DOT:
+        dots = _dots(data, start, end)
+        return dots if dots > 1 else np.int64(0)
+    if point == _PLUS:
+        return np.int64(0) if start + 1 < end and _is_digit(data[start + 1]) else np.int64(1)
+    if rule.signs[point] & BEFORE:
+        return width
+    if point in (0x41, 0x43) and start + 1 < end and data[start + 1] == _DOLLAR:  # A$, C$
+        return np.int64(2)
+    if point == 0x55 and start + 2 < end and data[start + 1] == 0x53 and data[start + 2] == _DOLLAR:  # US$
+        return np.int64(3)
+    return np.int64(0)
+
+
+@kernel
+def _unit(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule) -> Integer:
+    """Return the bytes of a unit behind a digit, or 0."""
+    i = end
+    while i > start and end - i <= LONGEST_UNIT and not _is_digit(data[i - 1]):
+        i -= 1
+    if i in (start, end) or not _is_digit(data[i - 1]):
+        return np.int64(0)
+    key, _ = hash_line(data, i, end)
+    found = np.searchsorted(rule.units, key)
+    return end - i if found < len(rule.units) and rule.units[found] == key else np.int64(0)
+
+
+@kernel
+def _full_stop_is_cut(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule) -> bool:
+    """Return True if the full stop at ``end`` ends a sentence and not an abbreviation."""
+    if end == start:
+        return False
+    last = character_before(data, end)
+    flags = rule.signs[decode(data, last)[0]]
+    if flags & ENDS_SENTENCE:
+        return True
+    if flags & CAPITAL == 0 or last == start:
+        return False
+    return bool(rule.signs[decode(data, character_before(data, last))[0]] & CAPITAL)
+
+
+@kernel
+def _behind(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule) -> Integer:
+    """Return the bytes that are cut off behind the word, or 0."""
+    if start >= end:
+        return np.int64(0)
+    last = character_before(data, end)
+    point, width = decode(data, last)
+    if point == _DOT:
+        first = end - 1
+        while first > start and data[first - 1] == _DOT:
+            first -= 1
+        if end - first > 1:
+            return end - first
+        return np.int64(_full_stop_is_cut(data, start, end - 1, rule))
+    if point in (0x53, 0x73) and last > start:  # 's
+        mark = character_before(data, last)
+        if decode(data, mark)[0] in _APOSTROPHES:
+            return end - mark
+    if rule.signs[point] & BEHIND:
+        return width
+    digit = last > start and _is_digit(data[last - 1])
+    if digit and (point == _PLUS or rule.signs[point] & MONEY):
+        return width
+    if rule.signs[point] & LETTER or point in (0x25, 0xB2, 0xB3):  # %, squares and cubes
+        return _unit(data, start, end, rule)
+    return np.int64(0)
+
+
+@kernel
+def _is_address(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule) -> bool:
+    """Return True for a URL or an e-mail address: dotted names that end in small letters, then a path."""
+    host: Integer = start
+    for k in range(start, end):
+        if data[k] == _AT:
+            host = k + 1
+        elif data[k] == _COLON and k + 2 < end and data[k + 1] == _SLASH and data[k + 2] == _SLASH:
+            host = k + 3
+            break
+    label: Integer = host
+    dots = 0
+    i = host
+    while i < end:
+        letter = data[i]
+        if letter == _DOT:
+            if i == label:
+                return False
+            dots += 1
+            label = i + 1
+        elif not (
+            rule.signs[letter] & LETTER
+            or letter >= 0x80
+            or _is_digit(letter)
+            or letter in (_MINUS, _UNDERSCORE)
+        ):
+            break
+        i += 1
+    if dots == 0 or i - label < 2:
+        return False
+    for k in range(label, i):
+        if not (0x61 <= data[k] <= 0x7A or data[k] >= 0x80):
+            return False
+    return i == end or data[i] in (_COLON, _SLASH, _QUESTION, _HASH)
+
+
+@kernel
+def _stands_between(point: Integer, previous: Integer, following: Integer, rule: WordRule) -> bool:
+    """Return True if a sign of one character is a word by itself between these neighbours."""
+    before, behind = rule.signs[previous], rule.signs[following]
+    if point == _DOT:
+        return bool(before & (SMALL | QUOTE) and behind & (CAPITAL | QUOTE))
+    if point == _COMMA:
+        return bool(before & LETTER and behind & LETTER)
+    counted = _is_digit(following) or following == _MINUS
+    if point in (_PLUS, _MINUS, _STAR, _CARET) and _is_digit(previous) and counted:
+        return True
+    if not (before & LETTER or _is_digit(previous)) or not behind & LETTER:
+        return False
+    return point in (_COLON, _LESS, _EQUALS, _GREATER, _SLASH, _TILDE, _MINUS, _EN_DASH, _EM_DASH)
+
+
+@kernel
+def _within(
+    data: npt.NDArray[np.uint8], i: Integer, end: Integer, previous: Integer, rule: WordRule
+) -> Integer:
+    """Return the bytes of a sign at ``i`` that is a word by itself between its neighbours, or 0."""
+    point, width = decode(data, i)
+    flags = rule.signs[point]
+    if flags & WITHIN:
+        return width
+    if point > _EM_DASH or flags & LETTER:
+        return np.int64(0)
+    if point == _DOT and _dots(data, i, end) > 1:
+        return _dots(data, i, end)
+    stop = i + width
+    if stop >= end:
+        return np.int64(0)
+    following, _ = decode(data, stop)
+    if _stands_between(point, previous, following, rule):
+        return width
+    if point not in (_MINUS, _EM_DASH) or following != point:
+        return np.int64(0)
+    # two or three hyphens, or two dashes
+    most = i + (3 if point == _MINUS else 2) * width
+    while stop < min(end, most) and decode(data, stop)[0] == point:
+        stop += width
+    letters = rule.signs[previous] & LETTER or _is_digit(previous)
+    if letters and stop < end and rule.signs[decode(data, stop)[0]] & LETTER:
+        return stop - i
+    return np.int64(0)
+
+
+@kernel
+def _affixes(
+    data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule
+) -> tuple[Integer, Integer, Integer]:
+    """Return the bytes to cut off before and behind, and the slot of an exception that is left, or -1."""
+    before = _before(data, start, end, rule)
+    if before and start + before < end:
+        slot = _exception(data, start + before, end, rule)
+        if slot >= 0:
+            return before, np.int64(0), slot
+    behind = _behind(data, start + before, end, rule)
+    if behind and start < end - behind:
+        slot = _exception(data, start, end - behind, rule)
+        if slot >= 0:
+            return np.int64(0), behind, slot
+    return before, behind, np.int64(-1)
+
+
+@kernel
+def cut_words(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule) -> int:
+    """Cut a stretch without white space. Return how many words it has; their ends are in ``rule.cuts``."""
+    cuts = rule.cuts
+    if not rule.english:
+        cuts[0] = end
+        return 1
+    left, right, room = 0, 0, len(cuts)
+    slot: Integer = np.int64(-1)
+    while start < end and left + right + 2 < room:
+        slot = _exception(data, start, end, rule)
+        if slot >= 0:
+            break
+        before, behind, slot = _affixes(data, start, end, rule)
+        if before:
+            start = start + before
+            cuts[left] = start
+            left += 1
+        if behind:
+            right += 1
+            cuts[room - right] = end
+            end = end - behind
+        if slot >= 0 or (before == 0 and behind == 0):
+            break
+    left = _cut_middle(data, start, end, slot, left, room - right, rule)
+    for k in range(right):
+        cuts[left] = cuts[room - right + k]
+        left += 1
+    return left
+
+
+@kernel
+def _cut_middle(
+    data: npt.NDArray[np.uint8],
+    start: Integer,
+    end: Integer,
+    slot: Integer,
+    left: int,
+    room: int,
+    rule: WordRule,
+) -> int:
+    """Cut what is left between the signs at both ends, an exception by its entry, other text at signs.
+
+    ``left`` cuts are made already and ``room`` bounds them. Return how many there are then.
+    """
+    cuts = rule.cuts
+    if start >= end:
+        return left
+    if slot >= 0:
+        for cut in rule.exception_cuts[slot]:
+            if cut and left + 1 < room:
+                cuts[left] = start + cut
+                left += 1
+    elif not _is_address(data, start, end, rule):
+        word: Integer = start
+        size: Integer = np.int64(0)
+        previous, size = decode(data, start)
+        i = start + size
+        while i < end:
+            size = _within(data, i, end, previous, rule)
+            if size and left + 3 < room:
+                if i > word:
+                    cuts[left] = i
+                    left += 1
+                word = i + size
+                cuts[left] = word
+                left += 1
+            if size == 0:
+                size = decode(data, i)[1]
+            previous = decode(data, character_before(data, i + size))[0]
+            i += size
+        if word == end:
+            return left
+    cuts[left] = end
+    return left + 1
+
+
+@kernel
+def stretch_end(
+    data: npt.NDArray[np.uint8], start: Integer, end: Integer, letters: npt.NDArray[np.uint8]
+) -> Integer:
+    """Return where the characters from ``start`` on end, at white space or at ``end``."""
+    stop = start
+    while stop < end:
+        point, width = decode(data, stop)
+        if letters[point] & BLANK:
+            break
+        stop += width
+    return stop
+
+
+@kernel
+def count_words(
+    data: npt.NDArray[np.uint8], start: Integer, end: Integer, letters: npt.NDArray[np.uint8], rule: WordRule
+) -> int:
+    """Return how many words a text has by the rule."""
+    words = 0
+    i = start
+    while i < end:
+        point, width = decode(data, i)
+        if letters[point] & BLANK:
+            i += width
+            continue
+        stop = stretch_end(data, i, end, letters)
+        words += cut_words(data, i, stop, rule)
+        i = stop
+    return words
