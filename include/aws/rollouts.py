@@ -16,6 +16,8 @@ from include.aws.clients import client, unless
 from include.aws.ecs import create_service, update_service
 from include.aws.job_states import known_state
 from include.contracts.errors import InputError
+from include.contracts.manifests import ParentRef
+from include.contracts.storage import S3Uri
 from include.settings import Settings
 
 
@@ -103,6 +105,16 @@ class Rollouts:
         """Return the ARN of the service's task definition; empty when there is no service."""
         service = self._describe_service()
         return str(service["taskDefinition"]) if service else ""
+
+    def model_of(self, task_definition_arn: str) -> ParentRef | None:
+        """Return the manifest that a task definition of ``include.aws.ecs`` serves; None for another one."""
+        answer = self._ecs.describe_task_definition(taskDefinition=task_definition_arn)
+        entries = answer["taskDefinition"]["containerDefinitions"][0].get("environment", ())
+        environment = {entry["name"]: entry["value"] for entry in entries}
+        if not {"MODEL_URI", "MODEL_MANIFEST_SHA256"} <= set(environment):
+            return None
+        uri = S3Uri.parse(environment["MODEL_URI"]).folder / "manifest.json"
+        return ParentRef(str(uri), environment["MODEL_MANIFEST_SHA256"])
 
     def look(self, deployment_arn: str) -> RolloutView:
         """Describe one deployment."""

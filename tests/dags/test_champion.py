@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from include.aws.ecs import task_definition
 from include.aws.registry import APPROVED, PENDING, REJECTED, ModelPackage, ModelRegistry
+from include.aws.rollouts import Rollouts
 from include.contracts.manifests import ModelManifest, ParentRef
 from include.contracts.records import to_plain
 from include.contracts.storage import S3Uri
@@ -133,3 +135,25 @@ def test_a_candidate_that_a_newer_one_replaced_says_so_in_the_registry(
     with pytest.raises(AirflowSkipException):
         evaluation.mark_superseded.function({"superseded": extras, "package_arn": newer.arn})
     assert registry.find(newer.manifest).status == PENDING  # type: ignore[union-attr]
+
+
+def test_after_a_rollback_by_the_smoke_test_the_model_that_serves_again_is_the_champion(
+    registry: ModelRegistry, aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = register(registry, "a"), register(registry, "b")
+    for package in (a, b):
+        approve(registry, package)
+    model = ModelManifest("openvino", "a", 1, a.manifest, a.manifest, 1, 1, ())
+    converted = ObjectStore().write_record(S3Uri("nexus-llm-models", "runs/a/serving/manifest.json"), model)
+    from include.settings import load_settings
+
+    former, _ = Rollouts("c", "s").register(task_definition(load_settings(), converted), "a")
+    monkeypatch.setattr(Rollouts, "serving", lambda _: "arn:new")
+    monkeypatch.setattr(Rollouts, "start", lambda *_: None)
+    monkeypatch.setattr(deployment, "_SMOKE_PAUSE_SECONDS", 0)
+    rollout = {"task_definition": "arn:new", "previous_task_definition": former}
+    rollout["endpoint"] = "http://127.0.0.1:9"
+    planned = {"smoke": {"prompt": "x", "tokens": 1}}
+    with pytest.raises(AirflowFailException, match="the service is rolled back"):
+        deployment.smoke_test.function(planned, {"manifest_sha256": "e" * 64}, rollout)
+    assert champion(registry) == "a"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.contracts.errors import NexusError
 from include.contracts.manifests import DeploymentManifest, ModelManifest, ParentRef
 from include.contracts.records import content_hash, to_plain
 from include.contracts.storage import RunLayout, S3Uri
@@ -144,7 +145,24 @@ def _roll_back(rollout: dict[str, Any]) -> str:
     if not previous:
         return "there is no former revision to roll back to: this one serves on"
     rollouts.start(settings, previous)
+    _note_rolled_back_to(rollouts.model_of(previous))
     return f"the service is rolled back to {previous.rpartition('/')[2]}"
+
+
+def _note_rolled_back_to(served: ParentRef | None) -> None:
+    """Make the model that serves again the champion, if it is a conversion of an approved one."""
+    from include.aws.registry import APPROVED
+    from include.object_store import ObjectStore
+
+    if served is None:
+        return
+    try:
+        converted = ObjectStore().read_record(ModelManifest, S3Uri.parse(served.uri), served.sha256)
+        package = _registry().find(converted.parent)
+        if package is not None and package.status == APPROVED:
+            _registry().note_champion(package.arn)
+    except NexusError as error:  # the rollback itself was done, and its message is what matters
+        log.warning("the champion could not be noted: %s", error)
 
 
 def _rollouts() -> Rollouts:
