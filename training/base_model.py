@@ -47,6 +47,12 @@ def load_base_model(folder: Path, shape: ModelRecipe, corpus: CorpusManifest) ->
         folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, output_loading_info=True
     )
     _require_all_weights(loaded, str(folder))
+    if model.config.tie_word_embeddings and model.lm_head.weight is not model.model.embed_tokens.weight:
+        raise IntegrityError(
+            "has an output matrix of its own, though its configuration ties it to the embeddings",
+            where=str(folder),
+            remedy="set tie_word_embeddings to false in config.json",
+        )
     require_finite(model.state_dict().items(), where=str(folder))
     return model
 

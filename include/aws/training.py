@@ -12,11 +12,13 @@ from include.contracts.manifests import CorpusManifest, ParentRef, TrainingReque
 from include.contracts.storage import RunLayout, S3Uri
 from include.settings import Settings
 
-#: What SageMaker reads out of the log. The trainer prints `step=12 loss=3.21 tokens_per_second=1200`.
+#: What SageMaker reads out of the log. The trainer prints `step=12 loss=3.21 tokens_per_second=1200 …`.
 METRICS = (
     ("train:loss", r"loss=([0-9.eE+-]+)"),
     ("train:step", r"step=([0-9]+)"),
     ("train:tokens_per_second", r"tokens_per_second=([0-9.eE+-]+)"),
+    ("train:gradient_norm", r"gradient_norm=([0-9.eE+-]+)"),
+    ("train:learning_rate", r"learning_rate=([0-9.eE+-]+)"),
 )
 
 
