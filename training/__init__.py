@@ -1,1 +1,1 @@
-"""What runs inside a training, evaluation or export job."""
+"""The code of training, evaluation and export jobs."""

@@ -44,7 +44,7 @@ class CheckpointSaver:
         *,
         before_marker: Callable[[], None] = lambda: None,
     ) -> None:
-        """``ranks`` must be a group of the saver's own; ``scratch`` is a folder of this host.
+        """Prepare to save. ``ranks`` is a group of the saver's own, ``scratch`` a folder of this host.
 
         ``before_marker`` runs on every rank when the files are uploaded; if it raises, the checkpoint stays
         without its marker.

@@ -44,7 +44,7 @@ class TrainerState:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the run is; ``data_position`` counts samples of the global order."""
+    """Position of a run; ``data_position`` counts samples of the global order."""
 
     step: int
     tokens_seen: int
@@ -59,17 +59,17 @@ class CheckpointStore:
         self.folder = folder
 
     def complete_steps(self) -> list[int]:
-        """Steps that have a marker, newest first. S3 lists in key order, which is not step order."""
+        """Return the steps that have a marker, newest first; S3 lists them in key order."""
         found = (_MARKER_NAME.fullmatch(name) for name in self.folder.sizes("step_"))
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
     def marker(self, step: int) -> CheckpointMarker:
-        """The marker of a step, parsed."""
+        """Read the marker of a step."""
         name = f"step_{step}/{MARKER}"
         return parse_json(CheckpointMarker, self.folder.read(name), where=self.folder.uri(name))
 
     def marker_reference(self, step: int) -> ParentRef:
-        """Address and hash of a marker, for the manifest of what is made from it."""
+        """Return address and hash of a marker, for the manifest of a model that is made from it."""
         name = f"step_{step}/{MARKER}"
         return ParentRef(self.folder.uri(name), content_hash(self.folder.read(name)))
 
@@ -80,11 +80,11 @@ class CheckpointStore:
             self.folder.fetch(FileEntry(name, entry.size_bytes, entry.sha256), into / entry.path)
 
     def discard_marker(self, step: int) -> None:
-        """Before a step is written again: its old marker must not vouch for new files."""
+        """Delete the marker before the step is written again: it must not vouch for new files."""
         self.folder.delete(f"step_{step}/{MARKER}")
 
     def resumes(self) -> tuple[int, ...]:
-        """Steps at which this run was resumed, oldest first."""
+        """Return the steps at which this run was resumed, oldest first."""
         if not self.folder.exists(_RESUMES):
             return ()
         return tuple(json.loads(self.folder.read(_RESUMES)))

@@ -44,7 +44,7 @@ class Permutation:
         self._keys = [int.from_bytes(digest[8 * i : 8 * i + 8], "little") for i in range(_ROUNDS)]
 
     def __call__(self, index: int) -> int:
-        """Where ``index`` goes; walks until the value lies in range (under 4 tries on average)."""
+        """Return the image of ``index``: encrypt until it lies in range (under 4 tries on average)."""
         if not 0 <= index < self._size:
             raise IndexError(f"{index} is not in range({self._size})")
         while True:
@@ -60,7 +60,7 @@ class Permutation:
 
 
 def mixture_of_present(mixture: Mapping[str, float], windows: Mapping[str, int]) -> dict[str, float]:
-    """The weights of those subsets that have a window; RecipeError where no weight is left."""
+    """Return the weights of the subsets that have a window; RecipeError if no weight is left."""
     present = {name: weight for name, weight in mixture.items() if windows.get(name)}
     if mixture and not any(present.values()):
         raise RecipeError(
@@ -80,7 +80,7 @@ class SampleOrder:
     """
 
     def __init__(self, windows: Mapping[str, int], mixture: Mapping[str, float], seed: int) -> None:
-        """``windows`` is the number of windows a subset; RecipeError where the mixture does not fit it."""
+        """Take the number of windows of each subset; RecipeError if the mixture does not fit them."""
         unknown = sorted(set(mixture) - set(windows))
         if unknown:
             raise RecipeError(
@@ -111,7 +111,7 @@ class SampleOrder:
         self._block: tuple[int, list[tuple[int, int]]] = (-1, [])
 
     def sample(self, position: int) -> Window:
-        """The window at ``position`` = step * batch + number in the batch."""
+        """Return the window at ``position`` = step * batch + number in the batch."""
         if not self._quotas:
             epoch, index = divmod(position, self._bounds[-1])
             pooled = self._permutation(self._bounds[-1], "pool", epoch)(index)
@@ -124,7 +124,7 @@ class SampleOrder:
         return Window(name, self._permutation(self._windows[subset], name, epoch)(index))
 
     def _layout(self, block: int) -> list[tuple[int, int]]:
-        """Of each place in a block: the subset, and its running number among the block's of that subset."""
+        """Return for each place in a block the subset and its running number within the block."""
         if self._block[0] != block:
             shuffle = Permutation(BLOCK, self._seed, "block", block)
             places: list[tuple[int, int]] = []
@@ -154,7 +154,7 @@ class PackedTokens:
     def __init__(
         self, shards: Sequence[tuple[str, TokenFile]], context_length: int, vocabulary_size: int
     ) -> None:
-        """``shards`` are (subset, file) in the manifest's order, which fixes the streams."""
+        """Take (subset, file) pairs in the manifest's order, which fixes the streams."""
         self._context = context_length
         self._vocabulary_size = vocabulary_size
         self._streams: dict[str, list[TokenFile]] = {}

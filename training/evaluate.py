@@ -27,7 +27,7 @@ from training.unigrams import count_tokens
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when the report is written, 1 with a readable error."""
+    """Evaluate by the command line. Return 0 if the report is written, 1 with a readable error."""
     parser = argparse.ArgumentParser(prog="training.evaluate", description=__doc__)
     for name in ("model", "corpus", "champion"):
         parser.add_argument(f"--{name}", default="", required=name != "champion", help="URI of a manifest")

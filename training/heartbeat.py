@@ -60,7 +60,7 @@ class Heartbeat:
     def __init__(
         self, place: RankPlace, address: str, timeout_seconds: float, end: Callable[[str], None]
     ) -> None:
-        """``end`` must end this process with the given reason; it is called from the thread."""
+        """Prepare the thread, which calls ``end`` to end this process with the given reason."""
         self._place = place
         self._address = address
         self._timeout = timeout_seconds

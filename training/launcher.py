@@ -1,4 +1,4 @@
-"""Entry point of the training container: starts one process per rank and looks after them.
+"""Entry point of the training container: starts and supervises one process per rank.
 
     python -m training.launcher --request s3://nexus-llm-models/runs/<run>/training_request.json
 
@@ -94,7 +94,7 @@ def read_plan(
 
 
 def check_channels(root: MlRoot) -> None:
-    """InputError, before any rank starts, when a channel is named but not there."""
+    """Raise InputError, before any rank starts, if a channel is missing."""
     channels = {"tokens", "tokenizer"} | set(root.configuration("inputdataconfig"))
     for name in sorted(channels):
         root.channel(name)
@@ -104,7 +104,7 @@ class Ranks:
     """The processes of this host."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
-        """None yet; ``folder`` is private to this launch."""
+        """Start no process yet. ``folder`` is private to this launch."""
         self._failures = [folder / f"rank_{local}.failure" for local in range(plan.ranks)]
         self._plan = plan
         self._folder = folder
@@ -113,7 +113,7 @@ class Ranks:
         self._first_failed: subprocess.Popen[bytes] | None = None
 
     def start(self, command: Sequence[str]) -> None:
-        """Start them all, in sessions of their own: a terminal's Ctrl-C reaches them once, from here."""
+        """Start all ranks in sessions of their own: Ctrl-C in a terminal reaches them once, from here."""
         for local in range(self._plan.ranks):
             self._processes.append(
                 subprocess.Popen(
@@ -130,9 +130,9 @@ class Ranks:
         self._signal(signal.SIGTERM)
 
     def wait(self, grace_seconds: float) -> int:
-        """Until every rank has ended; returns the launcher's exit code.
+        """Wait until every rank has ended. Return the launcher's exit code.
 
-        When a rank fails the others are ended: they would wait for it for ever.
+        When a rank fails, the others are ended too, because they would wait for it forever.
         """
         poller = select.poll()
         watched = {os.pidfd_open(process.pid): process for process in self._processes}
@@ -156,9 +156,9 @@ class Ranks:
         return self._exit_code()
 
     def failure(self) -> str:
-        """Why the run failed, from the ranks' own words where they left any."""
-        told = sorted((p for p in self._failures if p.exists()), key=lambda p: p.stat().st_mtime_ns)
-        texts = [path.read_text() for path in told]  # the first to fail knows why
+        """Return the reason of the failure, in the words of a rank if one left any."""
+        left = sorted((p for p in self._failures if p.exists()), key=lambda p: p.stat().st_mtime_ns)
+        texts = [path.read_text() for path in left]  # the first to fail knows why
         own = [text for text in texts if not text.startswith("rank ")]  # the others only repeat it
         if own or texts:
             return (own or texts)[0]
@@ -211,7 +211,7 @@ class Ranks:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Start the ranks, wait for them, leave the reason of a failure where SageMaker looks for it."""
+    """Start the ranks, wait for them, and write the reason of a failure to SageMaker's file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -244,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _hyperparameters(root: MlRoot) -> dict[str, int]:
-    """SageMaker hands every hyperparameter over as a string; its own begin with ``sagemaker_``."""
+    """Read the hyperparameters, which SageMaker passes as strings; its own begin with ``sagemaker_``."""
     found: dict[str, int] = {}
     for name, value in root.configuration("hyperparameters").items():
         if name.startswith("sagemaker_"):
@@ -254,7 +254,7 @@ def _hyperparameters(root: MlRoot) -> dict[str, int]:
                 f"unknown hyperparameter '{name}'",
                 where="hyperparameters.json",
                 expected=f"one of {', '.join(_HYPERPARAMETERS)}",
-                remedy="everything else stands in the recipe of the training request",
+                remedy="put everything else into the recipe of the training request",
             )
         found[name] = _positive(name, value)
     return found
@@ -276,7 +276,7 @@ def _positive(name: str, value: Any) -> int:
 
 
 def _gpus() -> int:
-    """Number of NVIDIA devices, without the seconds that importing torch takes."""
+    """Count the NVIDIA devices without importing torch, which takes seconds."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     devices = len(list(Path("/dev").glob("nvidia[0-9]*")))
     return min(devices, len([d for d in visible.split(",") if d])) if visible is not None else devices

@@ -1,4 +1,4 @@
-"""Where a job finds what it was given: SageMaker's ``/opt/ml`` layout and the keys of a run.
+"""Inputs of a job: SageMaker's ``/opt/ml`` layout and the keys of a run.
 
 ``NEXUS_ML_ROOT`` moves the layout elsewhere, for machines where ``/opt/ml`` cannot be had.
 """
@@ -35,11 +35,11 @@ class MlRoot:
 
     @classmethod
     def from_environment(cls) -> MlRoot:
-        """``/opt/ml`` unless ``NEXUS_ML_ROOT`` says otherwise."""
+        """Return ``/opt/ml``, or the folder that ``NEXUS_ML_ROOT`` names."""
         return cls(Path(os.environ.get("NEXUS_ML_ROOT", "/opt/ml")))
 
     def configuration(self, name: str) -> dict[str, Any]:
-        """``input/config/<name>.json``; empty when SageMaker wrote none."""
+        """Read ``input/config/<name>.json``; empty if SageMaker wrote none."""
         path = self.path / "input" / "config" / f"{name}.json"
         if not path.exists():
             return {}
@@ -52,7 +52,7 @@ class MlRoot:
         return content
 
     def channel(self, name: str) -> Path:
-        """Folder of an input channel; InputError when the job was started without it."""
+        """Return the folder of an input channel; InputError if the job was started without it."""
         path = self.path / "input" / "data" / name
         if not path.is_dir():
             raise InputError(
@@ -94,7 +94,7 @@ def read_job(request_uri: str) -> Job:
 
 
 def read_corpus(reference: ParentRef) -> CorpusManifest:
-    """The manifest at ``reference``; ContractError unless its bytes have the hash that was named."""
+    """Read the manifest at ``reference``; ContractError if its bytes have another hash."""
     content = STORE.read(reference.uri)
     if content_hash(content) != reference.sha256:
         raise ContractError(

@@ -1,4 +1,4 @@
-"""What one rank knows of the others, and how they agree.
+"""Position of a rank among the others, and collective decisions.
 
 The launcher gives each rank its place by environment variables (the names that torch uses). Agreement
 goes over gloo groups, on GPUs too: the step loop's and the saving thread's must not share one.
@@ -76,7 +76,7 @@ class Agreement:
         self.place = place
 
     def any_true(self, flag: bool) -> bool:
-        """Whether any rank says so."""
+        """Return True if the flag is set on any rank."""
         votes = torch.tensor([int(flag)])
         dist.all_reduce(votes, op=dist.ReduceOp.MAX, group=self.group)
         return bool(votes.item())
@@ -88,13 +88,13 @@ class Agreement:
         return [float(total) for total in totals]
 
     def gather(self, item: T) -> list[T]:
-        """The items of all ranks, in the order of ranks, on every rank."""
+        """Return the items of all ranks, in the order of ranks, on every rank."""
         items: list[Any] = [None] * self.place.world_size
         dist.all_gather_object(items, item, group=self.group)
         return items
 
     def together(self, action: Callable[[], T]) -> list[T]:
-        """Run ``action`` on every rank; when it fails on one, all raise and none waits for ever."""
+        """Run ``action`` on every rank; if it fails on one, all raise, so that none waits forever."""
         outcome: tuple[T | None, str] = (None, "")
         failure: BaseException | None = None
         try:
@@ -116,14 +116,14 @@ class Agreement:
 
 
 def describe(error: BaseException) -> str:
-    """One line for a reader: our errors speak for themselves, DCP's hide the cause of each rank."""
+    """Write an error in one line; DCP's errors hide the cause of each rank, which is unwrapped."""
     if isinstance(error, CheckpointException) and error.failures:
         return describe(next(iter(error.failures.values()))[0])
     return str(error) if isinstance(error, NexusError) else f"{type(error).__name__}: {error}"
 
 
 def join(place: RankPlace) -> tuple[Agreement, Agreement]:
-    """Join the process group: for the step loop, and for the thread that saves."""
+    """Join the process group. Return one group for the step loop and one for the saving thread."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     if device == "cuda":

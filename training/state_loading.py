@@ -23,7 +23,7 @@ from include.contracts.errors import IntegrityError
 from training.finite import first_not_finite
 from training.ranks import Agreement
 
-#: All that the metadata of a checkpoint holds beside numbers, texts and their containers; and dtypes.
+#: All classes in the metadata of a checkpoint, besides numbers, texts, their containers and dtypes.
 _ADMITTED = {
     (kind.__module__, kind.__qualname__): kind
     for kind in (
@@ -109,7 +109,7 @@ class Unpickler(pickle.Unpickler):
         raise _not_data(self._where, f"{module}.{name}")
 
     def _member(self, kind: Any, name: str) -> metadata._MEM_FORMAT_ENCODING:
-        """What ``getattr`` may fetch: the first releases of Python 3.11 write members of enums that way."""
+        """Return the enum member that ``getattr`` names, as the first releases of Python 3.11 write it."""
         if kind is metadata._MEM_FORMAT_ENCODING and name in kind.__members__:
             return metadata._MEM_FORMAT_ENCODING[name]
         raise _not_data(self._where, f"builtins.getattr of {getattr(kind, '__qualname__', kind)}.{name}")

@@ -73,7 +73,7 @@ def require_known_ids(file: TokenFile, start: int, stop: int, vocabulary_size: i
 def open_shard(
     folder: Path, shard: TokenShard, entries: dict[str, FileEntry], prefix: str, *, full: bool
 ) -> TokenFile:
-    """The pair of ``shard`` in ``folder``, checked against its manifest's entries ``<prefix>/<name>.*``.
+    """Open the pair of ``shard`` in ``folder``, checked against the entries ``<prefix>/<name>.*``.
 
     Sizes are always checked, and the hash of the index; ``full`` also hashes the tokens (about a second
     a gigabyte, so not for a training corpus that is streamed).

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 
 from include.contracts.manifests import SCHEMA_VERSION, ParentRef
 
+#: Version 2 scores whole documents and adds anchor and long documents. Reports of version 1, which scored the
+#: first 1,024 tokens of a document, are read with the defaults of the fields that they lack.
+REPORT_SCHEMA_VERSION = 2
+
 
 @dataclass(frozen=True)
 class SubsetScore:
     """Held-out loss of one model on one subset, in nats per token and bits per UTF-8 byte.
 
     ``document_losses`` are sums of nats per document, in the order of ``EvaluationReport.document_ids``
-    of that subset: paired with the baseline's, document by document.
+    of that subset, so that they pair with those of the other models. ``long_documents`` are those with more
+    tokens than the context of this model; all other figures include them.
     """
 
     documents: int
@@ -23,6 +28,9 @@ class SubsetScore:
     perplexity: float
     bits_per_byte: float
     document_losses: tuple[float, ...]
+    long_documents: int = 0
+    long_tokens: int = 0
+    long_loss_nats_per_token: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -35,12 +43,16 @@ class ModelScores:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """The scores of candidate and baseline (the champion if there is one) on the same held-out documents.
+    """The scores of the candidate and of the models it is compared with, on the same held-out documents.
+
+    ``baseline`` is the champion or, before the first approval, token frequencies; ``champion`` is its
+    manifest where it is a model. ``anchor`` is the manifest of the best model ever approved, and
+    ``anchor_scores`` are its scores where it is not the champion.
 
     ``document_ids`` and ``document_tokens`` (tokens of the candidate's tokenizer) are per subset, in the
-    order of ``SubsetScore.document_losses``. ``champion`` is the baseline's manifest where that is a model.
-    Differences of losses are per candidate token: a document's nats are those of its text and, where it was
-    not cut, of its end, so a baseline with another tokenizer compares all the same.
+    order of ``SubsetScore.document_losses``. Differences of losses are per candidate token: the nats of a
+    document are those of its text and, where it was not cut, of its end, so models with different tokenizers
+    can be compared.
     """
 
     candidate: ModelScores
@@ -52,7 +64,9 @@ class EvaluationReport:
     corpus: ParentRef
     seconds: float
     champion: ParentRef | None = None
-    schema_version: int = SCHEMA_VERSION
+    anchor: ParentRef | None = None
+    anchor_scores: ModelScores | None = None
+    schema_version: int = REPORT_SCHEMA_VERSION
 
 
 class Outcome(enum.StrEnum):

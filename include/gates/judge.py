@@ -1,36 +1,47 @@
-"""The evaluation gate: is the candidate fit to replace what is served?
+"""The evaluation gate: decides whether the candidate may replace the model that is served.
 
-With a champion: non-inferiority over all held-out documents, and a guard on each subset. Without one:
-a clear gain over token frequencies. What the data cannot decide is inconclusive, never a pass.
+With a champion, the candidate must not be worse than it, nor than the anchor, over all held-out documents,
+and no subset may get much worse. Without one, it must clearly gain on token frequencies. A difference that
+the data cannot decide is inconclusive, never a pass.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 from include.contracts.errors import ContractError
 from include.contracts.evaluation import EvaluationReport, ModelScores, Outcome, Reason, Verdict
-from include.gates.paired import PairedDifference, holm, paired_difference
+from include.gates.comparison import compare, difference, interval, small_subsets, title
+from include.gates.guards import subset_guards
+from include.gates.paired import PairedDifference
 from include.recipes.gate import GateRecipe
 
 
 def judge(report: EvaluationReport, recipe: GateRecipe) -> Verdict:
-    """The verdict on a report. ContractError when candidate and baseline saw different documents."""
+    """Return the verdict on a report; ContractError if its models saw different documents."""
     _require_paired(report)
     if broken := _not_finite(report):
         return _verdict([broken])
     documents = sum(len(ids) for ids in report.document_ids.values())
     if documents < recipe.min_documents:
         return _verdict([_too_few(report, documents, recipe)])
-    whole = _difference(report, report.document_ids)
     if not report.baseline_is_champion:
-        return _verdict([_gain(report, whole, recipe)])
-    return _verdict([_non_inferiority(report, whole, recipe), *_guards(report, recipe)])
+        return _verdict([_gain(report, recipe)])
+    reasons = [_non_inferiority("champion", report.baseline, report, recipe)]
+    if report.anchor_scores is not None:
+        reasons.append(_non_inferiority("anchor", report.anchor_scores, report, recipe))
+    return _verdict([*reasons, *subset_guards(report, recipe)])
 
 
-def _gain(report: EvaluationReport, whole: PairedDifference, recipe: GateRecipe) -> Reason:
-    """Without a champion: the candidate's loss must lie below the baseline's by ``min_gain_nats``."""
+def becomes_anchor(report: EvaluationReport) -> bool:
+    """Return True if an approved candidate is the best model so far, by its held-out loss."""
+    best = report.anchor_scores or (report.baseline if report.baseline_is_champion else None)
+    return best is None or difference(report, best, report.document_ids).mean < 0
+
+
+def _gain(report: EvaluationReport, recipe: GateRecipe) -> Reason:
+    """Require that the candidate's loss lies below the baseline's by ``min_gain_nats``."""
+    whole = difference(report, report.baseline, report.document_ids)
     gained, need = -whole.mean, recipe.min_gain_nats
     low, high = -whole.upper(recipe.confidence), -whole.lower(recipe.confidence)
     if low >= need:
@@ -40,117 +51,95 @@ def _gain(report: EvaluationReport, whole: PairedDifference, recipe: GateRecipe)
     else:
         outcome, claim = Outcome.INCONCLUSIVE, f"between {low:.3f} and {high:.3f}"
     text = (
-        f"{_title(outcome)}: gains {gained:.3f} nats per token on {report.baseline.name} over "
+        f"{title(outcome)}: gains {gained:.3f} nats per token on {report.baseline.name} over "
         f"{whole.documents} held-out documents, {claim} at {recipe.confidence:.0%} confidence; "
         f"needed {need:g}"
     )
-    return _reason("gain over baseline", outcome, report, need, text)
+    return _reason("gain over baseline", outcome, report, report.baseline, need, text)
 
 
-def _non_inferiority(report: EvaluationReport, whole: PairedDifference, recipe: GateRecipe) -> Reason:
-    """With a champion: the candidate's loss may not lie above the champion's by ``margin_nats``."""
-    outcome = _compare(whole, recipe.margin_nats, recipe.confidence)
-    left_out = _small_subsets(report, recipe)
-    note = f" (too small to judge alone: {', '.join(left_out)})" if left_out else ""
+def _non_inferiority(role: str, other: ModelScores, report: EvaluationReport, recipe: GateRecipe) -> Reason:
+    """Require that the candidate's loss does not lie above the other's by more than ``margin_nats``."""
+    whole = difference(report, other, report.document_ids)
+    outcome = compare(whole, recipe.margin_nats, recipe.confidence)
+    notes = []
+    if role == "champion" and (left_out := small_subsets(report, recipe)):
+        notes.append(f"too small to judge alone: {', '.join(left_out)}")
+    if outcome is Outcome.INCONCLUSIVE and (needed := _documents_needed(whole, recipe)):
+        notes.append(f"about {needed} such documents would decide it")
+    note = f" ({'; '.join(notes)})" if notes else ""
     text = (
-        f"{_title(outcome)}: {_interval(whole, recipe)} against champion {report.baseline.name} over "
+        f"{title(outcome)}: {interval(whole, recipe)} against {role} {other.name} over "
         f"{whole.documents} held-out documents; allowed {recipe.margin_nats:+g}{note}"
     )
-    return _reason("loss against champion", outcome, report, recipe.margin_nats, text)
+    return _reason(f"loss against {role}", outcome, report, other, recipe.margin_nats, text)
 
 
-def _guards(report: EvaluationReport, recipe: GateRecipe) -> list[Reason]:
-    """No subset may get worse by ``subset_margin_nats``; failures are claimed after Holm's correction."""
-    small = _small_subsets(report, recipe)
-    subsets = [name for name in sorted(report.document_ids) if name not in small]
-    differences = {name: _difference(report, [name]) for name in subsets}
-    margin, alpha = recipe.subset_margin_nats, 1 - recipe.confidence
-    adjusted = holm([differences[name].p_above(margin) for name in subsets])
-    reasons = []
-    for name, p_worse in zip(subsets, adjusted, strict=True):
-        difference = differences[name]
-        outcome = _compare(difference, margin, recipe.confidence)
-        if outcome is Outcome.FAIL and p_worse > alpha:
-            outcome = Outcome.INCONCLUSIVE
-        text = (
-            f"{_title(outcome)}: subset '{name}' {_interval(difference, recipe)} over "
-            f"{difference.documents} documents; allowed {margin:+g}"
-        )
-        candidate = report.candidate.subsets[name].loss_nats_per_token
-        baseline = report.baseline.subsets[name].loss_nats_per_token
-        reasons.append(Reason(f"subset {name}", outcome, candidate, baseline, margin, text))
-    return reasons
-
-
-def _compare(difference: PairedDifference, margin: float, confidence: float) -> Outcome:
-    if difference.upper(confidence) <= margin:
-        return Outcome.PASS
-    return Outcome.FAIL if difference.lower(confidence) > margin else Outcome.INCONCLUSIVE
-
-
-def _difference(report: EvaluationReport, subsets: Iterable[str]) -> PairedDifference:
-    names = sorted(subsets)
-    return paired_difference(
-        [loss for name in names for loss in report.candidate.subsets[name].document_losses],
-        [loss for name in names for loss in report.baseline.subsets[name].document_losses],
-        [tokens for name in names for tokens in report.document_tokens[name]],
-    )
-
-
-def _small_subsets(report: EvaluationReport, recipe: GateRecipe) -> list[str]:
-    return sorted(name for name, ids in report.document_ids.items() if len(ids) < recipe.min_subset_documents)
+def _documents_needed(whole: PairedDifference, recipe: GateRecipe) -> int:
+    """Estimate how many documents would pass a candidate that is equal to the other; 0 if it has enough."""
+    needed = whole.margin_for_equals(recipe.confidence, recipe.guard_power)
+    if not (math.isfinite(needed) and needed > recipe.margin_nats > 0):
+        return 0
+    # the interval shrinks at least with the square root of the number of documents
+    exact = whole.documents * (needed / recipe.margin_nats) ** 2
+    step: int = 10 ** max(0, int(math.log10(exact)) - 1)
+    return math.ceil(exact / step) * step
 
 
 def _not_finite(report: EvaluationReport) -> Reason | None:
-    for scores in (report.candidate, report.baseline):
+    for scores in _models(report):
         for name, subset in sorted(scores.subsets.items()):
             if all(math.isfinite(loss) for loss in subset.document_losses):
                 continue
-            # a broken candidate is refused; a broken baseline leaves nothing to compare with
+            # a broken candidate is refused; a broken model on the other side leaves nothing to compare with
             outcome = Outcome.FAIL if scores is report.candidate else Outcome.INCONCLUSIVE
-            text = f"{_title(outcome)}: {scores.name} has a loss that is no number in subset '{name}'"
+            text = f"{title(outcome)}: a loss of {scores.name} in subset '{name}' is not a finite number"
             return Reason("finite loss", outcome, 0.0, 0.0, 0.0, text)
     return None
 
 
 def _too_few(report: EvaluationReport, documents: int, recipe: GateRecipe) -> Reason:
-    text = f"Inconclusive: {documents} held-out documents, needed {recipe.min_documents}; use a bigger corpus"
-    return _reason("held-out documents", Outcome.INCONCLUSIVE, report, recipe.min_documents, text)
+    text = (
+        f"Inconclusive: {documents} held-out documents, needed {recipe.min_documents}; "
+        "use a larger corpus, or raise held_out.share in its recipe"
+    )
+    threshold = recipe.min_documents
+    return _reason("held-out documents", Outcome.INCONCLUSIVE, report, report.baseline, threshold, text)
+
+
+def _models(report: EvaluationReport) -> list[ModelScores]:
+    found = [report.candidate, report.baseline, report.anchor_scores]
+    return [scores for scores in found if scores is not None]
 
 
 def _require_paired(report: EvaluationReport) -> None:
     for name, ids in report.document_ids.items():
-        lengths = {"document_tokens": len(report.document_tokens.get(name, ()))}
-        for scores in (report.candidate, report.baseline):
+        tokens = report.document_tokens.get(name, ())
+        lengths = {"document_tokens": len(tokens)}
+        for scores in _models(report):
             subset = scores.subsets.get(name)
             lengths[scores.name] = len(subset.document_losses) if subset else 0
-        if set(lengths.values()) != {len(ids)} or not all(t > 0 for t in report.document_tokens[name]):
+        if set(lengths.values()) != {len(ids)} or not all(count > 0 for count in tokens):
             raise ContractError(
-                "candidate and baseline were not scored on the same documents",
+                "the models were not scored on the same documents",
                 where=f"evaluation report, subset {name}",
                 expected=f"{len(ids)} documents of at least one token",
                 got=str(lengths),
             )
 
 
-def _reason(metric: str, outcome: Outcome, report: EvaluationReport, threshold: float, text: str) -> Reason:
-    candidate, baseline = (_loss(scores, report) for scores in (report.candidate, report.baseline))
-    return Reason(metric, outcome, candidate, baseline, float(threshold), text)
+def _reason(
+    metric: str, outcome: Outcome, report: EvaluationReport, other: ModelScores, threshold: float, text: str
+) -> Reason:
+    return Reason(
+        metric, outcome, _loss(report.candidate, report), _loss(other, report), float(threshold), text
+    )
 
 
 def _loss(scores: ModelScores, report: EvaluationReport) -> float:
-    """Nats per candidate token over all subsets."""
+    """Return nats per candidate token over all subsets."""
     tokens = sum(sum(counts) for counts in report.document_tokens.values())
     return math.fsum(loss for s in scores.subsets.values() for loss in s.document_losses) / max(1, tokens)
-
-
-def _interval(difference: PairedDifference, recipe: GateRecipe) -> str:
-    low, high = difference.lower(recipe.confidence), difference.upper(recipe.confidence)
-    return f"loss differs by {difference.mean:+.3f} nats per token ({low:+.3f} to {high:+.3f})"
-
-
-def _title(outcome: Outcome) -> str:
-    return outcome.value.capitalize()
 
 
 def _verdict(reasons: list[Reason]) -> Verdict:

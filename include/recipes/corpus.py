@@ -119,7 +119,7 @@ class HeldOutRecipe:
     #: Most held-out documents of a subset.
     max_documents_per_subset: int = 200
     #: Held-out documents that a small corpus tries to reach.
-    min_documents: int = 20
+    min_documents: int = 50
 
     def __post_init__(self) -> None:
         require(0 < self.share < 0.5, "held_out.share", "above 0, below 0.5", self.share)

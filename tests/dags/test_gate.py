@@ -128,7 +128,7 @@ def test_a_reason_that_passed_is_in_the_table_and_not_in_the_refusal(
 ) -> None:
     with pytest.raises(AirflowFailException) as failure:
         evaluated.gate(UNCLEAR)
-    assert "| subset code | 5.2950 | 5.2950 | 0.1500 | pass |" in task.xcoms["verdict_table"]
+    assert "| subset code | 5.2950 | 5.2950 | 0.3619 | pass |" in task.xcoms["verdict_table"]
     assert "Pass" not in str(failure.value) and "subset" not in str(failure.value)
 
 

@@ -59,7 +59,7 @@ class Corpus:
 
 
 def write_megatron(stem: Path, documents: list[list[int]], dtype: Any = np.uint16) -> None:
-    """The reference form of a pair, written independently of the reader."""
+    """Write a pair in the reference form, independently of the reader."""
     lengths = np.array([len(d) for d in documents], dtype=np.int32)
     pointers = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))[:-1] * np.dtype(dtype).itemsize
     np.array([t for d in documents for t in d], dtype=dtype).tofile(stem.with_name(f"{stem.name}.bin"))
@@ -223,7 +223,7 @@ def make_run(
     base_model: Path | None = None,
     **changes: Any,
 ) -> Run:
-    """A run with its request and channels."""
+    """Make a run with its request and channels."""
     run = Run(folder)
     recipe = replace(recipe, **changes)
     (folder / "run").mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ LLAMA3_ROPE = {
 
 
 def make_base(folder: Path, corpus: Corpus, shard_size: str = "20KB", **changes: Any) -> Path:
-    """A tiny model in the form of Llama 3.1 8B: shards, untied output, padded vocabulary, llama3 RoPE."""
+    """Make a tiny Llama in the form of 3.1 8B: shards, untied, padded vocabulary, llama3 RoPE."""
     settings: dict[str, Any] = {
         "vocab_size": 320,
         "hidden_size": 32,
@@ -85,21 +85,22 @@ def test_a_shape_in_the_recipe_matches_or_is_empty(base: Path, corpus: Corpus) -
     whole = ModelRecipe(**shape)
     assert load_base_model(base, whole, corpus.manifest)
     assert load_base_model(base, replace(EMPTY, layers=2), corpus.manifest)
-    for name, other in (
-        ("hidden_size", 64),
-        ("layers", 3),
-        ("attention_heads", 2),
-        ("key_value_heads", 4),
-        ("feed_forward_size", 65),
-        ("tie_embeddings", True),
-    ):
+    others: dict[str, Any] = {
+        "hidden_size": 64,
+        "layers": 3,
+        "attention_heads": 2,
+        "key_value_heads": 4,
+        "feed_forward_size": 65,
+        "tie_embeddings": True,
+    }
+    for name, other in others.items():
         message = rf"model.{name}: .*not the shape of the base model; expected {name} \w+; got {name} {other}"
         with pytest.raises(NexusError, match=message):
             load_base_model(base, replace(EMPTY, **{name: other}), corpus.manifest)
 
 
 def other_tokenizer(folder: Path, corpus: Corpus) -> None:
-    """A tokenizer of the same size with two tokens exchanged."""
+    """Exchange two tokens of the tokenizer, which keeps its size."""
     content = json.loads((folder / "tokenizer.json").read_text())
     vocabulary = content["model"]["vocab"]
     one, two = list(vocabulary)[-2:]

@@ -1,4 +1,4 @@
-"""What a checkpoint does when storage does only a part of what it is asked."""
+"""Checkpoints are saved also when storage refuses a part of the work."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ def test_a_frozen_rank_ends_the_run_and_its_host_is_the_reason(
 
 
 def two_hosts(folder: Path, corpus: Corpus) -> tuple[list[Run], dict[str, str]]:
-    """A run on two hosts that are both this machine, and the environment of their launchers."""
+    """Make a run on two hosts that are both this machine, and the environment of their launchers."""
     hosts = ["127.0.0.1", "localhost"]
     runs = [make_run(folder / host, corpus, steps=100_000) for host in hosts]
     for run, host in zip(runs, hosts, strict=True):

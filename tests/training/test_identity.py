@@ -129,7 +129,7 @@ def test_a_field_that_this_release_does_not_know_is_a_difference() -> None:
 
 
 def first_release(recipe: TrainingRecipe) -> CheckpointMarker:
-    """The marker that the first release wrote: a hash of the whole recipe, and no mathematics."""
+    """Make the marker that the first release wrote: a hash of the whole recipe, and no mathematics."""
     plain = to_plain(recipe) | {"model": to_plain(recipe.model.shape())}
     del plain["max_skipped_steps"]
     return marker(identity(recipe), recipe_sha256=content_hash(canonical_json(plain)), mathematics={})

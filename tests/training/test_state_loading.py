@@ -1,4 +1,4 @@
-"""A checkpoint that would run code does not, and is told; whoever wrote it also signed its files."""
+"""A checkpoint cannot run code, and the error names what it holds; its author also signed its files."""
 
 from __future__ import annotations
 

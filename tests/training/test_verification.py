@@ -1,4 +1,4 @@
-"""Token shards are verified beside the first steps: no checkpoint and no model counts before that."""
+"""Token shards are verified next to the first steps; no checkpoint and no model counts before that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convert a model for openvino-genai, in full precision, and prove that it still says the same.
+"""Convert a model for openvino-genai in full precision, and compare its answers with the original's.
 
 python -m training.export.openvino --model s3://…/model/manifest.json [--model-sha256 …] --output s3://…/serving_model/
 
@@ -25,7 +25,7 @@ _PROMPT = "The licence of this package is\n\tdef main():"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when the export is published, 1 with a readable error."""
+    """Export by the command line. Return 0 if the export is published, 1 with a readable error."""
     parser = argparse.ArgumentParser(prog="training.export.openvino", description=__doc__)
     parser.add_argument("--model", required=True, help="URI of the model's manifest.json")
     parser.add_argument("--model-sha256", default="", help="SHA-256 of that manifest")
@@ -68,7 +68,7 @@ def convert(source: Path, target: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast.from_pretrained(str(source))
-    # load_in_8bit=False: optimum-intel compresses big models to int8 unless told not to
+    # load_in_8bit=False: optimum-intel compresses large models to int8 by default
     model = OVModelForCausalLM.from_pretrained(
         str(source), export=True, compile=False, load_in_8bit=False, stateful=True
     )
@@ -93,7 +93,7 @@ def compare(source: Path, target: Path) -> float:
         difference = float((reference(ids).logits - exported(ids).logits).abs().max())
     if not difference <= LOGIT_TOLERANCE:
         raise IntegrityError(
-            "the exported model answers otherwise than the trained one",
+            "the exported model answers differently from the trained one",
             where=str(target),
             expected=f"logits within {LOGIT_TOLERANCE}",
             got=f"{difference:.2e}",

@@ -1,4 +1,4 @@
-"""The candidate: safetensors, configuration, tokenizer, report, and the manifest last."""
+"""Export of a finished run: safetensors, configuration, tokenizer, report, and the manifest last."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def export_model(
 
 
 def copy_tokenizer(source: Path, target: Path, context_length: int) -> None:
-    """Copy the corpus's tokenizer; its configuration, which knows no model, learns the context length."""
+    """Copy the tokenizer of the corpus, and put the context length into its configuration."""
     for path in sorted(p for p in source.iterdir() if p.is_file()):
         shutil.copyfile(path, target / path.name)
     configuration = target / "tokenizer_config.json"
@@ -93,5 +93,5 @@ def _write_model(folder: Path, weights: dict[str, Any], config: Any, end_of_text
 
 
 def _untied(weights: dict[str, Any], config: Any) -> dict[str, Any]:
-    """Without the output matrix where it is the embedding."""
+    """Leave out the output matrix if it is the embedding."""
     return {k: v for k, v in weights.items() if not (config.tie_word_embeddings and k == "lm_head.weight")}

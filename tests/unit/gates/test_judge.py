@@ -13,7 +13,7 @@ from include.contracts.errors import ContractError
 from include.contracts.evaluation import EvaluationReport, ModelScores, Outcome, SubsetScore, Verdict
 from include.contracts.manifests import ParentRef
 from include.gates.judge import judge
-from include.gates.paired import holm, paired_difference
+from include.gates.paired import holm
 from include.recipes.gate import GateRecipe
 
 RECIPE = GateRecipe(name="test")
@@ -105,12 +105,12 @@ def test_a_subset_that_only_chance_would_fail_among_many_is_not_claimed_to_have_
 
 
 def shifts(count: int) -> list[float]:
-    """Noise of which the mean lies two standard errors above 0."""
+    """Noise of which the mean lies three standard errors above 0."""
     source = random.Random(11)
     drawn = [source.gauss(0, 5) for _ in range(count)]
     mean = math.fsum(drawn) / count
     deviation = math.sqrt(math.fsum((x - mean) ** 2 for x in drawn) / (count - 1))
-    return [x - mean + 2 * deviation / math.sqrt(count) for x in drawn]
+    return [x - mean + 3 * deviation / math.sqrt(count) for x in drawn]
 
 
 def outcome_of(verdict: Verdict, metric: str) -> Outcome:
@@ -137,7 +137,7 @@ def test_without_a_champion_the_gain_over_the_baseline_decides(gain: float, outc
 def test_too_few_documents_are_inconclusive_however_good_the_candidate() -> None:
     verdict = judge(report({"code": [1.0] * 4}, {"code": [900.0] * 4}, champion=False), RECIPE)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "4 held-out documents, needed 5" in verdict.reasons[0].text
+    assert "4 held-out documents, needed 30" in verdict.reasons[0].text
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
@@ -155,7 +155,7 @@ def test_a_report_on_different_documents_is_refused() -> None:
         judge(torn, RECIPE)
 
 
-@given(st.lists(st.floats(1, 1000), min_size=20, max_size=60), st.floats(0, 100), st.floats(0, 100))
+@given(st.lists(st.floats(1, 1000), min_size=30, max_size=60), st.floats(0, 100), st.floats(0, 100))
 def test_making_a_candidate_worse_never_improves_its_verdict(
     champion: list[float], penalty: float, more: float
 ) -> None:
@@ -163,17 +163,6 @@ def test_making_a_candidate_worse_never_improves_its_verdict(
     less_bad = judge(report({"x": [c + penalty for c in champion]}, {"x": champion}), RECIPE).outcome
     worse = judge(report({"x": [c + penalty + more for c in champion]}, {"x": champion}), RECIPE).outcome
     assert order.index(worse) <= order.index(less_bad)
-
-
-@pytest.mark.parametrize("documents", [6, 60])
-def test_the_interval_covers_the_true_difference_as_often_as_it_says(documents: int) -> None:
-    source, covered = random.Random(7), 0
-    for _ in range(400):
-        tokens = [source.randint(20, 400) for _ in range(documents)]
-        right = [5.0 * t for t in tokens]
-        left = [r + t * (0.1 + source.gauss(0, 0.05)) for r, t in zip(right, tokens, strict=True)]
-        covered += paired_difference(left, right, tokens).upper(0.95) >= 0.1
-    assert 0.91 <= covered / 400 <= 0.985
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
