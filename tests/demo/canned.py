@@ -1,4 +1,4 @@
-"""What Airflow, S3 and SageMaker answer after a demo, without any of them."""
+"""Canned responses of Airflow, S3 and SageMaker after a demo."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def evaluation_report() -> EvaluationReport:
 
 
 def written(outcome: Outcome | None, endpoint: str = "") -> dict[str, Any]:
-    """What the DAGs of one demo wrote to S3; no verdict for ``None``."""
+    """Return the objects that the DAGs of one demo wrote to S3, without a verdict if it is None."""
     evaluation = RUN.evaluations / RunIdentity("dev", "model_evaluation", "manual__1").name
     objects: dict[str, Any] = {
         CORPUS: corpus_manifest(),

@@ -1,4 +1,4 @@
-"""What a watcher of the demo sees."""
+"""The progress display of the demo."""
 
 from __future__ import annotations
 

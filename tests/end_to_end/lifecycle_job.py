@@ -1,4 +1,4 @@
-"""A training job for the lifecycle tests: runs until it is told to finish, then leaves a whole model.
+"""A training job for the lifecycle tests: runs until an object asks it to finish, then writes a model.
 
 python -m tests.end_to_end.lifecycle_job --root s3://bucket/runs/<run>/
 """

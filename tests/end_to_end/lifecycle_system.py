@@ -113,7 +113,7 @@ class Run:
         return self.system.get(f"{self._path}/taskInstances/train")
 
     def reaches(self, *states: str, tries: int = 1) -> dict[str, Any]:
-        """The task once it is in one of ``states``, in at least this try."""
+        """Wait until the task is in one of ``states``, in at least this try, and return it."""
 
         return wait_until(
             self.task,
@@ -124,7 +124,7 @@ class Run:
         )
 
     def ends(self) -> None:
-        """The task succeeds and Airflow closes the run.
+        """Check that the task succeeds and that Airflow closes the run.
 
         A task cleared between the two is lost on Airflow: the scheduler, which counted it as done already,
         closes the run over it.
@@ -182,7 +182,7 @@ class Run:
         )
 
     def never_two_at_once(self) -> None:
-        """Each generation ended before the next one was created."""
+        """Check that each generation ended before the next one was created."""
         generation = 1
         while following := self.job(generation + 1):
             job = self.job(generation)

@@ -36,7 +36,7 @@ def shard() -> bytes:
 
 
 def run(system: StackConfig, **params: Any) -> dict[str, str]:
-    """The states of all tasks of one run of corpus_refresh, once it is over."""
+    """Wait for one run of corpus_refresh, and return the states of all its tasks."""
     api = AirflowApi(system.airflow_url)
     wait_until(api.dag_ids, lambda known: "corpus_refresh" in known, seconds=120, every_seconds=0.5)
     # only the corpus is wanted here

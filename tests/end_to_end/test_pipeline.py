@@ -97,7 +97,7 @@ def refused(system: dict[str, str], second: Demo) -> dict[str, Any]:
 
 
 def judge_again(config: StackConfig) -> dict[str, Any]:
-    """What can be seen of the run from outside, once it is over."""
+    """Wait for the run, and return the results that are visible from outside."""
     api, sagemaker, dag_id = AirflowApi(config.airflow_url), client(config, "sagemaker"), "model_evaluation"
     group = load_settings(str(config.settings_file)).package_group
     page = sagemaker.list_model_packages(ModelPackageGroupName=group, SortOrder="Ascending")

@@ -77,7 +77,7 @@ def run_state(system: System, run: str) -> str:
 
 
 def ends(system: System, run: str) -> str:
-    """The final state of a run."""
+    """Wait for a run, and return its final state."""
     return wait_until(
         lambda: run_state(system, run),
         lambda state: state in ("success", "failed"),

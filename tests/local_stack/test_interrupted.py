@@ -1,4 +1,4 @@
-"""A command that is told to end in the middle leaves nothing running; `down` also after a kill -9."""
+"""A command that is interrupted in the middle leaves nothing running; `down` also after a kill -9."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def summary(tmp_path: Path) -> Path:
 
 
 def started(state: Path, *command: str) -> subprocess.Popen[str]:
-    """The command, as soon as it has started a process in a session of its own."""
+    """Start the command, and return it when it has started a process in a session of its own."""
     names = ("NEXUS_AWS_PORT", "NEXUS_AIRFLOW_PORT", "NEXUS_SERVING_PORT")
     ports = {name: str(port) for name, port in zip(names, free_ports(3), strict=True)}
     paths = {"NEXUS_ROOT": str(REPOSITORY), "NEXUS_STATE": str(state)}
@@ -96,7 +96,7 @@ def started(state: Path, *command: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str], number: signal.Signals, state: Path) -> int:
-    """The exit status after ``number``, when nothing of the command is left."""
+    """Send the signal ``number``, check that nothing of the command remains, and return its exit status."""
     assert len(belonging_to(state)) >= 2
     process.send_signal(number)
     process.communicate(timeout=180)  # gathering the text of a demo is finished first

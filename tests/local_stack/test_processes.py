@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from local_stack import processes
 from local_stack.processes import ProcessBook, ProcessRecord, end_group, start_ticks
 from tests.support.waiting import wait_until
 
@@ -86,3 +88,15 @@ def test_output_is_appended_to_the_log(tmp_path: Path, content: Any) -> None:
     record = started(book, tmp_path, "print('hello')")
     wait_until(lambda: not record.alive)
     assert (tmp_path / "log").read_text() == content + "hello\n"
+
+
+def test_a_process_that_vanishes_while_the_list_is_read_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = [tmp_path / "10", tmp_path / "20"]
+    for folder in listed:
+        folder.mkdir()
+    (tmp_path / "20" / "stat").write_text("20 (a b) S 1 77 77 0")  # 10 has ended, so it has no stat
+    monkeypatch.setattr(processes, "Path", lambda _: SimpleNamespace(iterdir=lambda: iter(listed)))
+    assert processes._group_lives(77)
+    assert not processes._group_lives(78)

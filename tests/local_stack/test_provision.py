@@ -1,4 +1,4 @@
-"""The account of the local system: made once, mended where half of it is missing, moved with its ports."""
+"""The account of the local system: made once, completed where half of it is missing, moved with its ports."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def provisioned(config: StackConfig) -> StackConfig:
 
 
 def balancers(config: StackConfig) -> tuple[Any, str]:
-    """The elbv2 client, and the ARN of the one load balancer."""
+    """Return the elbv2 client and the ARN of the load balancer."""
     client = provision.client(config, "elbv2")
     (balancer,) = client.describe_load_balancers()["LoadBalancers"]
     return client, balancer["LoadBalancerArn"]

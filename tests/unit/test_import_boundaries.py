@@ -1,4 +1,4 @@
-"""Who may import whom: the dependency rule of the repository, by reading the source, not by running it."""
+"""The dependency rules of the repository: which folder may import which, checked by reading the source."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Import:
 
 
 def imports_of(path: Path, root: Path = ROOT) -> Iterator[Import]:
-    """Every import of a file, also inside functions; relative ones made absolute."""
+    """Yield every import of a file, also inside functions; relative imports are made absolute."""
     file = path.relative_to(root).as_posix()
     for node in ast.walk(ast.parse(path.read_text(), filename=file)):
         if isinstance(node, ast.Import):
@@ -142,7 +142,7 @@ def imports_of(path: Path, root: Path = ROOT) -> Iterator[Import]:
 
 
 def violations(rule: Rule, root: Path = ROOT) -> list[str]:
-    """What a folder imports against its rule."""
+    """Return the imports of a folder that break its rule."""
     found = []
     for path in sorted((root / rule.folder).rglob("*.py")):
         for entry in imports_of(path, root):

@@ -12,7 +12,7 @@ CONFIGURATION: dict[str, Any] = yaml.safe_load((ROOT / ".pre-commit-config.yaml"
 
 
 def stages() -> dict[str, list[str]]:
-    """The stages of each hook, by its id."""
+    """Return the stages of each hook, by its id."""
     hooks = [hook for repository in CONFIGURATION["repos"] for hook in repository["hooks"]]
     return {hook["id"]: hook.get("stages", CONFIGURATION["default_stages"]) for hook in hooks}
 

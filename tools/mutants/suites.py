@@ -33,7 +33,7 @@ _MIRRORS = {
     "infrastructure": "unit",
 }
 #: Code that Airflow's tasks call is also tested through the tasks.
-_ALSO = {"include": "dags"}
+_ALSO = {"include": "dags", "infrastructure/packaging": "dags"}
 
 
 def product_modules(root: Path) -> list[str]:

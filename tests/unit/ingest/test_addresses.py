@@ -1,4 +1,4 @@
-"""Where a list or a redirect may not lead."""
+"""The addresses to which a list or a redirect may not lead."""
 
 from __future__ import annotations
 

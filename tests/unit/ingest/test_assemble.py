@@ -80,7 +80,7 @@ class Server:
         total = len(self.body)
         validator = Validator(self.etag, "", total if self.announces else None)
         if offset and if_range not in ("", self.etag):
-            offset = 0  # the file changed: the whole of the new one
+            offset = 0  # the file changed: all of the new one
         if offset >= total > 0:
             yield MemoryAnswer(Answered(416, content_range(f"bytes */{total}"), validator), [], False)
             return

@@ -1,4 +1,4 @@
-"""What the Dockerfiles copy, against what .dockerignore lets through."""
+"""The files that the Dockerfiles copy, compared with those that .dockerignore admits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def copied(dockerfile: Path) -> list[str]:
 
 
 def let_through(source: str) -> bool:
-    """By the last rule of .dockerignore that matches the path or a folder above it."""
+    """Apply the last rule of .dockerignore that matches the path or a folder above it."""
     path, kept = Path(source), True
     for rule in (ROOT / ".dockerignore").read_text().split():
         names = [str(path), *(str(parent) for parent in path.parents)]

@@ -1,4 +1,4 @@
-"""What `make package` builds, unpacked into each runtime's layout and imported from there alone."""
+"""The artifacts of `make package`, unpacked into each runtime's layout and imported from there alone."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ BOOTSTRAP = ROOT / "infrastructure/emr/python_environment.sh"
 
 
 def tool(folder: Path, name: str, script: str) -> None:
-    """A command of this name that is found before the machine's own."""
+    """Write a command of this name that is found before the machine's own."""
     path = folder / name
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
