@@ -17,15 +17,11 @@ ALLOWED: dict[str, int] = {
     "serving": 35,
     "spark_jobs": 161,
     "tests/dags": 10,
-    "tests/demo": 3,
-    "tests/end_to_end": 7,
     "tests/local_aws": 1,
-    "tests/local_stack": 5,
     "tests/peers": 2,
     "tests/serving": 3,
     "tests/spark": 16,
     "tests/training": 9,
-    "tests/unit": 10,
     "training": 30,
 }
 
