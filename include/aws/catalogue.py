@@ -1,10 +1,10 @@
-"""The Glue Data Catalog's view of published corpora: documents, duplicates and tokens, a partition a version.
+"""Published corpora in the Glue Data Catalog: documents, duplicates and tokens, one partition per version.
 
-A version lies under ``corpus/<version>/``, the table below the partition, as its manifest and every reader
-have it; Hive, and so a crawler, wants the partition below the table. Hence a partition is a list of the files
-that the manifest names (Hive's symlink format), in a tree of Hive's form beside the corpora. No byte of a
-corpus is moved or copied, files that are no parquet (the token shards) stay out, and Athena reads what the
-manifest says and nothing else. The columns are those that a crawler finds in the version's own folders.
+A version lies under ``corpus/<version>/``, and its tables are folders of the version. Hive, and so a crawler,
+wants the versions to be folders of a table. Hence a partition is a list of the files that the manifest names
+(Hive's symlink format), in a tree of its own. No byte of a corpus is moved or copied, token shards stay out
+because they are not parquet, and Athena reads exactly the files of the manifest. The columns are those that a
+crawler finds in the version's own folders.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class CrawlFailed(NexusError):
 
 @dataclass(frozen=True)
 class Registered:
-    """What one table got: how many files its partition lists; 0 where the version has none."""
+    """One table: the number of files that its partition lists; 0 where the version has none."""
 
     table: str
     files: int
@@ -64,7 +64,7 @@ def crawler_request(settings: Settings, place: CorpusLayout) -> dict[str, Any]:
 
 
 def files_of(manifest: CorpusManifest, table: str) -> list[FileEntry]:
-    """The files of one table, in the manifest's order."""
+    """Return the files of one table, in the manifest's order."""
     return [e for e in manifest.files if e.path.startswith(f"{table}/") and e.path.endswith(TABLES[table])]
 
 
@@ -77,7 +77,7 @@ class Catalogue:
         self._database = settings.database
 
     def knows(self, version: str, manifest: ParentRef) -> bool:
-        """Whether this very manifest was registered; a version that was built anew has another."""
+        """Return True if this very manifest was registered; a version that was built again has another."""
         try:
             found = self._glue.get_partition(
                 DatabaseName=self._database, TableName="documents", PartitionValues=[version]
@@ -89,7 +89,7 @@ class Catalogue:
         return bool(found["Partition"].get("Parameters", {}).get("manifest_sha256") == manifest.sha256)
 
     def prepare_crawl(self, place: CorpusLayout) -> str:
-        """Point the crawler at a version and forget what it saw of another; its name."""
+        """Point the crawler at a version and forget the tables of another one; return its name."""
         unless("AlreadyExistsException", self._glue.create_database, DatabaseInput={"Name": self._database})
         for table in TABLES:
             name = CRAWLED_PREFIX + table
@@ -100,7 +100,7 @@ class Catalogue:
         return str(request["Name"])
 
     def register(self, manifest: CorpusManifest, reference: ParentRef) -> list[Registered]:
-        """The partitions of a version, with the columns that the crawler found; CrawlFailed if it did not."""
+        """Register the partitions of a version by the columns that the crawler found. Raises CrawlFailed."""
         crawl = self._glue.get_crawler(Name=self._settings.crawler)["Crawler"].get("LastCrawl", {})
         if crawl.get("Status") != "SUCCEEDED":
             raise CrawlFailed(

@@ -17,7 +17,7 @@ from include.object_store.clients import client_config
 
 
 def client(service: str) -> Any:
-    """A client of ``service``; the same one for the same endpoint and region."""
+    """Return a client of ``service``, the same one for the same endpoint and region."""
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     return _client(service, os.environ.get("AWS_ENDPOINT_URL"), region, os.getpid())
 

@@ -12,7 +12,7 @@ from include.settings import Settings
 from include.settings.spark import EmrSettings
 
 #: Application masters go to core nodes, which are on demand: a spot node that is taken away, or a task node
-#: that scaling takes back, ends no application. EMR 6 and later leave node labels off unless told.
+#: that scaling removes, ends no application. EMR 6 and later leave node labels off unless told.
 _YARN = {
     "yarn.node-labels.enabled": "true",
     "yarn.node-labels.am.default-node-label-expression": "CORE",
@@ -72,7 +72,7 @@ def cluster_request(settings: Settings, name: str, code: S3Uri) -> dict[str, Any
         "VisibleToAllUsers": True,
         "Tags": [{"Key": key, "Value": value} for key, value in settings.tags.items()],
     }
-    # by it a cluster that lives is told from one that other settings asked for
+    # it tells a live cluster from one that was started by other settings
     request["Tags"].append({"Key": _REQUEST_TAG, "Value": content_hash(canonical_json(request))})
     return request
 
@@ -82,7 +82,7 @@ def _master(emr: EmrSettings) -> dict[str, Any]:
 
 
 def _core(emr: EmrSettings) -> dict[str, Any]:
-    """On demand: core nodes hold HDFS and the application masters."""
+    """Build the core fleet, on demand: its nodes hold HDFS and the application masters."""
     return _fleet("CORE", emr.core_instance_types, TargetOnDemandCapacity=emr.core_units)
 
 

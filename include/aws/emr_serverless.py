@@ -53,7 +53,7 @@ _PYTHON = "./environment/bin/python"
 
 
 def application_name(settings: Settings) -> str:
-    """The name of this environment's application."""
+    """Return the name of this environment's application."""
     return settings.qualified(settings.emr_serverless.application)
 
 

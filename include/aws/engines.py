@@ -40,7 +40,7 @@ class Engine(enum.StrEnum):
         return glue_job(settings, job, code, request)
 
     def scope(self, settings: Settings, job: str) -> str:
-        """The scope in which a job is looked for by its name; empty for EMR: the cluster is known later."""
+        """Return the scope in which a job is looked for; empty for EMR, whose cluster is known later."""
         if self is Engine.EMR_SERVERLESS:
             return application_name(settings)
         return definition_name(settings, job) if self is Engine.GLUE else ""

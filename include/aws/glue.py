@@ -36,7 +36,7 @@ _NEWEST_RUNS = 200
 
 
 def definition_name(settings: Settings, job: str) -> str:
-    """The name of this environment's job definition of a Spark job."""
+    """Return the name of this environment's job definition of a Spark job."""
     return f"{settings.glue.job_prefix}{settings.name}-{job}"
 
 
@@ -54,7 +54,7 @@ def job_definition(settings: Settings, job: str, code: S3Uri) -> dict[str, Any]:
     arguments = {
         "--job-language": "python",
         "--extra-py-files": str(code / SPARK_ARCHIVE),
-        # a requirements file, of which the installer is told by its option
+        # a requirements file: the installer takes it by its option
         "--additional-python-modules": str(code / GLUE_REQUIREMENTS),
         "--python-modules-installer-option": "-r",
         "--enable-continuous-cloudwatch-log": "true",

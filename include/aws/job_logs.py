@@ -80,7 +80,7 @@ class JobLog:
 
 
 def log_uri(settings: Settings, kind: JobKind) -> str:
-    """The prefix in S3 below which a kind of job has its logs; empty for those in CloudWatch."""
+    """Return the prefix in S3 of the logs of a kind of job; empty for those in CloudWatch."""
     if kind is JobKind.EMR_STEP:
         return settings.emr.log_uri
     return settings.emr_serverless.log_uri if kind is JobKind.EMR_SERVERLESS else ""

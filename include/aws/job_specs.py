@@ -69,7 +69,7 @@ class ProcessingJobSpec(JobSpec):
 
 
 def request_hash(spec: Mapping[str, Any]) -> str:
-    """The SHA-256 of a record in its plain form, exactly as it was planned.
+    """Return the SHA-256 of a record in its plain form, exactly as it was planned.
 
     The plain form is hashed, not the dataclass: a release that adds a field changes no hash.
     """

@@ -221,5 +221,5 @@ class ModelRegistry:
 
 
 def _mark(manifest: ParentRef) -> str:
-    """The end of a package's description: the list of packages has descriptions, but no metadata."""
+    """Return the end of a package's description: a list of packages has no metadata."""
     return f"manifest {manifest.sha256[:16]}"

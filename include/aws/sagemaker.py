@@ -144,7 +144,7 @@ def _view(raw: dict[str, Any], name: str, state: JobState, reason: str, by_limit
 
 
 def _ran_out_of_time(raw: dict[str, Any]) -> int:
-    """The limit in seconds that a processing job reached; 0 for none. The service does not say it."""
+    """Return the limit in seconds that a processing job reached; 0 for none. The service does not say it."""
     limit = int(raw.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 0))
     started, ended = raw.get("ProcessingStartTime"), raw.get("ProcessingEndTime")
     if not limit or started is None or ended is None:

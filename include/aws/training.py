@@ -24,7 +24,7 @@ METRICS = (
 
 @dataclass(frozen=True)
 class TrainingLimits:
-    """How long a run may take; ``max_wait_seconds`` counts the wait for spot capacity too."""
+    """Limits on the duration of a run; ``max_wait_seconds`` includes the wait for spot capacity."""
 
     spot: bool
     max_runtime_seconds: int

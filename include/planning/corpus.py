@@ -22,7 +22,7 @@ _LEFT_OUT_LIMIT = 50
 
 @dataclass(frozen=True)
 class CorpusPlan:
-    """What one run of corpus_refresh will do, with the code at ``code_uri``.
+    """The plan of one run of corpus_refresh, with the code at ``code_uri``.
 
     ``shards`` and ``size_bytes`` are those to be read; with ``extends``, the manifest of an earlier
     version, they are what has come since; else ``read_whole_because`` says why not. ``left_out`` names
@@ -134,11 +134,11 @@ def basis_of(
     sources_sha256: str,
     references: Mapping[str, str],
 ) -> Basis:
-    """What a new version of these shards is made from; ``known`` is the newest by the same recipe.
+    """Decide what a new version of these shards is made from; ``known`` is the newest by the same recipe.
 
-    It can be extended by the same code, while the files that the recipe names and every shard that it holds
-    are still there unchanged, and no new shard belongs beside one of them. The newest version of exactly
-    these shards is itself the one that is wanted.
+    It is extended if the code is the same, the files that the recipe names and every shard that it holds are
+    unchanged, and no new shard is the other half of one of them. If it holds exactly these shards, it is
+    itself the result.
     """
     if known is None:
         return Basis(listing.shards, why_whole="no whole version of this source and recipe is published")
@@ -157,7 +157,7 @@ def _difference(
     sources_sha256: str,
     references: Mapping[str, str],
 ) -> str:
-    """What is otherwise than when the newest version was made, beside new shards; empty for nothing."""
+    """Say what else than new shards has changed since the newest version was made; empty for nothing."""
     if files := {uri for uri, _ in newest.references.items() ^ references.items()}:
         return f"files of the recipe have changed: {', '.join(sorted(files))}"
     if newest.sources_sha256 != sources_sha256:

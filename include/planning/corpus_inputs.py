@@ -1,4 +1,4 @@
-"""Which objects are inputs of a corpus, and which of them have come since the newest one."""
+"""Inputs of a corpus: the objects that are shards, and those that are newer than the newest corpus."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def split_inputs(objects: Iterable[ObjectStat], below: str = "") -> InputListing
 
 
 def require_shards(listing: InputListing, source: S3Uri) -> InputListing:
-    """The listing, or an InputError that names what lies there instead of shards."""
+    """Return the listing. Raises InputError, which names what lies there instead of shards."""
     if listing.shards:
         return listing
     found = ", ".join(listing.left_out[:5]) or "nothing"

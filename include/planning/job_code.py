@@ -15,7 +15,7 @@ _POINTER = "artifacts.json"
 
 
 def newest_code(artifacts: S3Uri) -> ArtifactsManifest:
-    """What the next run takes; InputError when nothing was ever uploaded."""
+    """Return the code that the next run takes. Raises InputError when none was ever uploaded."""
     found = uploaded_code(ObjectStore(), artifacts)
     if found is None:
         remedy = "`make upload-package` brings it there (docs/guides/corpus.md, On AWS)"
@@ -25,7 +25,7 @@ def newest_code(artifacts: S3Uri) -> ArtifactsManifest:
 
 
 def uploaded_code(store: ObjectStore, artifacts: S3Uri) -> ArtifactsManifest | None:
-    """What was uploaded last, if anything was."""
+    """Return the code that was uploaded last, if any was."""
     pointer = artifacts / _POINTER
     return store.read_record(ArtifactsManifest, pointer) if store.exists(pointer) else None
 
@@ -53,7 +53,7 @@ def _manifest(package: Path) -> ArtifactsManifest:
 
 
 def _code(package: Path, manifest: ArtifactsManifest) -> Iterator[Path]:
-    """The files of the Spark jobs, each as the manifest has it."""
+    """Yield the files of the Spark jobs, after a check against the manifest."""
     for entry in manifest.code:
         path = package / entry.path
         found = content_hash(path.read_bytes()) if path.exists() else "no file"

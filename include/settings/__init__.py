@@ -1,4 +1,4 @@
-"""Where the pipeline runs: accounts, buckets, images, sizes. Frozen dataclasses read from TOML."""
+"""Settings of an environment: account, buckets, images, sizes. Frozen dataclasses read from TOML."""
 
 from include.settings.loading import load_settings, settings_from_toml
 from include.settings.model import Settings

@@ -1,4 +1,4 @@
-"""What every settings class checks with: a value that cannot be is refused by its name in the file."""
+"""Checks of settings: an impossible value is refused by its name in the file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def require(condition: bool, name: str, expected: str, got: object) -> None:
 
 
 def at_least(name: str, value: int, bound: int) -> None:
-    """A number with a lower bound."""
+    """Check a number with a lower bound."""
     require(value >= bound, name, f"at least {bound}", value)
 
 
 def s3_uri(name: str, value: str) -> None:
-    """An address ``s3://bucket/…``."""
+    """Check an address ``s3://bucket/…``."""
     try:
         S3Uri.parse(value)
     except ContractError as error:

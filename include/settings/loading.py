@@ -17,7 +17,7 @@ _PACKAGED = ("dev", "prod")
 
 
 def load_settings(choice: str | None = None) -> Settings:
-    """The settings ``dev``, ``prod`` or of a file; without a choice those of NEXUS_SETTINGS, else ``dev``."""
+    """Load the settings ``dev``, ``prod`` or of a file; by default those of NEXUS_SETTINGS, else ``dev``."""
     return _load(choice or os.environ.get("NEXUS_SETTINGS") or "dev")
 
 

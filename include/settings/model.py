@@ -50,7 +50,7 @@ class StorageSettings:
 
     @property
     def artifacts(self) -> S3Uri:
-        """What ``make package`` builds for the jobs."""
+        """Return the prefix of what ``make package`` builds for the jobs."""
         return S3Uri(self.processed_bucket, self.artifacts_prefix)
 
 
@@ -250,7 +250,7 @@ class AirflowSettings:
 
 @dataclass(frozen=True)
 class IngestionSettings:
-    """How source_ingestion fetches.
+    """Settings of source_ingestion.
 
     ``sources_folder`` holds sources of your own, a TOML file each as in include/recipes/sources, such as a
     mirror; one of the same name replaces the packaged one. A running fetch holds about two parts in memory.
@@ -266,7 +266,7 @@ class IngestionSettings:
     fetch_timeout_seconds: int = 43_200
 
     def __post_init__(self) -> None:
-        # S3: a part is 5 MiB to 5 GiB; more than 512 MiB does not fit beside the other tasks of a worker
+        # S3: a part is 5 MiB to 5 GiB; more than 512 MiB does not fit next to the other tasks of a worker
         require(5 <= self.part_mib <= 512, "ingestion.part_mib", "5 to 512", self.part_mib)
         # Airflow maps at most core.max_map_length (1024) tasks
         is_mappable = 1 <= self.max_batches <= 1024
@@ -313,11 +313,11 @@ class Settings:
         require(is_region, "region", "a region such as us-east-1", self.region)
 
     def role_arn(self, role: str) -> str:
-        """The ARN of a role of this account, by its name."""
+        """Return the ARN of a role of this account, by its name."""
         return f"arn:aws:iam::{self.account}:role/{role}"
 
     def qualified(self, name: str) -> str:
-        """The name of something that this environment creates."""
+        """Return the name of something that this environment creates."""
         return f"{name}-{self.name}"
 
     @property

@@ -14,7 +14,7 @@ _MOST_TYPES = 30  # EMR's limit for a fleet with an allocation strategy
 
 @dataclass(frozen=True)
 class CorpusSettings:
-    """What a run of corpus_refresh takes when nothing is chosen, as one by schedule does.
+    """Defaults of a run of corpus_refresh, which a scheduled run takes.
 
     ``recipe`` names a packaged recipe, ``engine`` what runs its Spark jobs.
     """
@@ -86,12 +86,12 @@ class EmrSettings:
 
 
 def require_release(name: str, value: str) -> None:
-    """An EMR release label."""
+    """Check an EMR release label."""
     require(bool(re.fullmatch(r"emr-\d+\.\d+\.\d+", value)), name, "emr-X.Y.Z", value)
 
 
 def require_archive(name: str, value: str) -> None:
-    """A packed Python environment in S3, or nothing."""
+    """Check the address of a packed Python environment in S3, or an empty one."""
     valid = not value or (value.startswith("s3://") and value.endswith(".tar.gz"))
     require(valid, name, "s3://….tar.gz, or empty", value)
 

@@ -52,7 +52,7 @@ class Lake:
         return path.read_bytes()
 
     def publish(self, version: str, files: dict[str, bytes]) -> dict[str, str]:
-        """A manifest of ``files``, and they in S3; the manifest's reference."""
+        """Put ``files`` and their manifest into S3; return the manifest's reference."""
         place = CorpusLayout.of(load_settings("dev").storage.processed_bucket, version)
         for path, content in files.items():
             self.s3.put_object(Bucket=place.root.bucket, Key=(place.root / path).key, Body=content)

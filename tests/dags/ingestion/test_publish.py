@@ -1,4 +1,4 @@
-"""What source_ingestion announces, and when."""
+"""Announcements of source_ingestion: of what, and when."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def mirror(ingestion: Ingestion) -> Ingestion:
 
 
 def run(mirror: Ingestion, name: str, request: IngestionRequest) -> dict[str, str]:
-    """All tasks up to `publish`; the manifest's reference."""
+    """Run all tasks up to `publish`; return the manifest's reference."""
     planned, uris = plan_run(mirror.settings, name, request)
     for uri in uris:
         fetch_batch(mirror.settings, name, uri)
