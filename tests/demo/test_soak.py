@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from demo import soak
+from local_stack.config import StackConfig
 
 
 class Airflow:
@@ -50,7 +51,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureF
         (tmp_path / "scheduler.log").write_text(f"{log}\n")
         airflow = Airflow(run_state, task_state)
         config = SimpleNamespace(airflow_url="http://127.0.0.1:1", logs=tmp_path)
-        monkeypatch.setattr(soak.StackConfig, "from_environment", lambda: config)
+        monkeypatch.setattr(StackConfig, "from_environment", lambda: config)
         monkeypatch.setattr(soak, "AirflowApi", lambda url: airflow)
         monkeypatch.setattr(soak, "choose_shards", lambda *_: SimpleNamespace(source_uri="s3://raw/pile/"))
         monkeypatch.setattr(soak, "upload", lambda *_: None)
