@@ -11,12 +11,13 @@ from pathlib import Path
 from local_aws.errors import AwsError, LocalAwsError, render
 from local_aws.front_door.control import Control
 from local_aws.front_door.identify import identify, protocol_of
-from local_aws.http.browsers import refusal
+from local_aws.http.browsers import asks_for_page, refusal
 from local_aws.http.handler import Sockets
 from local_aws.http.messages import Request, Response
 from local_aws.root_lock import lock_root
 from local_aws.services import build_services
 from local_aws.settings import Settings
+from local_aws.ui import app as ui
 
 log = logging.getLogger(__name__)
 _REQUEST_IDS = {"x-amz-request-id", "x-amzn-requestid"}
@@ -45,17 +46,17 @@ class LocalServer:
         (root / ".state").mkdir(mode=0o700, exist_ok=True)
         (root / ".state").chmod(0o700)  # an existing folder may be readable by all
         self.settings = Settings(root, self._sockets.server_address[1], self.control, fsync, images)
-        self._operations, self._supervisor = build_services(self.settings)
+        self._built = build_services(self.settings)
         self.on_ready: Callable[[], None] = lambda: None
 
     def serve(self) -> None:
         """Start the executors and answer requests until ``stop`` is called from another thread."""
-        self._supervisor.start()
+        self._built.supervisor.start()
         try:
             self.on_ready()
             self._sockets.serve_forever(poll_interval=0.1)
         finally:
-            self._supervisor.stop()
+            self._built.supervisor.stop()
             self._sockets.server_close()
             self._root_lock.close()
 
@@ -67,13 +68,17 @@ class LocalServer:
         """Answer one request. Errors become documents in the protocol that the client speaks."""
         if why := refusal(request, self.settings.port):
             return Response(403, {"Content-Type": "text/plain; charset=utf-8"}, f"{why}\n".encode())
+        if request.raw_path == ui.PREFIX or request.raw_path.startswith(f"{ui.PREFIX}/"):
+            return self._built.pages.answer(request)
+        if request.raw_path == "/" and asks_for_page(request):
+            return Response(302, {"Location": f"{ui.PREFIX}/"})
         if request.raw_path.startswith("/_local/"):
             return self.control.answer(request)
         request_id = str(uuid.uuid4())
         try:
             call = identify(request)
             self.control.count(call)
-            response = self._operations.answer(call)
+            response = self._built.operations.answer(call)
         except ConnectionError:
             raise  # the client is gone
         except AwsError as error:

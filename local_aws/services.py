@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from local_aws.ecs.definitions import Definitions
 from local_aws.ecs.rollout import Rollouts
 from local_aws.ecs.services import Services
@@ -28,10 +30,20 @@ from local_aws.sagemaker.processing import ProcessingJobs
 from local_aws.sagemaker.registry import ModelRegistry
 from local_aws.sagemaker.training import TrainingJobs
 from local_aws.settings import Settings
+from local_aws.ui.app import WebPages
 
 
-def build_services(settings: Settings) -> tuple[Operations, Supervisor]:
-    """Return all operations and the supervisor of the executors, which is not started yet."""
+@dataclass(frozen=True)
+class Built:
+    """The parts of a server: its operations, its web pages, and its executors (not started yet)."""
+
+    operations: Operations
+    pages: WebPages
+    supervisor: Supervisor
+
+
+def build_services(settings: Settings) -> Built:
+    """Build all services on the state below ``settings.root``."""
     moto = MotoHandler()
     operations = Operations(moto)
     operations.add_service("s3", S3App(settings).answer)
@@ -71,4 +83,4 @@ def build_services(settings: Settings) -> tuple[Operations, Supervisor]:
     supervisor.executors += [serverless.executor, glue.executor]
     # telemetry last: it fills the streams of ended jobs, after the others said which they follow themselves
     supervisor.executors += [training, processing, steps, balancing.plane, rollouts, telemetry]
-    return operations, supervisor
+    return Built(operations, WebPages(table, settings), supervisor)

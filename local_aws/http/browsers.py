@@ -1,6 +1,6 @@
-"""What a web page in a browser on this machine could send here, and what is refused of it.
+"""Refuse requests that a foreign web page in a browser on this machine could send.
 
-The endpoint runs what it is told to. Loopback keeps other machines out, but not the pages that a browser
+The endpoint runs what requests ask for. Loopback keeps other machines out, but not the pages that a browser
 on this machine shows: they can send forms here, and by DNS rebinding read the answers.
 """
 
@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 from local_aws.http.messages import Request
 
 _OWN_NAMES = {"127.0.0.1", "localhost", "::1"}
+_PAGES = "/_local/ui"
 
 
 def refusal(request: Request, port: int) -> str:
-    """Why a request may come from a foreign web page; '' for one that does not.
+    """Return why a request may come from a foreign web page, or '' for one that does not.
 
     Every AWS client names this machine as host and sends no Origin. Browsers send the name in the address
     bar as host, the page's origin with forms and scripts, and Sec-Fetch-Site with images and links.
@@ -26,6 +27,29 @@ def refusal(request: Request, port: int) -> str:
     origin = request.headers.get("origin", "")
     if origin and origin not in {f"http://{own}:{port}" for own in ("127.0.0.1", "localhost", "[::1]")}:
         return f"a page of the origin {origin!r} may not call this endpoint"
-    if request.headers.get("sec-fetch-site", "") == "cross-site":
+    if request.headers.get("sec-fetch-site", "") == "cross-site" and not _follows_link(request):
         return "a page of another site may not call this endpoint"
     return ""
+
+
+def asks_for_page(request: Request) -> bool:
+    """Tell whether a browser asks for a page to show, as opposed to an AWS client."""
+    return (
+        request.method in ("GET", "HEAD")
+        and "authorization" not in request.headers
+        and "text/html" in request.headers.get("accept", "")
+    )
+
+
+def _follows_link(request: Request) -> bool:
+    """Tell whether a user follows a link to one of our pages.
+
+    The pages are read-only and cannot be framed, and the page with the link does not get to read them.
+    Airflow opened as ``localhost`` is another site than ``127.0.0.1``, and its links lead here.
+    """
+    return (
+        request.method in ("GET", "HEAD")
+        and request.raw_path.startswith(f"{_PAGES}/")
+        and request.headers.get("sec-fetch-mode", "") == "navigate"
+        and request.headers.get("sec-fetch-dest", "") == "document"
+    )

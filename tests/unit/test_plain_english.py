@@ -12,8 +12,9 @@ from tools.english import check, check_python, check_text, counts, folder
 ROOT = Path(__file__).resolve().parents[2]
 #: Findings that a folder may still have. A number may fall but not grow.
 ALLOWED: dict[str, int] = {
+    "documents": 44,
     "include": 93,
-    "local_aws": 197,
+    "local_aws": 194,
     "serving": 35,
     "spark_jobs": 161,
     "tests/dags": 7,

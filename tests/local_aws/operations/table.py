@@ -16,9 +16,9 @@ BEGIN, END = "<!-- operations: begin -->", "<!-- operations: end -->"
 def executed(root: Path) -> set[Operation]:
     """Operations that local_aws answers by executors of its own."""
     settings = Settings(root, 0, Control())
-    app, supervisor = build_services(settings)
-    supervisor.stop()
-    return app.executed()
+    built = build_services(settings)
+    built.supervisor.stop()
+    return built.operations.executed()
 
 
 def rows(proven: set[Operation], by_executor: set[Operation], by_project: set[Operation]) -> list[str]:

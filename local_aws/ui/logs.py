@@ -1,0 +1,49 @@
+"""Read the end of a log, or what was added to it since the last look."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+TAIL_BYTES = 256 << 10
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Bytes of a log from ``offset`` on; ``next`` is the offset that follows them."""
+
+    data: bytes
+    offset: int
+    next: int
+
+    @property
+    def text(self) -> str:
+        """The bytes as text; what is no UTF-8 is replaced."""
+        return self.data.decode("utf-8", "replace")
+
+
+def tail(path: Path, limit_bytes: int = TAIL_BYTES) -> Piece:
+    """Read the end of a log, from the beginning of a line on. A log that does not exist is empty."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        offset = max(0, size - limit_bytes)
+        file.seek(offset)
+        data = file.read(size - offset)
+        if offset and (cut := data.find(b"\n") + 1):
+            data, offset = data[cut:], offset + cut
+        return Piece(data, offset, offset + len(data))
+    return Piece(b"", 0, 0)
+
+
+def since(path: Path, offset: int) -> Piece:
+    """Read what follows ``offset``, at most 1 MiB. A log that is shorter was begun again: read its tail."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if offset > os.fstat(file.fileno()).st_size:
+            return tail(path)
+        file.seek(offset)
+        data = file.read(CHUNK_BYTES)
+        return Piece(data, offset, offset + len(data))
+    return Piece(b"", 0, 0)

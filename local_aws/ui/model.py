@@ -1,0 +1,142 @@
+"""The jobs that have a page, each with its state, its facts and its log files, read from the job table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local_aws.emr.states import CLUSTER, STEP
+from local_aws.emr_serverless.applications import RUN as SERVERLESS_RUN
+from local_aws.glue.jobs import RUN as GLUE_RUN
+from local_aws.jobs.table import Job, JobTable
+from local_aws.sagemaker.interruptions import KIND as TRAINING
+from local_aws.sagemaker.processing import KIND as PROCESSING
+
+#: The kinds of each service, in the order in which an id is looked up.
+KINDS: dict[str, tuple[str, ...]] = {
+    "emr": (STEP, CLUSTER),
+    "emr-serverless": (SERVERLESS_RUN,),
+    "glue": (GLUE_RUN,),
+    "sagemaker": (TRAINING, PROCESSING),
+}
+_TITLES = {
+    STEP: "EMR step",
+    CLUSTER: "EMR cluster",
+    SERVERLESS_RUN: "EMR Serverless job run",
+    GLUE_RUN: "Glue job run",
+    TRAINING: "SageMaker training job",
+    PROCESSING: "SageMaker processing job",
+}
+_GOOD = {"COMPLETED", "SUCCESS", "SUCCEEDED", "Completed"}
+_BAD = {"FAILED", "TIMEOUT", "Failed", "TERMINATED_WITH_ERRORS"}
+_OVER = _GOOD | _BAD | {"CANCELLED", "INTERRUPTED", "STOPPED", "Stopped", "TERMINATED"}
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A file with the output of a job; ``name`` is how pages and addresses call it."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as its page shows it. Times are seconds since 1970."""
+
+    service: str
+    title: str
+    row: Job
+    logs: tuple[LogFile, ...] = ()
+    steps: tuple[Job, ...] = field(default=(), repr=False)
+
+    @property
+    def name(self) -> str:
+        """The name that the request gave, or the id."""
+        request = self.row.request
+        return str(request.get("Name") or request.get("name") or request.get("JobName") or self.row.name)
+
+    @property
+    def is_over(self) -> bool:
+        """True once the state does not change any more."""
+        return self.row.state in _OVER
+
+    @property
+    def reason(self) -> str:
+        """The reason that the service gives for the end, or ''."""
+        detail = self.row.detail
+        failure = detail.get("failure") or {}
+        reason = detail.get("reason") or ""
+        if isinstance(reason, dict):
+            reason = reason.get("Message", "")
+        return "\n".join(filter(None, [reason, failure.get("Reason"), failure.get("Message")]))
+
+    @property
+    def started(self) -> float | None:
+        """The time at which its process started, None before that."""
+        found = self.row.detail.get("started", self.row.detail.get("ready"))
+        return float(found) if found is not None else None
+
+    @property
+    def ended(self) -> float | None:
+        """The time at which it ended, None before that."""
+        found = self.row.detail.get("ended")
+        return float(found) if found is not None else None
+
+
+def tone(state: str) -> str:
+    """Return the style of a state: good, bad, ended or active."""
+    if state in _GOOD:
+        return "good"
+    if state in _BAD:
+        return "bad"
+    return "ended" if state in _OVER or state == "INACTIVE" else "active"
+
+
+class Jobs:
+    """Finds jobs in the table; ``state`` is the folder below which their output lies."""
+
+    def __init__(self, table: JobTable, state: Path) -> None:
+        self._table = table
+        self._state = state
+
+    def find(self, service: str, name: str) -> JobView | None:
+        """Return the job with this id or name, None if there is none."""
+        for kind in KINDS.get(service, ()):
+            row = self._table.get(kind, name)
+            if row is not None:
+                return self._view(service, row)
+        return None
+
+    def newest(self, limit: int) -> list[JobView]:
+        """Return the newest jobs of all services; clusters come with their steps."""
+        views = [
+            self._view(service, row)
+            for service, kinds in KINDS.items()
+            for kind in kinds
+            for row in self._table.list(kind)
+        ]
+        return sorted(views, key=lambda view: view.row.created, reverse=True)[:limit]
+
+    def _view(self, service: str, row: Job) -> JobView:
+        steps = tuple(reversed(self._table.list(STEP, row.name))) if row.kind == CLUSTER else ()
+        return JobView(service, _TITLES[row.kind], row, tuple(self._logs(row)), steps)
+
+    def _logs(self, row: Job) -> Iterator[LogFile]:
+        if row.kind in (TRAINING, PROCESSING):
+            folder = self._state / "sagemaker" / row.kind / row.name
+            for number in range(1, _hosts(row.request) + 1):
+                yield LogFile(f"algo-{number}", folder / f"algo-{number}" / "output.log")
+        elif row.kind != CLUSTER:
+            folder = self._state / row.kind / row.name
+            yield LogFile("stderr", folder / "stderr")
+            yield LogFile("stdout", folder / "stdout")
+            yield LogFile("controller", folder / "output.log")
+
+
+def _hosts(request: dict[str, Any]) -> int:
+    training = request.get("ResourceConfig", {})
+    processing = request.get("ProcessingResources", {}).get("ClusterConfig", {})
+    return int(training.get("InstanceCount") or processing.get("InstanceCount") or 1)
