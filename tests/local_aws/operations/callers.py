@@ -45,8 +45,6 @@ _COMPOSED = {
 }
 #: What the provider's operators call, as the DAGs use them (waiting in the task, no wait policy).
 OPERATORS: dict[str, set[Operation]] = {
-    "EmrCreateJobFlowOperator": {("emr", "RunJobFlow"), ("emr", "DescribeCluster")},
-    "EmrTerminateJobFlowOperator": {("emr", "TerminateJobFlows"), ("emr", "DescribeCluster")},
     "GlueCrawlerRunOperator": {
         ("glue", "StartCrawler"), ("glue", "GetCrawler"), ("glue", "GetCrawlerMetrics"),
     },

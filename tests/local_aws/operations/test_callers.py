@@ -67,7 +67,7 @@ def test_the_operators_of_the_provider_are_those_that_the_project_imports() -> N
 def test_the_provider_has_the_calls_that_are_ascribed_to_its_operators(operator: str) -> None:
     site = REPOSITORY / ".venvs/airflow/lib"
     (amazon,) = site.glob(f"python3.*/site-packages/{PROVIDER.rpartition('.')[0].replace('.', '/')}")
-    service = "emr" if operator.startswith("Emr") else "glue_crawler"
+    service = "glue_crawler"
     parts = [amazon / folder / f"{service}.py" for folder in ("operators", "hooks", "links")]
     code = "".join(path.read_text() for path in parts if path.exists())
     assert f"class {operator}(" in code
