@@ -59,13 +59,13 @@ class Made:
         ]
 
     def read(self) -> Iterator[tuple[ShardFiles, Sequences]]:
-        """Every shard as this project reads it."""
+        """Yield every shard as this project reads it."""
         for files in self.shards:
             with open_shard(str(self.folder / "corpus"), files, self.manifest.token_dtype) as sequences:
                 yield files, sequences
 
     def documents(self) -> list[tuple[str, str, list[int]]]:
-        """Id, subset and tokens of every document, in order."""
+        """Return id, subset and tokens of every document, in order."""
         return [document for _, sequences in self.read() for document in documents_of(sequences)]
 
 
@@ -92,7 +92,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["uint16", "int32"])
 def folder(corpora: Path, request: pytest.FixtureRequest) -> Path:
-    """That of one dtype."""
+    """The folder of the corpus with one dtype."""
     return corpora / str(request.param)
 
 
