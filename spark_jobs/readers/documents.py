@@ -17,7 +17,7 @@ from spark_jobs.readers.compression import Damage, plain_blocks
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.formats import Unpacked, companion_of, unpack
 from spark_jobs.readers.parquet import parquet_documents
-from spark_jobs.readers.pieces import Overlong, Torn
+from spark_jobs.readers.pieces import Overlong
 from spark_jobs.readers.quality_signals import quality_signals
 from spark_jobs.readers.records import Fields, fields_of
 from spark_jobs.readers.salvage import Salvaged, parsed, salvaged
@@ -74,10 +74,18 @@ def _json_documents(
     limit = 2 * recipe.max_document_bytes + (1 << 20)
     with quality_signals(shard, counts) as signals:
         for piece in split_records(found.head, found.blocks, limit):
-            if isinstance(piece, Damage):
+            records: Iterable[Any]
+            if type(piece) is bytes:  # not a subclass: almost every piece
+                try:
+                    records = (orjson.loads(piece),)
+                except orjson.JSONDecodeError:
+                    records = salvaged(piece)
+            elif isinstance(piece, Damage):
                 counts.lose(piece.note)
                 continue
-            for record in _records(piece):
+            else:
+                records = _unusual_records(piece)
+            for record in records:
                 row = counts.records
                 counts.records += 1
                 found_signals = signals.of_row(row) if signals else None
@@ -99,18 +107,13 @@ def _fields(record: Any, piece: bytes, names: ShardNames, signals: Any, limit: i
     return fields_of(parsed(piece), names, signals, limit) if _ROUNDED.search(fields.metadata) else fields
 
 
-def _records(piece: bytes) -> Iterable[Any]:
-    """Return the parsed records of a piece, with a DropReason in place of each that is none."""
+def _unusual_records(piece: bytes) -> Iterable[Any]:
+    """Return the record of an Overlong or Torn piece, or the reason to drop it."""
     if isinstance(piece, Overlong):
         return (DropReason.TOO_LARGE if piece.strip(b"\0") else DropReason.CORRUPT_SHARD,)
-    if isinstance(piece, Torn):
-        # it is part of the damage that follows, unless it is whole
-        found = parsed(bytes(piece))
-        return () if isinstance(found, DropReason) else (found,)
-    try:
-        return (orjson.loads(piece),)
-    except orjson.JSONDecodeError:
-        return salvaged(piece)
+    # what is left of a torn record is part of the damage that follows, unless it is whole
+    found = parsed(bytes(piece))
+    return () if isinstance(found, DropReason) else (found,)
 
 
 def _batches(documents: Iterator[tuple[int, Fields]]) -> Iterator[pa.RecordBatch]:

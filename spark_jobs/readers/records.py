@@ -37,11 +37,14 @@ def fields_of(
         record, repairs = record.value, set(record.repairs)
     if not isinstance(record, dict):
         return DropReason.UNKNOWN_SCHEMA
-    key = next((key for key in TEXT_KEYS if isinstance(record.get(key), str) and record[key]), None)
-    if key is None:
+    for key in TEXT_KEYS:
+        text = record.get(key)
+        if text and isinstance(text, str):
+            break
+    else:
         has_key = any(key in record for key in TEXT_KEYS)
         return DropReason.NO_TEXT if has_key else DropReason.UNKNOWN_SCHEMA
-    text = record.pop(key)
+    del record[key]
     if repairs is not None and not is_encodable(text):
         return DropReason.INVALID_UTF8
     # a character takes at most four bytes

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, TypeGuard
 
 import orjson
@@ -81,7 +82,12 @@ def origin_of(record: dict[str, Any], text_key: str, names: ShardNames) -> tuple
 
 def is_subset_name(value: Any) -> TypeGuard[str]:
     """Return True if a record's value can name a subset: it is no number, hash, address, path or sentence."""
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME or not value.isprintable():
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and _is_name(value)
+
+
+@lru_cache(maxsize=4096)
+def _is_name(value: str) -> bool:
+    if not value.isprintable():
         return False
     if "://" in value or "@" in value or value.startswith(("/", ".")):
         return False
@@ -112,14 +118,13 @@ def _published_origin(record: dict[str, Any], text_key: str, names: ShardNames) 
             meta = orjson.loads(meta)
         except orjson.JSONDecodeError:
             meta = None
-    meta = meta if isinstance(meta, dict) else {}
-    for corpus, value in (
-        ("pile", meta.get("pile_set_name")),
-        ("slimpajama", meta.get("redpajama_set_name")),
-        ("redpajama_v1", record.get("red_pajama_subset")),
-    ):
-        if is_subset_name(value):
-            return corpus, value
+    if isinstance(meta, dict):
+        if is_subset_name(name := meta.get("pile_set_name")):
+            return "pile", name
+        if is_subset_name(name := meta.get("redpajama_set_name")):
+            return "slimpajama", name
+    if is_subset_name(name := record.get("red_pajama_subset")):
+        return "redpajama_v1", name
     if text_key == "raw_content":
         parts = [part for part in (record.get("language"), record.get("bucket")) if is_subset_name(part)]
         return "redpajama_v2", "_".join(parts) or names.subset
