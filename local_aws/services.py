@@ -11,6 +11,7 @@ from local_aws.ecs.tasks import Tasks
 from local_aws.elbv2.service import LoadBalancing
 from local_aws.emr.clusters import EmrOperations
 from local_aws.emr.runner import StepRunner
+from local_aws.emr.security import SecurityConfigurations
 from local_aws.emr_serverless.runs import ServerlessRuns
 from local_aws.front_door.operations import Operations
 from local_aws.glue.crawlers import Crawlers
@@ -63,6 +64,7 @@ def build_services(settings: Settings) -> Built:
     settings.control.register("sagemaker/interrupt_policy", interruptions.set_policy)
     steps = StepRunner(settings, supervisor, images, transfer)
     operations.add("emr", EmrOperations(table).handlers())
+    operations.add("emr", SecurityConfigurations(table).handlers())
     serverless = ServerlessRuns(settings, supervisor, images, transfer)
     operations.add("emr-serverless", serverless.handlers())
     balancing = LoadBalancing(supervisor, telemetry)

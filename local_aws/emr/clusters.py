@@ -14,6 +14,7 @@ from local_aws.emr.instances import (
     group_views,
     instance_views,
 )
+from local_aws.emr.security import check_security_configuration
 from local_aws.emr.states import ACTIVE_CLUSTER, CLUSTER, PENDING_STEP, STEP, end_cluster, end_step
 from local_aws.emr.views import bootstrap_views, cluster_arn, cluster_view, step_view
 from local_aws.errors import AwsError
@@ -62,6 +63,7 @@ class EmrOperations:
             raise _invalid("StepConcurrencyLevel must be between 1 and 256")
         instances = request.get("Instances", {})
         check_instances(instances)
+        check_security_configuration(self._table, request)
         scaling = request.get("ManagedScalingPolicy")
         if scaling:
             check_scaling(instances, scaling)

@@ -42,7 +42,7 @@ def cluster_view(row: Job) -> dict[str, Any]:
         "ClusterArn": cluster_arn(row.name),
         "StepConcurrencyLevel": row.detail["concurrency"],
     }
-    for member in ("LogUri", "ServiceRole", "AutoScalingRole", "EbsRootVolumeSize"):
+    for member in ("LogUri", "ServiceRole", "AutoScalingRole", "EbsRootVolumeSize", "SecurityConfiguration"):
         if member in row.request:
             view[member] = row.request[member]
     return view
