@@ -141,6 +141,12 @@ KILLS ?= 20
 kill-corpus: $(VENVS)/spark/.ready ## kill -9 of driver, JVM or Python worker at random moments of a corpus (KILLS=20)
 	@NEXUS_KILLS=$(KILLS) $(VENVS)/spark/bin/python $(PYTEST) -s tests/spark/jobs/test_killed.py
 
+COMPARED ?= 2000
+.PHONY: bench-filters
+bench-filters: OUTPUT := build/bench_filters
+bench-filters: need-input $(VENVS)/spark/.ready ## The filters of web_english, compared with datatrove's: time, and agreement per filter (INPUT= OUTPUT= PEER="PYTHON SCRIPT" COMPARED=2000)
+	@$(VENVS)/spark/bin/python -m benchmarks.corpus.filters --input "$(INPUT)" --output "$(OUTPUT)" --peer "$(PEER)" --compared $(COMPARED)
+
 .PHONY: bench-tokenize
 bench-tokenize: OUTPUT := build/bench_tokenize
 bench-tokenize: need-input $(VENVS)/spark/.ready ## Tokens by our engine, encode_batch_fast and tiktoken (INPUT= TOKENIZER= END_OF_TEXT= OUTPUT=)

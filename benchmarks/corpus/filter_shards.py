@@ -1,0 +1,92 @@
+"""Filter shards by the recipe web_english, without Spark: the first process of `make bench-filters`.
+
+python -m benchmarks.corpus.filter_shards --input SHARDS --output FOLDER [--processes 2]
+
+Reads, normalises and filters the shards (language, Gopher, C4, FineWeb, our own bounds) and writes the kept
+documents as Parquet. Prints one JSON line: seconds, documents read and kept, drops by reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from include.recipes.corpus import CorpusRecipe, ReadRecipe
+from include.recipes.loading import packaged_recipe
+from spark_jobs.cleaning.normalise import normalise
+from spark_jobs.filters.basic import keep_good
+from spark_jobs.filters.c4 import rewrite_c4
+from spark_jobs.filters.fineweb import keep_fineweb
+from spark_jobs.filters.gopher import keep_gopher
+from spark_jobs.filters.language import keep_languages, language_model
+from spark_jobs.readers.counts import ReadCounts
+from spark_jobs.readers.documents import read_documents
+from spark_jobs.readers.input_files import inputs_of, raw_shard
+from spark_jobs.readers.shards import Shard, ordered_shards
+from spark_jobs.runtime.columns import parquet_writer
+
+Outcome = tuple[int, int, Counter[str]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return 0 if every shard is filtered."""
+    parser = argparse.ArgumentParser(prog="benchmarks.corpus.filter_shards", description=__doc__)
+    parser.add_argument("--input", required=True)
+    parser.add_argument("--output", required=True, type=Path)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    arguments = parser.parse_args(argv)
+    started = time.monotonic()
+    recipe = packaged_recipe(CorpusRecipe, "corpora", "web_english")
+    shards = shards_of(arguments.input)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    language_model()  # before the fork, so that the processes share it
+    task = partial(filter_shard, recipe, arguments.output)
+    with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("fork")) as pool:
+        outcomes = list(pool.map(task, shards))
+    said = {
+        "seconds": round(time.monotonic() - started, 2),
+        "documents": sum(read for read, _, _ in outcomes),
+        "kept": sum(kept for _, kept, _ in outcomes),
+        "dropped": dict(sum((dropped for _, _, dropped in outcomes), Counter[str]())),
+    }
+    print(json.dumps(said, sort_keys=True))
+    return 0
+
+
+def shards_of(folder: str) -> list[Shard]:
+    """Return the shards of a folder in their order."""
+    return ordered_shards([raw_shard(uri) for uri in inputs_of(folder).accepted])
+
+
+def filter_shard(recipe: CorpusRecipe, output: Path, shard: Shard) -> Outcome:
+    """Filter one shard into a Parquet file. Return documents read, documents kept and drops."""
+    read = kept = 0
+    dropped: Counter[str] = Counter()
+    schema = pa.schema([("row", pa.int64()), ("text", pa.string())])
+    with parquet_writer(output / f"{shard.index:05d}.parquet", schema) as writer:
+        for documents in read_documents(shard, ReadRecipe(), ReadCounts()):
+            read += documents.num_rows
+            batch = normalise(documents, recipe.normalise, dropped)
+            batch = keep_languages(batch, recipe.language, dropped)
+            batch = keep_gopher(batch, recipe.gopher, dropped)
+            batch = rewrite_c4(batch, recipe.c4, dropped)
+            batch = keep_fineweb(batch, recipe.fineweb, dropped)
+            batch = keep_good(batch, recipe.filter, dropped)
+            kept += batch.num_rows
+            columns = [batch.column("row").cast(pa.int64()), batch.column("text")]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+    return read, kept, dropped
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
