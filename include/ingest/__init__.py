@@ -1,1 +1,1 @@
-"""Public shards from their servers into S3: resumable, verified, polite."""
+"""Fetch public shards from their servers into S3: resumable, verified, polite to servers."""

@@ -1,4 +1,4 @@
-"""Which addresses may be fetched: a list or a redirect must not lead into the network of the workers."""
+"""Checks of the addresses that are fetched: a list or a redirect must not lead into the workers' network."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _METADATA = {ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("fd00:e
 
 _LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 _SIX_TO_FOUR = ipaddress.ip_network("2002::/16")
-#: Networks whose addresses end in one of IPv4.
+#: Networks whose addresses end in an IPv4 address.
 _CARRIES_IPV4 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"), _LOCAL_NAT64)
 
 
 def resolve(host: str) -> list[str]:
-    """The addresses of a host; none where this machine cannot say, as behind a proxy that resolves."""
+    """Return the addresses of a host; none if only a proxy can resolve it."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, ValueError):  # names that IDNA cannot encode are a UnicodeError, which is a ValueError
@@ -35,21 +35,21 @@ def resolve(host: str) -> list[str]:
 
 
 def check_url(url: str) -> None:
-    """SourceRefused for a URL that is not fetched."""
+    """Raise SourceRefused for a URL that may not be fetched."""
     if problem := url_problem(url, _LONGEST_REDIRECT):
         raise SourceRefused(plain(problem), where=shown(url), expected="http(s)://host/path")
 
 
 def shown(url: str) -> str:
-    """The URL without its query: redirects lead to signed URLs, and a signature is nothing for a log."""
+    """Return the URL without its query: redirects lead to signed URLs, and a signature must not be logged."""
     return plain(url.partition("?")[0])
 
 
 def check_host(url: str, *, may_be_private: bool, look_up: Resolve = resolve) -> bool:
-    """Refuse a host with a forbidden address; returns whether any of its addresses is private.
+    """Refuse a host with a forbidden address; return True if any of its addresses is private.
 
-    A redirect from a public host to a private one is refused (``may_be_private``); a mirror inside of
-    one's own network, named in the catalogue, is not.
+    A redirect from a public host to a private one is refused (``may_be_private``). A mirror inside one's own
+    network that the catalogue names is allowed.
     """
     host = urlsplit(url).hostname or ""
     addresses = [address for text in [host, *look_up(host)] for address in _parse(text)]
@@ -66,7 +66,7 @@ def check_host(url: str, *, may_be_private: bool, look_up: Resolve = resolve) ->
 
 
 def check_peer(peer: object, url: str, *, may_be_private: bool) -> None:
-    """The same for the address that was connected to: a name may have changed since it was looked up.
+    """Refuse a forbidden address that was connected to: a name may have changed since it was looked up.
 
     Behind a proxy the peer is the proxy, which may be private but never link-local.
     """
@@ -78,7 +78,7 @@ def check_peer(peer: object, url: str, *, may_be_private: bool) -> None:
 
 
 def is_proxied(url: str) -> bool:
-    """Whether httpx asks a proxy for this URL. In doubt it does not: a proxy is then taken for the server.
+    """Return True if httpx asks a proxy for this URL. In doubt return False, which is the stricter check.
 
     httpx takes the same environment as urllib, but also ``*`` and URLs among other names in no_proxy.
     """
@@ -93,7 +93,7 @@ def is_proxied(url: str) -> bool:
 
 
 def check_address(address: Address, url: str) -> None:
-    """Refuse what no file is served from: link-local addresses (169.254.169.254 gives out credentials)."""
+    """Refuse addresses that serve no files: link-local ones (169.254.169.254 gives out credentials)."""
     is_local = address.is_link_local or (address.version == 6 and address.is_site_local)
     if is_local or address.is_multicast or address.is_unspecified or address in _METADATA:
         raise SourceRefused(
@@ -105,7 +105,7 @@ def check_address(address: Address, url: str) -> None:
 
 
 def _parse(text: str) -> list[Address]:
-    """The address, and those of IPv4 that it carries: a gateway sends the packets there. [] for a name."""
+    """Return the address and the IPv4 ones within it, to which gateways send packets; [] for a name."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -118,12 +118,12 @@ def _parse(text: str) -> list[Address]:
 
 
 def _embedded(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
-    """IPv4 in an address of 6to4, of NAT64 (RFC 6052, RFC 8215) or in the old IPv4-compatible form."""
+    """Return the IPv4 address in one of 6to4, NAT64 (RFC 6052, RFC 8215) or the old IPv4-compatible form."""
     octets = address.packed
     found = [octets[12:]] if any(address in network for network in _CARRIES_IPV4) else []
     if address in _SIX_TO_FOUR:
         found.append(octets[2:6])
-    if address in _LOCAL_NAT64:  # whose prefix may have 48, 56, 64 or 96 bits; octet 8 is never a part
+    if address in _LOCAL_NAT64:  # its prefix may have 48, 56, 64 or 96 bits; octet 8 is never a part
         rest = octets[:8] + octets[9:]
         found += [rest[first : first + 4] for first in (6, 7, 8)]
     return [ipaddress.IPv4Address(four) for four in found if any(four)]

@@ -1,4 +1,4 @@
-"""Which shards the consumers of raw_shards were told of: kept beside them, as no run says so by itself."""
+"""Records of the shards that were announced to the consumers of raw_shards, kept with the shards."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from include.object_store import ObjectStore
 
 
 def note_announcement(environment: str, manifest: IngestionManifest) -> bool:
-    """Note what the run has to tell; whether that is anything.
+    """Record newly announced shards. Return True if there are any.
 
-    That is what nobody was told of, also where an earlier run fetched it and could not announce it, and what
-    this run fetched: between, it was gone or another. A run whose task died after the note tells it again.
+    New are shards that were never announced, also where an earlier run fetched them and could not announce
+    them, and shards that this run fetched again because they were gone or had changed. A run whose task died
+    after the record was written announces its shards again.
     """
     target = S3Uri.parse(manifest.target_uri)
     store, uri = ObjectStore(), IngestionLayout(target.bucket).announced(environment, target)

@@ -1,7 +1,7 @@
-"""Bytes of one version of a file, put together from however many answers it takes.
+"""Assemble the bytes of one version of a file from any number of answers.
 
-Nothing here knows S3 or HTTP: an ``Opener`` gives answers, a ``Stage`` keeps bytes. Whatever the sequence
-of cuts, what the stage holds at the end is what a single whole answer would have brought.
+This module knows neither S3 nor HTTP: an ``Opener`` gives answers, a ``Stage`` keeps bytes. Wherever the
+answers break off, the stage ends up with the bytes of a single complete answer.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ _MAX_RESTARTS = 3
 
 
 class Stage(Protocol):
-    """Where the bytes are kept until they are whole."""
+    """A store of bytes until the file is complete."""
 
-    #: Bytes kept so far, and of which version they are.
+    #: Bytes kept so far, and their version.
     offset: int
     validator: Validator
-    #: Of ``offset``, the bytes that would survive the loss of this process.
+    #: Bytes of ``offset`` that would survive the loss of this process.
     safe: int
 
     def adopt(self, validator: Validator) -> None:
-        """Say which version the bytes to come are of; nothing may be kept yet."""
+        """Set the version of the bytes that follow; nothing may be kept yet."""
 
     def write(self, chunk: bytes) -> None:
         """Keep more bytes."""
 
     def clear(self) -> None:
-        """Throw away what is kept."""
+        """Discard all bytes that are kept."""
 
 
 @dataclass
 class Tally:
-    """What it took. ``discarded_bytes`` came twice because the server does not serve ranges."""
+    """Counts of a fetch. ``discarded_bytes`` were sent twice because the server does not serve ranges."""
 
     received_bytes: int = 0
     discarded_bytes: int = 0
@@ -58,7 +58,7 @@ class Tally:
 
 
 class Assembly:
-    """Brings one shard into its stage."""
+    """The fetch of one shard into its stage."""
 
     def __init__(
         self,
@@ -79,10 +79,13 @@ class Assembly:
         self.tally = tally
 
     def run(self) -> None:
-        """Until the stage holds the whole. SourceUnavailable when patience ends, ShardMismatch for a lie."""
+        """Fetch until the file is complete.
+
+        Raises SourceUnavailable when the tries are used up, and ShardMismatch if the server's size is wrong.
+        """
         if self._stage.offset:
             self.tally.resumes += 1
-            log.info("%s: goes on at byte %s", self._shard.name, self._stage.offset)
+            log.info("%s: resumed at byte %s", self._shard.name, self._stage.offset)
         while not self._is_whole():
             before = self._stage.safe
             try:
@@ -108,7 +111,7 @@ class Assembly:
         return announced if announced is not None else self._shard.size_bytes
 
     def _once(self) -> bool:
-        """One answer; whether the stage holds the whole after it."""
+        """Ask once. Return True if the file is complete after the answer."""
         stage, by_range = self._stage, self._by_range
         with self._open(self._shard.url, stage.offset if by_range else 0, stage.validator.if_range) as answer:
             what = course(answer.answered, stage.offset, stage.validator, verifiable=self._verifiable)
@@ -116,11 +119,11 @@ class Assembly:
                 return True
             if what is Course.ASK_FOR_WHOLE:
                 self._by_range = False
-                raise SourceUnavailable("the server gets ranges wrong", where=self._shard.url)
+                raise SourceUnavailable("the server answers range requests wrongly", where=self._shard.url)
             if what is Course.RESTART:
                 is_same = stage.validator.agrees(answer.answered.validator)
                 self._restart(has_changed=self._is_resumable or not is_same)
-                if answer.answered.status != OK:  # this body is no beginning
+                if answer.answered.status != OK:  # this body is not the file's beginning
                     raise SourceUnavailable("the file changed while it was fetched", where=self._shard.url)
             if stage.offset == 0:
                 self._check_announced(answer.answered.validator)
@@ -128,14 +131,14 @@ class Assembly:
             return self._take(answer, stage.offset if what is Course.DISCARD else 0)
 
     def _whole_of(self, answered: Answered) -> int | None:
-        """How many bytes are the whole, by what is known or else by the answer to a range."""
+        """Return the size of the file, from what is known or else from the answer to a range."""
         known = self._total()
         return answered.range.total if known is None and answered.range else known
 
     def _restart(self, *, has_changed: bool) -> None:
-        """A server whose versions alternate would otherwise be fetched for ever.
+        """Start again from the first byte, a limited number of times: a server's versions may alternate.
 
-        One that names no version, and breaks off, is no such server: the patience bounds its breaks.
+        A server that names no version and breaks off does not count: the tries without progress limit that.
         """
         self.tally.restarts += 1
         self._changes += has_changed
@@ -145,7 +148,9 @@ class Assembly:
                 where=self._shard.url,
                 remedy="fetch it when its publisher has finished, or from a mirror that names versions",
             )
-        log.warning("%s: changed at its source, or cannot be resumed: from the start", self._shard.name)
+        log.warning(
+            "%s: changed at its source, or cannot be resumed: fetched from the start", self._shard.name
+        )
         self._stage.clear()
         self._by_range = True
 
@@ -164,13 +169,13 @@ class Assembly:
             pace.came(len(chunk), stage.offset, limit)
         if limit is not None:
             return stage.offset == limit
-        # a server that announces no length says by closing that this was all, but not of a range: it may
-        # send less of one than was asked for, and the next answer says whether there was more
+        # without a length, the end of the connection is the end of the file. It is not the end of a range:
+        # a server may send less than was asked for, and the next answer shows if there is more
         return discard == 0 and answer.answered.status == OK
 
     @property
     def _is_resumable(self) -> bool:
-        """Whether what is kept can be told from another version, or a mixture would be found out."""
+        """Return True if a mixture of two versions would be noticed, by their names or by a checksum."""
         return self._verifiable or self._stage.validator.identifies
 
     @property
@@ -179,7 +184,7 @@ class Assembly:
         return checksum is not None and checksum.kind is not ChecksumKind.ETAG
 
     def _check_announced(self, validator: Validator) -> None:
-        """Compare what is known before a byte is fetched for nothing."""
+        """Compare the announced size and version with the promised ones before any byte is fetched."""
         size, checksum = self._shard.size_bytes, self._shard.checksum
         if size is not None and validator.size_bytes not in (None, size):
             raise self._mismatch(

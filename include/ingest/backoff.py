@@ -1,4 +1,4 @@
-"""How long to wait before the next try."""
+"""Waits between the tries of a request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Sleep = Callable[[float], None]
 
 
 def retry_after_seconds(header: str, now: datetime | None = None) -> float:
-    """Seconds of a Retry-After header, given as a number or a date; 0 for none, nonsense or the past."""
+    """Return the seconds of a Retry-After header (a number or a date); 0 if it has no usable value."""
     header = header.strip()
     if header.isascii() and header.isdigit():
         return float(header[:9])
@@ -31,7 +31,7 @@ def retry_after_seconds(header: str, now: datetime | None = None) -> float:
 
 
 def delay_seconds(attempt: int, politeness: Politeness, asked: float, chance: float) -> float:
-    """The wait after failed try number ``attempt`` (from 1): doubled each time, never less than asked for.
+    """Return the wait after failed try ``attempt`` (from 1): doubled each time, at least as asked.
 
     ``chance`` in [0, 1) spreads tasks that failed together over the upper half of the interval.
     """
@@ -40,7 +40,7 @@ def delay_seconds(attempt: int, politeness: Politeness, asked: float, chance: fl
 
 
 class Patience:
-    """Tries without progress, counted; the waits between them."""
+    """A count of tries without progress, and the waits between them."""
 
     def __init__(self, politeness: Politeness, sleep: Sleep = time.sleep) -> None:
         self._politeness = politeness
@@ -48,13 +48,13 @@ class Patience:
         self._failed = 0
 
     def progressed(self) -> None:
-        """Something was gained: the count begins anew."""
+        """Record progress: the count of tries starts again."""
         self._failed = 0
 
     def endure(self, error: SourceUnavailable) -> float:
-        """Wait before the next try, and say how long; raises ``error`` when it was the last one.
+        """Wait before the next try, and return the seconds; raise ``error`` if it was the last one.
 
-        A server that asks for more than ``max_wait_seconds`` is left alone: a worker does not sleep for it.
+        A wait above ``max_wait_seconds`` is refused, so that a worker does not sleep for a server.
         """
         self._failed += 1
         asked = error.retry_after_seconds
@@ -66,7 +66,7 @@ class Patience:
 
 
 def persist(action: Callable[[], T], politeness: Politeness, sleep: Sleep = time.sleep) -> T:
-    """The result of ``action``, tried again while the source is unavailable."""
+    """Return the result of ``action``, and try again while the source is unavailable."""
     patience = Patience(politeness, sleep)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Why a shard or a list could not be had: for now, for good, or because it is not what was promised."""
+"""Errors of a shard or a list: a passing failure, a refusal, or bytes other than those promised."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ _LONGEST_SAYING = 200
 
 
 def plain(text: str) -> str:
-    """What a server said, as it may stand in a log: printable, and cut."""
+    """Return a server's text as it may be logged: printable, and cut."""
     return "".join(character for character in text if character.isprintable())[:_LONGEST_SAYING]
 
 
 class SourceUnavailable(NexusError):
-    """The server failed, stalled or asked for patience; a later try may succeed.
+    """A failure, a stall or a request to wait; a later try may succeed.
 
-    ``retry_after_seconds`` is what the server asked for, 0 when it said nothing.
+    ``retry_after_seconds`` is the wait that the server asked for, 0 if it named none.
     """
 
     def __init__(self, what: str, *, retry_after_seconds: float = 0.0, **details: str) -> None:
@@ -24,11 +24,11 @@ class SourceUnavailable(NexusError):
 
 
 class SourceRefused(InputError):
-    """The address is not fetched, or the server says that there is no such file for us."""
+    """An address that may not be fetched, or a file that the server does not give us."""
 
 
 class ShardMismatch(IntegrityError):
-    """What came is not what was promised; ``what``, ``expected`` and ``got`` go into the quarantine note."""
+    """Bytes other than those promised; ``what``, ``expected`` and ``got`` go into the quarantine note."""
 
     def __init__(self, what: str, *, where: str, expected: str, got: str, remedy: str = "") -> None:
         super().__init__(what, where=where, expected=expected, got=got, remedy=remedy)

@@ -1,4 +1,4 @@
-"""One shard, from its server to its place: assembled in staging, verified as S3 keeps it, then published."""
+"""Fetch one shard: assemble it in staging, verify it as S3 keeps it, then publish it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Fetches the shards of one batch over one connection."""
+    """A fetcher of the shards of one batch over one connection."""
 
     store: ObjectStore
     origin: Origin
@@ -45,13 +45,13 @@ class Fetcher:
     sleep: Sleep = time.sleep
 
     def fetch(self, shard: Shard) -> ShardOutcome:
-        """What became of the shard. One that fails as nobody foresaw does not keep the others from theirs."""
+        """Fetch a shard and return its outcome. An unforeseen failure does not stop the other shards."""
         target = S3Uri.parse(self.batch.target_uri) / shard.name
         tally = Tally()
         try:
             if (existing := self._existing(shard, target)) is not None:
                 state, size_bytes, sha256 = existing
-                if state is ShardState.FETCHED:  # by a try that may have died before it tidied up
+                if state is ShardState.FETCHED:  # by a try that may have died before it cleaned up
                     StagedUpload(self.store, target, shard.url, self.part_bytes).discard()
                 return self._outcome(shard, state, tally, size_bytes=size_bytes, sha256=sha256)
             return self._fetch(shard, target, tally)
@@ -62,11 +62,11 @@ class Fetcher:
             return replace(outcome, retry_after_seconds=error.retry_after_seconds)
         except SourceRefused as error:
             return self._outcome(shard, ShardState.REFUSED, tally, reason=str(error))
-        except NexusError as error:  # of the raw bucket: a later try may succeed
+        except NexusError as error:  # an error of the raw bucket: a later try may succeed
             log.exception("%s: S3 failed", shard.name)
             return self._outcome(shard, ShardState.UNAVAILABLE, tally, reason=str(error))
         except Exception as error:
-            log.exception("%s: failed as nobody foresaw", shard.name)
+            log.exception("%s: failed for an unforeseen reason", shard.name)
             return self._outcome(shard, ShardState.REFUSED, tally, reason=_unforeseen(error))
 
     def _fetch(self, shard: Shard, target: S3Uri, tally: Tally) -> ShardOutcome:
@@ -101,9 +101,9 @@ class Fetcher:
         )
 
     def _is_current(self, stage: StagedUpload, shard: Shard) -> bool:
-        """Whether what is staged may be the version that the server has: no checksum would tell.
+        """Return True if the staged bytes may be the version that the server has; no checksum shows it.
 
-        Where the server names no version, the size alone is compared.
+        Where the server names no version, only the size is compared.
         """
 
         def ask() -> bool:
@@ -116,9 +116,9 @@ class Fetcher:
         return partial(Pace, shard.name, shard.url, self.politeness)
 
     def _existing(self, shard: Shard, target: S3Uri) -> tuple[ShardState, int, str] | None:
-        """State, size and SHA-256 of the shard if it is there as promised; None: it is to be fetched.
+        """Return state, size and SHA-256 of the shard if it is there as promised; None if it must be fetched.
 
-        What an earlier try of this run fetched counts as fetched: the run announces it.
+        A shard that an earlier try of this run fetched counts as fetched, so that the run announces it.
         """
         found = self.store.find(target)
         if found is None:
@@ -136,7 +136,7 @@ class Fetcher:
             digests = digests_of(self.store, target, with_md5=wants_md5(shard))
             if digests.sha256 != metadata["sha256"]:
                 damage = ShardMismatch(
-                    "the shard was changed where it lies",
+                    "the shard was changed after ingestion wrote it",
                     where=str(target),
                     expected=f"sha256 {metadata['sha256']}",
                     got=f"sha256 {digests.sha256}",

@@ -1,4 +1,4 @@
-"""The shards of a source: those of its file, and those that its published lists name."""
+"""List the shards of a source: those in its file, and those in its published lists."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from include.recipes.source import Component, Listing, ListingKind, Source
 _SHA256_LINE = re.compile(r"([0-9A-Fa-f]{64}) [ *](?:\./)?(\S+)")
 _NEXT_PAGE = re.compile(r'<([^>]+)>\s*;\s*rel="next"')
 _MAX_PAGES = 2000
-#: Of all lists of a source together, and of the lines of one: 40 snapshots of RedPajama V2 have as many.
+#: Entries of all lists of a source together: 40 snapshots of RedPajama V2 have as many.
 _MOST_ENTRIES = 2_000_000
-#: Of one page of a file tree; pages of Hugging Face have some ten for each of 1000 files.
+#: Values in one page of a file tree; a page of Hugging Face has about ten for each of 1000 files.
 _MOST_VALUES = 1_000_000
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a list; None and '' where it does not say."""
+    """One line of a list; None and '' for what the line does not say."""
 
     path: str
     size_bytes: int | None = None
@@ -41,7 +41,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class _Page:
-    """A list or a page of one, its Link header, and who sent it."""
+    """A list or a page of one, its Link header, and its sender."""
 
     text: str
     link: str
@@ -49,7 +49,7 @@ class _Page:
 
 
 class Lists:
-    """Reads the lists of one source. What all of them hold together is bounded in bytes."""
+    """A reader of the lists of one source. Their total size is limited."""
 
     def __init__(self, source: Source, origin: Origin, sleep: Sleep = time.sleep) -> None:
         self._source = source
@@ -58,11 +58,11 @@ class Lists:
         self._bytes_left = source.max_listing_bytes
         self._entries_read = 0
         self._missing: dict[str, frozenset[str]] = {}
-        #: Shards that the lists name and a published list calls missing.
+        #: Shards that the lists name and that a published list of missing files names too.
         self.left_out = 0
 
     def shards(self, values: Mapping[str, tuple[str, ...]]) -> list[Shard]:
-        """All shards of the chosen ``values``, by name; InputError for a list that cannot be used."""
+        """Return all shards of the chosen ``values``, by name; InputError for a list that cannot be used."""
         found = [listed.shard() for listed in self._source.shards]
         for listing in self._source.listings:
             sums = self._checksums(listing)
@@ -82,7 +82,7 @@ class Lists:
         of_one: Mapping[str, str],
         values: Mapping[str, tuple[str, ...]],
     ) -> Iterator[Shard]:
-        """The components that the entry stands for; ``of_one`` fills this list's URL, ``values`` are all."""
+        """Return the components of an entry; ``of_one`` fills this list's URL, ``values`` has all choices."""
         checksum = Checksum(ChecksumKind.SHA256, entry.sha256) if entry.sha256 else None
         for component in listing.components:
             if _is_wanted(component, of_one, values):
@@ -118,7 +118,7 @@ class Lists:
                 continue
             if not path.startswith(listing.line_prefix):
                 raise InputError(
-                    "a line of another form",
+                    "a line has another form",
                     where=f"{url}, line {number}",
                     expected=f"a line that begins with {listing.line_prefix}",
                     got=f"another line of {len(path)} characters",
@@ -127,7 +127,7 @@ class Lists:
             yield Entry(path.removeprefix(listing.line_prefix))
 
     def _tree(self, url: str) -> Iterator[Entry]:
-        """A Hugging Face file tree: ``oid`` under ``lfs`` is the SHA-256 of the file itself."""
+        """Yield the entries of a Hugging Face file tree; ``oid`` under ``lfs`` is the SHA-256 of the file."""
         page, after = url, None
         for _ in range(_MAX_PAGES):
             read = self._read(page, after)
@@ -136,10 +136,10 @@ class Lists:
             if following is None:
                 return
             page, after = following[1], read.hop
-        raise InputError("a list without end", where=url, expected=f"at most {_MAX_PAGES} pages")
+        raise InputError("the list does not end", where=url, expected=f"at most {_MAX_PAGES} pages")
 
     def _checksums(self, listing: Listing) -> dict[str, str]:
-        """SHA-256 by path, from SHA256SUMS files whose names are relative to their folder or to the root."""
+        """Return SHA-256 by path, from SHA256SUMS files with names relative to their folder or the root."""
         sums: dict[str, str] = {}
         for published in listing.checksum_lists:
             for number, line in enumerate(_lines(self._read(published.url).text, published.url), 1):
@@ -154,14 +154,16 @@ class Lists:
         return sums
 
     def _read(self, url: str, after: Hop | None = None) -> _Page:
-        """The list at ``url``, which the catalogue names, or the page ``after`` which it comes."""
+        """Read the list at ``url``, which the catalogue names, or the page that follows ``after``."""
         return persist(lambda: self._read_once(url, after), self._source.politeness, self._sleep)
 
     def _read_once(self, url: str, after: Hop | None) -> _Page:
         content = bytearray()
         with self._origin.open(url, after=after) as answer:
             if answer.answered.status != OK:
-                raise SourceRefused("a part of the list only", where=url, got=str(answer.answered.status))
+                raise SourceRefused(
+                    "the server sent only a part of the list", where=url, got=str(answer.answered.status)
+                )
             pace = Pace(shown(url), shown(url), self._source.politeness)
             for chunk in answer.chunks():
                 content += chunk
@@ -178,11 +180,11 @@ class Lists:
         try:
             return _Page(content.decode(), link, hop)
         except UnicodeDecodeError as error:
-            raise InputError(f"the list is no text ({error})", where=url) from error
+            raise InputError(f"the list is not text ({error})", where=url) from error
 
 
 def _lines(text: str, url: str) -> list[str]:
-    """Lines that end in a line feed alone: their number is known before they are split."""
+    """Return lines that end in a line feed; they are counted before they are split."""
     _require_fewer(text.count("\n"), _MOST_ENTRIES, url)
     return text.split("\n")
 
@@ -207,14 +209,14 @@ def _of_tree(node: Mapping[str, Any]) -> Entry:
 
 
 def _nodes(text: str, url: str) -> list[dict[str, Any]]:
-    # a value follows a comma or the beginning of what holds it: counted before any takes memory
+    # a value follows a comma or an opening bracket: values are counted before they take memory
     _require_fewer(sum(map(text.count, ",[{")), _MOST_VALUES, url)
     try:
         nodes = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"the list is not valid JSON ({error})", where=url) from error
     if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
-        raise InputError("the list is no file tree", where=url, expected="a list of objects")
+        raise InputError("the list is not a file tree", where=url, expected="a list of objects")
     return nodes
 
 
@@ -227,7 +229,7 @@ def _combinations(listing: Listing, values: Mapping[str, tuple[str, ...]]) -> It
 def _is_wanted(
     component: Component, of_one: Mapping[str, str], values: Mapping[str, tuple[str, ...]]
 ) -> bool:
-    """Whether the choices let a component in; one that the list's URL fixes counts as its one value."""
+    """Return True if the choices include a component; one that the list's URL fixes is its one value."""
     return all(
         set(allowed) & ({of_one[name]} if name in of_one else set(values[name]))
         for name, allowed in component.only.items()
@@ -240,7 +242,7 @@ def _without_repetition(found: list[Shard]) -> list[Shard]:
         other = by_name.setdefault(shard.name, shard)
         if other != shard:
             raise InputError(
-                "two shards of one name",
+                "two shards have the same name",
                 where=shard.name,
                 got=f"{other.url} and {shard.url}",
                 remedy="give the components targets that differ",

@@ -1,8 +1,8 @@
-"""A file on an HTTP server, from a given byte on: redirects followed by hand, failures told apart.
+"""Open a file on an HTTP server from a given byte on; follow redirects by hand and classify failures.
 
-httpx is a requirement of Airflow's task SDK, so it is wherever a task runs. It hands out the body as it
-came (``iter_raw``): a server that stores ``.json.gz`` with Content-Encoding gzip would otherwise have it
-unpacked on the way, and neither size nor checksum would be those of the file.
+httpx is a requirement of Airflow's task SDK, so it is wherever a task runs. Its ``iter_raw`` returns the body
+as it was sent: a server that stores ``.json.gz`` with Content-Encoding gzip would otherwise have it unpacked
+on the way, and neither size nor checksum would be those of the file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from include.recipes.source import Politeness
 USER_AGENT = "nexus-llm source_ingestion (resumable, bounded connections)"
 _MAX_REDIRECTS = 5
 _REDIRECTS = {301, 302, 303, 307, 308}
-#: S3 takes 2 KB of metadata for an object, and the URL may have half of them.
+#: S3 accepts 2 KB of metadata for an object, and the URL may take half of it.
 _LONGEST_VERSION = 256
 _MOST_DIGITS = 20
 #: Statuses after which the same request may succeed.
@@ -33,27 +33,27 @@ _PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 @dataclass(frozen=True)
 class Hop:
-    """Who leads on to another URL: a page that names the next one is no more trusted than a redirect."""
+    """The sender of another URL: a page that names the next one is no more trusted than a redirect."""
 
     url: str
     is_private: bool
 
 
 class Answer(Protocol):
-    """An open answer: what decides the course, and the body as it comes."""
+    """An open answer: the facts that decide the next step, and the body as it was sent."""
 
     answered: Answered
-    #: The Link header: where a list goes on.
+    #: The Link header, which names the next page of a list.
     link: str
-    #: Where the answer came from in the end.
+    #: The URL that answered, after all redirects.
     hop: Hop
 
     def chunks(self) -> Iterator[bytes]:
-        """The body, raw; SourceUnavailable when it breaks off."""
+        """Yield the body as it was sent; SourceUnavailable if it breaks off."""
 
 
 class Origin:
-    """Opens URLs, one connection at a time. Use it as a context manager."""
+    """A client that opens URLs, one connection at a time. Use it as a context manager."""
 
     def __init__(self, politeness: Politeness) -> None:
         self._politeness = politeness
@@ -76,13 +76,13 @@ class Origin:
     def open(
         self, url: str, offset: int = 0, if_range: str = "", after: Hop | None = None
     ) -> Iterator[Answer]:
-        """The answer to a request for ``url`` from byte ``offset`` on.
+        """Request ``url`` from byte ``offset`` on, and return the answer.
 
-        A URL that the catalogue or the run names may be private; one that a server named (``after``) only
-        where that server is.
+        A URL from the catalogue or the run may be private; one that a server named (``after``) only where
+        that server is.
 
-        SourceUnavailable for what may pass, SourceRefused for what will not: other statuses, redirects to
-        forbidden places, more than five redirects.
+        Raises SourceUnavailable for passing failures, and SourceRefused for other statuses, redirects to
+        forbidden places and more than five redirects.
         """
         if after is not None:
             url = _led_to(url, after.url)
@@ -161,7 +161,7 @@ def _check_status(response: httpx.Response, url: str) -> None:
             "the server is not able to answer", where=url, got=got, retry_after_seconds=wait
         )
     raise SourceRefused(
-        "the server does not give this file",
+        "the server refuses this file",
         where=url,
         got=got,
         remedy="open the URL by hand; correct the source, or leave the shard out with exclude",
@@ -171,12 +171,12 @@ def _check_status(response: httpx.Response, url: str) -> None:
 def _location(response: httpx.Response, url: str) -> str:
     location = str(response.headers.get("location", ""))
     if not location:
-        raise SourceRefused("a redirect without a place", where=url, got=str(response.status_code))
+        raise SourceRefused("a redirect does not say where to", where=url, got=str(response.status_code))
     return _led_to(location, url)
 
 
 def _led_to(location: str, url: str) -> str:
-    """The URL that an answer from ``url`` leads to."""
+    """Return the URL to which an answer from ``url`` redirects."""
     try:
         target = urljoin(url, location).partition("#")[0]
         urlsplit(target)
@@ -188,7 +188,7 @@ def _led_to(location: str, url: str) -> str:
 
 
 def _version(headers: httpx.Headers, name: str) -> str:
-    """A header that names the version, '' where it cannot be kept: it becomes a header and S3 metadata."""
+    """Return a header that names the version; '' if it cannot be kept as a header and S3 metadata."""
     value = str(headers.get(name, ""))
     return value if len(value) <= _LONGEST_VERSION and value.isascii() and value.isprintable() else ""
 

@@ -1,4 +1,4 @@
-"""What became of the shards of a batch or run: counted over its tries, and judged."""
+"""Outcomes of the shards of a batch or run, added up over its tries, and the verdict on them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ NO_REPORT = "its batch ended before it could report"
 
 
 def superseded(store: ObjectStore, report_uri: S3Uri) -> dict[str, ShardOutcome]:
-    """What the tries before took, by shard; ``tried`` are those that the last one asked for in vain.
+    """Return the counts of earlier tries by shard; ``tried`` are the shards that the last try failed to get.
 
-    In the report's place stands only that: a try that is killed must not be taken for the one before.
+    They replace the report while a try runs, so that a killed try is not mistaken for the one before.
     """
     if not store.exists(report_uri):
         return {}
@@ -41,7 +41,7 @@ def superseded(store: ObjectStore, report_uri: S3Uri) -> dict[str, ShardOutcome]
 
 
 def with_counts(outcome: ShardOutcome, earlier: ShardOutcome) -> ShardOutcome:
-    """The outcome of a try, with what those before it took."""
+    """Return the outcome of a try, with the counts of the earlier ones added."""
     return replace(
         outcome,
         received_bytes=outcome.received_bytes + earlier.received_bytes,
@@ -52,7 +52,7 @@ def with_counts(outcome: ShardOutcome, earlier: ShardOutcome) -> ShardOutcome:
 
 
 def require_good(outcomes: tuple[ShardOutcome, ...], where: str) -> None:
-    """SourceUnavailable while a later try may help, else an error that no retry mends."""
+    """Raise SourceUnavailable while a later try may help, else an error that is not retried."""
     bad = _bad(outcomes)
     if not bad:
         return
@@ -80,7 +80,7 @@ def require_good(outcomes: tuple[ShardOutcome, ...], where: str) -> None:
 
 
 def require_whole(manifest: IngestionManifest, where: str) -> None:
-    """InputError unless all shards of a run are there: only its tasks `fetch` can bring them."""
+    """Raise InputError unless all shards of a run are there: only its tasks `fetch` can bring them."""
     if bad := _bad(manifest.shards):
         raise InputError(
             _not_there(manifest.shards),

@@ -1,4 +1,4 @@
-"""How fast bytes come: a line in the log now and then, and an error when they all but stop."""
+"""Watch how fast bytes arrive: log progress now and then, and fail when they almost stop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOG_EVERY_SECONDS = 30.0
 
 
 class Pace:
-    """Watches one body. ``clock`` gives seconds."""
+    """The pace of one body. ``clock`` gives seconds."""
 
     def __init__(
         self,
@@ -34,9 +34,9 @@ class Pace:
         self._logged, self._since_log = now, 0
 
     def came(self, count: int, offset: int, total: int | None) -> None:
-        """``count`` more bytes came; ``offset`` of ``total`` are kept. SourceUnavailable for a trickle.
+        """Record ``count`` more bytes; ``offset`` of ``total`` are kept. SourceUnavailable if too slow.
 
-        A read timeout does not see a server that sends a byte now and then.
+        A read timeout does not notice a server that sends a byte now and then.
         """
         now = self._clock()
         self._in_window += count

@@ -1,4 +1,4 @@
-"""Which shards a run fetches, and in which batches."""
+"""Choose the shards that a run fetches, and divide them into batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from include.contracts.errors import InputError
 from include.contracts.ingestion import Shard
 
-#: What a shard costs beside its bytes (requests, verification), as bytes; and what one of unknown size has.
+#: Cost of a shard besides its bytes (requests, verification), in bytes; and the size assumed if unknown.
 _OVERHEAD_BYTES = 4 << 20
 _UNKNOWN_BYTES = 256 << 20
 
@@ -18,7 +18,7 @@ _UNKNOWN_BYTES = 256 << 20
 def selected(
     shards: Sequence[Shard], include: str, max_shards: int, exclude: Collection[str] = ()
 ) -> list[Shard]:
-    """Shards whose name matches the glob and none of ``exclude``, ``max_shards`` at most (0: all)."""
+    """Return shards whose name matches the glob and none of ``exclude``, at most ``max_shards`` (0: all)."""
     found = [
         shard
         for shard in shards
@@ -38,9 +38,9 @@ def selected(
 
 
 def batches(shards: Sequence[Shard], most: int) -> list[list[Shard]]:
-    """At most ``most`` batches of about the same work, the order of names kept within each.
+    """Return at most ``most`` batches of about equal work, each in the order of names.
 
-    The longest shard goes to the shortest batch: no batch exceeds another by more than one shard.
+    The longest shard is added to the shortest batch: no batch exceeds another by more than one shard.
     """
     count = min(most, len(shards))
     if not count:
@@ -55,16 +55,17 @@ def batches(shards: Sequence[Shard], most: int) -> list[list[Shard]]:
 
 
 def work_bytes(shard: Shard) -> int:
-    """What a shard weighs when batches are balanced."""
+    """Return the weight of a shard when batches are balanced."""
     return _OVERHEAD_BYTES + (_UNKNOWN_BYTES if shard.size_bytes is None else shard.size_bytes)
 
 
 @dataclass(frozen=True)
 class IngestionPlan:
-    """What a run will do, for its XCom. ``present`` are there by name, and by size where it is published.
+    """The plan of a run, for its XCom. ``present`` shards are there by name, and by size if one is published.
 
-    ``to_fetch_bytes`` counts shards of published size that are not there; ``of_unknown_size`` are the rest.
-    ``known_missing`` shards are named by the lists, and by their publisher as missing: they are left out.
+    ``to_fetch_bytes`` counts shards of published size that are not there; ``of_unknown_size`` are the others.
+    ``known_missing`` shards are in the lists, but their publisher says that they are missing: they are left
+    out.
     """
 
     source: str
@@ -84,5 +85,5 @@ class IngestionPlan:
 
 
 def absent(shards: Sequence[Shard], sizes: Mapping[str, int]) -> list[Shard]:
-    """Shards that are not there, given the sizes of what is."""
+    """Return the shards that are not there, given the sizes of those that are."""
     return [s for s in shards if s.name not in sizes or s.size_bytes not in (None, sizes[s.name])]

@@ -1,4 +1,4 @@
-"""The last step of a shard: from staging to its place, or to the quarantine with a note."""
+"""Move a shard from staging to its final key, or to the quarantine with a note."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from include.object_store import ObjectStore
 
 
 def shard_metadata(shard: Shard, batch: BatchRequest, digests: Digests, etag: str) -> dict[str, str]:
-    """What travels with a shard; the presence of ``sha256`` says that ingestion verified it.
+    """Return the metadata stored with a shard; ``sha256`` among it shows that ingestion verified the shard.
 
     ``etag`` is the server's name of the version, '' where it gave none.
     """
@@ -32,7 +32,7 @@ def shard_metadata(shard: Shard, batch: BatchRequest, digests: Digests, etag: st
 def publish(
     store: ObjectStore, staged: S3Uri, target: S3Uri, digests: Digests, metadata: dict[str, str]
 ) -> None:
-    """Copy inside S3 exactly the bytes that were verified; the shard appears whole and at once."""
+    """Copy exactly the verified bytes inside S3; the shard appears complete and at once."""
     store.copy(staged, target, digests.etag, metadata)
 
 
@@ -44,7 +44,7 @@ def quarantine(
     mismatch: ShardMismatch,
     digests: Digests | None,
 ) -> S3Uri:
-    """Move what came out of every reader's sight, and write down what was expected; returns the note."""
+    """Move the bytes to where no reader looks, and write a note of what was expected; return the note."""
     place = IngestionLayout(found.bucket)
     note = place.note(source, shard.name)
     if digests is not None:
@@ -67,5 +67,5 @@ def quarantine(
 
 
 def now() -> str:
-    """UTC, to the second."""
+    """Return the time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

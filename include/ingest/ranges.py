@@ -1,4 +1,4 @@
-"""What to do with a server's answer, given what is kept already: a pure function of headers and offset."""
+"""Decide how to use a server's answer, as a pure function of its headers and the bytes kept so far."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OK, PARTIAL, UNSATISFIABLE = 200, 206, 416
 
 @dataclass(frozen=True)
 class Validator:
-    """Which version of a file a server has: RFC 9110, section 8.8. ``size_bytes`` is that of the whole."""
+    """The server's name of a file's version: RFC 9110, section 8.8. ``size_bytes`` is that of the whole."""
 
     etag: str = ""
     last_modified: str = ""
@@ -20,17 +20,17 @@ class Validator:
 
     @property
     def if_range(self) -> str:
-        """The value of If-Range: a strong ETag, else the date; '' when the server gave neither."""
+        """Return the value of If-Range: a strong ETag, else the date; '' if the server gave neither."""
         is_strong = bool(self.etag) and not self.etag.startswith("W/")
         return self.etag if is_strong else self.last_modified
 
     @property
     def identifies(self) -> bool:
-        """Whether a change of any byte would show: a weak ETag promises the same meaning alone."""
+        """Return True if a change of any byte would show: a weak ETag promises only the same meaning."""
         return bool(self.if_range)
 
     def agrees(self, other: Validator) -> bool:
-        """Whether both may be of one version: what both name is equal."""
+        """Return True if both may be of one version: all that both name is equal."""
         if (
             self.size_bytes is not None
             and other.size_bytes is not None
@@ -46,7 +46,7 @@ class Validator:
 
 @dataclass(frozen=True)
 class ContentRange:
-    """``first`` and ``last`` are None where the range could not be served; ``total`` where it is unknown."""
+    """A range; ``first`` and ``last`` are None if it could not be served, ``total`` if it is unknown."""
 
     first: int | None
     last: int | None
@@ -54,7 +54,7 @@ class ContentRange:
 
 
 def content_range(header: str) -> ContentRange | None:
-    """The parsed header; None when it says nothing that can be used."""
+    """Parse the header; None if it has no usable value."""
     match = _CONTENT_RANGE.fullmatch(header.strip())
     if not match:
         return None
@@ -65,22 +65,22 @@ def content_range(header: str) -> ContentRange | None:
 
 
 class Course(enum.Enum):
-    """How the fetch goes on."""
+    """The next step of a fetch."""
 
     APPEND = "append"
-    #: The server sent the whole: read and discard what is kept already.
+    #: The server sent the whole file: read and discard the part that is kept already.
     DISCARD = "discard"
-    #: What is kept is of another version, or of one that cannot be told: throw it away.
+    #: The kept bytes are of another version, or of an unknown one: discard them.
     RESTART = "restart"
     #: Everything is kept already.
     COMPLETE = "complete"
-    #: The server gets ranges wrong: ask for the whole.
+    #: The server answers range requests wrongly: ask for the whole file.
     ASK_FOR_WHOLE = "ask_for_whole"
 
 
 @dataclass(frozen=True)
 class Answered:
-    """What decides: the status, Content-Range as parsed, and the version that the server has now."""
+    """The facts that decide: status, Content-Range as parsed, and the version that the server has now."""
 
     status: int
     range: ContentRange | None
@@ -88,10 +88,10 @@ class Answered:
 
 
 def course(answered: Answered, offset: int, kept: Validator, *, verifiable: bool) -> Course:
-    """What to do with an answer to a request from ``offset`` on.
+    """Return the next step after an answer to a request from ``offset`` on.
 
-    ``verifiable``: a checksum of the whole is known, so that bytes of two versions would be found out
-    even where the server names no version.
+    ``verifiable``: a checksum of the whole is known, so that bytes of two versions would be noticed even
+    where the server names no version.
     """
     same = kept.agrees(answered.validator)
     can_tell = verifiable or (kept.identifies and answered.validator.identifies)

@@ -1,4 +1,4 @@
-"""A run of source_ingestion, from the catalogue to the manifest: what its tasks call."""
+"""Run source_ingestion from the catalogue to the manifest: the functions that its tasks call."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from include.settings import Settings
 log = logging.getLogger(__name__)
 
 _EXAMPLES = 5
-#: After so many shards in a row that could not be had, a server is left alone until the task's retry.
+#: After so many failed shards in a row, no other is asked for until the task's retry.
 _GIVE_UP_AFTER = 3
 
 
 @dataclass(frozen=True)
 class IngestionRequest:
-    """What the user asks for; empty ``target_prefix``: the source's own. 0 ``max_shards``: all."""
+    """The user's request. An empty ``target_prefix`` means the source's own; 0 ``max_shards`` means all."""
 
     source: str
     select: Mapping[str, Collection[str]]
@@ -54,7 +54,7 @@ class IngestionRequest:
 
 @dataclass(frozen=True)
 class _Resolved:
-    """What the lists gave: the selected shards, those of them that are not there, and what was left out."""
+    """The result of the lists: the selected shards, those that are not there, and those left out."""
 
     shards: list[Shard]
     missing: list[Shard]
@@ -65,10 +65,10 @@ class _Resolved:
 def plan_run(
     settings: Settings, run: str, request: IngestionRequest, *, sleep: Sleep = time.sleep
 ) -> tuple[IngestionPlan, list[str]]:
-    """Resolve the lists and write a BatchRequest for each batch; returns the plan and their URIs.
+    """Resolve the lists and write a BatchRequest for each batch; return the plan and their URIs.
 
-    A dry run writes nothing and returns no URIs. Unfinished uploads of a version that the source no
-    longer has are aborted.
+    A dry run writes nothing and returns no URIs. Unfinished uploads of a version that the source no longer
+    has are aborted.
     """
     source = load_source(request.source, settings.ingestion.sources_folder)
     place = IngestionLayout(settings.storage.raw_bucket)
@@ -77,7 +77,9 @@ def plan_run(
     parts = batches(resolved.shards, settings.ingestion.max_batches)
     uris = []
     if not request.dry_run:
-        ObjectStore().delete_folder(place.reports(run))  # a cleared plan: they are of other batches
+        ObjectStore().delete_folder(
+            place.reports(run)
+        )  # the plan was cleared: these reports are of other batches
     for index, shards in enumerate(parts if not request.dry_run else ()):
         batch = BatchRequest(
             run, index, source.name, source.licence, str(target), request.verify_existing, tuple(shards)
@@ -120,9 +122,9 @@ def _plan(source: Source, target: S3Uri, resolved: _Resolved, parts: int) -> Ing
 
 
 def abort_stale(origin: Origin, target: S3Uri, shards: list[Shard]) -> int:
-    """Abort unfinished uploads of another version than the server has now; returns how many.
+    """Abort unfinished uploads of another version than the server has now; return how many.
 
-    Their parts cost storage, and no fetch will use them. A server that does not answer keeps its upload.
+    Their parts cost storage, and no fetch will use them. If a server does not answer, its upload stays.
     """
     store, place = ObjectStore(), IngestionLayout(target.bucket)
     prefix = S3Uri(target.bucket, place.progress(target).key.removesuffix(".json"))
@@ -135,7 +137,7 @@ def abort_stale(origin: Origin, target: S3Uri, shards: list[Shard]) -> int:
             aborted += _abort_if_stale(origin, store, target / shard.name, shard)
         except (SourceUnavailable, SourceRefused):
             continue
-        except Exception:  # no plan fails for an upload that only costs storage
+        except Exception:  # an upload that only costs storage must not fail the plan
             log.exception("%s: its unfinished upload could not be looked into", shard.name)
     return aborted
 
@@ -157,8 +159,8 @@ def fetch_batch(
 ) -> BatchReport:
     """Fetch the shards of a batch, one after the other over one connection, and report on all of them.
 
-    What an earlier try fetched is found at its place, what it began is continued. What it asked for in vain
-    comes last, so that a few bad shards do not keep the others from their turn.
+    Shards that an earlier try fetched are there already, and those that it began are continued. Shards that
+    it failed to get come last, so that a few bad ones do not delay the others.
     """
     store = store or ObjectStore()
     batch = store.read_record(BatchRequest, S3Uri.parse(uri))
@@ -186,7 +188,7 @@ def fetch_batch(
 
 
 def _why_not_go_on(outcomes: Sequence[ShardOutcome], politeness: Politeness) -> str:
-    """Why the shards that are left are not asked for in this try; empty while they are."""
+    """Return why the remaining shards are not asked for in this try; empty while they are."""
     asked = outcomes[-1].retry_after_seconds
     if asked > politeness.max_wait_seconds:
         return f"not tried: the server asked to be left alone for {asked:.0f} s"
@@ -199,7 +201,7 @@ def _why_not_go_on(outcomes: Sequence[ShardOutcome], politeness: Politeness) -> 
 def summarise(
     settings: Settings, run: str, planned: Mapping[str, Any]
 ) -> tuple[IngestionManifest, ParentRef]:
-    """The manifest of a run, from the newest reports of its batches; written, and returned with its hash."""
+    """Write the manifest of a run from the newest reports of its batches; return it with its hash."""
     store, place = ObjectStore(), IngestionLayout(settings.storage.raw_bucket)
     outcomes: list[ShardOutcome] = []
     for index in range(int(planned["batches"])):

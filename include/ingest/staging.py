@@ -1,10 +1,10 @@
-"""Where a shard is put together: a multipart upload in S3, which is itself the state of the fetch.
+"""Stage a shard as a multipart upload in S3, which is itself the state of the fetch.
 
-A worker needs memory for two parts and no disk; a lost worker loses at most the part that it was filling.
-S3 shows neither the metadata of an unfinished upload nor the bytes of its parts. Of which version of the
-source they are stands therefore in a small object beside, and checksums are taken from the object that
-the parts become (``include.ingest.verification``), not on the way: a hash cannot be taken up again by
-another process, and this one covers what S3 really keeps.
+A worker needs memory for two parts and no disk, and a lost worker loses at most the part that it was filling.
+S3 shows neither the metadata of an unfinished upload nor the bytes of its parts. A small separate object
+therefore records which version of the source the parts are of. Checksums are computed from the object that
+the parts become (``include.ingest.verification``), because another process could not continue a hash, and
+because this covers the bytes that S3 really keeps.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from include.ingest.ranges import Validator
 from include.object_store import ObjectStore, UploadAbsent
 from include.object_store.multipart import MOST_PARTS, MultipartUpload, Part
 
-#: The bound of ingestion.part_mib. With it a shard may have 4.88 TiB, just below the 5 TiB of S3.
+#: The limit of ingestion.part_mib. With it a shard may have 4.88 TiB, just below the 5 TiB of S3.
 _LARGEST_PART_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
 class Progress:
-    """An unfinished upload: of which URL and version, and in parts of which size."""
+    """An unfinished upload: its URL, version and part size."""
 
     url: str
     upload_id: str
@@ -36,7 +36,7 @@ class Progress:
 
     @property
     def validator(self) -> Validator:
-        """The version that the parts are of."""
+        """The version of the parts."""
         return Validator(self.etag, self.last_modified, self.size_bytes)
 
 
@@ -53,7 +53,7 @@ class StagedUpload:
     _buffer: bytearray
 
     def __init__(self, store: ObjectStore, target: S3Uri, url: str, part_bytes: int) -> None:
-        """Take up what an earlier try left, if it is of this URL; ``part_bytes`` is for a new upload."""
+        """Continue what an earlier try left if it is of this URL; ``part_bytes`` is for a new upload."""
         self._store = store
         self._place = IngestionLayout(target.bucket)
         self.target = target
@@ -64,9 +64,9 @@ class StagedUpload:
         self._take_up()
 
     def adopt(self, validator: Validator) -> None:
-        """The version of the bytes to come. Its size decides how large the parts are.
+        """Set the version of the bytes that follow. Its size decides how large the parts are.
 
-        The size is what a server says, and a part is memory: SourceRefused for what needs larger ones.
+        The server names the size, and a part takes memory: SourceRefused if it needs larger parts.
         """
         needed = -(-(validator.size_bytes or 0) // MOST_PARTS)
         if needed > _LARGEST_PART_BYTES:
@@ -81,7 +81,7 @@ class StagedUpload:
         self._part_bytes = max(self._wanted_part_bytes, needed)
 
     def write(self, chunk: bytes) -> None:
-        """Keep bytes; every full part goes to S3."""
+        """Keep bytes; send every full part to S3."""
         self._buffer += chunk
         self.offset += len(chunk)
         while len(self._buffer) >= self._part_bytes:
@@ -99,7 +99,7 @@ class StagedUpload:
         self._reset()
 
     def finish(self) -> None:
-        """Make the parts an object, at the staging key alone."""
+        """Turn the parts into an object at the staging key."""
         if self.is_finished:
             return
         if self._upload is None:
@@ -112,8 +112,8 @@ class StagedUpload:
         self.is_finished = True
 
     def discard(self) -> None:
-        """Take away everything that is staged for this shard."""
-        # what is noted goes last: by it the plan finds what a lost worker left
+        """Delete everything that is staged for this shard."""
+        # the record is deleted last: by it the plan finds what a lost worker left
         self._store.delete(self.uri)
         self.clear()
 
@@ -135,7 +135,7 @@ class StagedUpload:
                 self._upload = self._store.resume_upload(self.uri, progress.upload_id)
             return
         if progress is None or progress.url != self._url:
-            # those of another URL, or of a try that died before it wrote its progress
+            # uploads of another URL, or of a try that died before it wrote its progress
             for upload in self._store.unfinished_uploads(self.uri):
                 upload.abort()
             self._forget()
@@ -153,7 +153,7 @@ class StagedUpload:
         self.offset = self.safe = len(self._parts) * progress.part_bytes
 
     def _take_up_object(self) -> bool:
-        """A try that died between its last part and the verification left the whole object."""
+        """Continue with the complete object of a try that died between its last part and the verification."""
         found = self._store.find(self.uri)
         if found is None:
             return False
@@ -170,7 +170,7 @@ class StagedUpload:
         upload = self._upload or self._begin()
         number = len(self._parts) + 1
         if number > MOST_PARTS:
-            self.clear()  # parts of another size begin anew
+            self.clear()  # parts of another size start again
             raise SourceRefused(
                 "the file needs more parts than S3 takes",
                 where=self._url,
@@ -203,13 +203,13 @@ class StagedUpload:
 
 
 def load_progress(store: ObjectStore, target: S3Uri) -> Progress | None:
-    """The unfinished upload for ``target``; None when there is none, or its record cannot be read."""
+    """Return the unfinished upload for ``target``; None if there is none, or its record cannot be read."""
     uri = IngestionLayout(target.bucket).progress(target)
     if not store.exists(uri):
         return None
     try:
         return store.read_record(Progress, uri)
-    except ContractError:  # of another release: its upload is aborted, and the shard fetched anew
+    except ContractError:  # of another release: its upload is aborted, and the shard is fetched again
         return None
 
 

@@ -1,4 +1,4 @@
-"""Digests of an object as S3 keeps it, and how they compare with what was promised."""
+"""Compute digests of an object as S3 keeps it, and compare them with those promised."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def digests_of(store: ObjectStore, uri: S3Uri, *, with_md5: bool) -> Digests:
 
 
 def wants_md5(shard: Shard) -> bool:
-    """Whether the source publishes an MD5 of this shard."""
+    """Return True if the source publishes an MD5 of this shard."""
     return shard.checksum is not None and shard.checksum.kind is ChecksumKind.MD5
 
 
 def published(shard: Shard) -> str:
-    """The kind of the published checksum of its bytes, or ``none``."""
+    """Return the kind of the published checksum of the shard's bytes, or ``none``."""
     checksum = shard.checksum
     return checksum.kind.value if checksum and checksum.kind is not ChecksumKind.ETAG else "none"
 
 
 def is_as_published(shard: Shard, size_bytes: int, known: Mapping[str, str]) -> bool:
-    """Whether what is ``known`` of an object, '' for what is not, agrees with the source.
+    """Return True if the ``known`` values of an object, '' for unknown ones, agree with the source.
 
-    ``known`` is by the values of ChecksumKind.
+    ``known`` has a value for each ChecksumKind.
     """
     if shard.size_bytes not in (None, size_bytes):
         return False
@@ -62,7 +62,7 @@ def is_as_published(shard: Shard, size_bytes: int, known: Mapping[str, str]) -> 
 
 
 def is_pinned_etag(shard: Shard, etag: str) -> bool:
-    """Whether an ETag may be that of the shard: False for another than its source names."""
+    """Return True if an ETag may be that of the shard: False if its source names another."""
     checksum = shard.checksum
     if checksum is None or checksum.kind is not ChecksumKind.ETAG:
         return True
@@ -70,7 +70,7 @@ def is_pinned_etag(shard: Shard, etag: str) -> bool:
 
 
 def check(shard: Shard, found: Digests) -> None:
-    """ShardMismatch when the object is not what the source promises."""
+    """Raise ShardMismatch if the object is not as the source promises."""
     if found.size_bytes == 0:
         raise ShardMismatch("an empty file", where=shard.url, expected="a shard", got="0 bytes")
     if shard.size_bytes is not None and found.size_bytes != shard.size_bytes:

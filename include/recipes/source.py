@@ -1,4 +1,4 @@
-"""Where public shards come from: one TOML file a source, with its shards or the lists that name them.
+"""The sources of public shards: one TOML file each, with its shards or the lists that name them.
 
 A list is a text file of one path or URL a line, or the file tree of a Hugging Face repository, which also
 publishes sizes and SHA-256. ``{…}`` in its URL is filled with the chosen values of ``choices``.
@@ -26,12 +26,12 @@ _FAMILY = "sources"
 
 @dataclass(frozen=True)
 class Politeness:
-    """How a server is treated.
+    """Limits on the requests to a server.
 
     The smallest ``max_connections`` of all sources bounds the tasks that fetch at once. ``max_attempts``
-    counts tries that brought no part further. A server that asks for more patience than
-    ``max_wait_seconds`` ends the batch: no other shard of it is asked for in this try. Fewer than
-    ``min_bytes_per_second`` over ``read_timeout_seconds`` is a stall.
+    counts tries that brought no progress. If a server asks for a longer wait than ``max_wait_seconds``, the
+    batch ends: no other shard of it is asked for in this try. Fewer than ``min_bytes_per_second`` over
+    ``read_timeout_seconds`` is a stall.
     """
 
     #: Most connections to the server at once.
@@ -68,7 +68,7 @@ class Politeness:
 
 @dataclass(frozen=True)
 class ListedShard:
-    """A shard by its URL. At most one checksum; none: none is published, or it is not known here."""
+    """A shard by its URL, with at most one checksum; none if none is published, or it is not known here."""
 
     #: Key below the target prefix.
     name: str
@@ -92,7 +92,7 @@ class ListedShard:
         require(len(given) < 2, f"shards.{self.name}", "one of sha256, md5, etag", [k.value for k in given])
 
     def shard(self) -> Shard:
-        """What is to be fetched."""
+        """Return the shard to fetch."""
         kinds = (kind for kind in ChecksumKind if getattr(self, kind.value))
         checksum = next((Checksum(kind, getattr(self, kind.value)) for kind in kinds), None)
         return Shard(self.name, self.url, self.size_bytes, checksum)
@@ -115,7 +115,7 @@ class Choice:
 
 
 class ListingKind(enum.Enum):
-    """How a list is read."""
+    """The formats of lists."""
 
     LINES = "lines"
     HUGGING_FACE = "hugging_face"
@@ -123,9 +123,9 @@ class ListingKind(enum.Enum):
 
 @dataclass(frozen=True)
 class Component:
-    """What one entry of a list stands for: ``{path}`` in ``url`` and ``target`` is the entry.
+    """A file that each entry of a list stands for: ``{path}`` in ``url`` and ``target`` is the entry.
 
-    ``only`` limits a component to values of choices: quality signals exist for some partitions alone.
+    ``only`` limits a component to values of choices: quality signals exist only for some partitions.
     ``missing_list`` is a published list of URLs that the server does not have, though the lists name them.
     """
 
@@ -182,7 +182,7 @@ class Listing:
         require(bool(self.components), "listings.components", "at least one", self.components)
 
     def fields(self) -> set[str]:
-        """The choices that its URL asks for."""
+        """Return the choices in its URL."""
         return placeholders(self.url, "listings.url")
 
 
@@ -239,7 +239,7 @@ class Source:
 
 
 def placeholders(template: str, where: str) -> set[str]:
-    """Names in braces; RecipeError for a template that cannot be filled."""
+    """Return the names in braces; RecipeError for a template that cannot be filled."""
     try:
         return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
     except ValueError as error:
@@ -247,14 +247,14 @@ def placeholders(template: str, where: str) -> set[str]:
 
 
 def check_prefix(where: str, prefix: str) -> None:
-    """Refuse a prefix that is none, or in which what is quarantined or unfinished would be read."""
+    """Refuse an invalid prefix, and one below which quarantined or unfinished objects would be read."""
     valid = prefix.endswith("/") and not name_problem(prefix.removesuffix("/"))
     require(valid, where, "a prefix such as pile/", prefix)
     require(not prefix.startswith(CONTROL_PREFIXES), where, "no prefix of ingestion's own", prefix)
 
 
 def source_names(folder: str = "") -> list[str]:
-    """Packaged sources and those of ``folder``, sorted; RecipeError when there is no such folder."""
+    """Return packaged sources and those of ``folder``, sorted; RecipeError if there is no such folder."""
     if folder and not Path(folder).is_dir():
         remedy = "correct ingestion.sources_folder in the settings"
         raise RecipeError("no such folder of sources", where=folder, remedy=remedy)
@@ -263,10 +263,10 @@ def source_names(folder: str = "") -> list[str]:
 
 
 def strictest_connections(folder: str = "") -> int:
-    """How many connections the most modest source allows.
+    """Return the number of connections that the source with the lowest limit allows.
 
-    A source of ``folder`` that cannot be read is left out, with a warning: its own plan says what is wrong,
-    and the others are not held up by it.
+    A source of ``folder`` that cannot be read is left out, with a warning: its own plan reports the fault,
+    and the others are not delayed by it.
     """
     allowed = []
     for name in source_names(folder):
@@ -278,7 +278,7 @@ def strictest_connections(folder: str = "") -> int:
 
 
 def load_source(name: str, folder: str = "") -> Source:
-    """The source ``name``, from ``folder`` if it has one of that name; RecipeError lists the known ones."""
+    """Return the source ``name``, from ``folder`` if it has one; RecipeError lists the known ones."""
     path = Path(folder) / f"{name}.toml"
     if folder and not name_problem(name) and path.is_file():
         source = recipe_from_toml(Source, path.read_text(), where=str(path))
@@ -289,7 +289,7 @@ def load_source(name: str, folder: str = "") -> Source:
 
 
 def chosen(source: Source, select: Mapping[str, Collection[str]] | None) -> dict[str, tuple[str, ...]]:
-    """Values of every choice: the selected ones, else the defaults; RecipeError for what is no choice."""
+    """Return the values of every choice, selected or by default; RecipeError for unknown ones."""
     wanted = dict(select or {})
     _require_known("select", set(wanted), set(source.choices))
     values = {}

@@ -78,7 +78,7 @@ def test_a_redirected_page_is_as_trusted_as_the_server_that_it_came_from() -> No
 
 def test_a_private_mirror_may_have_pages() -> None:
     asked: list[str] = []
-    with pytest.raises(InputError, match="no file tree"):
+    with pytest.raises(InputError, match="not a file tree"):
         listed("http://10.0.0.7/tree", leading_to("/page2", asked))
     assert asked == ["http://10.0.0.7/tree", "http://10.0.0.7/page2"]
 
