@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from include.contracts.errors import InputError
-from include.contracts.manifests import CorpusManifest, FileEntry, TokenShard
+from include.contracts.manifests import CorpusManifest, TokenShard
 from include.object_store import Folder
-from training.tokens import TokenIds, open_shard
+from training.tokens import TokenIds, open_shard, require_known_ids
 
 _TOKENS = "held_out_tokens/"
 _TOKENIZER = "tokenizer/tokenizer.json"
@@ -18,7 +18,7 @@ _TOKENIZER = "tokenizer/tokenizer.json"
 
 @dataclass(frozen=True)
 class HeldOutDocument:
-    """``tokens`` by the corpus's tokenizer, at most as many as are scored; ``text_bytes`` of just those."""
+    """One document: its tokens by the corpus's tokenizer, cut if the evaluation asks for it, and its text."""
 
     id: str
     tokens: TokenIds
@@ -36,7 +36,10 @@ class HeldOut:
 
 
 def fetch_held_out(folder: Folder, manifest: CorpusManifest, target: Path, max_tokens: int) -> HeldOut:
-    """Download and verify the held-out shards; InputError when the corpus has none."""
+    """Download and verify the held-out shards; InputError if the corpus has none.
+
+    A document is cut after ``max_tokens`` tokens, or kept whole if that is 0.
+    """
     from tokenizers import Tokenizer
 
     entries = {entry.path: entry for entry in manifest.files}
@@ -45,7 +48,7 @@ def fetch_held_out(folder: Folder, manifest: CorpusManifest, target: Path, max_t
     tokenizer = Tokenizer.from_buffer(content)
     subsets: dict[str, list[HeldOutDocument]] = {}
     for shard in manifest.held_out_shards:
-        documents = _documents(folder, shard, entries, target, max_tokens)
+        documents = _documents(folder, shard, manifest, target, max_tokens)
         subsets.setdefault(shard.subset, []).extend(
             HeldOutDocument(id_, tokens, text := tokenizer.decode(tokens.tolist()), len(text.encode()))
             for id_, tokens in documents
@@ -60,16 +63,18 @@ def fetch_held_out(folder: Folder, manifest: CorpusManifest, target: Path, max_t
 
 
 def _documents(
-    folder: Folder, shard: TokenShard, entries: dict[str, FileEntry], target: Path, max_tokens: int
+    folder: Folder, shard: TokenShard, manifest: CorpusManifest, target: Path, max_tokens: int
 ) -> list[tuple[str, TokenIds]]:
     import pyarrow.parquet as pq
 
+    entries = {entry.path: entry for entry in manifest.files}
     for suffix in (".idx", ".bin", ".documents.parquet"):
         name = f"{shard.name}{suffix}"
         folder.fetch(entries[_TOKENS + name], target / name)
     ids = pq.read_table(target / f"{shard.name}.documents.parquet", columns=["id"])["id"].to_pylist()
     tokens = open_shard(target, shard, entries, _TOKENS, full=True)
+    require_known_ids(tokens, 0, tokens.count, manifest.vocabulary_size)
     return [
-        (id_, np.asarray(tokens.document(number)[:max_tokens], dtype=np.int64))
+        (id_, np.asarray(tokens.document(number)[: max_tokens or None], dtype=np.int64))
         for number, id_ in enumerate(ids)
     ]

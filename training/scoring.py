@@ -1,14 +1,13 @@
 """Nats of each held-out document under a model, or under token frequencies.
 
-A document is scored from its first token on, with the end-of-text token before it; it is cut into windows of
-the model's context, so a token is predicted from at most one context of its own document.
+A whole document is scored, from its first token on, with the end-of-text token before it. Documents that are
+longer than the model's context are read in overlapping windows (`training.windows`) and counted apart.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +15,19 @@ import numpy as np
 
 from include.contracts.errors import InputError
 from include.contracts.evaluation import ModelScores, SubsetScore
+from training.finite import require_finite
 from training.held_out import HeldOut, HeldOutDocument
 from training.tokens import TokenIds
 from training.unigrams import TokenCounts
+from training.windows import Window, activation_bytes, batches, logit_rows, windows
 
 if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
-_BATCH_WINDOWS = 32
-_IGNORED = -100
-
 
 def score_model(name: str, folder: Path, held_out: HeldOut, context_length: int) -> ModelScores:
-    """Score the safetensors model in ``folder``.
+    """Score the safetensors model in ``folder``; IntegrityError if a weight is not finite.
 
     A model with another tokenizer than the corpus's reads the same text through its own, and its own
     end-of-text token where the document has one: both are charged for the text and for its end.
@@ -39,13 +37,15 @@ def score_model(name: str, folder: Path, held_out: HeldOut, context_length: int)
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model: Any = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
+    require_finite(model.state_dict().items(), where=f"model {name}", remedy="do not use this model")
     model.eval().to(device)
     scores = {}
     done, total = 0, sum(len(documents) for documents in held_out.subsets.values())
     for subset, documents in held_out.subsets.items():
         sequences, start_id = _sequences(documents, held_out, folder)
         losses = _document_losses(model, sequences, start_id, context_length)
-        scores[subset] = _subset_score(documents, losses)
+        long = [len(sequence) > context_length for sequence in sequences]
+        scores[subset] = _subset_score(documents, losses, long)
         done += len(documents)
         print(f"progress: evaluate {name} {done}/{total} documents", flush=True)
     return ModelScores(name, scores)
@@ -57,14 +57,14 @@ def score_unigrams(counts: TokenCounts, held_out: HeldOut) -> ModelScores:
     scores = {}
     for subset, documents in held_out.subsets.items():
         losses = [float(-log_probabilities[document.tokens].sum()) for document in documents]
-        scores[subset] = _subset_score(documents, losses)
+        scores[subset] = _subset_score(documents, losses, [False] * len(documents))
     return ModelScores("unigram", scores)
 
 
 def _sequences(
     documents: list[HeldOutDocument], held_out: HeldOut, folder: Path
 ) -> tuple[list[TokenIds], int]:
-    """The documents as the model in ``folder`` reads them, and its end-of-text token."""
+    """Return the documents as the model in ``folder`` reads them, and its end-of-text token."""
     own = (folder / "tokenizer.json").read_bytes()
     if own == held_out.tokenizer:
         return [document.tokens for document in documents], held_out.end_of_text_id
@@ -86,7 +86,7 @@ def _sequences(
 
 
 def _end_of_text_id(tokenizer: Tokenizer, configuration: Path) -> int:
-    """The token that ends a document in the model's own corpus, which another corpus may not know."""
+    """Return the token that ends a document in the model's own corpus."""
     name = json.loads(configuration.read_bytes()).get("eos_token")
     end_id = tokenizer.token_to_id(name) if isinstance(name, str) else None
     if end_id is None:
@@ -102,55 +102,56 @@ def _end_of_text_id(tokenizer: Tokenizer, configuration: Path) -> int:
 def _document_losses(
     model: Any, sequences: list[TokenIds], start_id: int, context_length: int
 ) -> list[float]:
-    """Sum of nats per document."""
+    """Return the sum of nats of each document."""
     import torch
-    from torch.nn import functional
 
     sums = [0.0] * len(sequences)
+    bytes_per_token = activation_bytes(model.config.hidden_size, model.config.intermediate_size)
     with torch.inference_mode():
-        for owners, inputs, targets in _batches(sequences, start_id, context_length):
-            logits = model(inputs.to(model.device)).logits.float()
-            losses = functional.cross_entropy(
-                logits.flatten(0, 1),
-                targets.flatten().to(model.device),
-                ignore_index=_IGNORED,
-                reduction="none",
-            )
-            rows = losses.view(targets.shape).double().sum(dim=1).tolist()
-            for owner, loss in zip(owners, rows, strict=True):
-                sums[owner] += loss
+        for batch in batches(windows(sequences, start_id, context_length), bytes_per_token):
+            for window, nats in zip(batch, _batch_losses(model, batch, start_id), strict=True):
+                sums[window.document] += nats
     return sums
 
 
-def _batches(
-    sequences: list[TokenIds], start_id: int, context_length: int
-) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
-    """(document numbers, inputs, targets) of windows of similar length; padding is ignored."""
+def _batch_losses(model: Any, batch: list[Window], start_id: int) -> list[float]:
+    """Return the nats of the scored tokens of each window."""
     import torch
 
-    windows = []
-    for number, tokens in enumerate(sequences):
-        previous = np.concatenate(([start_id], tokens[:-1]))
-        for start in range(0, len(tokens), context_length):
-            stop = start + context_length
-            windows.append((number, previous[start:stop], tokens[start:stop]))
-    windows.sort(key=lambda window: len(window[1]))
-    for first in range(0, len(windows), _BATCH_WINDOWS):
-        batch = windows[first : first + _BATCH_WINDOWS]
-        width = max(len(inputs) for _, inputs, _ in batch)
-        inputs = torch.full((len(batch), width), start_id, dtype=torch.long)
-        targets = torch.full((len(batch), width), _IGNORED, dtype=torch.long)
-        for row, (_, given, wanted) in enumerate(batch):
-            inputs[row, : len(given)] = torch.from_numpy(given)
-            targets[row, : len(wanted)] = torch.from_numpy(wanted)
-        yield [number for number, _, _ in batch], inputs, targets
+    inputs = torch.full((len(batch), max(len(window.inputs) for window in batch)), start_id)
+    scored = torch.zeros(inputs.shape, dtype=torch.bool)
+    for row, window in enumerate(batch):
+        inputs[row, : len(window.inputs)] = torch.from_numpy(window.inputs)
+        scored[row, window.first : len(window.inputs)] = True
+    targets = torch.from_numpy(np.concatenate([window.targets[window.first :] for window in batch]))
+    # padding follows the tokens, and attention is causal: it changes nothing
+    hidden = model.base_model(input_ids=inputs.to(model.device), use_cache=False).last_hidden_state
+    losses = _token_losses(model, hidden[scored.to(hidden.device)], targets.to(hidden.device))
+    counts = [len(window.inputs) - window.first for window in batch]
+    return [float(part.sum()) for part in torch.split(losses, counts)]
 
 
-def _subset_score(documents: list[HeldOutDocument], losses: list[float]) -> SubsetScore:
+def _token_losses(model: Any, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the nats of each token in float64, shape (tokens,); never holds the logits of all tokens."""
+    import torch
+
+    head, rows = model.get_output_embeddings(), logit_rows(model.config.vocab_size)
+    parts = [
+        torch.nn.functional.cross_entropy(head(some).float(), wanted, reduction="none").double()
+        for some, wanted in zip(torch.split(hidden, rows), torch.split(targets, rows), strict=True)
+    ]
+    return torch.cat(parts)
+
+
+def _subset_score(documents: list[HeldOutDocument], losses: list[float], long: list[bool]) -> SubsetScore:
     tokens = sum(len(document.tokens) for document in documents)
     text_bytes = sum(document.text_bytes for document in documents)
     total = math.fsum(losses)
     mean = total / tokens if tokens else 0.0
+    long_tokens = sum(
+        len(document.tokens) for document, is_long in zip(documents, long, strict=True) if is_long
+    )
+    long_nats = math.fsum(loss for loss, is_long in zip(losses, long, strict=True) if is_long)
     return SubsetScore(
         documents=len(documents),
         tokens=tokens,
@@ -160,4 +161,7 @@ def _subset_score(documents: list[HeldOutDocument], losses: list[float]) -> Subs
         perplexity=math.exp(min(mean, 700.0)) if math.isfinite(mean) else mean,
         bits_per_byte=total / math.log(2) / max(1, text_bytes),
         document_losses=tuple(losses),
+        long_documents=sum(long),
+        long_tokens=long_tokens,
+        long_loss_nats_per_token=long_nats / long_tokens if long_tokens else 0.0,
     )

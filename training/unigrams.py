@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from include.contracts.manifests import CorpusManifest, TokenShard
 from include.object_store import Folder
-from training.tokens import open_shard
+from training.tokens import open_shard, require_known_ids
 
 TokenCounts = npt.NDArray[np.int64]
 #: Enough for a frequency of one in a million; more would only cost downloads.
@@ -21,9 +21,9 @@ _TOKENS = "tokens/"
 def count_tokens(
     folder: Folder, manifest: CorpusManifest, scratch: Path, max_tokens: int = MAX_TOKENS
 ) -> TokenCounts:
-    """Occurrences of each token id, shape (vocabulary_size,).
+    """Count the occurrences of each token id, shape (vocabulary_size,).
 
-    Whole shards of each subset, up to the subset's share of ``max_tokens``, so that all subsets count.
+    Reads whole shards of each subset, up to its share of ``max_tokens``, so that every subset counts.
     """
     entries = {entry.path: entry for entry in manifest.files}
     counts: TokenCounts = np.zeros(manifest.vocabulary_size, dtype=np.int64)
@@ -39,6 +39,7 @@ def count_tokens(
                 name = f"{shard.name}{suffix}"
                 folder.fetch(entries[_TOKENS + name], scratch / name)
             tokens = open_shard(scratch, shard, entries, _TOKENS, full=False)
+            require_known_ids(tokens, 0, tokens.count, manifest.vocabulary_size)
             counts += np.bincount(tokens.tokens, minlength=manifest.vocabulary_size)
             left -= tokens.count
             for suffix in (".idx", ".bin"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
@@ -14,7 +15,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from include.contracts.evaluation import EvaluationReport
-from include.contracts.records import content_hash, parse_json
+from include.contracts.records import canonical_json, content_hash, parse_json, to_plain
+from include.object_store.verification import file_entry
 from tests.training.corpora import RECIPE, ROOT, SUBSETS, Corpus, Run, make_corpus, make_run, sentences
 from training.tokens import TokenFile
 
@@ -31,8 +33,8 @@ def read(path: Path) -> EvaluationReport:
     return parse_json(EvaluationReport, path.read_bytes(), where="report")
 
 
-def gate_outcome(report: Path) -> str:
-    """What the gate decides, in Airflow's environment: it needs scipy, which the training image lacks."""
+def gate_outcome(report: Path, part: str = "outcome") -> str:
+    """Judge a report in Airflow's environment, because the gate needs scipy."""
     program = (
         "import sys, pathlib\n"
         "from include.contracts.evaluation import EvaluationReport\n"
@@ -41,9 +43,9 @@ def gate_outcome(report: Path) -> str:
         "from include.recipes.gate import GateRecipe\n"
         "content = pathlib.Path(sys.argv[1]).read_bytes()\n"
         "report = parse_json(EvaluationReport, content, where='report')\n"
-        "print(judge(report, GateRecipe('test')).outcome.value)"
+        "print(getattr(judge(report, GateRecipe('test')), sys.argv[2]))"
     )
-    command: list[str | Path] = [ROOT / ".venvs/airflow/bin/python", "-c", program, report]
+    command: list[str | Path] = [ROOT / ".venvs/airflow/bin/python", "-c", program, report, part]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
     return done.stdout.strip()
@@ -87,18 +89,22 @@ def test_unigram_baseline_is_the_smoothed_frequency_of_the_training_tokens(
 
 
 def loss_by_transformers(folder: Path, end_of_text_id: int, tokens: list[int]) -> float:
-    """Nats of a document by transformers' own loss, window after window."""
+    """Score a document by transformers' own logits: each token in the window that the guide describes."""
     import torch
     from transformers import AutoModelForCausalLM
 
     context = RECIPE.model.context_length
     model = AutoModelForCausalLM.from_pretrained(str(folder))
-    ids = torch.tensor([[end_of_text_id, *tokens]])
-    nats = 0.0
+    ids = torch.tensor([end_of_text_id, *tokens])
+    nats, stride = 0.0, context // 2
     with torch.no_grad():
-        for start in range(0, len(tokens), context):
-            window = ids[:, start : start + context + 1]
-            nats += float(model(window, labels=window).loss) * (window.shape[1] - 1)
+        for position in range(len(tokens)):
+            # the first window that holds the token; the last window of a document is moved back
+            number = max(0, -(-(position + 1 - context) // stride))
+            stop = min(number * stride + context, len(tokens))
+            start = max(0, stop - context)
+            logits = model(ids[start : position + 1][None]).logits[0, -1]
+            nats -= float(logits.log_softmax(0)[tokens[position]])
     return nats
 
 
@@ -106,10 +112,25 @@ def test_loss_of_a_document_is_that_of_torch_alone(
     first_report: EvaluationReport, corpus: Corpus, uninterrupted: tuple[Run, str]
 ) -> None:
     file = TokenFile(corpus.root / "held_out_tokens/code-held")
-    number = int(file.lengths.argmin())
-    tokens = file.document(number).tolist()
-    expected = loss_by_transformers(uninterrupted[0].model, corpus.manifest.end_of_text_id, tokens)
-    assert first_report.candidate.subsets["code"].document_losses[number] == pytest.approx(expected, rel=1e-4)
+    for number in (int(file.lengths.argmin()), int(file.lengths.argmax())):
+        tokens = file.document(number).tolist()
+        expected = loss_by_transformers(uninterrupted[0].model, corpus.manifest.end_of_text_id, tokens)
+        found = first_report.candidate.subsets["code"].document_losses[number]
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_documents_longer_than_the_context_are_scored_whole_and_counted_apart(
+    first_report: EvaluationReport, corpus: Corpus
+) -> None:
+    lengths = TokenFile(corpus.root / "held_out_tokens/code-held").lengths
+    long = lengths > RECIPE.model.context_length
+    score = first_report.candidate.subsets["code"]
+    assert 0 < score.long_documents == int(long.sum()) < 15
+    assert score.long_tokens == int(lengths[long].sum())
+    losses = [loss for loss, is_long in zip(score.document_losses, long, strict=True) if is_long]
+    assert score.long_loss_nats_per_token == pytest.approx(sum(losses) / score.long_tokens)
+    assert first_report.baseline.subsets["code"].long_documents == 0  # frequencies have no context
+    assert first_report.document_tokens["code"] == tuple(lengths.tolist())
 
 
 def test_a_candidate_equal_to_the_champion_passes_the_gate(
@@ -150,7 +171,7 @@ def test_a_champion_with_another_tokenizer_reads_the_same_text(
     assert gate_outcome(tmp_path / "report.json") == "pass"
 
 
-@pytest.mark.parametrize("most_tokens", [1024, 12])
+@pytest.mark.parametrize("most_tokens", [0, 12])
 def test_a_champion_with_another_tokenizer_pays_for_the_end_of_each_whole_document(
     tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus, other_champion: Run, most_tokens: int
 ) -> None:
@@ -164,11 +185,51 @@ def test_a_champion_with_another_tokenizer_pays_for_the_end_of_each_whole_docume
     theirs = Tokenizer.from_file(str(other_champion.model / "tokenizer.json"))
     end_id = theirs.token_to_id("<end>")
     assert end_id is not None and end_id != corpus.manifest.end_of_text_id
-    tokens = theirs.encode(ours.decode(document[:most_tokens])).ids
-    if len(document) <= most_tokens:
+    tokens = theirs.encode(ours.decode(document[: most_tokens or None])).ids
+    if not most_tokens:
         tokens.append(end_id)
     expected = loss_by_transformers(other_champion.model, end_id, tokens)
     assert losses[0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_anchor_is_scored_on_the_same_documents_unless_it_is_the_champion(
+    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus, other_champion: Run
+) -> None:
+    model, anchor = uninterrupted[0].model, other_champion.model
+    champion = ("--champion", str(model / "manifest.json"))
+    options = (*champion, "--anchor", str(anchor / "manifest.json"))
+    done = evaluate(model, corpus, tmp_path / "report.json", *options)
+    assert done.returncode == 0, done.stderr
+    report = read(tmp_path / "report.json")
+    assert report.anchor is not None and report.anchor.uri == str(anchor / "manifest.json")
+    assert report.anchor.sha256 == content_hash((anchor / "manifest.json").read_bytes())
+    assert report.anchor_scores is not None
+    for subset in SUBSETS:
+        assert len(report.anchor_scores.subsets[subset].document_losses) == 15
+    assert "loss against anchor" in str(gate_outcome(tmp_path / "report.json", "reasons"))
+    done = evaluate(model, corpus, tmp_path / "same.json", *champion, "--anchor", champion[1])
+    same = read(tmp_path / "same.json")
+    assert same.anchor == same.champion and same.anchor_scores is None
+
+
+def test_a_model_that_is_not_finite_is_not_scored(
+    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus
+) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    model = Path(shutil.copytree(uninterrupted[0].model, tmp_path / "model"))
+    tensors = load_file(model / "model.safetensors")
+    tensors["model.norm.weight"][0] = torch.inf
+    save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
+    manifest = json.loads((model / "manifest.json").read_text())
+    names = [entry["path"] for entry in manifest["files"]]
+    manifest["files"] = [to_plain(file_entry(model / name, name)) for name in names]
+    (model / "manifest.json").write_bytes(canonical_json(manifest))
+    done = evaluate(model, corpus, tmp_path / "report.json")
+    assert done.returncode == 1
+    assert "model test-run: model.norm.weight: holds NaN or infinity" in done.stderr
+    assert not (tmp_path / "report.json").exists()
 
 
 @pytest.mark.parametrize(
