@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_aws.errors import LocalAwsError
+from local_aws.jobs.identities import Identity
 from local_aws.settings import REGION, Settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -83,24 +84,26 @@ class ImageMap:
         return next((image for image in self.images if fnmatch.fnmatchcase(uri, image.match)), None)
 
 
-def container_environment(image: Image, settings: Settings, requested: dict[str, str]) -> dict[str, str]:
-    """The environment of a container: the machine's basics, the endpoint, then what the request asks."""
+def container_environment(
+    image: Image, settings: Settings, identity: Identity, requested: dict[str, str]
+) -> dict[str, str]:
+    """Return the environment of a container: the machine's basics, the endpoint, then what is requested."""
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    environment |= aws_environment(settings)
+    environment |= aws_environment(settings, identity)
     environment["PATH"] = ":".join([*image.path, _SYSTEM_PATH])
     environment["PYTHONPATH"] = ":".join(image.pythonpath)
     environment["PYTHONUNBUFFERED"] = "1"
     return environment | image.environment | requested
 
 
-def aws_environment(settings: Settings) -> dict[str, str]:
-    """What points the SDKs of a job at this endpoint and at nothing else."""
+def aws_environment(settings: Settings, identity: Identity) -> dict[str, str]:
+    """Return the variables that point the SDKs of a job at this endpoint, with the job's own credentials."""
     return {
         "AWS_ENDPOINT_URL": settings.endpoint,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ACCESS_KEY_ID": identity.access_key,
+        "AWS_SECRET_ACCESS_KEY": identity.secret_key,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 

@@ -77,6 +77,7 @@ class LocalServer:
         request_id = str(uuid.uuid4())
         try:
             call = identify(request)
+            call.caller = self._built.supervisor.identities.caller(call)
             self.control.count(call)
             response = self._built.operations.answer(call)
         except ConnectionError:

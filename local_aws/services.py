@@ -17,6 +17,7 @@ from local_aws.front_door.operations import Operations
 from local_aws.glue.crawlers import Crawlers
 from local_aws.glue.jobs import GlueJobs
 from local_aws.images import ImageMap
+from local_aws.jobs.identities import caller_identity
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import JobTable
 from local_aws.jobs.transfer import Transfer
@@ -85,4 +86,5 @@ def build_services(settings: Settings) -> Built:
     supervisor.executors += [serverless.executor, glue.executor]
     # telemetry last: it fills the streams of ended jobs, after the others said which they follow themselves
     supervisor.executors += [training, processing, steps, balancing.plane, rollouts, telemetry]
-    return Built(operations, WebPages(table, settings), supervisor)
+    operations.add_for_caller("sts", "GetCallerIdentity", caller_identity)
+    return Built(operations, WebPages(table, settings, supervisor.identities), supervisor)

@@ -81,6 +81,7 @@ class Tasks:
                 self._reap(task)
             elif task.state == "STOPPED" and time.time() - task.updated > _KEEP_STOPPED_SECONDS:
                 self._table.delete(TASK, task.name)
+                self._supervisor.identities.forget(TASK, task.name)
                 shutil.rmtree(self._folder(task, "."), ignore_errors=True)
 
     def adopt(self) -> None:
@@ -166,9 +167,12 @@ class Tasks:
         # two revisions overlap on one machine: each task has a port of its own
         variables |= {"HOST": _HOST, "PORT": str(port)}
         folder = self._folder(task, container["name"])
+        definition = self._table.get(DEFINITION, task.detail["definition"])
+        role = definition.request.get("taskRoleArn", "") if definition else ""
+        identity = self._supervisor.identities.issue(TASK, task.name, role)
         spec = Spec(
             argv,
-            container_environment(image, self._settings, variables),
+            container_environment(image, self._settings, identity, variables),
             str(folder),
             self._supervisor.job_marker(TASK, task.name, task.generation, container["name"]),
         )

@@ -114,7 +114,9 @@ class StepRunner:
     def _run(self, name: str) -> None:
         step = self._step(name)
         arguments = step.request["HadoopJarStep"]["Args"]
-        process = self._processes.start(name, arguments, step.generation)
+        cluster = self._table.get(CLUSTER, step.parent)
+        role = cluster.request.get("JobFlowRole", "") if cluster else ""
+        process = self._processes.start(name, arguments, step.generation, role)
         with self._table.editing(STEP, name) as row:
             row.processes = [process.row()]
         self._follow(name)

@@ -125,6 +125,10 @@ class ServerlessRuns:
         entry_point = [submit["entryPoint"], *submit.get("entryPointArguments", [])]
         return ["spark-submit", *properties, *given, *entry_point]
 
+    def role(self, run: Job) -> str:
+        """See RunService."""
+        return str(run.request["executionRoleArn"])
+
     def timeout_seconds(self, run: Job) -> float:
         """See RunService; 0 minutes means no limit."""
         return 60.0 * run.request.get("executionTimeoutMinutes", _TIMEOUT_MINUTES) or math.inf

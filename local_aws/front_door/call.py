@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import Protocol as Interface
 
 from local_aws.errors import AwsError
 from local_aws.http.messages import Request
@@ -25,13 +26,27 @@ class Protocol(StrEnum):
     CBOR = "cbor"
 
 
+class Caller(Interface):
+    """A job that calls AWS with credentials of its own."""
+
+    @property
+    def access_key(self) -> str: ...
+
+    @property
+    def arn(self) -> str: ...
+
+    @property
+    def session(self) -> str: ...
+
+
 @dataclass
 class AwsCall:
     """One request with the service, operation and caller that it names.
 
     ``service`` is the name of the boto3 client (``emr``), ``operation`` the API's name (``RunJobFlow``) or
     '' if no operation of the service fits the request. ``labels`` are the parameters in the path; those of
-    S3 are ``Bucket`` and ``Key``. ``region`` and ``access_key`` come from the signature.
+    S3 are ``Bucket`` and ``Key``. ``region`` and ``access_key`` come from the signature. ``caller`` is the
+    ``Identity`` of the job that sent it, None for everyone else.
     """
 
     http: Request
@@ -42,6 +57,7 @@ class AwsCall:
     region: str = ""
     access_key: str = ""
     account: str = ACCOUNT
+    caller: Caller | None = None
 
     @property
     def name(self) -> str:

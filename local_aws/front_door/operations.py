@@ -14,6 +14,9 @@ from local_aws.http.messages import Response
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
 """Takes the parameters of an operation (times in seconds since 1970), returns the members of its answer."""
 
+CallerHandler = Callable[[AwsCall], dict[str, Any]]
+"""Takes a call whose answer depends on who sent it, returns the members of its answer."""
+
 CallHandler = Callable[[AwsCall], Response]
 """Answers a call as a whole, or raises AwsError."""
 
@@ -24,6 +27,7 @@ class Operations:
     def __init__(self, moto: CallHandler) -> None:
         self._services: dict[str, CallHandler] = {}
         self._handlers: dict[tuple[str, str], Handler] = {}
+        self._caller_handlers: dict[tuple[str, str], CallerHandler] = {}
         self._moto = moto
 
     def add_service(self, service: str, handler: CallHandler) -> None:
@@ -37,9 +41,13 @@ class Operations:
                 raise ValueError(f"botocore knows no {service}:{operation}")
             self._handlers[service, operation] = handler
 
+    def add_for_caller(self, service: str, operation: str, handler: CallerHandler) -> None:
+        """Register a handler that needs to know the caller."""
+        self._caller_handlers[service, operation] = handler
+
     def executed(self) -> set[tuple[str, str]]:
         """Return (service, operation) of everything that a handler answers rather than moto."""
-        return set(self._handlers)
+        return set(self._handlers) | set(self._caller_handlers)
 
     def answer(self, call: AwsCall) -> Response:
         """Answer ``call``. Raises AwsError, with status 501 if nothing here implements the operation."""
@@ -52,7 +60,9 @@ class Operations:
         if service := self._services.get(call.service):
             return service(call)
         handler = self._handlers.get((call.service, call.operation))
-        if handler is None:
+        for_caller = self._caller_handlers.get((call.service, call.operation))
+        if handler is None and for_caller is None:
             return self._moto(call)
         model = service_model(call.service).operation_model(call.operation)
-        return serialise(handler(parameters_of(call, model)) or {}, model, call.protocol)
+        result = for_caller(call) if for_caller else handler(parameters_of(call, model)) if handler else None
+        return serialise(result or {}, model, call.protocol)

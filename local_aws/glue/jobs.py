@@ -154,6 +154,10 @@ class GlueJobs:
         command += ["--JOB_ID", job_id, "--JOB_RUN_ID", run.name, "--JOB_NAME", run.parent]
         return command + [word for name, value in given.items() for word in (name, value) if word]
 
+    def role(self, run: Job) -> str:
+        """See RunService."""
+        return str(run.detail["definition"].get("Role", ""))
+
     def timeout_seconds(self, run: Job) -> float:
         """See RunService."""
         return 60.0 * _timeout_minutes(run)

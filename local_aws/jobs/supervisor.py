@@ -13,6 +13,7 @@ from os import kill
 from pathlib import Path
 from typing import Protocol
 
+from local_aws.jobs.identities import Identities
 from local_aws.jobs.processes import kill_marked, marked
 from local_aws.jobs.table import JobTable
 
@@ -48,6 +49,7 @@ class Supervisor:
 
     def __init__(self, table: JobTable, root: Path) -> None:
         self.table = table
+        self.identities = Identities(table)
         self.executors: list[Executor] = []
         self.stopping = threading.Event()
         self.marker = root_marker(root)

@@ -58,6 +58,6 @@ ALLOWED: dict[str, frozenset[str]] = {
     "sns": frozenset(_TOPICS),
     "sqs": frozenset(_QUEUES),
     "ssm": frozenset(_PARAMETERS),
-    "sts": frozenset({"AssumeRole", "GetCallerIdentity"}),
+    "sts": frozenset({"AssumeRole"}),
 }
 """Operations by service, both by the names of boto3 and botocore."""

@@ -99,9 +99,10 @@ def start(
 ) -> JobProcess:
     """Start the process of one host, with its /opt/ml to itself."""
     image, argv = command
+    identity = world.supervisor.identities.issue(job.kind, job.name, job.request.get("RoleArn", ""))
     spec = Spec(
         argv=argv,
-        environment=container_environment(image, world.settings, environment),
+        environment=container_environment(image, world.settings, identity, environment),
         directory=str(host.ml),
         marker=world.supervisor.job_marker(job.kind, job.name, job.generation, host.name),
         mounts=[(str(host.ml), "/opt/ml")],

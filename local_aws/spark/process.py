@@ -35,14 +35,18 @@ class SparkProcesses:
         """Holds ``stdout``, ``stderr``, ``output.log`` and, while it runs, ``scratch``."""
         return self._settings.state / self._kind / name
 
-    def start(self, name: str, arguments: list[str], generation: int = 1) -> JobProcess:
-        """Start ``arguments``; a command that begins with ``spark-submit`` is made one of this machine."""
+    def start(self, name: str, arguments: list[str], generation: int = 1, role: str = "") -> JobProcess:
+        """Start ``arguments``, with credentials of ``role``.
+
+        A command that begins with ``spark-submit`` is rewritten for this machine.
+        """
         folder = self.folder(name)
         scratch = folder / "scratch"
         shutil.rmtree(folder, ignore_errors=True)
         scratch.mkdir(parents=True)
         image = Image("", (str(self._spark.venv / "bin"),), self._spark.pythonpath, {}, ())
-        environment = container_environment(image, self._settings, {})
+        identity = self._supervisor.identities.issue(self._kind, name, role)
+        environment = container_environment(image, self._settings, identity, {})
         argv = list(arguments)
         if arguments[0] == "spark-submit":
             argv = spark_submit(arguments[1:], self._spark, self._settings, scratch)

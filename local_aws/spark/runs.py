@@ -52,6 +52,9 @@ class RunService(Protocol):
     def arguments(self, run: Job) -> list[str]:
         """The command line, from ``spark-submit`` on."""
 
+    def role(self, run: Job) -> str:
+        """Return the ARN of the role that the run was given."""
+
     def timeout_seconds(self, run: Job) -> float:
         """How long it may run; infinity for ever."""
 
@@ -126,7 +129,8 @@ class JobRuns:
 
     def _run(self, name: str) -> None:
         run = self._row(name)
-        process = self._processes.start(name, self._service.arguments(run), run.generation)
+        service = self._service
+        process = self._processes.start(name, service.arguments(run), run.generation, service.role(run))
         with self._table.editing(self._service.kind, name) as row:
             row.processes = [process.row()]
         self._follow(name)

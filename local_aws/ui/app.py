@@ -15,6 +15,7 @@ import re
 from urllib.parse import unquote
 
 from local_aws.http.messages import Request, Response
+from local_aws.jobs.identities import Identities
 from local_aws.jobs.table import Job, JobTable
 from local_aws.settings import Settings
 from local_aws.ui import assets, logs, pages
@@ -37,7 +38,8 @@ _HEADERS = {
 class WebPages:
     """The read-only pages of jobs and services."""
 
-    def __init__(self, table: JobTable, settings: Settings) -> None:
+    def __init__(self, table: JobTable, settings: Settings, identities: Identities) -> None:
+        self._identities = identities
         self._jobs = Jobs(table, settings.state)
         self._services = ServicePages(table, settings.state / "ecs")
 
@@ -68,7 +70,8 @@ class WebPages:
     def _job(self, view: JobView, rest: list[str], request: Request) -> Response:
         if not rest:
             piece = logs.tail(view.logs[0].path, 32 << 10) if view.logs else None
-            return _html(pages.job_page(view, piece))
+            calls = self._identities.calls(view.row.kind, view.row.name)
+            return _html(pages.job_page(view, piece, calls))
         log, raw = _chosen(list(view.logs), rest)
         if log is None:
             return _missing(f"{view.name} has no such log.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -66,8 +66,8 @@ def index_page(jobs: Sequence[JobView], services: Sequence[Job]) -> Html:
     )
 
 
-def job_page(view: JobView, log: Piece | None) -> Html:
-    """Build the page of one job; ``log`` is the end of its first log."""
+def job_page(view: JobView, log: Piece | None, calls: Mapping[str, int]) -> Html:
+    """Build the page of one job, with the end of its first log and the AWS calls that it made."""
     row = view.row
     own = job_url(view.service, row.name)
     parent = None
@@ -95,6 +95,7 @@ def job_page(view: JobView, log: Piece | None) -> Html:
         _section("Log", _short_log(own, view.logs, log)),
         _section("States", _transitions(row.detail.get("transitions", []))),
         _section("Metrics", _metrics(row.detail.get("metrics", {}))),
+        _section("AWS calls of this job", table(("operation", "calls"), sorted(calls.items()))),
         element("h2", "Request"),
         element("section", element("details", element("summary", "as it was sent"), _json(row.request))),
         refresh=not view.is_over,

@@ -34,6 +34,9 @@ class Service:
     def arguments(self, run: Job) -> list[str]:
         return list(run.request["command"])
 
+    def role(self, run: Job) -> str:
+        return "arn:aws:iam::123456789012:role/test"
+
     def timeout_seconds(self, run: Job) -> float:
         return float(run.request.get("seconds", math.inf))
 
