@@ -83,18 +83,18 @@ def build_corpus(
 
 
 def request_for(source: str, output: str, recipe: CorpusRecipe, base: str = "") -> str:
-    """Write the request for a folder or S3 prefix of shards; its URI. What is left out is said on stderr.
+    """Write the request for a folder or S3 prefix of shards and return its URI; print what is left out.
 
     With ``base``, the folder of a complete version, the request is for the shards that it does not hold.
     """
+    if source.rstrip("/") == output.rstrip("/"):
+        remedy = f"choose another folder, such as {storage.join(output, 'corpus')}"
+        raise InputError("the output folder is the input folder", where=output, remedy=remedy)
     if not base:
         examine_recipe(recipe.tokenizer)
     found = inputs_of(source)
     for uri, reason in sorted(found.left_out.items()):
-        print(
-            f"left out: {uri!r}: {reason}" if not uri.isprintable() else f"left out: {uri}: {reason}",
-            file=sys.stderr,
-        )
+        print(f"left out: {uri if uri.isprintable() else repr(uri)}: {reason}", file=sys.stderr)
     if not found.accepted:
         raise InputError("no shard", where=source, expected="JSON lines or parquet with a text field")
     with ThreadPoolExecutor(_LISTERS) as pool:

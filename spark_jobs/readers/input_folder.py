@@ -68,6 +68,8 @@ def _checked_folder(folder: str) -> Path:
     if not root.is_dir():
         what = "this is a file" if root.is_file() else "no such folder"
         raise InputError(what, where=folder, remedy="give a folder of shards, or s3://bucket/prefix/")
+    if not _is_utf8(str(root)):
+        raise InputError("the path is not UTF-8", where=_shown(folder), remedy="rename the folder")
     if record := _version_record(root):
         raise InputError(
             f"the folder is a corpus version: it has the {record} of one",
@@ -116,12 +118,11 @@ class _Walk:
             self._look_at(path)
 
     def _look_at(self, path: Path) -> None:
-        try:
-            path.name.encode()
-            status = path.stat()
-        except UnicodeEncodeError:
+        if not _is_utf8(path.name):
             self._leave_out(path, "its name is not UTF-8: rename it")
             return
+        try:
+            status = path.stat()
         except OSError as error:
             is_dead = path.is_symlink() and isinstance(error, FileNotFoundError)
             self._leave_out(
@@ -151,6 +152,14 @@ def _identity(status: os.stat_result) -> _Identity:
 def _preference(path: Path) -> tuple[bool, bool, Path]:
     """Order the names of one file: a shard's name is better than the hash by which a cache calls it."""
     return not path.name.lower().endswith(SHARD_SUFFIXES), path.is_symlink(), path
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(path: str) -> str:

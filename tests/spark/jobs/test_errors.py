@@ -156,6 +156,27 @@ def test_another_corpus_in_the_output_folder_is_not_taken_for_this_one(
         request_for(str(tmp_path / "two"), str(tmp_path / "out"), CorpusRecipe("r"))
 
 
+def test_an_output_folder_that_is_the_input_folder_is_refused_and_left_alone(
+    tmp_path: Path, write_shard: Callable[..., Path]
+) -> None:
+    write_shard(tmp_path / "in/a.jsonl", [{"text": "t"}])
+    with pytest.raises(InputError, match=r"the output folder is the input folder.*in/corpus"):
+        request_for(str(tmp_path / "in"), str(tmp_path / "in/"), CorpusRecipe("r"))
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["a.jsonl"]
+
+
+def test_an_output_folder_within_the_input_folder_is_no_input(
+    tmp_path: Path, write_shard: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shard(tmp_path / "in/a.jsonl", [{"text": "t"}])
+    source, output = str(tmp_path / "in"), str(tmp_path / "in/corpus")
+    first = request_for(source, output, CorpusRecipe("r"))
+    content = Path(first).read_bytes()
+    assert request_for(source, output, CorpusRecipe("r")) == first
+    assert Path(first).read_bytes() == content
+    assert f"left out: {output}: a corpus version" in capsys.readouterr().err
+
+
 def test_jobs_out_of_order_say_what_to_run(
     shard: Path,
     tmp_path: Path,

@@ -152,6 +152,9 @@ def test_a_missing_an_empty_and_no_folder_are_errors(tmp_path: Path) -> None:
         find_files(str(tmp_path))
     with pytest.raises(InputError, match="gone: no such folder"):
         find_files(str(tmp_path / "gone"))
+    touch(tmp_path / os.fsdecode(b"caf\xe9/a.jsonl"))
+    with pytest.raises(InputError, match=r"caf\\xe9: the path is not UTF-8"):
+        find_files(str(tmp_path / os.fsdecode(b"caf\xe9")))
     with pytest.raises(InputError, match=r"a\.jsonl: this is a file"):
         find_files(str(touch(tmp_path / "a.jsonl")))
 
