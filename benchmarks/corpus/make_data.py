@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from include.contracts.errors import InputError
+from include.object_store.locations import absolute
 from include.recipes.corpus import ReadRecipe
-from spark_jobs import storage
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.documents import read_documents
 from spark_jobs.readers.input_files import inputs_of, raw_shard
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _documents(source: str, first_pass: int) -> Iterator[str]:
-    accepted = inputs_of(storage.absolute(source)).accepted
+    accepted = inputs_of(absolute(source)).accepted
     shards = ordered_shards([raw_shard(uri) for uri in accepted])
     for shift in range(first_pass, _PASSES):
         moved = {

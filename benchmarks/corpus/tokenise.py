@@ -25,8 +25,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from include.object_store import STORE
 from include.recipes.corpus import ReadRecipe
-from spark_jobs import storage
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.documents import read_documents
 from spark_jobs.readers.input_files import inputs_of, raw_shard
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args(argv)
-    content = storage.read_bytes(arguments.tokenizer)
+    content = STORE.read(arguments.tokenizer)
     tokenizer = examine(content, arguments.end_of_text, arguments.tokenizer)
     texts = _documents(arguments.input)
     choice = choose_library(tokenizer)

@@ -17,7 +17,7 @@ GLUE_REQUIREMENTS = "glue_requirements.txt"
 #: The files that the jobs need in addition to ``jobs/``, in the same folder of S3.
 CODE_FILES = (SPARK_ARCHIVE, EMR_BOOTSTRAP, GLUE_REQUIREMENTS)
 #: Folders whose code decides the bytes of a corpus, in addition to its inputs and recipe.
-CORPUS_SOURCES = ("spark_jobs", "include/contracts")
+CORPUS_SOURCES = ("spark_jobs", "include/contracts", "include/object_store")
 
 #: Files of CORPUS_SOURCES that no stage imports (a test proves it). A change to them rebuilds no corpus:
 #: the report, exports and traces of a corpus, and the contracts of other jobs.

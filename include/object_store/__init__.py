@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from include.object_store.backend import ObjectStat
 from include.object_store.errors import (
+    AccessDenied,
     ConditionFailed,
     ObjectAbsent,
     StorageRefused,
@@ -23,6 +24,7 @@ STORE = ObjectStore()
 
 __all__ = [
     "STORE",
+    "AccessDenied",
     "ConditionFailed",
     "Folder",
     "ObjectAbsent",

@@ -21,6 +21,10 @@ class ObjectAbsent(InputError):
     """The object or file does not exist; its bucket does."""
 
 
+class AccessDenied(InputError):
+    """The role or user may not use the object. S3 answers so for a missing object too without ListBucket."""
+
+
 class ConditionFailed(NexusError):
     """A conditional write met an object that is not in the expected state; nothing was written."""
 
@@ -60,7 +64,7 @@ _NO_BUCKET = _Meaning(
     names_bucket=True,
 )
 _DENIED = _Meaning(
-    InputError,
+    AccessDenied,
     "access denied",
     "give the role s3:ListBucket on the bucket; s3:GetObject, s3:PutObject, s3:DeleteObject in it",
 )
@@ -245,7 +249,7 @@ def _of_file_system(error: OSError, where: str) -> NexusError:
         return ObjectAbsent("a folder, not a file", where=where, remedy=_NO_FILE.remedy)
     if isinstance(error, PermissionError):
         remedy = "give this user access to the path"
-        return InputError("access denied", where=where, got=str(error), remedy=remedy)
+        return AccessDenied("access denied", where=where, got=str(error), remedy=remedy)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageRefused(
             "the disk is full", where=where, got=str(error), remedy="free space, then try again"

@@ -158,6 +158,10 @@ class ObjectStore(Records):
         else:
             self._local.copy(origin, goal)
 
+    def uris(self, folder: Uri) -> list[str]:
+        """Return the URIs of all objects below a folder in key order, in memory at once."""
+        return [entry.uri for entry in self.list(folder)]
+
     def list(self, folder: Uri, starts_with: str = "") -> Iterator[ObjectStat]:
         """Yield the objects below a folder in key order, a page in memory at a time.
 

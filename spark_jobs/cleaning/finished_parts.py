@@ -7,7 +7,8 @@ from collections import Counter
 from typing import Any
 
 from include.contracts.records import canonical_json
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import join
 from spark_jobs.cleaning.chain import ChainCounts
 from spark_jobs.cleaning.task import CleanFile, CleanPart, CleanTask, ShardOutcome, clean_part
 from spark_jobs.decontamination.filter import Contamination
@@ -17,11 +18,11 @@ from spark_jobs.readers.counts import ReadCounts
 
 def clean_once(task: CleanTask) -> CleanPart:
     """Run ``clean_part``, unless an earlier run of the same request has finished this part."""
-    uri = storage.join(task.layout.clean_parts, f"part-{task.part:05d}.json")
-    if storage.exists(uri):
-        return part_of(json.loads(storage.read_bytes(uri)))
+    uri = join(task.layout.clean_parts, f"part-{task.part:05d}.json")
+    if STORE.exists(uri):
+        return part_of(json.loads(STORE.read(uri)))
     part = clean_part(task)
-    storage.write_bytes(uri, canonical_json(plain_part(part)))
+    STORE.write(uri, canonical_json(plain_part(part)))
     return part
 
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.contracts.documents import DOCUMENT_COLUMNS
+from include.object_store import STORE
+from include.object_store.locations import join
 from include.recipes.corpus import CorpusRecipe
-from spark_jobs import storage
 from spark_jobs.cleaning.chain import ChainCounts, apply_chain
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.dedup.signatures import sign
@@ -83,10 +84,10 @@ def clean_part(task: CleanTask) -> CleanPart:
         documents = text_bytes = 0
         with ExitStack() as stack:
             clean, signed = (
-                stack.enter_context(parquet_writer(stack.enter_context(storage.output_file(uri)), schema))
+                stack.enter_context(parquet_writer(stack.enter_context(STORE.publish(uri)), schema))
                 for uri, schema in (
-                    (storage.join(task.layout.clean, name), CLEAN_SCHEMA),
-                    (storage.join(task.layout.signatures, name), SIGNED_SCHEMA),
+                    (join(task.layout.clean, name), CLEAN_SCHEMA),
+                    (join(task.layout.signatures, name), SIGNED_SCHEMA),
                 )
             )
             while batch is not None and text_bytes < FILE_TEXT_BYTES:

@@ -22,8 +22,9 @@ from include.contracts.manifests import (
 )
 from include.contracts.records import content_hash, from_plain, parse_json, to_plain
 from include.contracts.shard_names import parted
+from include.object_store import STORE
+from include.object_store.locations import join
 from include.recipes.corpus import CorpusRecipe
-from spark_jobs import storage
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.readers.shards import ROW_BITS, Shard, all_shards
 
@@ -42,8 +43,8 @@ class Base:
 
 def extending(request: CorpusRequest, corpus: str) -> CorpusRequest:
     """The request, for those of its shards that a complete version does not hold, on top of that one."""
-    uri = storage.join(corpus, "manifest.json")
-    reference = ParentRef(uri, content_hash(storage.read_bytes(uri)))
+    uri = join(corpus, "manifest.json")
+    reference = ParentRef(uri, content_hash(STORE.read(uri)))
     known = _request_of(_manifest(reference))
     held = set(known.shards)
     fresh = tuple(shard for shard in request.inputs if shard not in held)
@@ -73,7 +74,7 @@ def load_base(request: CorpusRequest) -> Base | None:
 
 
 def _request_of(manifest: CorpusManifest) -> CorpusRequest:
-    return storage.read_record(CorpusRequest, manifest.request.uri)
+    return STORE.read_record(CorpusRequest, manifest.request.uri)
 
 
 def numbered_shards(request: CorpusRequest) -> list[Shard]:
@@ -116,9 +117,7 @@ def adopt(layout: VersionLayout, base: Base, *folders: str) -> list[FileEntry]:
     with ThreadPoolExecutor(_COPIERS) as pool:
         list(
             pool.map(
-                lambda entry: storage.copy(
-                    storage.join(base.layout.root, entry.path), storage.join(layout.root, entry.path)
-                ),
+                lambda entry: STORE.copy(join(base.layout.root, entry.path), join(layout.root, entry.path)),
                 entries,
             )
         )
@@ -159,7 +158,7 @@ def _sum(left: SubsetCounts | None, right: SubsetCounts | None) -> SubsetCounts:
 
 
 def _manifest(reference: ParentRef) -> CorpusManifest:
-    content = storage.read_bytes(reference.uri)
+    content = STORE.read(reference.uri)
     if (found := content_hash(content)) != reference.sha256:
         raise IntegrityError(
             "the base is not the one that was chosen",

@@ -11,8 +11,9 @@ from include.contracts.errors import ContractError, RecipeError
 from include.contracts.manifests import CorpusManifest, CorpusRequest, StageReport
 from include.contracts.records import canonical_json, from_plain
 from include.contracts.storage import CorpusLayout, S3Uri
+from include.object_store import STORE
+from include.object_store.locations import join
 from include.recipes.corpus import CorpusRecipe
-from spark_jobs import storage
 
 T = TypeVar("T")
 
@@ -27,47 +28,47 @@ class VersionLayout:
 
     def of(self, key: S3Uri) -> str:
         """The URI of one of CorpusLayout's keys below this root."""
-        return storage.join(self.root, key.key)
+        return join(self.root, key.key)
 
     @property
     def clean(self) -> str:
         """Parquet of normalised and filtered documents; duplicates still in."""
-        return storage.join(self.of(_KEYS.work), "clean")
+        return join(self.of(_KEYS.work), "clean")
 
     @property
     def clean_index(self) -> str:
         """JSON list of CleanFile."""
-        return storage.join(self.of(_KEYS.work), "clean_index.json")
+        return join(self.of(_KEYS.work), "clean_index.json")
 
     @property
     def clean_parts(self) -> str:
         """JSON of each task of clean that has written its files."""
-        return storage.join(self.of(_KEYS.work), "clean_parts")
+        return join(self.of(_KEYS.work), "clean_parts")
 
     @property
     def signatures(self) -> str:
         """Parquet of SIGNED_SCHEMA, a file per clean file under its name; duplicates still in."""
-        return storage.join(self.of(_KEYS.work), "signatures")
+        return join(self.of(_KEYS.work), "signatures")
 
     @property
     def examples(self) -> str:
         """JSON of the first dropped records and documents: {stage: {reason: [{"id", "text"}]}}."""
-        return storage.join(self.of(_KEYS.work), "examples.json")
+        return join(self.of(_KEYS.work), "examples.json")
 
     @property
     def near_dedup(self) -> str:
         """Edges and components."""
-        return storage.join(self.of(_KEYS.work), "near_dedup")
+        return join(self.of(_KEYS.work), "near_dedup")
 
     @property
     def decisions(self) -> str:
         """Parquet of DECIDED_SCHEMA, a folder ``part=<n>/file=<m>`` per clean file that has some."""
-        return storage.join(self.of(_KEYS.work), "decisions")
+        return join(self.of(_KEYS.work), "decisions")
 
     @property
     def outputs_index(self) -> str:
         """JSON list of OutputPart: what deduplicate wrote."""
-        return storage.join(self.of(_KEYS.work), "outputs_index.json")
+        return join(self.of(_KEYS.work), "outputs_index.json")
 
     def error(self, job: str) -> str:
         """JobError of the newest run of this job."""
@@ -75,7 +76,7 @@ class VersionLayout:
 
     @property
     def work_tokens(self) -> str:
-        return storage.join(self.of(_KEYS.work), "tokens")
+        return join(self.of(_KEYS.work), "tokens")
 
     @property
     def documents(self) -> str:
@@ -123,7 +124,7 @@ class VersionLayout:
         folders = (self.clean, self.clean_parts, self.signatures, self.near_dedup, self.decisions)
         for folder in (*folders, self.work_tokens):
             try:
-                storage.delete_prefix(folder)
+                STORE.delete_folder(folder)
             except Exception as error:
                 print(f"{folder} stays ({type(error).__name__}: {error})", file=sys.stderr, flush=True)
 
@@ -134,9 +135,9 @@ class VersionLayout:
     def report(self, stage: str) -> StageReport | None:
         """The report of a completed stage, or None: a stage is complete when its report exists."""
         uri = self.of(_KEYS.stage_report(stage))
-        if not storage.exists(uri):
+        if not STORE.exists(uri):
             return None
-        return storage.read_record(StageReport, uri)
+        return STORE.read_record(StageReport, uri)
 
     def completed(self, stage: str) -> StageReport:
         """The report of a stage that must have run; ContractError names the job to run."""
@@ -151,32 +152,32 @@ class VersionLayout:
 
     def save_report(self, report: StageReport) -> None:
         """Mark a stage as complete; to be called after everything else of it is written."""
-        storage.write_bytes(self.of(_KEYS.stage_report(report.stage)), canonical_json(report))
+        STORE.write(self.of(_KEYS.stage_report(report.stage)), canonical_json(report))
 
     def save_manifest(self, manifest: CorpusManifest) -> None:
         """Write the manifest, the last file of a corpus version."""
-        storage.write_bytes(self.manifest, canonical_json(manifest))
+        STORE.write(self.manifest, canonical_json(manifest))
 
     def load_manifest(self) -> CorpusManifest | None:
         """The manifest, or None while the version is incomplete."""
-        if not storage.exists(self.manifest):
+        if not STORE.exists(self.manifest):
             return None
-        return storage.read_record(CorpusManifest, self.manifest)
+        return STORE.read_record(CorpusManifest, self.manifest)
 
 
 def load_request(uri: str) -> tuple[CorpusRequest, CorpusRecipe, VersionLayout]:
     """The request, its recipe and the layout that it fills."""
-    request = storage.read_record(CorpusRequest, uri)
+    request = STORE.read_record(CorpusRequest, uri)
     recipe = from_plain(CorpusRecipe, request.recipe, where=f"{uri}: recipe", error=RecipeError)
     return request, recipe, VersionLayout(request.root_uri)
 
 
 def save_records(uri: str, records: list[Any]) -> None:
     """A list of dataclasses as JSON."""
-    storage.write_bytes(uri, canonical_json(records))
+    STORE.write(uri, canonical_json(records))
 
 
 def load_records(kind: type[T], uri: str) -> list[T]:
     """What ``save_records`` wrote."""
-    plain = json.loads(storage.read_bytes(uri))
+    plain = json.loads(STORE.read(uri))
     return [from_plain(kind, item, where=f"{uri}[{i}]") for i, item in enumerate(plain)]

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from include.contracts.errors import InputError, NexusError
 from include.contracts.manifests import CorpusRequest
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import join
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.readers.shards import all_shards
 from spark_jobs.runtime.parquet import documents_by_id
@@ -73,7 +74,7 @@ def trace(address: str) -> Origin:
 
 def _document_of(shard: str, offset: int) -> tuple[str, int, int]:
     """Id, first token and number of tokens of the document that holds the token."""
-    with storage.local_copy(f"{shard}.documents.parquet") as path:
+    with STORE.local_copy(f"{shard}.documents.parquet") as path:
         if not path.is_file():
             raise InputError("no such token shard", where=shard, expected="a shard of <corpus>/tokens/")
         table = pq.read_table(path, columns=["id", "token_offset", "tokens"])
@@ -87,7 +88,7 @@ def _document_of(shard: str, offset: int) -> tuple[str, int, int]:
 
 
 def _raw_shard(layout: VersionLayout, name: str) -> str:
-    request = storage.read_record(CorpusRequest, storage.join(layout.root, "request.json"))
+    request = STORE.read_record(CorpusRequest, join(layout.root, "request.json"))
     return next(shard.raw.uri for shard in all_shards(request.all_inputs) if shard.name == name)
 
 

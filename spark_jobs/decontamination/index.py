@@ -20,8 +20,8 @@ import orjson
 import pyarrow as pa
 
 from include.contracts.errors import InputError
+from include.object_store import STORE
 from include.recipes.decontamination import BenchmarkSource, DecontaminateRecipe
-from spark_jobs import storage
 from spark_jobs.decontamination import overlap
 from spark_jobs.kernels import unicode_tables
 from spark_jobs.readers.compression import CorruptStream, plain_blocks, undamaged
@@ -143,7 +143,7 @@ def read_items(source: BenchmarkSource) -> list[tuple[str, ...]]:
 
 
 def _records(uri: str) -> list[dict[str, Any]]:
-    with storage.open_stream(uri) as stream:
+    with STORE.open(uri) as stream:
         try:
             content = b"".join(undamaged(unpack(plain_blocks(stream)).blocks))
         except CorruptStream as error:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import join
 from spark_jobs.dedup.union_find import components
 from spark_jobs.runtime import progress
 from spark_jobs.runtime.columns import parquet_writer
@@ -35,7 +36,7 @@ def connected_components(
     """Parquet of edges (doc, root) to components (doc, root): a row a document, roots themselves left out."""
     edges = read_columns(spark, edges_uri, _COLUMNS)
     if edges.count() <= edges_in_one_task:
-        uri = storage.join(work, "components.parquet")
+        uri = join(work, "components.parquet")
         spark.sparkContext.parallelize([edges_uri], 1).map(lambda source: join_edges(source, uri)).collect()
         return read_columns(spark, uri, _COLUMNS)
     return _star_rounds(spark, edges, work)
@@ -43,11 +44,11 @@ def connected_components(
 
 def join_edges(edges_uri: str, target: str) -> int:
     """Union-find over all files of edges; writes the components and returns their documents."""
-    table = read_tables(storage.list_files(edges_uri), _COMPONENT_SCHEMA)
+    table = read_tables(STORE.uris(edges_uri), _COMPONENT_SCHEMA)
     docs, roots = components(
         np.asarray(table.column("doc"), np.int64), np.asarray(table.column("root"), np.int64)
     )
-    with storage.output_file(target) as path, parquet_writer(path, _COMPONENT_SCHEMA) as writer:
+    with STORE.publish(target) as path, parquet_writer(path, _COMPONENT_SCHEMA) as writer:
         writer.write_table(pa.table([docs, roots], schema=_COMPONENT_SCHEMA))
     return len(docs)
 
@@ -59,7 +60,7 @@ def _star_rounds(spark: SparkSession, edges: DataFrame, work: str) -> DataFrame:
     before, number = edges.agg(*fingerprint).first(), 0
     while True:
         number += 1
-        uri = storage.join(work, f"round-{number:02d}")
+        uri = join(work, f"round-{number:02d}")
         # written out, so that a round's lineage does not grow with the rounds before it
         write_columns(_small_star(_large_star(edges)), uri)
         edges = read_columns(spark, uri, _COLUMNS)

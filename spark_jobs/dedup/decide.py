@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from include.object_store import STORE
+from include.object_store.locations import join
 from include.recipes.corpus import CorpusRecipe
-from spark_jobs import storage
 from spark_jobs.cleaning.task import CleanFile
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.dedup.candidate_pairs import meetings, star_edges, turns, waiting
@@ -56,13 +57,13 @@ class Corpus:
     @property
     def rounds(self) -> Rounds:
         """Where pairs are verified."""
-        return Rounds(storage.join(self.layout.near_dedup, "rounds"), self.recipe.near_dedup.threshold)
+        return Rounds(join(self.layout.near_dedup, "rounds"), self.recipe.near_dedup.threshold)
 
     @property
     def signatures(self) -> list[str]:
         """Files of SIGNED_SCHEMA, ascending: the index holds what the base keeps, and nothing yet of this."""
-        own = (storage.join(self.layout.signatures, file.name) for file in self.files)
-        return [*storage.list_files(self.layout.index), *own]
+        own = (join(self.layout.signatures, file.name) for file in self.files)
+        return [*STORE.uris(self.layout.index), *own]
 
 
 def decide_clusters(spark: SparkSession, corpus: Corpus) -> Decided:
@@ -99,7 +100,7 @@ def decide_on_spark(spark: SparkSession, corpus: Corpus) -> Decided:
     layout = corpus.layout
     signed = read_columns(spark, layout.signatures, SIGNED_COLUMNS)
     known = signed
-    if storage.list_files(layout.index):
+    if STORE.uris(layout.index):
         known = read_columns(spark, layout.index, SIGNED_COLUMNS).unionByName(signed)
     exact = exact_duplicates(known).persist()
     comparable = known.join(exact.select("doc"), "doc", "left_anti").where("ngrams > 0")
@@ -123,7 +124,7 @@ def decide_on_spark(spark: SparkSession, corpus: Corpus) -> Decided:
 def _clustered(spark: SparkSession, comparable: DataFrame, corpus: Corpus) -> tuple[DataFrame, int]:
     """The pairs (doc, kept) of the clusters, and the edges that joined these."""
     work = corpus.layout.near_dedup
-    edges_uri = storage.join(work, "edges")
+    edges_uri = join(work, "edges")
     progress.report("clusters", 0, 2, "steps")
     write_columns(star_edges(comparable), edges_uri)
     progress.report("clusters", 1, 2, "steps")
@@ -198,7 +199,7 @@ def _texts(spark: SparkSession, corpus: Corpus) -> DataFrame:
     own = clean_texts(spark, corpus.layout.clean)
     if not corpus.first_new:
         return own
-    folders = [f for f in (corpus.layout.documents, corpus.layout.held_out) if storage.list_files(f)]
+    folders = [f for f in (corpus.layout.documents, corpus.layout.held_out) if STORE.uris(f)]
     wanted = _waiting(spark, corpus.rounds, 0).where(f"doc < {corpus.first_new}")
     return own.union(base_texts(spark, wanted, folders, corpus.shard_names))
 

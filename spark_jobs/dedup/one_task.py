@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.contracts.documents import Stage
+from include.object_store import STORE
+from include.object_store.locations import join
 from include.recipes.corpus import CorpusRecipe, HeldOutRecipe
-from spark_jobs import storage
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.dedup.rounds import Proposed, Rounds, Verified, leaders
 from spark_jobs.dedup.survivors import SUBSET_WITH_HELD_OUT
@@ -310,7 +311,7 @@ def _write(layout: VersionLayout, signed: Signed, table: pa.Table, told: Flags) 
             continue
         folder = file_folder(layout.decisions, int(keys[start] >> 32), int(keys[start] & 0xFFFFFFFF))
         with (
-            storage.output_file(storage.join(folder, "decisions.parquet")) as path,
+            STORE.publish(join(folder, "decisions.parquet")) as path,
             parquet_writer(path, DECIDED_SCHEMA) as writer,
         ):
             writer.write_table(rows)
@@ -318,5 +319,5 @@ def _write(layout: VersionLayout, signed: Signed, table: pa.Table, told: Flags) 
 
 def _tables(uris: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Table]:
     for uri in uris:
-        with storage.local_copy(uri) as path:
+        with STORE.local_copy(uri) as path:
             yield pq.read_table(path, columns=list(columns))

@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 
 from include.contracts.documents import DOCUMENT_COLUMNS
 from include.contracts.manifests import FileEntry
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import join
+from include.object_store.verification import file_entry
 from spark_jobs.cleaning.task import CleanFile
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.readers.shards import document_ids
@@ -55,7 +57,7 @@ def write_output(
     kinds = ((layout.documents, DOCUMENTS_SCHEMA), (layout.held_out, DOCUMENTS_SCHEMA))
     entries: list[FileEntry] = []
     with ExitStack() as stack:
-        source = stack.enter_context(storage.local_copy(storage.join(layout.clean, file.name)))
+        source = stack.enter_context(STORE.local_copy(join(layout.clean, file.name)))
         clean = stack.enter_context(pq.ParquetFile(source))
         sinks = [_Sink(layout, folder, position, schema) for folder, schema in kinds]
         for sink in sinks:
@@ -91,7 +93,7 @@ def _index(layout: VersionLayout, file: CleanFile, decisions: pa.Table, position
     dropped = decisions.filter(pc.is_valid(decisions.column("kept"))).column("doc").combine_chunks()
     sink = _Sink(layout, layout.index, position, SIGNED_SCHEMA)
     with (
-        storage.local_copy(storage.join(layout.signatures, file.name)) as source,
+        STORE.local_copy(join(layout.signatures, file.name)) as source,
         pq.ParquetFile(source) as signed,
     ):
         for batch in signed.iter_batches():
@@ -104,7 +106,7 @@ class _Sink:
 
     def __init__(self, layout: VersionLayout, folder: str, position: int, schema: pa.Schema) -> None:
         self._place, self._schema = layout, schema
-        self._uri = storage.join(folder, f"part-{position:05d}.parquet")
+        self._uri = join(folder, f"part-{position:05d}.parquet")
         self._stack = ExitStack()
         self._writer: pq.ParquetWriter | None = None
         self._path: Path | None = None
@@ -113,7 +115,7 @@ class _Sink:
         if not batch.num_rows:
             return
         if self._writer is None:
-            path = self._path = self._stack.enter_context(storage.output_file(self._uri))
+            path = self._path = self._stack.enter_context(STORE.publish(self._uri))
             self._writer = self._stack.enter_context(parquet_writer(path, self._schema))
         self._writer.write_batch(batch.cast(self._schema))
 
@@ -121,9 +123,9 @@ class _Sink:
         if self._writer is None or self._path is None:
             return []
         self._writer.close()
-        file = storage.written(self._uri, self._path)
+        entry = file_entry(self._path, self._place.relative(self._uri))
         self._stack.close()
-        return [FileEntry(self._place.relative(file.uri), file.size_bytes, file.sha256)]
+        return [entry]
 
     def leave(self, *error: object) -> None:
         """Throw the half-written file away when the task fails."""

@@ -19,7 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import join
 from spark_jobs.runtime.columns import parquet_writer
 from spark_jobs.runtime.tables import read_tables
 
@@ -67,23 +68,23 @@ class Rounds:
 
     def folder(self, number: int) -> str:
         """Where a round keeps what it needs in between."""
-        return storage.join(self.uri, f"round-{number:03d}")
+        return join(self.uri, f"round-{number:03d}")
 
     def pairs(self, number: int) -> str:
         """Parquet of PAIR_SCHEMA: what a round proposes."""
-        return storage.join(self.folder(number), "pairs")
+        return join(self.folder(number), "pairs")
 
     def waiting(self, number: int) -> str:
         """Parquet of the documents (doc) that a round or a later one may compare."""
-        return storage.join(self.folder(number), "waiting")
+        return join(self.folder(number), "waiting")
 
     def texts(self, number: int) -> str:
         """Parquet of (doc, text) of those, where a round gathered them."""
-        return storage.join(self.folder(number), "texts")
+        return join(self.folder(number), "texts")
 
     def compared(self, number: int) -> str:
         """Parquet of SIMILARITY_SCHEMA: what became of the pairs."""
-        return storage.join(self.folder(number), "compared")
+        return join(self.folder(number), "compared")
 
     def save_pairs(self, number: int, docs: Integers, kept: Integers) -> None:
         """Write what a round proposes."""
@@ -116,11 +117,11 @@ class Rounds:
 
     def _results(self) -> pa.Table:
         # below the root alone: the corpus itself may lie in a folder of any name
-        uris = (uri for uri in storage.list_files(self.uri) if "/compared/" in uri[len(self.uri) :])
+        uris = (uri for uri in STORE.uris(self.uri) if "/compared/" in uri[len(self.uri) :])
         return read_tables(uris, SIMILARITY_SCHEMA)
 
 
 def _save(folder: str, table: pa.Table) -> None:
-    uri = storage.join(folder, "part-0.parquet")
-    with storage.output_file(uri) as path, parquet_writer(path, table.schema) as writer:
+    uri = join(folder, "part-0.parquet")
+    with STORE.publish(uri) as path, parquet_writer(path, table.schema) as writer:
         writer.write_table(table)

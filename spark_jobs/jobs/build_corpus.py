@@ -19,10 +19,11 @@ from include.contracts.documents import Stage
 from include.contracts.errors import InputError, NexusError
 from include.contracts.manifests import CorpusRequest
 from include.contracts.records import canonical_json, to_plain
+from include.object_store import STORE
+from include.object_store.locations import absolute, join
 from include.recipes.corpus import CorpusRecipe, with_profile
 from include.recipes.corpus_version import corpus_version
 from include.recipes.loading import packaged_recipe, recipe_from_toml
-from spark_jobs import storage
 from spark_jobs.cleaning.chain import CHAIN
 from spark_jobs.corpus_version.base import extending
 from spark_jobs.corpus_version.code import sources_sha256
@@ -64,7 +65,7 @@ def build_corpus(
     """
     began = time.monotonic() if started is None else started
     stages: dict[str, Any] = {}
-    request = storage.read_record(CorpusRequest, request_uri)
+    request = STORE.read_record(CorpusRequest, request_uri)
     layout = VersionLayout(request.root_uri)
     for job in JOBS:
         job.run(spark, request_uri)
@@ -88,7 +89,7 @@ def request_for(source: str, output: str, recipe: CorpusRecipe, base: str = "") 
     With ``base``, the folder of a complete version, the request is for the shards that it does not hold.
     """
     if source.rstrip("/") == output.rstrip("/"):
-        remedy = f"choose another folder, such as {storage.join(output, 'corpus')}"
+        remedy = f"choose another folder, such as {join(output, 'corpus')}"
         raise InputError("the output folder is the input folder", where=output, remedy=remedy)
     if not base:
         examine_recipe(recipe.tokenizer)
@@ -99,22 +100,22 @@ def request_for(source: str, output: str, recipe: CorpusRecipe, base: str = "") 
         raise InputError("no shard", where=source, expected="JSON lines or parquet with a text field")
     with ThreadPoolExecutor(_LISTERS) as pool:
         inputs = tuple(pool.map(lambda uri: raw_shard(uri, source), found.accepted))
-    references = {uri: storage.stat(uri).etag for uri in recipe.references}
+    references = {uri: STORE.stat(uri).etag for uri in recipe.references}
     code = sources_sha256()
     request = CorpusRequest("", inputs, to_plain(recipe), code, output, references=references)
     if base:
         request = extending(request, base)
     version = corpus_version(request.inputs, recipe, code, references, request.base)
     request = replace(request, version=version)
-    uri = storage.join(request.root_uri, "request.json")
-    if storage.exists(uri) and storage.read_bytes(uri) != canonical_json(request):
+    uri = join(request.root_uri, "request.json")
+    if STORE.exists(uri) and STORE.read(uri) != canonical_json(request):
         raise InputError(
             "another corpus lies in this folder",
             where=request.root_uri,
             expected="the same shards, recipe and code as before, or an empty folder",
             remedy="choose another output folder, or remove this one",
         )
-    storage.write_bytes(uri, canonical_json(request))
+    STORE.write(uri, canonical_json(request))
     return uri
 
 
@@ -122,11 +123,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """``--request URI``, or ``--input`` and ``--output``; 0 when every stage is complete."""
     started = time.monotonic()
     arguments = _parser().parse_args(argv)
-    uri = storage.absolute(arguments.request) if arguments.request else None
+    uri = absolute(arguments.request) if arguments.request else None
     if uri is None:
         try:
-            base = storage.absolute(arguments.base) if arguments.base else ""
-            source, output = storage.absolute(arguments.input), storage.absolute(arguments.output)
+            base = absolute(arguments.base) if arguments.base else ""
+            source, output = absolute(arguments.input), absolute(arguments.output)
             uri = request_for(source, output, _recipe(arguments), base)
         except NexusError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -156,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _recipe(arguments: argparse.Namespace) -> CorpusRecipe:
     if arguments.recipe.endswith(".toml"):
-        text = storage.read_bytes(storage.absolute(arguments.recipe)).decode()
+        text = STORE.read(absolute(arguments.recipe)).decode()
         recipe = recipe_from_toml(CorpusRecipe, text, where=arguments.recipe)
     else:
         recipe = packaged_recipe(CorpusRecipe, "corpora", arguments.recipe)
@@ -166,7 +167,7 @@ def _recipe(arguments: argparse.Namespace) -> CorpusRecipe:
         recipe = replace(recipe, near_dedup=replace(recipe.near_dedup, verify=True))
     tokenizer = recipe.tokenizer
     if arguments.tokenizer:
-        tokenizer = replace(tokenizer, uri=storage.absolute(arguments.tokenizer))
+        tokenizer = replace(tokenizer, uri=absolute(arguments.tokenizer))
     if arguments.end_of_text:
         tokenizer = replace(tokenizer, end_of_text=arguments.end_of_text)
     return replace(recipe, tokenizer=tokenizer)

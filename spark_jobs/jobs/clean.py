@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from include.contracts.documents import Stage
 from include.contracts.manifests import CorpusRequest, StageReport
 from include.contracts.records import canonical_json
+from include.object_store import STORE
+from include.object_store.errors import changed_object
+from include.object_store.locations import is_s3
 from include.recipes.corpus import CorpusRecipe
-from spark_jobs import storage
 from spark_jobs.cleaning.chain import CHAIN, ChainCounts, benchmarks
 from spark_jobs.cleaning.finished_parts import clean_once
 from spark_jobs.cleaning.task import CleanPart, CleanTask, ShardOutcome
@@ -75,7 +77,7 @@ def _read_and_filter(
     outcomes = [outcome for part in parts for outcome in part.outcomes]
     files = [file for part in parts for file in part.files]
     save_records(layout.clean_index, files)
-    storage.write_bytes(layout.examples, canonical_json(_examples(outcomes)))
+    STORE.write(layout.examples, canonical_json(_examples(outcomes)))
     seconds = _by_stage(time.monotonic() - started, parts)
     for report in _reports(outcomes, sum(file.documents for file in files), seconds):
         layout.save_report(report)
@@ -93,11 +95,11 @@ def _by_stage(seconds: float, parts: Sequence[CleanPart]) -> dict[Stage, float]:
 
 def _check_unchanged(request: CorpusRequest) -> None:
     """Before any work: every shard in S3 and every file of the recipe is there as the request names it."""
-    expected = {raw.uri: raw.etag for raw in request.inputs if storage.is_s3(raw.uri)} | request.references
+    expected = {raw.uri: raw.etag for raw in request.inputs if is_s3(raw.uri)} | request.references
     with ThreadPoolExecutor(16) as pool:
-        for uri, now in zip(expected, pool.map(storage.stat, expected), strict=True):
+        for uri, now in zip(expected, pool.map(STORE.stat, expected), strict=True):
             if now.etag != expected[uri]:
-                raise storage.changed_input(uri, expected[uri], f"etag {now.etag}")
+                raise changed_object(uri, expected[uri], f"etag {now.etag}")
 
 
 def _reports(

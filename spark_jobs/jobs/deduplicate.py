@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from include.contracts.documents import DropReason, Stage
 from include.contracts.manifests import CorpusRequest, FileEntry, StageReport
+from include.object_store import STORE
 from include.recipes.corpus import CorpusRecipe
-from spark_jobs import storage
 from spark_jobs.cleaning.task import CleanFile
 from spark_jobs.corpus_version.base import adopt, first_document, load_base, shard_names
 from spark_jobs.corpus_version.layout import VersionLayout, load_records, load_request, save_records
@@ -49,7 +49,7 @@ def _deduplicate(
     before = layout.completed(Stage.SCRUB).documents_out
     kept_folders = (layout.documents, layout.held_out, layout.duplicates, layout.index)
     for folder in (layout.near_dedup, layout.decisions, *kept_folders):
-        storage.delete_prefix(folder)
+        STORE.delete_folder(folder)
     base = load_base(request)
     adopted = adopt(layout, base, *kept_folders) if base else []
     files = load_records(CleanFile, layout.clean_index)

@@ -24,8 +24,9 @@ from include.contracts.manifests import (
     SubsetCounts,
 )
 from include.contracts.records import content_hash
+from include.object_store import STORE
+from include.object_store.locations import join
 from include.recipes.corpus import CorpusRecipe
-from spark_jobs import storage
 from spark_jobs.corpus_version.base import Base, extended, load_base
 from spark_jobs.corpus_version.layout import VersionLayout, load_records, load_request
 from spark_jobs.dedup.output import OutputPart
@@ -47,7 +48,7 @@ def tokenise(spark: SparkSession, request_uri: str) -> dict[str, Any]:
     request, recipe, layout = load_request(request_uri)
     manifest = layout.load_manifest()
     if manifest is None:
-        parent = ParentRef(request_uri, content_hash(storage.read_bytes(request_uri)))
+        parent = ParentRef(request_uri, content_hash(STORE.read(request_uri)))
         manifest = _tokenise(spark, request, recipe, layout, parent)
     else:
         print("progress: tokenise skipped, complete", flush=True)
@@ -75,7 +76,7 @@ def _tokenise(
     kept = layout.completed(Stage.NEAR_DEDUP).documents_out
     outputs = load_records(OutputPart, layout.outputs_index)
     for folder in (layout.tokens, layout.held_out_tokens, layout.tokenizer, layout.work_tokens):
-        storage.delete_prefix(folder)
+        STORE.delete_folder(folder)
     base = load_base(request)
     if base is None:
         tokenizer, tokenizer_files = new_tokenizer(spark, recipe, layout, outputs)
@@ -139,7 +140,7 @@ def _texts(layout: VersionLayout, outputs: Sequence[OutputPart]) -> list[str]:
     """Return the files of this version's own documents, held-out ones among them."""
     folders = (f"{layout.relative(layout.documents)}/", f"{layout.relative(layout.held_out)}/")
     paths = (file.path for output in outputs for file in output.files)
-    return [storage.join(layout.root, path) for path in paths if path.startswith(folders)]
+    return [join(layout.root, path) for path in paths if path.startswith(folders)]
 
 
 def _encode(

@@ -11,8 +11,11 @@ import orjson
 import pyarrow as pa
 
 from include.contracts.documents import DropReason
+from include.object_store import STORE
+from include.object_store.errors import changed_object
+from include.object_store.locations import is_s3
+from include.object_store.streams import HashedStream
 from include.recipes.corpus import ReadRecipe
-from spark_jobs import storage
 from spark_jobs.readers.compression import Damage, plain_blocks
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.formats import Unpacked, companion_of, unpack
@@ -140,13 +143,13 @@ def _batch(rows: list[int], columns: list[Fields]) -> pa.RecordBatch:
 @contextlib.contextmanager
 def _checked_stream(shard: Shard, counts: ReadCounts) -> Iterator[Any]:
     """Open a shard; on S3 the etag is a condition of the request, local bytes are hashed as they are read."""
-    with storage.open_stream(shard.raw.uri, shard.raw.etag) as stream:
-        checked = storage.HashedStream(stream)
+    with STORE.open(shard.raw.uri, shard.raw.etag) as stream:
+        checked = HashedStream(stream)
         yield checked
         counts.bytes_read = shard.raw.size_bytes
-        if storage.is_s3(shard.raw.uri):
+        if is_s3(shard.raw.uri):
             return
         while checked.read(1 << 20):  # the hash has to cover all of it
             pass
         if checked.sha256 != shard.raw.etag:
-            raise storage.changed_input(shard.raw.uri, shard.raw.etag, checked.sha256)
+            raise changed_object(shard.raw.uri, shard.raw.etag, checked.sha256)

@@ -21,7 +21,8 @@ from include.contracts.errors import NexusError
 from include.contracts.manifests import RawShard
 from include.contracts.shard_names import companion_reason, left_out_by_name, signals_name, version_folders
 from include.contracts.storage import CONTROL_PREFIXES
-from spark_jobs import storage
+from include.object_store import STORE, AccessDenied
+from include.object_store.locations import is_s3, local_path
 from spark_jobs.readers.compression import plain_blocks
 from spark_jobs.readers.formats import TEXT_KEYS, Companion, Unpacked, companion_of, unpack
 from spark_jobs.readers.input_folder import find_files, shard_name
@@ -53,7 +54,7 @@ def list_shards(uris: Iterable[str], folder: str = "") -> Inputs:
     below = f"{folder.rstrip('/')}/" if folder else ""
     inputs = Inputs()
     for uri in found:
-        if storage.is_s3(uri) and uri.split("/", 3)[3].startswith(CONTROL_PREFIXES):
+        if is_s3(uri) and uri.split("/", 3)[3].startswith(CONTROL_PREFIXES):
             inputs.left_out[uri] = "kept by source_ingestion"
     inputs.left_out |= left_out_by_name([uri for uri in found if uri not in inputs.left_out], below)
     signals: list[str] = []
@@ -77,7 +78,7 @@ def list_shards(uris: Iterable[str], folder: str = "") -> Inputs:
 
 def raw_shard(uri: str, folder: str = "") -> RawShard:
     """Return a shard as a request names it; ``folder`` is the input folder that it lies below."""
-    found = storage.stat(uri)
+    found = STORE.stat(uri)
     return RawShard(uri, found.size_bytes, found.etag, shard_name(folder, uri) if folder else "")
 
 
@@ -92,13 +93,15 @@ def _fold_versions(inputs: Inputs, versions: Iterable[str]) -> None:
 def _judge(uri: str) -> Companion | str | None:
     """Return None for a shard; the companion, or the reason why the file is left out."""
     try:
-        with storage.open_stream(uri) as stream:
+        with STORE.open(uri) as stream:
             found = unpack(plain_blocks(stream))
             if found.is_parquet:
                 return _judge_columns(uri)
             return _judge_text(uri, found)
-    except PermissionError as error:
-        return f"cannot be read: {error.strerror}"
+    except AccessDenied:
+        if is_s3(uri):  # the role lacks a permission that it needs for every file
+            raise
+        return "cannot be read: access denied"
 
 
 def _judge_text(uri: str, found: Unpacked) -> Companion | str | None:
@@ -125,10 +128,10 @@ def _judge_text(uri: str, found: Unpacked) -> Companion | str | None:
 
 def _judge_columns(uri: str) -> Companion | str | None:
     """Judge parquet by its columns: in S3 not at all, as its footer is at the other end."""
-    if storage.is_s3(uri):
+    if is_s3(uri):
         return None
     try:
-        columns = pq.read_schema(storage.local_path(uri)).names
+        columns = pq.read_schema(local_path(uri)).names
     except (pa.ArrowException, OSError, ValueError):
         return None  # a damaged shard is a shard: the corpus counts it
     if any(key in columns for key in TEXT_KEYS):

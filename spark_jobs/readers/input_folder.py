@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from include.contracts.errors import InputError
 from include.contracts.shard_names import SHARD_SUFFIXES
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import is_s3, local_path
 
 _NO_FILES: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISFIFO, "a named pipe, not a file"),
@@ -42,10 +43,7 @@ class FoundFiles:
 
 def find_files(folder: str) -> FoundFiles:
     """Return the files below a folder or an S3 prefix; InputError when there is nothing."""
-    if storage.is_s3(folder):
-        found = FoundFiles(storage.list_files(folder))
-    else:
-        found = _Walk(_checked_folder(folder)).result()
+    found = FoundFiles(STORE.uris(folder)) if is_s3(folder) else _Walk(_checked_folder(folder)).result()
     if not found.files and not found.left_out:
         raise InputError("the folder is empty", where=folder, remedy="put shards into it")
     return found
@@ -56,15 +54,15 @@ def shard_name(folder: str, uri: str) -> str:
 
     It is empty for S3, where the key is the name. Control characters are escaped as in a URL.
     """
-    if storage.is_s3(uri):
+    if is_s3(uri):
         return ""
-    root = storage.local_path(folder)
-    name = f"{root.name or 'local'}/{storage.local_path(uri).relative_to(root).as_posix()}"
+    root = local_path(folder)
+    name = f"{root.name or 'local'}/{local_path(uri).relative_to(root).as_posix()}"
     return "".join(character if character.isprintable() else quote(character) for character in name)
 
 
 def _checked_folder(folder: str) -> Path:
-    root = storage.local_path(folder)
+    root = local_path(folder)
     if not root.is_dir():
         what = "this is a file" if root.is_file() else "no such folder"
         raise InputError(what, where=folder, remedy="give a folder of shards, or s3://bucket/prefix/")

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.contracts.documents import DropReason, RepairReason
+from include.object_store import STORE
 from include.recipes.corpus import ReadRecipe
-from spark_jobs import storage
 from spark_jobs.readers.arrow_values import plain_values
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.formats import TEXT_KEYS, companion_of
@@ -42,7 +42,7 @@ def parquet_documents(
 
     A file without a readable footer counts as one such record, because nothing tells how many it held.
     """
-    with storage.local_copy(shard.raw.uri, shard.raw.etag) as path:
+    with STORE.local_copy(shard.raw.uri, shard.raw.etag) as path:
         try:
             file = pq.ParquetFile(path, page_checksum_verification=True)
         except UNREADABLE as error:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from spark_jobs import storage
+from include.object_store import STORE
 from spark_jobs.readers.compression import Damage, gzip_blocks, plain_blocks
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.lines import split_lines
@@ -59,5 +59,5 @@ def quality_signals(shard: Shard, counts: ReadCounts) -> Iterator[QualitySignals
     if shard.signals is None:
         yield None
         return
-    with storage.open_stream(shard.signals.uri, shard.signals.etag) as stream:
+    with STORE.open(shard.signals.uri, shard.signals.etag) as stream:
         yield QualitySignals(stream, counts)

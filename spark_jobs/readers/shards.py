@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from include.contracts.errors import InputError
 from include.contracts.manifests import RawShard
 from include.contracts.shard_names import signals_name
-from spark_jobs import storage
+from include.object_store.locations import is_s3, local_path
 
 #: A document's number is ``index << ROW_BITS | row``, with its shard's index. Within the shards of one
 #: request it ascends like the id.
@@ -103,7 +103,7 @@ def _unique_names(inputs: Sequence[RawShard], held: Collection[str]) -> list[str
 
 def _name(uri: str) -> str:
     """Return an S3 key; of a local path without a name in the request, folder and file."""
-    if storage.is_s3(uri):
+    if is_s3(uri):
         return uri.split("/", 3)[3]
-    path = storage.local_path(uri)
+    path = local_path(uri)
     return "/".join((path.parent.name or "local", path.name))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from include.contracts.errors import NexusError
-from spark_jobs import storage
+from include.object_store.locations import absolute
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.report.page import write_report
 
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--corpus", required=True, help="folder or s3:// prefix of a complete corpus version")
     corpus = parser.parse_args(argv).corpus
     try:
-        print(write_report(VersionLayout(storage.absolute(corpus))))
+        print(write_report(VersionLayout(absolute(corpus))))
     except NexusError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.contracts.documents import Stage
-from spark_jobs import storage
+from include.object_store import STORE
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.runtime.parquet import column_batches
 
@@ -54,7 +54,7 @@ class Duplicates:
 
 def duplicates(layout: VersionLayout, largest: int = 10) -> Duplicates:
     """Read ``duplicates/`` three times rather than hold it."""
-    uris = storage.list_files(layout.duplicates)
+    uris = STORE.uris(layout.duplicates)
     stages = Counter[str]()
     similarities = np.zeros(SIMILARITY_BINS, np.int64)
     for batch in column_batches(uris, ["similarity", "stage"]):

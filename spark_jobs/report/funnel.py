@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from include.contracts.documents import Stage
 from include.contracts.errors import ContractError
 from include.contracts.manifests import CorpusManifest, StageReport
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import join
 from spark_jobs.corpus_version.layout import VersionLayout
 
 _KNOWN_ORDER = {stage.value: position for position, stage in enumerate(Stage)}
@@ -50,8 +51,8 @@ class Funnel:
 
 def read_stages(layout: VersionLayout) -> list[StageReport]:
     """Every report of the folder ``stages/``, also of stages that this code does not know, in order."""
-    uris = [uri for uri in storage.list_files(storage.join(layout.root, "stages")) if uri.endswith(".json")]
-    reports = [storage.read_record(StageReport, uri) for uri in uris]
+    uris = [uri for uri in STORE.uris(join(layout.root, "stages")) if uri.endswith(".json")]
+    reports = [STORE.read_record(StageReport, uri) for uri in uris]
     # what goes in only falls, so it orders any chain of stages; the known order decides between equals
     return sorted(
         reports,

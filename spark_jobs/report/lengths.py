@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.contracts.manifests import CorpusManifest
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import join
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.runtime.parquet import column_batches
 
@@ -84,7 +85,7 @@ class Characters:
 
 def characters(layout: VersionLayout, most_files: int = TEXT_FILES) -> Characters:
     """Count the characters of at most so many files of documents."""
-    uris = storage.list_files(layout.documents)
+    uris = STORE.uris(layout.documents)
     chosen = uris[:: -(-len(uris) // most_files)] if uris else []
     lengths: dict[str, Lengths] = {}
     text_bytes: dict[str, int] = {}
@@ -101,7 +102,7 @@ def tokens(layout: VersionLayout, manifest: CorpusManifest) -> dict[str, Lengths
     """Tokens of every document to train on, by subset, out of the shards' sidecars."""
     lengths: dict[str, Lengths] = {}
     for shard in manifest.shards:
-        uri = storage.join(layout.tokens, f"{shard.name}.documents.parquet")
+        uri = join(layout.tokens, f"{shard.name}.documents.parquet")
         for batch in column_batches([uri], ["tokens"]):
             lengths.setdefault(shard.subset, Lengths()).add(_numbers(batch.column("tokens")))
     return lengths

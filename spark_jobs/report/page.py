@@ -15,7 +15,8 @@ from markupsafe import Markup
 from include.contracts.documents import Stage
 from include.contracts.errors import InputError
 from include.contracts.manifests import CorpusManifest, CorpusRequest, StageReport
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import join
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.report import wording
 from spark_jobs.report.bars import Scale
@@ -58,12 +59,12 @@ def write_page(layout: VersionLayout, manifest: CorpusManifest) -> str:
     """Write ``report.html`` of the version that the manifest describes; its URI."""
     uri = layout.report_page
     # a lone surrogate out of a JSON example is no character and has no UTF-8
-    storage.write_bytes(uri, _page(layout, manifest).encode("utf-8", "replace"))
+    STORE.write(uri, _page(layout, manifest).encode("utf-8", "replace"))
     return uri
 
 
 def _page(layout: VersionLayout, manifest: CorpusManifest) -> str:
-    request = storage.read_record(CorpusRequest, storage.join(layout.root, "request.json"))
+    request = STORE.read_record(CorpusRequest, join(layout.root, "request.json"))
     stages = read_stages(layout)
     flow = funnel(of_the_whole(stages, manifest) if request.base else stages, manifest)
     read = characters(layout)
@@ -240,4 +241,4 @@ def _quantiles(
 def _trace_command(layout: VersionLayout, manifest: CorpusManifest) -> str:
     shard = manifest.shards[0] if manifest.shards else manifest.held_out_shards[0]
     folder = layout.tokens if manifest.shards else layout.held_out_tokens
-    return f"make trace TOKENS={shlex.quote(f'{storage.join(folder, shard.name)}:{shard.tokens // 2}')}"
+    return f"make trace TOKENS={shlex.quote(f'{join(folder, shard.name)}:{shard.tokens // 2}')}"

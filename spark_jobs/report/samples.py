@@ -8,7 +8,8 @@ from typing import Any
 
 from include.contracts.errors import ContractError
 from include.contracts.manifests import StageReport
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import join
 from spark_jobs.corpus_version.layout import VersionLayout
 
 #: Characters of a text that the page shows.
@@ -28,8 +29,8 @@ class Example:
 
 def dropped_examples(layout: VersionLayout) -> dict[str, dict[str, list[Example]]] | None:
     """By stage and reason out of ``work/examples.json``; None where the version has none."""
-    uri = storage.join(layout.root, "work", "examples.json")
-    if not storage.exists(uri):
+    uri = join(layout.root, "work", "examples.json")
+    if not STORE.exists(uri):
         return None
     try:
         return {
@@ -37,7 +38,7 @@ def dropped_examples(layout: VersionLayout) -> dict[str, dict[str, list[Example]
                 str(reason): [_example(one) for one in examples[:_EXAMPLES_PER_REASON]]
                 for reason, examples in reasons.items()
             }
-            for stage, reasons in json.loads(storage.read_bytes(uri)).items()
+            for stage, reasons in json.loads(STORE.read(uri)).items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ContractError(

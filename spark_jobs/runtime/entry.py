@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import importlib
 import json
 import re
 import sys
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from include.contracts.errors import NexusError
 from include.contracts.job_errors import JobError
 from include.contracts.records import canonical_json
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import absolute
 from spark_jobs.corpus_version.layout import VersionLayout
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ Job = Callable[["SparkSession", str], dict[str, Any]]
 #: The last line of a traceback.
 _PYTHON_ERROR = re.compile(r"^(?:\w+\.)*\w+(?:Error|Exception|Exit|Interrupt): .+$", re.MULTILINE)
 _LONGEST_LINE = 500
-_REMOTE_ERROR = re.compile(r"^include\.contracts\.errors\.(\w+): (.+)$", re.MULTILINE)
+#: The last line of a traceback that ends with an error of this project: module, class and message.
+_REMOTE_ERROR = re.compile(r"^((?:include|spark_jobs)(?:\.\w+)+)\.(\w+): (.+)$", re.MULTILINE)
 
 
 def run_job(name: str, job: Job, argv: Sequence[str] | None, description: str | None) -> int:
@@ -36,7 +39,7 @@ def run_job(name: str, job: Job, argv: Sequence[str] | None, description: str | 
     parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
     parser.add_argument("--request", required=True, help="URI of the CorpusRequest: s3://, file:// or a path")
     arguments, _ = parser.parse_known_args(argv)
-    request = storage.absolute(arguments.request)  # it is named in the manifest, which others read elsewhere
+    request = absolute(arguments.request)  # it is named in the manifest, which others read elsewhere
     layout = VersionLayout(request.rpartition("/")[0])
     return run_with_session(name, lambda spark: job(spark, request), layout)
 
@@ -71,17 +74,32 @@ def end(code: int) -> None:
 
 
 def readable(error: Exception) -> JobError | None:
-    """An error that a user can mend, also out of a Spark task; None for a defect."""
+    """Return an error that a user can repair, also out of a Spark task; None for a defect."""
     if isinstance(error, NexusError):
-        return JobError(type(error).__name__, str(error))
+        return JobError(_agreed_kind(type(error)), str(error))
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return JobError("OSError", f"{_DISK_FULL} ({error})")
     if type(error).__module__.split(".")[0] not in ("py4j", "pyspark"):
         return None
     text = str(error)
-    if match := _REMOTE_ERROR.search(text):
-        return JobError(match[1], match[2].strip())
+    for module, name, message in reversed(_REMOTE_ERROR.findall(text)):  # its causes come before an error
+        if kind := _error_class(module, name):
+            return JobError(_agreed_kind(kind), message.strip())
     return JobError("OSError", _DISK_FULL) if "No space left on device" in text else None
+
+
+def _error_class(module: str, name: str) -> type[NexusError] | None:
+    """Return the class of a project error by its full name; None for any other class."""
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return None
+    return found if isinstance(found, type) and issubclass(found, NexusError) else None
+
+
+def _agreed_kind(kind: type[NexusError]) -> str:
+    """Return the class of ``include.contracts.errors`` that an error is: the DAGs know no others."""
+    return next(base.__name__ for base in kind.__mro__ if base.__module__ == NexusError.__module__)
 
 
 def defect(error: Exception) -> JobError:
@@ -93,6 +111,6 @@ def defect(error: Exception) -> JobError:
 
 def _leave(error: JobError, uri: str) -> None:
     try:
-        storage.write_bytes(uri, canonical_json(error))
+        STORE.write(uri, canonical_json(error))
     except Exception as failure:  # the error itself is told on stderr
         print(f"{uri} could not be written ({failure})", file=sys.stderr, flush=True)

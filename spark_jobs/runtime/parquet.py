@@ -2,55 +2,25 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.contracts.documents import DOCUMENT_COLUMNS
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import is_s3, local_path
 from spark_jobs.corpus_version.layout import VersionLayout
 
 #: Rows that are in memory at once, at most: a text may have megabytes, a number has eight bytes.
 _TEXTS, _NUMBERS = 256, 1 << 16
 
 
-class _RangedObject(io.RawIOBase):
-    """An S3 object as a file of which only what is read is fetched."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-        self._size = storage.stat(uri).size_bytes
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = start + offset
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        size = max(0, min(len(buffer), self._size - self._position))
-        buffer[:size] = storage.read_range(self._uri, self._position, size)
-        self._position += size
-        return size
-
-
 @contextmanager
 def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
     """The file, with nothing but its footer read."""
-    source = pa.PythonFile(_RangedObject(uri), mode="r") if storage.is_s3(uri) else storage.local_path(uri)
+    source = pa.PythonFile(STORE.open_ranged(uri), mode="r") if is_s3(uri) else local_path(uri)
     with pq.ParquetFile(source) as file:
         yield file
 
@@ -70,7 +40,7 @@ def documents_by_id(layout: VersionLayout, ids: Collection[str]) -> dict[str, di
     """
     found: dict[str, dict[str, str]] = {}
     for folder in (layout.documents, layout.held_out):
-        for uri in storage.list_files(folder):
+        for uri in STORE.uris(folder):
             if wanted := set(ids) - found.keys():
                 found |= _rows(uri, wanted)
     return found

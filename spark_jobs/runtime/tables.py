@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import join
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -59,12 +60,12 @@ def write_by_file(rows: DataFrame, uri: str) -> None:
 
 def file_folder(folder: str, part: int, file: int) -> str:
     """Where ``write_by_file`` puts the rows of one clean file."""
-    return storage.join(folder, f"part={part}", f"file={file}")
+    return join(folder, f"part={part}", f"file={file}")
 
 
 def read_decided(folder: str, part: int, file: int) -> pa.Table:
     """DECIDED_SCHEMA of the documents of one clean file, sorted by doc; an empty table for none."""
-    uris = storage.list_files(file_folder(folder, part, file))
+    uris = STORE.uris(file_folder(folder, part, file))
     return read_tables(uris, DECIDED_SCHEMA).sort_by("doc")
 
 
@@ -74,6 +75,6 @@ def read_tables(uris: Iterable[str], schema: pa.Schema) -> pa.Table:
     for uri in uris:
         if uri.endswith(".parquet"):
             # not by read_table: it would take columns out of the names of the folders
-            with storage.local_copy(uri) as path, pq.ParquetFile(path) as parquet:
+            with STORE.local_copy(uri) as path, pq.ParquetFile(path) as parquet:
                 tables.append(parquet.read(columns=schema.names))
     return pa.concat_tables(tables) if tables else schema.empty_table()

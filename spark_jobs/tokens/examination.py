@@ -11,8 +11,8 @@ import pyarrow as pa
 from tokenizers import Tokenizer, pre_tokenizers
 
 from include.contracts.errors import InputError
+from include.object_store import STORE
 from include.recipes.corpus import TokenizerRecipe
-from spark_jobs import storage
 from spark_jobs.tokens import text_steps, vocabulary
 from spark_jobs.tokens.encoding import TRICKY, Library, encode, refusing_panics
 from spark_jobs.tokens.tokenizer import LoadedTokenizer
@@ -30,7 +30,7 @@ def examine_recipe(recipe: TokenizerRecipe) -> tuple[str, ...]:
     InputError in one line if a corpus cannot be right with it.
     """
     if recipe.uri:
-        return examine(storage.read_bytes(recipe.uri), recipe.end_of_text, recipe.uri).notes
+        return examine(STORE.read(recipe.uri), recipe.end_of_text, recipe.uri).notes
     _require_trainable(recipe.end_of_text)
     return ()
 

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import SCHEMA_VERSION, CorpusManifest, FileEntry, ParentRef, TokenShard
 from include.contracts.records import canonical_json, content_hash
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import absolute, join
+from include.object_store.verification import content_entry
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.runtime import progress
 from spark_jobs.runtime.entry import run_with_session
@@ -90,7 +92,7 @@ def export_tokens(
             expected="a folder or S3 prefix with manifest.json",
             remedy="give the folder of a corpus, or finish it with the command that began it",
         )
-    parent = ParentRef(layout.manifest, content_hash(storage.read_bytes(layout.manifest)))
+    parent = ParentRef(layout.manifest, content_hash(STORE.read(layout.manifest)))
     request = ExportRequest(parent, format_, tuple(sorted(set(splits))), file_bytes)
     items = [(split, files) for split in request.splits for files in _shards(source, split, corpus)]
     manifest = _claim(output, request)
@@ -111,10 +113,10 @@ def _claim(output: str, request: ExportRequest) -> ExportManifest | None:
 
     InputError if the folder holds anything but a part of this very export.
     """
-    request_uri, manifest_uri = (storage.join(output, name) for name in ("request.json", "manifest.json"))
+    request_uri, manifest_uri = (join(output, name) for name in ("request.json", "manifest.json"))
     content = canonical_json(request)
-    if files := storage.list_files(output):
-        if not storage.exists(request_uri) or storage.read_bytes(request_uri) != content:
+    if files := STORE.uris(output):
+        if not STORE.exists(request_uri) or STORE.read(request_uri) != content:
             raise InputError(
                 "the output holds something else",
                 where=output,
@@ -122,11 +124,11 @@ def _claim(output: str, request: ExportRequest) -> ExportManifest | None:
                 got=f"{len(files)} files, such as {files[0]}",
                 remedy="choose another output, or remove this one",
             )
-        if storage.exists(manifest_uri):
-            return storage.read_record(ExportManifest, manifest_uri)
+        if STORE.exists(manifest_uri):
+            return STORE.read_record(ExportManifest, manifest_uri)
     for split in Split:  # an export that was interrupted leaves files
-        storage.delete_prefix(storage.join(output, split))
-    storage.write_bytes(request_uri, content)
+        STORE.delete_folder(join(output, split))
+    STORE.write(request_uri, content)
     return None
 
 
@@ -156,15 +158,16 @@ def _export(
         tokens=sum(file.tokens for file in exported),
         files=tuple(sorted(entries, key=lambda entry: entry.path)),
     )
-    storage.write_bytes(storage.join(output, "manifest.json"), canonical_json(manifest))
+    STORE.write(join(output, "manifest.json"), canonical_json(manifest))
     return manifest
 
 
 def _write_index(output: str, layout: MdsLayout, split: Split, exported: Sequence[ExportedFile]) -> FileEntry:
     shards = [(file.entry, file.documents) for file in exported if file.entry.path.startswith(f"{split}/")]
     name = f"{split}/index.json"
-    file = storage.write_bytes(storage.join(output, name), index_json(layout, shards))
-    return FileEntry(name, file.size_bytes, file.sha256)
+    content = index_json(layout, shards)
+    STORE.write(join(output, name), content)
+    return content_entry(content, name)
 
 
 def _shards(source: CorpusManifest, split: Split, corpus: str) -> list[ShardFiles]:
@@ -197,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", nargs="+", type=Split, choices=list(Split), default=[Split.TRAINING])
     parser.add_argument("--file-bytes", type=int, default=_FILE_BYTES, help="before compression, at most")
     options = parser.parse_args(argv)
-    corpus, output = storage.absolute(options.corpus), storage.absolute(options.output)
+    corpus, output = absolute(options.corpus), absolute(options.output)
     return run_with_session(
         "export_tokens",
         lambda spark: export_tokens(spark, corpus, output, options.format, options.split, options.file_bytes),

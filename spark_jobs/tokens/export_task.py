@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from include.contracts.manifests import FileEntry
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import join
+from include.object_store.verification import file_entry
 from spark_jobs.tokens.mds import MdsLayout
 from spark_jobs.tokens.parquet import ParquetLayout
 from spark_jobs.tokens.sequences import Sequences, ShardFiles, open_shard
@@ -84,11 +86,10 @@ def export_shard(plan: ExportPlan, item: tuple[Split, ShardFiles]) -> list[Expor
         for number, (first, end) in enumerate(parts):
             part = sequences.part(first, end)
             name = f"{split}/{files.shard.name}.{number:05d}.{layout.suffix}"
-            uri = storage.join(plan.output, name)
-            with storage.output_file(uri) as path:
+            uri = join(plan.output, name)
+            with STORE.publish(uri) as path:
                 layout.write(path, part)
-                file = storage.written(uri, path)
-            entry = FileEntry(name, file.size_bytes, file.sha256)
+                entry = file_entry(path, name)
             exported.append(ExportedFile(entry, end - first, len(part.tokens)))
     return exported
 

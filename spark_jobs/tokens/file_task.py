@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.contracts.errors import NexusError
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import join
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.runtime.columns import parquet_writer
 from spark_jobs.tokens.encoding import Library, Losses, Tokens, encode, first_difference, refusing_panics
@@ -77,7 +78,7 @@ def tokenise_file(
     dtype = token_dtype(tokenizer.vocabulary_size)
     subsets: dict[str, _Subset] = defaultdict(_Subset)
     dropped, losses = 0, Losses()
-    with storage.local_copy(uri) as path, pq.ParquetFile(path) as file:
+    with STORE.local_copy(uri) as path, pq.ParquetFile(path) as file:
         compared = sampled_rows(file.metadata.num_rows) if library is Library.GIGATOKEN else np.empty(0, int)
         row = 0
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=["id", "text", "subset"]):
@@ -98,7 +99,7 @@ def tokenise_file(
             losses = losses.plus(lost)
             dropped += _add_documents(subsets, batch, encoded, tokenizer.unknown_id)
     name = re.sub(r"\.parquet$", "", layout.relative(uri)).replace("/", "-")
-    _write(storage.join(layout.work_tokens, name), [subsets[subset] for subset in sorted(subsets)])
+    _write(join(layout.work_tokens, name), [subsets[subset] for subset in sorted(subsets)])
     return TokenisedFile(tuple(_runs(name, subsets, shard_tokens)), dropped, losses)
 
 
@@ -143,7 +144,7 @@ def _has_known_token(tokens: Any, unknown_id: int | None) -> bool:
 
 
 def _write(target: str, subsets: Sequence[_Subset]) -> None:
-    with storage.output_file(f"{target}.bin") as path, path.open("wb") as content:
+    with STORE.publish(f"{target}.bin") as path, path.open("wb") as content:
         for subset in subsets:
             for tokens in subset.tokens:
                 content.write(tokens.tobytes())
@@ -152,7 +153,7 @@ def _write(target: str, subsets: Sequence[_Subset]) -> None:
         pa.array([len(tokens) for subset in subsets for tokens in subset.tokens], pa.int32()),
         pa.array([size for subset in subsets for size in subset.text_bytes], pa.int64()),
     ]
-    with storage.output_file(f"{target}.parquet") as path, parquet_writer(path, RUN_SCHEMA) as writer:
+    with STORE.publish(f"{target}.parquet") as path, parquet_writer(path, RUN_SCHEMA) as writer:
         writer.write_table(pa.table(columns, schema=RUN_SCHEMA))
 
 

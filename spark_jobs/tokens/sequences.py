@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 
 from include.contracts.errors import IntegrityError
 from include.contracts.manifests import FileEntry, TokenShard
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import join
+from include.object_store.verification import file_entry
 
 _REMEDY = "copy the file again from the place where the corpus was built, or build the corpus again"
 
@@ -71,7 +73,7 @@ def open_shard(root: str, files: ShardFiles, dtype: str) -> Iterator[Sequences]:
         if len(lengths) == 0 or lengths.min() < 1 or lengths.sum(dtype=np.int64) != len(tokens):
             raise IntegrityError(
                 "the lengths of its documents do not fit its tokens",
-                where=storage.join(root, files.documents.path),
+                where=join(root, files.documents.path),
                 expected=f"{len(tokens)} tokens, at least one a document",
                 got=f"{lengths.sum(dtype=np.int64)} tokens in {len(lengths)} documents",
                 remedy=_REMEDY,
@@ -84,12 +86,12 @@ def open_shard(root: str, files: ShardFiles, dtype: str) -> Iterator[Sequences]:
 @contextmanager
 def _checked(root: str, entry: FileEntry) -> Iterator[Path]:
     """Yield a local path of the file after its size and hash were compared with the manifest."""
-    uri = storage.join(root, entry.path)
-    with storage.local_copy(uri) as path:
+    uri = join(root, entry.path)
+    with STORE.local_copy(uri) as path:
         expected = f"{entry.size_bytes} bytes of sha256 {entry.sha256}"
         if not path.is_file():
             raise IntegrityError("the file is missing", where=uri, expected=expected, remedy=_REMEDY)
-        found = storage.written(uri, path)
+        found = file_entry(path, entry.path)
         if (found.size_bytes, found.sha256) != (entry.size_bytes, entry.sha256):
             raise IntegrityError(
                 "not the file that the manifest lists",

@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 
 from include.contracts.manifests import FileEntry, TokenShard
 from include.contracts.records import content_hash
-from spark_jobs import storage
+from include.object_store import STORE
+from include.object_store.locations import join
+from include.object_store.verification import content_entry, file_entry
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.runtime.columns import parquet_writer
 from spark_jobs.tokens.file_task import RUN_SCHEMA, Run
@@ -85,20 +87,22 @@ def subset_slugs(subsets: Collection[str], known: Mapping[str, str] = MappingPro
 def write_shard(layout: VersionLayout, dtype: str, plan: ShardPlan) -> list[FileEntry]:
     """Write ``.bin``, ``.idx`` and ``.documents.parquet`` of one shard."""
     width = np.dtype(dtype).itemsize
-    target = storage.join(plan.folder, plan.shard.name)
-    entries: list[storage.Written] = []
+    target = join(plan.folder, plan.shard.name)
+    entries: list[FileEntry] = []
     tables: list[pa.Table] = []
-    with storage.output_file(f"{target}.bin") as path:
+    with STORE.publish(f"{target}.bin") as path:
         with path.open("wb") as content:
             for run in plan.runs:
-                work = storage.join(layout.work_tokens, run.name)
-                content.write(storage.read_range(f"{work}.bin", run.token * width, run.tokens * width))
-                with storage.local_copy(f"{work}.parquet") as rows:
+                work = join(layout.work_tokens, run.name)
+                content.write(STORE.read_range(f"{work}.bin", run.token * width, run.tokens * width))
+                with STORE.local_copy(f"{work}.parquet") as rows:
                     tables.append(pq.read_table(rows, schema=RUN_SCHEMA).slice(run.row, run.documents))
-        entries.append(storage.written(f"{target}.bin", path))
+        entries.append(file_entry(path, layout.relative(f"{target}.bin")))
     documents = pa.concat_tables(tables)
     lengths = documents.column("tokens").to_numpy()
-    entries.append(storage.write_bytes(f"{target}.idx", index_bytes(lengths, dtype)))
+    index = index_bytes(lengths, dtype)
+    STORE.write(f"{target}.idx", index)
+    entries.append(content_entry(index, layout.relative(f"{target}.idx")))
     offsets = np.cumsum(lengths, dtype=np.int64) - lengths
     columns = [
         documents.column("id"),
@@ -106,8 +110,8 @@ def write_shard(layout: VersionLayout, dtype: str, plan: ShardPlan) -> list[File
         documents.column("tokens"),
         documents.column("text_bytes"),
     ]
-    with storage.output_file(f"{target}.documents.parquet") as path:
+    with STORE.publish(f"{target}.documents.parquet") as path:
         with parquet_writer(path, SIDECAR_SCHEMA) as writer:
             writer.write_table(pa.table(columns, schema=SIDECAR_SCHEMA), row_group_size=1 << 16)
-        entries.append(storage.written(f"{target}.documents.parquet", path))
-    return [FileEntry(layout.relative(entry.uri), entry.size_bytes, entry.sha256) for entry in entries]
+        entries.append(file_entry(path, layout.relative(f"{target}.documents.parquet")))
+    return entries

@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 
 from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import CorpusRequest, FileEntry
+from include.object_store import STORE
+from include.object_store.locations import join
+from include.object_store.verification import content_entry
 from include.recipes.corpus import CorpusRecipe
-from spark_jobs import storage
 from spark_jobs.corpus_version.base import Base, adopt, load_base
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.dedup.output import OutputPart
@@ -51,10 +53,10 @@ def base_tokenizer(
 
 
 def _of_base(base: Base, recipe: CorpusRecipe) -> LoadedTokenizer:
-    uri = storage.join(base.layout.tokenizer, _FILE)
-    content = storage.read_bytes(uri)
+    uri = join(base.layout.tokenizer, _FILE)
+    content = STORE.read(uri)
     wanted = recipe.tokenizer.uri
-    if wanted and storage.read_bytes(wanted) != content:
+    if wanted and STORE.read(wanted) != content:
         raise ContractError(
             "not the tokenizer of the base",
             where=wanted,
@@ -75,13 +77,14 @@ def new_tokenizer(
             where=layout.root,
             remedy="see the stage reports for what was dropped, then change the shards or the recipe",
         )
-    content = storage.read_bytes(wanted.uri) if wanted.uri else _train(spark, recipe, layout, outputs)
+    content = STORE.read(wanted.uri) if wanted.uri else _train(spark, recipe, layout, outputs)
     tokenizer = examine(content, wanted.end_of_text, wanted.uri or "the trained tokenizer")
     files = {_FILE: content, **transformers_files(wanted.end_of_text)}
     entries = []
     for name, file_content in sorted(files.items()):
-        file = storage.write_bytes(storage.join(layout.tokenizer, name), file_content)
-        entries.append(FileEntry(layout.relative(file.uri), file.size_bytes, file.sha256))
+        uri = join(layout.tokenizer, name)
+        STORE.write(uri, file_content)
+        entries.append(content_entry(file_content, layout.relative(uri)))
     return tokenizer, entries
 
 
@@ -106,7 +109,7 @@ def sample_texts(layout: VersionLayout, share: float, name: str) -> list[tuple[i
     """Return hash and text of the documents of one file whose hash of the id is within ``share``."""
     sampled: list[tuple[int, str]] = []
     with (
-        storage.local_copy(storage.join(layout.documents, name)) as path,
+        STORE.local_copy(join(layout.documents, name)) as path,
         pq.ParquetFile(path) as file,
     ):
         for batch in file.iter_batches(batch_size=1024, columns=["id", "text"]):

@@ -135,7 +135,6 @@ def _byte_fallback_bpe(texts: Sequence[str]) -> str:
 
 @pytest.fixture
 def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    from spark_jobs import storage
 
     root = tmp_path / "s3"
     for bucket in ("nexus-llm-raw", "nexus-llm-processed"):
@@ -145,9 +144,7 @@ def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
         monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        storage._client.cache_clear()
         yield server
-        storage._client.cache_clear()
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ class _S3Handler(BaseHTTPRequestHandler):
             return self.answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
         if "list-type" in query:
             return self.list_keys(bucket, query["prefix"][0])
+        if path == bucket:
+            return self.answer(200)
         if not path.is_file():
             return self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
         content = path.read_bytes()

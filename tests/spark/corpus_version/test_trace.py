@@ -16,8 +16,8 @@ import zstandard
 
 from include.contracts.errors import InputError
 from include.contracts.manifests import CorpusManifest
+from include.object_store import STORE
 from spark_jobs.corpus_version.trace import main, trace
-from spark_jobs.storage import read_record
 from spark_jobs.tokens.encoding import Library, encode
 from spark_jobs.tokens.examination import examine
 
@@ -36,7 +36,7 @@ def raw_line(uri: str, row: int) -> dict[str, object]:
 
 
 def test_random_tokens_lead_to_their_documents_and_raw_records(built: Path, known: Known) -> None:
-    manifest = read_record(CorpusManifest, str(built / "manifest.json"))
+    manifest = STORE.read_record(CorpusManifest, str(built / "manifest.json"))
     content = (built / "tokenizer/tokenizer.json").read_bytes()
     tokenizer = examine(content, "<|endoftext|>", "here")
     generator = random.Random(3)
@@ -60,7 +60,7 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 def test_a_token_behind_the_end_and_a_shard_that_is_none_are_named(
     built: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shard = read_record(CorpusManifest, str(built / "manifest.json")).shards[0]
+    shard = STORE.read_record(CorpusManifest, str(built / "manifest.json")).shards[0]
     assert main([f"{built}/tokens/{shard.name}.bin:{shard.tokens}"]) == 2
     assert f"expected 0 to {shard.tokens - 1}" in capsys.readouterr().err
     assert main([f"{built}/tokens/none-00000:0"]) == 2
@@ -68,7 +68,7 @@ def test_a_token_behind_the_end_and_a_shard_that_is_none_are_named(
 
 
 def test_the_document_is_printed_with_its_raw_shard(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shard = read_record(CorpusManifest, str(built / "manifest.json")).shards[0]
+    shard = STORE.read_record(CorpusManifest, str(built / "manifest.json")).shards[0]
     assert main([f"{built}/tokens/{shard.name}:0"]) == 0
     printed = capsys.readouterr().out
     assert main([f"{built}/tokens/{shard.name}:0", "--json"]) == 0
@@ -79,7 +79,7 @@ def test_the_document_is_printed_with_its_raw_shard(built: Path, capsys: pytest.
 def test_a_document_cannot_command_the_terminal(
     built: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shard = read_record(CorpusManifest, str(built / "manifest.json")).shards[0]
+    shard = STORE.read_record(CorpusManifest, str(built / "manifest.json")).shards[0]
     address = f"{built}/tokens/{shard.name}:0"
     hostile = "clear \x1b[2J and title \x1b]0;x\x07\n\tnext \u202eline"
     origin = replace(trace(address), text=hostile, subset=hostile, metadata={"a": hostile})

@@ -88,10 +88,10 @@ def similar(left: str, right: str) -> float:
 
 def cleared(corpus: Corpus, **near_dedup: Any) -> Corpus:
     """The corpus with nothing decided."""
-    from spark_jobs import storage
+    from include.object_store import STORE
 
     for folder in (corpus.layout.near_dedup, corpus.layout.decisions):
-        storage.delete_prefix(folder)
+        STORE.delete_folder(folder)
     return replace(corpus, recipe=replace(RECIPE, near_dedup=replace(NEAR, **near_dedup)))
 
 

@@ -16,6 +16,7 @@ import pytest
 from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
 from include.contracts.records import canonical_json, content_hash
+from include.object_store import STORE
 from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
 from include.recipes.near_dedup import NearDedupRecipe
 from include.recipes.scrubbing import ScrubRecipe
@@ -26,7 +27,6 @@ from spark_jobs.dedup import decide as clusters
 from spark_jobs.jobs.build_corpus import build_corpus, request_for
 from spark_jobs.report.page import write_report
 from spark_jobs.report.wording import size
-from spark_jobs.storage import read_record
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -44,7 +44,7 @@ def rows(root: Path, folder: str) -> list[dict[str, Any]]:
 
 
 def manifest_of(root: Path) -> CorpusManifest:
-    return read_record(CorpusManifest, str(root / "manifest.json"))
+    return STORE.read_record(CorpusManifest, str(root / "manifest.json"))
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,8 @@ def extend(make_request: Callable[..., str], spark: SparkSession) -> Callable[..
 
     def build(root: Path, base: Path, shards: list[Path], **sections: Any) -> Path:
         uri = Path(make_request(root, shards))
-        request = extending(read_record(CorpusRequest, str(uri)), str(base))
-        recipe = read_record(CorpusRequest, str(base / "request.json")).recipe
+        request = extending(STORE.read_record(CorpusRequest, str(uri)), str(base))
+        recipe = STORE.read_record(CorpusRequest, str(base / "request.json")).recipe
         uri.write_bytes(canonical_json(replace(request, recipe={**recipe, **sections})))
         build_corpus(spark, str(uri))
         return root
@@ -185,7 +185,7 @@ def test_a_version_that_extends_another_can_be_extended_and_needs_neither(
     assert manifest_of(root).documents_in == manifest.documents_in + 33
     large = [shard for shard in manifest_of(root).shards if shard.subset == "Large"]
     assert trace(f"{root}/tokens/{large[0].name}:0").raw_shard == str(known.shards[0])
-    request = read_record(CorpusRequest, str(root / "request.json"))
+    request = STORE.read_record(CorpusRequest, str(root / "request.json"))
     assert [[shard.uri for shard in group] for group in request.all_inputs] == [
         [str(path) for path in known.shards],
         [str(news)],
@@ -197,7 +197,7 @@ def test_a_base_that_holds_other_shards_is_refused(
     tmp_path: Path, spark: SparkSession, make_request: Any, built: Path, news: Path
 ) -> None:
     uri = Path(make_request(tmp_path / "other", [news]))
-    request = extending(read_record(CorpusRequest, str(uri)), str(built))
+    request = extending(STORE.read_record(CorpusRequest, str(uri)), str(built))
     uri.write_bytes(canonical_json(replace(request, earlier_inputs=())))
     with pytest.raises(ContractError, match="does not hold the shards that the request says"):
         build_corpus(spark, str(uri))
@@ -250,7 +250,7 @@ def test_a_request_on_a_base_is_for_the_shards_that_it_lacks(
     with pytest.raises(InputError, match="no new shard"):
         request_for(str(known.shards[0].parent), str(tmp_path / "out"), CorpusRecipe("test"), str(built))
     uri = request_for(str(news.parent), str(tmp_path / "out"), CorpusRecipe("test"), str(built))
-    request = read_record(CorpusRequest, uri)
+    request = STORE.read_record(CorpusRequest, uri)
     assert [shard.uri for shard in request.inputs] == [str(news)]
     assert request.base == ParentRef(
         str(built / "manifest.json"), content_hash((built / "manifest.json").read_bytes())
@@ -318,7 +318,7 @@ def test_a_base_without_names_of_shards_in_its_request_is_extended(
     request.write_bytes(canonical_json(plain))
     build_corpus(spark, str(request))
     uri = request_for(str(tmp_path / "raw"), str(tmp_path / "whole"), recipe, str(tmp_path / "base"))
-    assert [shard.uri for shard in read_record(CorpusRequest, uri).inputs] == [str(new)]
+    assert [shard.uri for shard in STORE.read_record(CorpusRequest, uri).inputs] == [str(new)]
     build_corpus(spark, uri)
     kept = [row["id"] for folder in ("documents", "held_out") for row in rows(tmp_path / "whole", folder)]
     assert {identifier.rpartition("/")[0] for identifier in kept} == {"a/f.jsonl", "raw/b/f.jsonl"}

@@ -15,9 +15,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from include.contracts.manifests import CorpusManifest, StageReport
+from include.object_store import STORE
 from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
 from spark_jobs.jobs import build_corpus, clean, deduplicate, tokenise
-from spark_jobs.storage import read_record
 from tests.spark.tokens.conftest import as_bytes, byte_level, special, tokenizer_json
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ def test_a_tokenizer_of_sentence_piece_makes_shards_of_its_ids_and_a_slower_libr
         assert job.main(["--request", request]) == 0
     slower = library == "tokenizers"
     assert (SLOWER in capsys.readouterr().err) == slower
-    report = read_record(StageReport, str(tmp_path / "out/stages/tokenise.json"))
+    report = STORE.read_record(StageReport, str(tmp_path / "out/stages/tokenise.json"))
     assert report.details["library"] == library
     assert bool(report.details["library_reason"]) == slower
-    manifest = read_record(CorpusManifest, str(tmp_path / "out/manifest.json"))
+    manifest = STORE.read_record(CorpusManifest, str(tmp_path / "out/manifest.json"))
     (tokens,) = manifest.shards
     tokenizer = Tokenizer.from_str(sentence_piece[kind])
     texts = [row["text"] for row in pq.read_table(tmp_path / "out/documents").sort_by("id").to_pylist()]
@@ -89,11 +89,11 @@ def test_documents_and_characters_without_a_token_are_counted_and_shown(
     said = capsys.readouterr().out
     assert "warning: tokenizer: some or all white space has no token (WhitespaceSplit)" in said
     assert "warning: 240 of " in said and "characters are unknown to the vocabulary" in said
-    report = read_record(StageReport, str(tmp_path / "out/stages/tokenise.json"))
+    report = STORE.read_record(StageReport, str(tmp_path / "out/stages/tokenise.json"))
     assert (report.documents_in, report.documents_out) == (41, 40)
     assert report.dropped == {"no_known_token": 1}
     assert report.details["characters_unknown"] == 240 and report.details["characters_without_token"] == 0
-    manifest = read_record(CorpusManifest, str(tmp_path / "out/manifest.json"))
+    manifest = STORE.read_record(CorpusManifest, str(tmp_path / "out/manifest.json"))
     assert manifest.documents_in == 41 and manifest.documents_kept == 40
     assert manifest.dropped["tokenise"] == {"no_known_token": 1}
     assert sum(shard.documents for shard in (*manifest.shards, *manifest.held_out_shards)) == 40

@@ -14,11 +14,11 @@ import pytest
 
 from include.contracts.documents import Stage
 from include.contracts.manifests import StageReport
+from include.object_store import STORE
 from include.recipes.corpus import CorpusRecipe, FilterRecipe, TokenizerRecipe
 from include.recipes.near_dedup import profile
 from spark_jobs.dedup import decide as clusters
 from spark_jobs.jobs.build_corpus import build_corpus
-from spark_jobs.storage import read_record
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -77,9 +77,9 @@ def test_a_million_identical_documents_leave_one(
     contents = {"a.jsonl": line * (copies // 2), "b.jsonl": line * (copies // 2) + others}
     shards = [write_shard(tmp_path / name, content) for name, content in contents.items()]
     build_corpus(spark, make_request(tmp_path / "out", shards, OPEN), until=Stage.NEAR_DEDUP)
-    exact = read_record(StageReport, str(tmp_path / "out/stages/exact_dedup.json"))
+    exact = STORE.read_record(StageReport, str(tmp_path / "out/stages/exact_dedup.json"))
     assert (exact.documents_in, exact.dropped) == (copies + 30, {"exact_duplicate": copies - 1})
-    near = read_record(StageReport, str(tmp_path / "out/stages/near_dedup.json"))
+    near = STORE.read_record(StageReport, str(tmp_path / "out/stages/near_dedup.json"))
     assert near.documents_out == 31 and near.details["edges"] == 0
 
 
@@ -103,6 +103,6 @@ def test_a_document_of_many_neighbours_takes_few_edges(
     hot = [{"text": f"{text} {number}{sentence(generator, 1)}"} for number in range(2000)]
     shard = write_shard(tmp_path / "hot.jsonl", hot)
     build_corpus(spark, make_request(tmp_path / "out", [shard], OPEN), until=Stage.NEAR_DEDUP)
-    near = read_record(StageReport, str(tmp_path / "out/stages/near_dedup.json"))
+    near = STORE.read_record(StageReport, str(tmp_path / "out/stages/near_dedup.json"))
     assert near.documents_out == 1
     assert near.details["edges"] <= 2000 * OPEN.near_dedup.bands

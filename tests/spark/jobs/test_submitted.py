@@ -17,7 +17,7 @@ import pyspark
 
 from include.contracts.manifests import CorpusManifest, CorpusRequest, RawShard
 from include.contracts.records import canonical_json, parse_json
-from spark_jobs import storage
+from include.object_store import STORE
 
 if TYPE_CHECKING:
     from tests.spark.conftest import Known
@@ -83,7 +83,7 @@ def test_on_s3_with_one_core_and_another_order_of_shards_the_bytes_are_the_same(
     for path in known.shards:
         shutil.copy(path, raw / path.name)
     local = parse_json(CorpusRequest, (built / "request.json").read_bytes(), where="request")
-    inputs = [storage.stat(f"s3://nexus-llm-raw/raw/{path.name}") for path in known.shards]
+    inputs = [STORE.stat(f"s3://nexus-llm-raw/raw/{path.name}") for path in known.shards]
     shards = [
         RawShard(f"s3://nexus-llm-raw/raw/{path.name}", found.size_bytes, found.etag)
         for path, found in zip(known.shards, inputs, strict=True)
@@ -91,13 +91,13 @@ def test_on_s3_with_one_core_and_another_order_of_shards_the_bytes_are_the_same(
     random.Random(3).shuffle(shards)
     root = "s3://nexus-llm-processed/corpus/v1/"
     request = CorpusRequest("v1", tuple(shards), local.recipe, local.sources_sha256, root)
-    storage.write_bytes(f"{root}request.json", canonical_json(request))
+    STORE.write(f"{root}request.json", canonical_json(request))
     bundle = archive(tmp_path / "spark_jobs.zip")
     for job in ("clean", "build_corpus"):  # the second goes on where the first ended
         lines = submit(s3, bundle, job, f"{root}request.json", tmp_path)
         assert json.loads(lines[-1])["job"] == job
         assert any(line.startswith("progress: ") for line in lines)
-    remote = parse_json(CorpusManifest, storage.read_bytes(f"{root}manifest.json"), where="remote")
+    remote = parse_json(CorpusManifest, STORE.read(f"{root}manifest.json"), where="remote")
     here = parse_json(CorpusManifest, (built / "manifest.json").read_bytes(), where="local")
     assert remote.files == here.files
     assert (remote.dropped, remote.shards, remote.subsets) == (here.dropped, here.shards, here.subsets)

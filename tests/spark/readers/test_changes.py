@@ -16,7 +16,6 @@ from botocore.exceptions import ClientError
 from include.contracts.errors import IntegrityError
 from include.contracts.manifests import RawShard
 from include.recipes.corpus import ReadRecipe
-from spark_jobs import storage
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.documents import read_documents
 from spark_jobs.readers.input_files import raw_shard
@@ -69,7 +68,7 @@ def test_an_object_that_is_another_when_its_connection_drops_is_refused(
             failed = {"Error": {"Code": "PreconditionFailed"}, "ResponseMetadata": {"HTTPStatusCode": 412}}
             raise ClientError(failed, "GetObject")  # type: ignore[arg-type]
 
-    monkeypatch.setattr(storage, "_client", Client)
+    monkeypatch.setattr("include.object_store.s3.s3_client", Client)
     shard = Shard(0, "a", RawShard("s3://bucket/a", len(content), "tag"))
     with pytest.raises(IntegrityError, match="got another version"):
         list(read_documents(shard, ReadRecipe(), ReadCounts()))

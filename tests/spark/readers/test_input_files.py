@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spark_jobs import storage
 from spark_jobs.readers.input_files import inputs_of, list_shards, main
 
 Write = Callable[[Path, Any], Path]
@@ -182,12 +181,12 @@ def test_what_programs_leave_next_to_shards_is_left_out(
 def test_a_file_that_may_not_be_read_is_named(
     tmp_path: Path, write_shard: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(uri: str) -> Any:
-        raise PermissionError(13, "Permission denied", uri)
+    def refused(path: Path, *_: Any, **__: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
 
     path = write_shard(tmp_path / "a.jsonl", RECORDS)
-    monkeypatch.setattr(storage, "open_stream", refused)
-    assert judged(path) == "cannot be read: Permission denied"
+    monkeypatch.setattr(Path, "open", refused)
+    assert judged(path) == "cannot be read: access denied"
 
 
 def test_a_corpus_version_in_s3_is_named_once() -> None:

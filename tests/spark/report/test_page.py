@@ -19,12 +19,11 @@ import pytest
 from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import CorpusManifest, StageReport
 from include.contracts.records import canonical_json
-from spark_jobs import storage
+from include.object_store import STORE, ObjectStore
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.corpus_version.trace import trace
 from spark_jobs.report.__main__ import main
 from spark_jobs.report.page import write_report
-from spark_jobs.storage import read_record
 
 if TYPE_CHECKING:
     from tests.spark.conftest import Known
@@ -42,14 +41,14 @@ def numbers(row: list[str]) -> int:
 
 def decontaminate(corpus: Path, dropped: dict[str, int]) -> None:
     """Let the stage have dropped these."""
-    report = read_record(StageReport, str(corpus / "stages/decontaminate.json"))
+    report = STORE.read_record(StageReport, str(corpus / "stages/decontaminate.json"))
     total = sum(dropped.values())
     layout = VersionLayout(str(corpus))
     before = StageReport(
         "decontaminate", report.documents_in + total, report.documents_in, dropped, 1.5, {"ngrams": 13}
     )
     for stage in ("read", "normalise", "filter"):
-        report = read_record(StageReport, str(corpus / f"stages/{stage}.json"))
+        report = STORE.read_record(StageReport, str(corpus / f"stages/{stage}.json"))
         layout.save_report(
             StageReport(
                 stage,
@@ -105,7 +104,7 @@ def test_stage_reports_of_another_run_are_an_error(corpus: Path) -> None:
 
 
 def test_the_table_of_subsets_agrees_with_the_manifest_and_the_texts(built: Path, page_of: PageOf) -> None:
-    manifest = read_record(CorpusManifest, str(built / "manifest.json"))
+    manifest = STORE.read_record(CorpusManifest, str(built / "manifest.json"))
     table = pq.read_table(built / "documents").to_pylist()
     rows = page_of(built).rows["subsets"][1:]
     assert [row[0] for row in rows] == sorted(manifest.subsets, key=lambda s: -manifest.subsets[s].tokens)
@@ -291,13 +290,13 @@ def test_on_s3_the_page_is_the_same_and_no_file_is_downloaded_whole(
         built, s3.root / "nexus-llm-processed/corpus/v1", ignore=shutil.ignore_patterns("report.html")
     )
 
-    def whole(uri: str, etag: str = "") -> Any:
+    def whole(store: ObjectStore, uri: str, etag: str = "") -> Any:
         raise AssertionError(uri)
 
-    monkeypatch.setattr(storage, "local_copy", whole)
+    monkeypatch.setattr(ObjectStore, "local_copy", whole)
     root = "s3://nexus-llm-processed/corpus/v1"
     assert write_report(VersionLayout(root)) == f"{root}/report.html"
-    assert storage.read_bytes(f"{root}/report.html").decode().replace(root, str(built)) == here
+    assert STORE.read(f"{root}/report.html").decode().replace(root, str(built)) == here
 
 
 def test_out_of_a_zip_file_in_another_process_the_bytes_are_the_same(

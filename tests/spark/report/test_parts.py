@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from include.contracts.documents import DOCUMENT_COLUMNS
 from include.contracts.manifests import CorpusManifest
+from include.object_store import STORE
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.report import duplicates as duplicates_module
 from spark_jobs.report import wording
@@ -23,7 +24,6 @@ from spark_jobs.report.duplicates import _largest, duplicates
 from spark_jobs.report.lengths import SHOWN_EDGES, Characters, Lengths, characters, together, tokens
 from spark_jobs.report.page import even_odds, subset_rows
 from spark_jobs.runtime.parquet import column_batches, documents_by_id
-from spark_jobs.storage import read_record
 
 
 @given(st.lists(st.integers(1, 10**7), min_size=1), st.floats(0.01, 1))
@@ -44,7 +44,10 @@ def test_the_columns_shown_are_those_of_a_plain_histogram(values: list[int]) -> 
 
 
 def test_tokens_and_characters_are_those_of_the_documents_to_train_on(built: Path) -> None:
-    layout, manifest = VersionLayout(str(built)), read_record(CorpusManifest, str(built / "manifest.json"))
+    layout, manifest = (
+        VersionLayout(str(built)),
+        STORE.read_record(CorpusManifest, str(built / "manifest.json")),
+    )
     by_subset = tokens(layout, manifest)
     assert {name: of.total for name, of in by_subset.items()} == {
         name: counts.tokens for name, counts in manifest.subsets.items()
@@ -68,7 +71,7 @@ def test_of_many_files_some_are_read_and_a_subset_that_was_not_seen_has_no_ratio
 
 
 def test_a_ratio_out_of_a_sample_is_scaled_to_all_bytes(built: Path) -> None:
-    manifest = read_record(CorpusManifest, str(built / "manifest.json"))
+    manifest = STORE.read_record(CorpusManifest, str(built / "manifest.json"))
     seen = max(manifest.subsets)
     lengths = Lengths()
     lengths.add(np.array([100, 300]))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from include.contracts.job_errors import JobError
-from spark_jobs import storage
+from include.object_store import STORE, ObjectAbsent
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.runtime import entry
 
@@ -77,7 +77,7 @@ def test_a_defect_is_left_for_the_task_too_in_the_words_of_python(
     layout = VersionLayout(str(tmp_path))
     with pytest.raises(PythonException):
         entry.run_with_session("clean", job, layout)
-    left = storage.read_record(JobError, layout.error("clean"))
+    left = STORE.read_record(JobError, layout.error("clean"))
     assert left == JobError("PythonException", "ImportError: no numba")
 
 
@@ -91,3 +91,45 @@ def test_a_defect_is_left_for_the_task_too_in_the_words_of_python(
 )
 def test_a_defect_tells_one_line(text: str, told: str) -> None:
     assert entry.defect(ValueError(text)) == JobError("ValueError", told)
+
+
+class RemoteError(Exception):
+    """An error of pyspark, whose text is the traceback of a Spark task."""
+
+    __module__ = "pyspark.errors"
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("include.contracts.errors.IntegrityError", "IntegrityError"),
+        ("include.object_store.errors.ObjectAbsent", "InputError"),
+        ("include.object_store.errors.AccessDenied", "InputError"),
+        ("include.object_store.errors.StorageUnavailable", "NexusError"),
+    ],
+)
+def test_an_error_of_a_spark_task_has_the_class_that_the_dags_know(line: str, kind: str) -> None:
+    """The DAGs tell by the class whether a retry can help."""
+    cause = "FileNotFoundError: x\n\nThe above exception was the direct cause\n\n"
+    found = entry.readable(RemoteError(f"Job aborted\n{cause}{line}: s3://b/k: no such object\n"))
+    assert found == JobError(kind, "s3://b/k: no such object")
+
+
+def test_an_error_of_the_driver_has_the_class_that_the_dags_know() -> None:
+    assert entry.readable(ObjectAbsent("no such object")) == JobError("InputError", "no such object")
+
+
+def test_of_an_error_and_its_cause_the_error_is_reported() -> None:
+    text = (
+        "include.object_store.errors.StorageUnavailable: first\n\n"
+        "The above exception was the direct cause\n\n"
+        "include.contracts.errors.InputError: second\n"
+    )
+    assert entry.readable(RemoteError(text)) == JobError("InputError", "second")
+
+
+@pytest.mark.parametrize(
+    "line", ["include.gone.Error", "include.contracts.errors.Unknown", "json.JSONDecodeError"]
+)
+def test_a_class_that_is_no_error_of_the_project_is_a_defect(line: str) -> None:
+    assert entry.readable(RemoteError(f"{line}: odd")) is None

@@ -18,7 +18,7 @@ import pytest
 
 from include.contracts.errors import ContractError, InputError
 from include.contracts.manifests import CorpusManifest
-from spark_jobs.storage import read_record
+from include.object_store import STORE
 from spark_jobs.tokens.export import ExportManifest, export_tokens, main
 from spark_jobs.tokens.export_task import Format, Split
 
@@ -44,7 +44,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_an_export_is_whole_and_has_the_same_bytes_again(
     target: Format, built: Path, tmp_path: Path, spark: SparkSession
 ) -> None:
-    corpus = read_record(CorpusManifest, str(built / "manifest.json"))
+    corpus = STORE.read_record(CorpusManifest, str(built / "manifest.json"))
     for name in ("one", "two"):
         result = export_tokens(spark, str(built), str(tmp_path / name), target, list(Split), FILE_BYTES)
         held_out = sum(shard.documents for shard in corpus.held_out_shards)
@@ -52,7 +52,7 @@ def test_an_export_is_whole_and_has_the_same_bytes_again(
         assert result["tokens"] == corpus.tokens + corpus.tokens_held_out
     one = contents(tmp_path / "one")
     assert one == contents(tmp_path / "two")
-    manifest = read_record(ExportManifest, str(tmp_path / "one/manifest.json"))
+    manifest = STORE.read_record(ExportManifest, str(tmp_path / "one/manifest.json"))
     assert {entry.path for entry in manifest.files} == one.keys() - {"request.json", "manifest.json"}
     for entry in manifest.files:
         assert entry.sha256 == hashlib.sha256(one[entry.path]).hexdigest()
@@ -66,7 +66,7 @@ def test_parquet_has_the_ids_of_the_sidecars_and_held_out_tokens_only_when_asked
     built: Path, tmp_path: Path, spark: SparkSession
 ) -> None:
     export_tokens(spark, str(built), str(tmp_path / "out"), Format.PARQUET)
-    corpus = read_record(CorpusManifest, str(built / "manifest.json"))
+    corpus = STORE.read_record(CorpusManifest, str(built / "manifest.json"))
     assert not (tmp_path / "out/held_out_tokens").exists()
     for shard in corpus.shards:
         sidecar = pq.read_table(built / "tokens" / f"{shard.name}.documents.parquet")
@@ -153,7 +153,7 @@ def test_a_damaged_shard_is_named_and_the_export_stays_without_its_marker(
     spark: SparkSession,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    shard = read_record(CorpusManifest, str(corpus / "manifest.json")).shards[-1]
+    shard = STORE.read_record(CorpusManifest, str(corpus / "manifest.json")).shards[-1]
     damaged = corpus / "tokens" / f"{shard.name}.{ending}"
     damage(damaged)
     out = tmp_path / "out"

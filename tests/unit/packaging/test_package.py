@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from include.contracts.artifacts import ArtifactsManifest
+from include.contracts.artifacts import CORPUS_SOURCES, ArtifactsManifest
 from include.contracts.records import content_hash, parse_json
 from infrastructure.packaging.build import ROOT, build, corpus_sources
 
@@ -162,7 +162,7 @@ def test_manifest_lists_every_file_with_its_hash(package: Path) -> None:
 def test_only_what_decides_a_corpus_is_in_its_sources() -> None:
     names = corpus_sources(ROOT)
     assert "include/contracts/manifests.py" in names
-    assert all(name.startswith(("spark_jobs/", "include/contracts/")) for name in names)
+    assert all(name.startswith(CORPUS_SOURCES) for name in names)
 
 
 def test_nothing_secret_or_local_is_packaged(package: Path) -> None:
