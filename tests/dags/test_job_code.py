@@ -57,7 +57,7 @@ def test_the_upload_says_whether_the_next_refresh_reads_everything(
 ) -> None:
     assert upload.main(["--package", str(package)]) == 0
     assert upload.main(["--package", str(package)]) == 0
-    assert "decides a corpus is the same" in capsys.readouterr().out
+    assert "decides a corpus is unchanged" in capsys.readouterr().out
     other = Path(shutil.copytree(package, tmp_path / "other"))
     manifest = json.loads((other / "artifacts.json").read_text())
     (other / "artifacts.json").write_text(json.dumps(manifest | {"sources_sha256": "0" * 64}))
