@@ -89,6 +89,7 @@ OUTPUT ?= build/corpus
 BASE ?=
 PROFILE ?=
 VERIFY ?=
+DEDUP_TASKS ?= auto
 RECIPE ?= standard
 TOKENIZER ?=
 END_OF_TEXT ?=
@@ -124,10 +125,10 @@ export-tokens: $(VENVS)/spark/.ready ## A corpus' tokens for other readers (CORP
 PEER ?=
 .PHONY: bench-dedup
 bench-dedup: OUTPUT := build/bench_dedup
-bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup from scratch, compared with Spark alone and a peer (INPUT= OUTPUT= PEER="COMMAND")
+bench-dedup: need-input $(VENVS)/spark/.ready ## Exact and near dedup from scratch, compared with Spark alone and a peer (INPUT= OUTPUT= PEER="COMMAND" DEDUP_TASKS=auto|one|many)
 	@[ ! -e "$(OUTPUT)" ] || [ -f "$(OUTPUT)/request.json" ] || { echo "$(OUTPUT) is no corpus, and bench-dedup begins with an empty folder: give another OUTPUT" >&2; exit 2; }
 	rm -rf "$(OUTPUT)"
-	$(VENVS)/spark/bin/python -m benchmarks.corpus.dedup --input "$(INPUT)" --output "$(OUTPUT)" --peer "$(PEER)" -- --recipe dedup_only $(NEAR_DEDUP)
+	$(VENVS)/spark/bin/python -m benchmarks.corpus.dedup --input "$(INPUT)" --output "$(OUTPUT)" --peer "$(PEER)" -- --recipe dedup_only $(NEAR_DEDUP) --dedup-tasks $(DEDUP_TASKS)
 
 MEGABYTES ?= 1000
 HOT ?= 0

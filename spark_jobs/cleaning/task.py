@@ -16,13 +16,12 @@ from include.object_store.locations import join
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs.cleaning.chain import ChainCounts, apply_chain
 from spark_jobs.corpus_version.layout import VersionLayout
-from spark_jobs.dedup.signatures import sign
+from spark_jobs.dedup.signatures import SIGNATURE_SCHEMA, compute_signatures
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.documents import read_documents
 from spark_jobs.readers.shards import ROW_BITS, Shard
 from spark_jobs.readers.subsets import require_few_subsets
 from spark_jobs.runtime.columns import parquet_writer
-from spark_jobs.runtime.tables import SIGNED_SCHEMA
 
 #: A clean file is closed once it holds this much text, because one later task reads all of it.
 FILE_TEXT_BYTES = 128 * 2**20
@@ -87,12 +86,12 @@ def clean_part(task: CleanTask) -> CleanPart:
                 stack.enter_context(parquet_writer(stack.enter_context(STORE.publish(uri)), schema))
                 for uri, schema in (
                     (join(task.layout.clean, name), CLEAN_SCHEMA),
-                    (join(task.layout.signatures, name), SIGNED_SCHEMA),
+                    (join(task.layout.signatures, name), SIGNATURE_SCHEMA),
                 )
             )
             while batch is not None and text_bytes < FILE_TEXT_BYTES:
                 clean.write_batch(batch.select(CLEAN_SCHEMA.names))
-                signed.write_batch(sign(batch, task.part, len(files), task.recipe.near_dedup))
+                signed.write_batch(compute_signatures(batch, task.part, len(files), task.recipe.near_dedup))
                 documents += batch.num_rows
                 text_bytes += pc.sum(pc.binary_length(batch.column("text"))).as_py()
                 batch = next(batches, None)

@@ -1,64 +1,95 @@
-"""LSH: documents that share a band key are candidates (MMDS, ch. 3.4)."""
+"""Candidate pairs by LSH: documents that share a band key are in one bucket (MMDS, ch. 3.4).
+
+``send_buckets`` and ``join_buckets`` are two steps of an exchange that joins the documents of each
+bucket by edges. A bucket has one edge less than documents, where all its pairs would be quadratic, and it is
+never held as a list: each partition sends one document for each of its buckets.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from spark_jobs.dedup.survivors import precedence
+import numpy as np
+import pyarrow as pa
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+from spark_jobs.dedup import union_find
+from spark_jobs.dedup.arrays import Integers, integers
+from spark_jobs.dedup.components import EDGE_SCHEMA, EDGES_BETWEEN, EDGES_WITHIN, spanning_forest
+from spark_jobs.dedup.exact_duplicates import exact_duplicates
+from spark_jobs.dedup.exchange import Inbox, Message, send
+from spark_jobs.dedup.partitions import Partitions
+from spark_jobs.dedup.survivors import precedence_order
+from spark_jobs.runtime.columns import list_rows
+
+_ENTRY_SCHEMA = pa.schema([("band", pa.int64()), ("doc", pa.int64()), ("characters", pa.int64())])
 
 
-def star_edges(signatures: DataFrame) -> DataFrame:
-    """Signatures (doc, bands) to edges (doc, root): each document to the smallest one of its bucket.
+@dataclass(frozen=True)
+class Comparable:
+    """The documents of a partition that are compared with others, in the order of precedence."""
 
-    A star has as many edges as documents, where all pairs of a hot bucket would be quadratic, and it
-    connects the same documents. No bucket is ever held in memory as a list.
+    docs: Integers
+    characters: Integers
+    #: A row for each document, a column for each band.
+    bands: Integers
+
+
+def comparable_documents(partitions: Partitions, partition: int) -> Comparable:
+    """Return all documents with n-grams but the exact duplicates of others."""
+    signatures = partitions.signatures(partition, ["doc", "characters", "ngrams", "bands"])
+    docs, characters = (integers(signatures.column(name)) for name in ("doc", "characters"))
+    copies = integers(exact_duplicates(partitions, partition).column("doc"))
+    compared = (integers(signatures.column("ngrams")) > 0) & ~np.isin(docs, copies)
+    order = precedence_order(docs, characters, partitions.first_new)
+    order = order[compared[order]]
+    return Comparable(docs[order], characters[order], list_rows(signatures.column("bands"))[order])
+
+
+def send_buckets(partitions: Partitions, partition: int, _: Inbox) -> Iterator[Message]:
+    """Save the edges within a partition, and send a document of each bucket to the task that joins it.
+
+    The document is the first one of all that the edges connect, so that few different documents are sent.
     """
-    from pyspark.sql import functions as sf
+    compared = comparable_documents(partitions, partition)
+    parents = np.arange(len(compared.docs))
+    buckets = [_join_band(parents, keys) for keys in compared.bands.T]
+    union_find.settle(parents)
+    inner = np.flatnonzero(parents != np.arange(len(parents)))
+    columns = [
+        values[nodes] for nodes in (inner, parents[inner]) for values in (compared.docs, compared.characters)
+    ]
+    partitions.save(EDGES_WITHIN, partition, pa.table(columns, schema=EDGE_SCHEMA))
+    if partitions.count == 1:
+        return
+    for keys, nodes in buckets:
+        roots = parents[nodes]
+        entries = pa.table([keys, compared.docs[roots], compared.characters[roots]], schema=_ENTRY_SCHEMA)
+        yield from send("buckets", entries, keys % partitions.count)
 
-    entries = signatures.select("doc", sf.explode("bands").alias("band"))
-    buckets = (
-        entries.groupBy("band")
-        .agg(sf.min("doc").alias("root"), sf.count("*").alias("documents"))
-        .where("documents > 1")
-        .drop("documents")
-    )
-    return entries.join(buckets, "band").where("doc != root").select("doc", "root").distinct()
+
+def _join_band(parents: Integers, keys: Integers) -> tuple[Integers, Integers]:
+    """Join the documents of each bucket of one band; its buckets and a document of each."""
+    keys = np.ascontiguousarray(keys)
+    order = np.argsort(keys, kind="stable")
+    union_find.join_buckets(parents, order, keys)
+    ordered = keys[order]
+    begins = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(order)]
+    return ordered[begins], order[begins]
 
 
-def meetings(active: DataFrame, first_new: int, at_once: int = 1) -> DataFrame:
-    """Active documents (doc, characters, bands) to (doc, leader): who does not lead a bucket, and who does.
+def join_buckets(partitions: Partitions, task: int, inbox: Inbox) -> tuple[int, int]:
+    """Save the edges between partitions of the buckets that this task joins.
 
-    The first leads, and with it the next of the base (below ``first_new``), ``at_once`` at most. Buckets
-    without a new document do not count: nothing is compared there.
+    Returns the exact duplicates of the partition of this number, and its edges of both kinds.
     """
-    from pyspark.sql import Window
-    from pyspark.sql import functions as sf
-
-    entries = active.select("doc", "characters", sf.explode("bands").alias("band"))
-    leaders = (
-        entries.groupBy("band")
-        .agg(sf.max(precedence(first_new)).alias("best"), sf.max("doc").alias("newest"))
-        .where(sf.col("newest") >= first_new)
-        .select("band", (-sf.col("best.negative")).alias("leader"))
-    )
-    if first_new and at_once > 1:
-        in_order = Window.partitionBy("band").orderBy(precedence(first_new).desc())
-        of_base = entries.where(f"doc < {first_new}").join(leaders, "band", "left_semi")
-        next_ones = of_base.withColumn("rank", sf.row_number().over(in_order)).where(f"rank <= {at_once}")
-        leaders = leaders.union(next_ones.selectExpr("band", "doc as leader")).distinct()
-    others = entries.join(leaders.withColumnRenamed("leader", "doc"), ["band", "doc"], "left_anti")
-    return others.join(leaders, "band").select("doc", "leader").distinct()
-
-
-def turns(met: DataFrame, first_new: int) -> DataFrame:
-    """Of what meets (doc, leader), the pairs (doc, kept) of a new one and one that leads all its buckets."""
-    pairs = met.where(f"doc >= {first_new}").withColumnRenamed("leader", "kept")
-    return pairs.join(met.selectExpr("doc as kept"), "kept", "left_anti").select("doc", "kept")
-
-
-def waiting(met: DataFrame) -> DataFrame:
-    """Of what meets (doc, leader), every document (doc)."""
-    return met.select("doc").union(met.selectExpr("leader as doc")).distinct()
+    entries = inbox.rows("buckets", _ENTRY_SCHEMA)
+    bands, docs, characters = (integers(entries.column(name)) for name in _ENTRY_SCHEMA.names)
+    order = np.argsort(bands, kind="stable")
+    shared = np.flatnonzero(bands[order[1:]] == bands[order[:-1]])
+    left, right = order[shared], order[shared + 1]
+    columns = [docs[left], characters[left], docs[right], characters[right]]
+    edges = spanning_forest(pa.table(columns, schema=EDGE_SCHEMA), partitions.first_new)
+    partitions.save(EDGES_BETWEEN, task, edges)
+    within = partitions.saved(EDGES_WITHIN, task, EDGE_SCHEMA)
+    return exact_duplicates(partitions, task).num_rows, within.num_rows + edges.num_rows

@@ -2,8 +2,8 @@
 
 While the edges fit one task they are joined there by union-find. Above that, rounds of large-star and
 small-star run on Spark (Kiveris et al., "Connected Components in MapReduce and Beyond", SoCC 2014), until a
-round changes nothing. Either way the root of a component is its smallest document, so the result does not
-depend on partitions or on the path taken.
+round changes nothing. Either way the root of a component is its first document in the order of precedence,
+which is the one that stays. So the result depends neither on partitions nor on the path taken.
 """
 
 from __future__ import annotations
@@ -12,86 +12,127 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from include.object_store import STORE
 from include.object_store.locations import join
-from spark_jobs.dedup.union_find import components
+from spark_jobs.dedup.arrays import integers
+from spark_jobs.dedup.exact_duplicates import PAIR_SCHEMA
+from spark_jobs.dedup.partitions import Partitions
+from spark_jobs.dedup.survivors import precedence, precedence_order
+from spark_jobs.dedup.union_find import join_edges, settle
 from spark_jobs.runtime import progress
-from spark_jobs.runtime.columns import parquet_writer
+from spark_jobs.runtime.session import fit_queries
 from spark_jobs.runtime.tables import read_columns, read_tables, write_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-#: 16 bytes an edge, and as much again while they are sorted: half a gigabyte at most.
+#: 32 bytes an edge, and about three times as much while they are joined: one gigabyte at most.
 EDGES_IN_ONE_TASK = 8_000_000
 
-_COLUMNS = "doc bigint, root bigint"
-_COMPONENT_SCHEMA = pa.schema([("doc", pa.int64()), ("root", pa.int64())])
+#: Folders of the edges that join the documents of one partition, and of those between partitions.
+EDGE_FOLDERS = EDGES_WITHIN, EDGES_BETWEEN = "edges/within", "edges/between"
+#: Folder of the pairs (doc, kept).
+CLUSTERS = "clusters"
+
+#: Two documents of a bucket. Of a spanning forest, ``other`` is the first document of the component.
+EDGE_SCHEMA = pa.schema([(name, pa.int64()) for name in ("doc", "characters", "other", "other_characters")])
+_EDGE_COLUMNS = "doc bigint, characters bigint, other bigint, other_characters bigint"
+
+#: A document in the order of precedence (``survivors.precedence``).
+_NODE = "struct<new: boolean, negative: bigint, doc: bigint>"
+_LINK_COLUMNS = f"node {_NODE}, first {_NODE}"
 
 
-def connected_components(
-    spark: SparkSession, edges_uri: str, work: str, edges_in_one_task: int = EDGES_IN_ONE_TASK
-) -> DataFrame:
-    """Parquet of edges (doc, root) to components (doc, root): a row a document, roots themselves left out."""
-    edges = read_columns(spark, edges_uri, _COLUMNS)
-    if edges.count() <= edges_in_one_task:
-        uri = join(work, "components.parquet")
-        spark.sparkContext.parallelize([edges_uri], 1).map(lambda source: join_edges(source, uri)).collect()
-        return read_columns(spark, uri, _COLUMNS)
-    return _star_rounds(spark, edges, work)
+def spanning_forest(edges: pa.Table, first_new: int) -> pa.Table:
+    """Edges of EDGE_SCHEMA to one edge for each document that is not the first of its component."""
+    left, left_characters, right, right_characters = (integers(edges.column(n)) for n in EDGE_SCHEMA.names)
+    docs, where, nodes = np.unique(np.concatenate([left, right]), return_index=True, return_inverse=True)
+    characters = np.concatenate([left_characters, right_characters])[where]
+    order = precedence_order(docs, characters, first_new)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = parents = np.arange(len(order))
+    join_edges(parents, rank[nodes[: len(left)]], rank[nodes[len(left) :]])
+    settle(parents)
+    inner = np.flatnonzero(parents != np.arange(len(parents)))
+    columns = [values[order[n]] for n in (inner, parents[inner]) for values in (docs, characters)]
+    return pa.table(columns, schema=EDGE_SCHEMA)
 
 
-def join_edges(edges_uri: str, target: str) -> int:
-    """Union-find over all files of edges; writes the components and returns their documents."""
-    table = read_tables(STORE.uris(edges_uri), _COMPONENT_SCHEMA)
-    docs, roots = components(
-        np.asarray(table.column("doc"), np.int64), np.asarray(table.column("root"), np.int64)
-    )
-    with STORE.publish(target) as path, parquet_writer(path, _COMPONENT_SCHEMA) as writer:
-        writer.write_table(pa.table([docs, roots], schema=_COMPONENT_SCHEMA))
-    return len(docs)
+def write_clusters_here(partitions: Partitions, _: int = 0) -> int:
+    """Write the pairs (doc, kept) of all clusters by union-find; the number of clusters."""
+    uris = [uri for folder in EDGE_FOLDERS for uri in STORE.uris(partitions.folder(folder))]
+    forest = spanning_forest(read_tables(uris, EDGE_SCHEMA), partitions.first_new)
+    new = pc.greater_equal(forest.column("doc"), partitions.first_new)
+    pairs = forest.filter(new).select(["doc", "other"]).rename_columns(PAIR_SCHEMA.names)
+    partitions.save(CLUSTERS, 0, pairs)
+    clusters: int = pc.count_distinct(pairs.column("kept")).as_py()
+    return clusters
 
 
-def _star_rounds(spark: SparkSession, edges: DataFrame, work: str) -> DataFrame:
+def write_clusters(spark: SparkSession, partitions: Partitions, edges: int) -> int:
+    """Write the pairs (doc, kept) of all clusters in one task if it can hold the edges, else by Spark."""
+    if edges <= EDGES_IN_ONE_TASK:
+        return progress.run_tasks(spark, "clusters", "tasks", write_clusters_here, [partitions])[0]
+    fit_queries(spark, edges)
+    pairs = _clusters_by_rounds(spark, partitions)
+    write_columns(pairs, partitions.folder(CLUSTERS))
+    written = read_columns(spark, partitions.folder(CLUSTERS), "doc bigint, kept bigint")
+    return written.select("kept").distinct().count()
+
+
+def _clusters_by_rounds(spark: SparkSession, partitions: Partitions) -> DataFrame:
+    """Return the pairs (doc, kept) of all clusters by rounds of large-star and small-star."""
     from pyspark.sql import functions as sf
 
-    fingerprint: list[Column] = [sf.count("*"), sf.sum(sf.xxhash64("doc", "root").cast("decimal(38,0)"))]
-    before, number = edges.agg(*fingerprint).first(), 0
+    edges = spark.read.schema(_EDGE_COLUMNS).parquet(*map(partitions.folder, EDGE_FOLDERS))
+    ends = (("node", "doc", "characters"), ("first", "other", "other_characters"))
+    nodes = [
+        sf.struct(*precedence(sf.col(doc), sf.col(characters), partitions.first_new)).cast(_NODE).alias(name)
+        for name, doc, characters in ends
+    ]
+    links = _star_rounds(spark, edges.select(*nodes), partitions.folder("components"))
+    return links.where("node.new").selectExpr("node.doc doc", "first.doc kept")
+
+
+def _star_rounds(spark: SparkSession, links: DataFrame, work: str) -> DataFrame:
+    from pyspark.sql import functions as sf
+
+    fingerprint: list[Column] = [sf.count("*"), sf.sum(sf.xxhash64("node", "first").cast("decimal(38,0)"))]
+    before, number = None, 0
     while True:
         number += 1
         uri = join(work, f"round-{number:02d}")
-        # written out, so that a round's lineage does not grow with the rounds before it
-        write_columns(_small_star(_large_star(edges)), uri)
-        edges = read_columns(spark, uri, _COLUMNS)
-        after = edges.agg(*fingerprint).first()
+        # Each round is written, so that its lineage does not grow with the rounds before it.
+        write_columns(_small_star(_large_star(links)), uri)
+        links = read_columns(spark, uri, _LINK_COLUMNS)
+        after = links.agg(*fingerprint).first()
         progress.report("components", number, number + (after != before), "rounds")
         if after == before:
-            return edges
+            return links
         before = after
 
 
-def _large_star(edges: DataFrame) -> DataFrame:
-    """Every neighbour above a document is linked to the smallest of its neighbourhood."""
+def _large_star(links: DataFrame) -> DataFrame:
+    """Link every neighbour after a node to the first one of the neighbourhood."""
     from pyspark.sql import functions as sf
 
-    both = edges.select("doc", "root").union(
-        edges.select(sf.col("root").alias("doc"), sf.col("doc").alias("root"))
-    )
-    smallest = both.groupBy("doc").agg(sf.least(sf.min("root"), sf.first("doc")).alias("least"))
+    both = links.union(links.selectExpr("first as node", "node as first"))
+    firsts = both.groupBy("node").agg(sf.least(sf.min("first"), "node").alias("least"))
     return (
-        both.join(smallest, "doc")
-        .where("root > doc")
-        .select(sf.col("root").alias("doc"), sf.col("least").alias("root"))
+        both.join(firsts, "node")
+        .where("first > node")
+        .selectExpr("first as node", "least as first")
         .distinct()
     )
 
 
-def _small_star(edges: DataFrame) -> DataFrame:
-    """A document and its neighbours below it are linked to the smallest of these."""
+def _small_star(links: DataFrame) -> DataFrame:
+    """Link a node and its neighbours before it to the first one of these."""
     from pyspark.sql import functions as sf
 
-    smallest = edges.groupBy("doc").agg(sf.min("root").alias("least"))
-    below = edges.join(smallest, "doc").select(sf.col("root").alias("doc"), sf.col("least").alias("root"))
-    itself = smallest.select("doc", sf.col("least").alias("root"))
-    return below.union(itself).where("doc != root").distinct()
+    firsts = links.groupBy("node").agg(sf.min("first").alias("least"))
+    before = links.join(firsts, "node").selectExpr("first as node", "least as first")
+    itself = firsts.selectExpr("node", "least as first")
+    return before.union(itself).where("node != first").distinct()

@@ -53,24 +53,24 @@ def _shared(left: Ngrams, right: Ngrams) -> int:
 def similarities(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int32],
-    leads: npt.NDArray[np.bool_],
+    is_kept: npt.NDArray[np.bool_],
     shingles: Shingles,
-    leader: Ngrams,
+    kept_ngrams: Ngrams,
 ) -> tuple[npt.NDArray[np.float64], Ngrams]:
-    """Jaccard similarity of each document to the last one before it that ``leads``, whose own is 1.
+    """Return the Jaccard similarity of each document to the last kept one up to it, whose own is 1.
 
-    ``leader`` holds the n-grams of the one before the first document; those of the last one are returned,
-    for the next batch. A document of too few units is like no other: 0.
+    ``kept_ngrams`` are the n-grams of the last kept document before this batch. Those of the last kept one in
+    this batch are returned, for the next batch. A document of too few units is similar to no other: 0.
     """
     documents = len(offsets) - 1
     units = np.empty(longest_document(offsets) + 1, np.uint64)
     similar = np.zeros(documents, np.float64)
     for d in range(documents):
         count = document_units(data, np.int64(offsets[d]), np.int64(offsets[d + 1]), shingles, units)
-        ngrams = _ngrams(units[:count], shingles.ngram) if count else leader[:0]
-        if leads[d]:
-            leader = ngrams
-        shared = _shared(leader, ngrams)
+        ngrams = _ngrams(units[:count], shingles.ngram) if count else kept_ngrams[:0]
+        if is_kept[d]:
+            kept_ngrams = ngrams
+        shared = _shared(kept_ngrams, ngrams)
         if shared:
-            similar[d] = shared / (len(leader) + len(ngrams) - shared)
-    return similar, leader
+            similar[d] = shared / (len(kept_ngrams) + len(ngrams) - shared)
+    return similar, kept_ngrams

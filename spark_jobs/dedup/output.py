@@ -19,9 +19,10 @@ from include.object_store.locations import join
 from include.object_store.verification import file_entry
 from spark_jobs.cleaning.task import CleanFile
 from spark_jobs.corpus_version.layout import VersionLayout
+from spark_jobs.dedup.decisions import read_decisions
+from spark_jobs.dedup.signatures import SIGNATURE_SCHEMA
 from spark_jobs.readers.shards import document_ids
 from spark_jobs.runtime.columns import parquet_writer
-from spark_jobs.runtime.tables import SIGNED_SCHEMA, read_decided
 
 DOCUMENTS_SCHEMA = pa.schema([(name, pa.string()) for name in DOCUMENT_COLUMNS])
 DUPLICATES_SCHEMA = pa.schema(
@@ -52,7 +53,7 @@ def write_output(
     ``index/`` gets the signatures of all that is kept.
     """
     position, file = item
-    decisions = read_decided(layout.decisions, file.part, file.file)
+    decisions = read_decisions(layout, file.part, file.file)
     rows, text_bytes = [0, 0, 0], [0, 0]
     kinds = ((layout.documents, DOCUMENTS_SCHEMA), (layout.held_out, DOCUMENTS_SCHEMA))
     entries: list[FileEntry] = []
@@ -91,7 +92,7 @@ def write_output(
 
 def _index(layout: VersionLayout, file: CleanFile, decisions: pa.Table, position: int) -> list[FileEntry]:
     dropped = decisions.filter(pc.is_valid(decisions.column("kept"))).column("doc").combine_chunks()
-    sink = _Sink(layout, layout.index, position, SIGNED_SCHEMA)
+    sink = _Sink(layout, layout.index, position, SIGNATURE_SCHEMA)
     with (
         STORE.local_copy(join(layout.signatures, file.name)) as source,
         pq.ParquetFile(source) as signed,

@@ -1,7 +1,7 @@
 """All jobs in one Spark session: raw shards to documents, tokens and their manifest, without Airflow.
 
 python -m spark_jobs.jobs.build_corpus --input shards/ --output build/corpus/ [--recipe standard]
-    [--profile slimpajama] [--tokenizer tokenizer.json] [--until near_dedup]
+    [--profile slimpajama] [--tokenizer tokenizer.json] [--until near_dedup] [--dedup-tasks many]
 python -m spark_jobs.jobs.build_corpus --request build/corpus/request.json
 """
 
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.documents import Stage
@@ -28,6 +29,7 @@ from spark_jobs.cleaning.chain import CHAIN
 from spark_jobs.corpus_version.base import extending
 from spark_jobs.corpus_version.code import sources_sha256
 from spark_jobs.corpus_version.layout import VersionLayout
+from spark_jobs.dedup.decide import DedupTasks
 from spark_jobs.jobs.clean import clean
 from spark_jobs.jobs.deduplicate import deduplicate
 from spark_jobs.jobs.tokenise import tokenise
@@ -57,18 +59,23 @@ JOBS = (
 
 
 def build_corpus(
-    spark: SparkSession, request_uri: str, until: Stage = Stage.TOKENISE, started: float | None = None
+    spark: SparkSession,
+    request_uri: str,
+    until: Stage = Stage.TOKENISE,
+    started: float | None = None,
+    dedup_tasks: DedupTasks = DedupTasks.AUTO,
 ) -> dict[str, Any]:
     """Run what is not complete yet, up to the job of the stage ``until``; counts and seconds by stage.
 
-    ``seconds`` are those since ``started`` (of ``time.monotonic``): with it they hold the start of Spark.
+    ``seconds`` are counted from ``started`` (of ``time.monotonic``), which may be before the start of Spark.
     """
     began = time.monotonic() if started is None else started
     stages: dict[str, Any] = {}
     request = STORE.read_record(CorpusRequest, request_uri)
     layout = VersionLayout(request.root_uri)
     for job in JOBS:
-        job.run(spark, request_uri)
+        run = partial(deduplicate, tasks=dedup_tasks) if job.run is deduplicate else job.run
+        run(spark, request_uri)
         for stage in job.stages:
             report = layout.completed(stage)
             stages[stage.value] = {"seconds": round(report.seconds, 2), "dropped": report.dropped}
@@ -132,8 +139,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         except NexusError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
-    until = Stage(arguments.until)
-    return run_with_session("build_corpus", lambda spark: build_corpus(spark, uri, until, started))
+    until, dedup_tasks = Stage(arguments.until), DedupTasks(arguments.dedup_tasks)
+    return run_with_session(
+        "build_corpus", lambda spark: build_corpus(spark, uri, until, started, dedup_tasks)
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -152,6 +161,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--end-of-text", default="", help="the token that ends a document (with --tokenizer)")
     stages = [stage.value for stage in Stage]
     parser.add_argument("--until", default=Stage.TOKENISE.value, choices=stages, help="the last stage")
+    parser.add_argument(
+        "--dedup-tasks",
+        default=DedupTasks.AUTO.value,
+        choices=[tasks.value for tasks in DedupTasks],
+        help="find duplicates in one task or in many (auto: by the size); the result is the same",
+    )
     return parser
 
 

@@ -19,8 +19,8 @@ from include.recipes.corpus import CorpusRecipe
 from spark_jobs.cleaning.task import CleanFile
 from spark_jobs.corpus_version.base import adopt, first_document, load_base, shard_names
 from spark_jobs.corpus_version.layout import VersionLayout, load_records, load_request, save_records
-from spark_jobs.dedup.decide import Corpus, decide_clusters
-from spark_jobs.dedup.one_task import Decided
+from spark_jobs.dedup.corpus import Corpus
+from spark_jobs.dedup.decide import Decided, DedupTasks, decide
 from spark_jobs.dedup.output import write_output
 from spark_jobs.jobs.clean import summary
 from spark_jobs.runtime import progress
@@ -32,30 +32,35 @@ if TYPE_CHECKING:
 _PART = re.compile(r"part-(\d+)\.parquet$")
 
 
-def deduplicate(spark: SparkSession, request_uri: str) -> dict[str, Any]:
+def deduplicate(spark: SparkSession, request_uri: str, tasks: DedupTasks = DedupTasks.AUTO) -> dict[str, Any]:
     """Run exact and near dedup unless they are complete; their summary."""
     request, recipe, layout = load_request(request_uri)
     if layout.report(Stage.NEAR_DEDUP) is None:
-        _deduplicate(spark, request, recipe, layout)
+        _deduplicate(spark, request, recipe, layout, tasks)
     else:
         print("progress: near_dedup skipped, complete", flush=True)
     return summary(layout, [Stage.EXACT_DEDUP, Stage.NEAR_DEDUP])
 
 
 def _deduplicate(
-    spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, layout: VersionLayout
+    spark: SparkSession,
+    request: CorpusRequest,
+    recipe: CorpusRecipe,
+    layout: VersionLayout,
+    tasks: DedupTasks,
 ) -> None:
     started = time.monotonic()
     before = layout.completed(Stage.SCRUB).documents_out
     kept_folders = (layout.documents, layout.held_out, layout.duplicates, layout.index)
-    for folder in (layout.near_dedup, layout.decisions, *kept_folders):
+    for folder in kept_folders:
         STORE.delete_folder(folder)
     base = load_base(request)
     adopted = adopt(layout, base, *kept_folders) if base else []
     files = load_records(CleanFile, layout.clean_index)
     names = shard_names(request.all_inputs)
     known = base.manifest.documents_kept if base else 0
-    decided = decide_clusters(spark, Corpus(layout, recipe, files, first_document(request), known, names))
+    corpus = Corpus(layout, recipe, files, first_document(request), known, names)
+    decided = decide(spark, corpus, tasks)
     clusters_seconds = time.monotonic() - started
     parts = list(enumerate(files, _first_part(adopted)))
     outputs = progress.run_tasks(
@@ -86,13 +91,13 @@ def _first_part(adopted: Sequence[FileEntry]) -> int:
 
 
 def _effort(decided: Decided) -> dict[str, int]:
-    verified = decided.verified
-    if verified is None:
-        return {"edges": decided.edges}
+    verification = decided.verification
+    if verification is None:
+        return {"clusters": decided.clusters}
     return {
-        "pairs_compared": verified.pairs,
-        "verification_rounds": verified.rounds,
-        "documents_unsettled": verified.unsettled,
+        "pairs_compared": verification.pairs,
+        "verification_rounds": verification.rounds,
+        "documents_unsettled": verification.unsettled,
     }
 
 

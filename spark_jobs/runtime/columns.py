@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,21 @@ def buffers(column: pa.StringArray) -> tuple[Bytes, Offsets]:
 def strings(data: Bytes, offsets: Offsets) -> pa.StringArray:
     """A column over these buffers."""
     return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def list_column(matrix: npt.NDArray[np.int32] | npt.NDArray[np.int64]) -> pa.ListArray:
+    """Return a matrix as a column of lists of equal length."""
+    rows, width = matrix.shape
+    offsets = np.arange(0, (rows + 1) * width, width, dtype=np.int32)
+    return pa.ListArray.from_arrays(offsets, pa.array(matrix.reshape(-1)))
+
+
+def list_rows(column: pa.ListArray | pa.ChunkedArray) -> npt.NDArray[Any]:
+    """Return a column of lists of equal length as a matrix."""
+    chunks = [c for c in (column.chunks if isinstance(column, pa.ChunkedArray) else [column]) if len(c)]
+    if not chunks:
+        return np.empty((0, 0), column.type.value_type.to_pandas_dtype())
+    return np.concatenate([np.asarray(chunk.flatten()).reshape(len(chunk), -1) for chunk in chunks])
 
 
 @contextmanager

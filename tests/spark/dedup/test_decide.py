@@ -1,4 +1,4 @@
-"""Decisions in one task and by Spark's queries, with and without verification of what they drop."""
+"""Decisions in one task and in many, with and without verification."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from include.recipes.corpus import CorpusRecipe, FilterRecipe, HeldOutRecipe
 from include.recipes.near_dedup import NearDedupRecipe
 from spark_jobs.cleaning.task import CleanFile
 from spark_jobs.corpus_version.layout import VersionLayout, load_records
-from spark_jobs.dedup.decide import Corpus, decide_in_one_task, decide_on_spark
-from spark_jobs.dedup.one_task import Decided
+from spark_jobs.dedup.corpus import Corpus
+from spark_jobs.dedup.decide import DedupTasks, decide
+from spark_jobs.dedup.decisions import read_decisions
 from spark_jobs.jobs.clean import clean
-from spark_jobs.runtime.tables import read_decided
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -72,7 +72,7 @@ def texts_of(corpus: Corpus) -> dict[int, str]:
 
 
 def decisions(corpus: Corpus) -> list[dict[str, Any]]:
-    rows = [read_decided(corpus.layout.decisions, f.part, f.file).to_pylist() for f in corpus.files]
+    rows = [read_decisions(corpus.layout, f.part, f.file).to_pylist() for f in corpus.files]
     return [row for found in rows for row in found if row["kept"] is not None]
 
 
@@ -86,22 +86,17 @@ def similar(left: str, right: str) -> float:
     return len(one & other) / len(one | other)
 
 
-def cleared(corpus: Corpus, **near_dedup: Any) -> Corpus:
-    """The corpus with nothing decided."""
-    from include.object_store import STORE
-
-    for folder in (corpus.layout.near_dedup, corpus.layout.decisions):
-        STORE.delete_folder(folder)
+def with_recipe(corpus: Corpus, **near_dedup: Any) -> Corpus:
     return replace(corpus, recipe=replace(RECIPE, near_dedup=replace(NEAR, **near_dedup)))
 
 
 def test_verified_nothing_is_dropped_for_a_document_that_it_is_not_like(
     spark: SparkSession, chains: Corpus
 ) -> None:
-    decided = decide_in_one_task(spark, cleared(chains))
+    decided = decide(spark, chains)
     texts, rows = texts_of(chains), decisions(chains)
     near = [row for row in rows if row["stage"] == "near_dedup"]
-    assert len(near) == decided.near > 25 and decided.exact == 10
+    assert len(near) > 25 and decided.exact == 10
     for row in near:
         true = similar(texts[row["doc"]], texts[row["kept"]])
         assert true >= 0.7 and row["similarity"] == pytest.approx(true)
@@ -114,38 +109,44 @@ def test_verified_nothing_is_dropped_for_a_document_that_it_is_not_like(
 def test_unverified_a_chain_drops_documents_that_are_like_nothing_kept(
     spark: SparkSession, chains: Corpus
 ) -> None:
-    decide_in_one_task(spark, cleared(chains, verify=False))
+    decide(spark, with_recipe(chains, verify=False))
     texts, rows = texts_of(chains), decisions(chains)
     assert min(similar(texts[row["doc"]], texts[row["kept"]]) for row in rows) < 0.3
 
 
-def test_spark_verifies_as_one_task_does(spark: SparkSession, chains: Corpus) -> None:
-    one = decide_in_one_task(spark, cleared(chains))
+@pytest.mark.parametrize("verify", [True, False])
+def test_many_tasks_decide_as_one_does(verify: bool, spark: SparkSession, chains: Corpus) -> None:
+    corpus = with_recipe(chains, verify=verify)
+    one = decide(spark, corpus, DedupTasks.ONE)
     rows = decisions(chains)
-    by_spark = decide_on_spark(spark, cleared(chains))
+    assert decide(spark, corpus, DedupTasks.MANY) == one
     assert decisions(chains) == rows
-    assert (by_spark.exact, by_spark.near) == (one.exact, one.near)
 
 
-@pytest.mark.parametrize("decide", [decide_in_one_task, decide_on_spark])
-def test_what_waits_after_the_last_round_is_kept_and_counted(
-    decide: Callable[[SparkSession, Corpus], Decided],
+@pytest.mark.parametrize("tasks", [DedupTasks.ONE, DedupTasks.MANY])
+def test_documents_that_wait_after_the_last_round_are_kept_and_counted(
+    tasks: DedupTasks,
     spark: SparkSession,
     chains: Corpus,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    whole = decide(spark, cleared(chains))
-    assert whole.verified and whole.verified.rounds > 1 and not whole.verified.unsettled
-    monkeypatch.setattr("spark_jobs.dedup.decide.LIMIT", 1)
-    cut = decide(spark, cleared(chains))
-    assert 0 < cut.near < whole.near
-    assert cut.verified and cut.verified.unsettled > 0
-    assert f"warning: verify: after 1 rounds {cut.verified.unsettled} documents" in capsys.readouterr().out
+    whole = decide(spark, chains, tasks).verification
+    dropped = len(decisions(chains))
+    assert whole and whole.rounds > 1 and not whole.unsettled
+    monkeypatch.setattr("spark_jobs.dedup.verification.MAX_ROUNDS", 1)
+    cut = decide(spark, chains, tasks).verification
+    assert 10 < len(decisions(chains)) < dropped
+    assert cut and cut.unsettled > 0
+    assert f"warning: verify: after 1 rounds {cut.unsettled} documents" in capsys.readouterr().out
 
 
-def test_what_a_killed_run_left_in_the_way_is_replaced(spark: SparkSession, chains: Corpus) -> None:
-    expected = decide_on_spark(spark, cleared(chains))
+def test_star_rounds_find_the_clusters_of_union_find(
+    spark: SparkSession, chains: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = with_recipe(chains, verify=False)
+    one = decide(spark, corpus, DedupTasks.ONE)
     rows = decisions(chains)
-    assert decide_on_spark(spark, chains) == expected  # nothing was cleared
+    monkeypatch.setattr("spark_jobs.dedup.components.EDGES_IN_ONE_TASK", 0)
+    assert decide(spark, corpus, DedupTasks.MANY) == one
     assert decisions(chains) == rows

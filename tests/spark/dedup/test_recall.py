@@ -16,7 +16,7 @@ import pytest
 from include.contracts.documents import Stage
 from include.recipes.corpus import CorpusRecipe, FilterRecipe
 from include.recipes.near_dedup import NearDedupRecipe, profile
-from spark_jobs.dedup.signatures import sign
+from spark_jobs.dedup.signatures import compute_signatures
 from spark_jobs.jobs.build_corpus import build_corpus
 
 PROFILES = ["fineweb", "slimpajama", "redpajama_v2", "bigcode"]
@@ -103,7 +103,7 @@ def keys(texts: pa.StringArray, recipe: NearDedupRecipe) -> npt.NDArray[np.int64
     numbers = pa.array(np.arange(len(texts)))
     columns = {"doc": numbers, "id": numbers.cast(pa.string()), "text": texts}
     columns |= {"subset": numbers.cast(pa.string()), "characters": numbers}
-    signed = sign(pa.RecordBatch.from_pydict(columns), 0, 0, recipe)
+    signed = compute_signatures(pa.RecordBatch.from_pydict(columns), 0, 0, recipe)
     flat: npt.NDArray[np.int64] = signed.column("bands").values.to_numpy()
     return flat.reshape(len(texts), recipe.bands)
 

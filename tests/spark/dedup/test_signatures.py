@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from include.recipes.near_dedup import NearDedupRecipe, profile
-from spark_jobs.dedup.signatures import sign
+from spark_jobs.dedup.signatures import compute_signatures
 
 WORDS = 150
 
@@ -37,7 +37,7 @@ def signed(texts: list[str], recipe: NearDedupRecipe) -> pa.RecordBatch:
         "subset": ["s"] * len(texts),
         "characters": [len(text) for text in texts],
     }
-    return sign(pa.RecordBatch.from_pydict(columns), 0, 0, recipe)
+    return compute_signatures(pa.RecordBatch.from_pydict(columns), 0, 0, recipe)
 
 
 def test_fineweb_signatures_are_those_of_every_index_that_was_written() -> None:

@@ -23,7 +23,7 @@ from include.recipes.scrubbing import ScrubRecipe
 from spark_jobs.corpus_version.base import extending, numbered_shards
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.corpus_version.trace import trace
-from spark_jobs.dedup import decide as clusters
+from spark_jobs.dedup import corpus
 from spark_jobs.jobs.build_corpus import build_corpus, request_for
 from spark_jobs.report.page import write_report
 from spark_jobs.report.wording import size
@@ -203,11 +203,11 @@ def test_a_base_that_holds_other_shards_is_refused(
         build_corpus(spark, str(uri))
 
 
-def test_spark_extends_as_one_task_does(
+def test_many_tasks_extend_as_one_task_does(
     tmp_path: Path, extend: Any, built: Path, extended: Path, news: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clusters, "ONE_TASK_BYTES", 0)
-    root = extend(tmp_path / "by_spark", built, [news])
+    monkeypatch.setattr(corpus, "ONE_TASK_BYTES", 0)
+    root = extend(tmp_path / "by_many", built, [news])
     assert manifest_of(root).files == manifest_of(extended).files
 
 
@@ -222,7 +222,7 @@ def test_verification_reads_the_texts_of_the_base(
     sentence: Draw,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(clusters, "ONE_TASK_BYTES", one_task_bytes)
+    monkeypatch.setattr(corpus, "ONE_TASK_BYTES", one_task_bytes)
     near_dedup = NearDedupRecipe(ngram=2, bands=40, rows=1, threshold=0.8, verify=True)
     recipe = CorpusRecipe("test", near_dedup=near_dedup, tokenizer=TokenizerRecipe(vocabulary_size=300))
     generator = random.Random(3)

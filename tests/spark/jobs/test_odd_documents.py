@@ -17,7 +17,7 @@ from include.contracts.manifests import StageReport
 from include.object_store import STORE
 from include.recipes.corpus import CorpusRecipe, FilterRecipe, TokenizerRecipe
 from include.recipes.near_dedup import profile
-from spark_jobs.dedup import decide as clusters
+from spark_jobs.dedup import corpus
 from spark_jobs.jobs.build_corpus import build_corpus
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def test_a_document_of_one_repeated_character_costs_no_more_than_its_length(
 
 
 @pytest.mark.parametrize(
-    ("copies", "one_task_bytes"), [(1_000_000, 1 << 30), (100_000, 0)], ids=["one task", "Spark"]
+    ("copies", "one_task_bytes"), [(1_000_000, 1 << 30), (100_000, 0)], ids=["one task", "many tasks"]
 )
 def test_a_million_identical_documents_leave_one(
     copies: int,
@@ -70,7 +70,7 @@ def test_a_million_identical_documents_leave_one(
     sentence: Draw,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(clusters, "ONE_TASK_BYTES", one_task_bytes)
+    monkeypatch.setattr(corpus, "ONE_TASK_BYTES", one_task_bytes)
     generator = random.Random(2)
     line = json.dumps({"text": sentence(generator, 10)}).encode() + b"\n"
     others = b"".join(json.dumps({"text": sentence(generator, 40)}).encode() + b"\n" for _ in range(30))
@@ -80,7 +80,7 @@ def test_a_million_identical_documents_leave_one(
     exact = STORE.read_record(StageReport, str(tmp_path / "out/stages/exact_dedup.json"))
     assert (exact.documents_in, exact.dropped) == (copies + 30, {"exact_duplicate": copies - 1})
     near = STORE.read_record(StageReport, str(tmp_path / "out/stages/near_dedup.json"))
-    assert near.documents_out == 31 and near.details["edges"] == 0
+    assert near.documents_out == 31 and near.details["clusters"] == 0
 
 
 def test_records_with_the_same_id_are_told_apart(
@@ -95,7 +95,7 @@ def test_records_with_the_same_id_are_told_apart(
     assert all(json.loads(row["metadata"])["id"] == "same" for row in kept)
 
 
-def test_a_document_of_many_neighbours_takes_few_edges(
+def test_a_bucket_of_many_documents_is_one_cluster(
     tmp_path: Path, spark: SparkSession, write_shard: Write, make_request: Any, sentence: Draw
 ) -> None:
     generator = random.Random(2)
@@ -105,4 +105,4 @@ def test_a_document_of_many_neighbours_takes_few_edges(
     build_corpus(spark, make_request(tmp_path / "out", [shard], OPEN), until=Stage.NEAR_DEDUP)
     near = STORE.read_record(StageReport, str(tmp_path / "out/stages/near_dedup.json"))
     assert near.documents_out == 1
-    assert near.details["edges"] <= 2000 * OPEN.near_dedup.bands
+    assert near.details["clusters"] == 1

@@ -1,0 +1,107 @@
+"""What becomes of each document that is not simply kept, saved for each clean file.
+
+``settle``, ``save_dropped``, ``held_out.choose_held_out`` and ``save_held_out`` are the last steps of a
+decision. An exact duplicate shares the fate of the document that has its text first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from include.contracts.documents import Stage
+from include.object_store import STORE
+from include.object_store.locations import join
+from spark_jobs.corpus_version.layout import VersionLayout
+from spark_jobs.dedup.arrays import integers, look_up, runs
+from spark_jobs.dedup.exact_duplicates import PAIR_SCHEMA, exact_duplicates
+from spark_jobs.dedup.exchange import Inbox, Message, send
+from spark_jobs.dedup.held_out import CANDIDATE_SCHEMA, received_held_out, send_candidates
+from spark_jobs.dedup.partitions import Partitions
+from spark_jobs.runtime.columns import parquet_writer
+from spark_jobs.runtime.tables import read_tables
+
+#: A document that is not simply kept; ``kept`` is null for one that is held out.
+DECISION_SCHEMA = pa.schema(
+    [("doc", pa.int64()), ("kept", pa.int64()), ("similarity", pa.float32()), ("stage", pa.string())]
+)
+#: A dropped document, the one that is kept instead, and their similarity.
+DROPPED_SCHEMA = pa.schema([DECISION_SCHEMA.field(name) for name in ("doc", "kept", "similarity")])
+
+
+def send_copies(partitions: Partitions, partition: int, _: Inbox) -> Iterator[Message]:
+    """Send the exact duplicates of a partition to the partitions of the first documents with their texts."""
+    copies = exact_duplicates(partitions, partition)
+    yield from send("copies", copies, partitions.of(integers(copies.column("kept"))))
+
+
+def settle(partitions: Partitions, partition: int, near: pa.Table, inbox: Inbox) -> Iterator[Message]:
+    """Tell the exact duplicates of a document in this partition what becomes of it.
+
+    ``near`` are the near duplicates of the partition, as DROPPED_SCHEMA.
+    """
+    yield Message(partition, "near", near)
+    copies = inbox.rows("copies", PAIR_SCHEMA)
+    docs, kept = (integers(copies.column(name)) for name in PAIR_SCHEMA.names)
+    found, row = look_up(kept, integers(near.column("doc")))
+    kept, similarity = kept.copy(), np.ones(len(docs), np.float32)
+    kept[found] = integers(near.column("kept"))[row]
+    similarity[found] = np.asarray(near.column("similarity"))[row]
+    rows = pa.table([docs, kept, similarity], schema=DROPPED_SCHEMA)
+    yield from send("exact", rows, partitions.of(docs))
+
+
+def save_dropped(partitions: Partitions, partition: int, inbox: Inbox) -> Iterator[Message]:
+    """Save the dropped documents of a partition, and send what it keeps to where held-out ones are chosen."""
+    documents = _new_documents(partitions, partition, ["doc", "part", "file", "subset", "id_hash"])
+    near, exact = inbox.rows("near", DROPPED_SCHEMA), inbox.rows("exact", DROPPED_SCHEMA)
+    stages = np.repeat([Stage.NEAR_DEDUP.value, Stage.EXACT_DEDUP.value], [near.num_rows, exact.num_rows])
+    dropped = pa.concat_tables([near, exact]).append_column(DECISION_SCHEMA.field("stage"), pa.array(stages))
+    _save_by_file(partitions, documents, dropped.sort_by("doc"), "dropped")
+    is_kept = ~np.isin(integers(documents.column("doc")), integers(dropped.column("doc")))
+    kept = documents.filter(pa.array(is_kept)).select(CANDIDATE_SCHEMA.names)
+    yield from send_candidates(kept, partitions.recipe.held_out)
+
+
+def save_held_out(partitions: Partitions, partition: int, inbox: Inbox) -> None:
+    """Save which documents of a partition are held out."""
+    held_out = pa.table({"doc": np.sort(received_held_out(inbox))})
+    for name in ("kept", "similarity", "stage"):
+        field = DECISION_SCHEMA.field(name)
+        held_out = held_out.append_column(field, pa.nulls(held_out.num_rows, field.type))
+    documents = _new_documents(partitions, partition, ["doc", "part", "file"])
+    _save_by_file(partitions, documents, held_out, "held_out")
+
+
+def read_decisions(layout: VersionLayout, part: int, file: int) -> pa.Table:
+    """Return DECISION_SCHEMA of the documents of one clean file, ascending by document."""
+    return read_tables(STORE.uris(_file_folder(layout, part, file)), DECISION_SCHEMA).sort_by("doc")
+
+
+def _new_documents(partitions: Partitions, partition: int, columns: list[str]) -> pa.Table:
+    """Read the documents of this version alone."""
+    documents = partitions.signatures(partition, columns)
+    return documents.filter(pa.array(integers(documents.column("doc")) >= partitions.first_new))
+
+
+def _save_by_file(partitions: Partitions, documents: pa.Table, decisions: pa.Table, name: str) -> None:
+    """Write the decisions, ascending by document, of each clean file that has some into the file's folder."""
+    docs, decided = integers(documents.column("doc")), integers(decisions.column("doc"))
+    parts, files = integers(documents.column("part")), integers(documents.column("file"))
+    starts, _ = runs(parts, files)
+    bounds = np.searchsorted(decided, np.append(docs[starts], np.iinfo(np.int64).max))
+    for start, first, end in zip(starts, bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        if first == end:
+            continue
+        folder = _file_folder(partitions.layout, int(parts[start]), int(files[start]))
+        with (
+            STORE.publish(join(folder, f"{name}.parquet")) as path,
+            parquet_writer(path, DECISION_SCHEMA) as writer,
+        ):
+            writer.write_table(decisions.slice(first, end - first).cast(DECISION_SCHEMA))
+
+
+def _file_folder(layout: VersionLayout, part: int, file: int) -> str:
+    return join(layout.decisions, f"part={part}", f"file={file}")
