@@ -67,11 +67,11 @@ class Planting:
 
     @property
     def chance(self) -> float:
-        """Of a pair to be found."""
+        """The probability that a pair is found."""
         return float(1 - (1 - self.similarity**self.recipe.rows) ** self.recipe.bands)
 
     def standard_error(self, pairs: int) -> float:
-        """Of a recall that is measured on so many pairs."""
+        """The standard error of a recall that is measured on so many pairs."""
         return float(np.sqrt(self.chance * (1 - self.chance) / pairs))
 
     def pairs(self, generator: np.random.Generator, count: int) -> tuple[pa.StringArray, pa.StringArray]:
@@ -109,7 +109,7 @@ def keys(texts: pa.StringArray, recipe: NearDedupRecipe) -> npt.NDArray[np.int64
 
 
 def recall(planting: Planting, pairs: int, seed: int) -> float:
-    """The share of pairs that agree in a band."""
+    """Return the share of pairs that agree in a band."""
     generator, found = np.random.default_rng(seed), 0
     for first in range(0, pairs, BATCH):
         left, right = planting.pairs(generator, min(BATCH, pairs - first))
@@ -139,7 +139,7 @@ def test_pairs_have_the_similarity_that_is_planted(
 
 
 def shingles(text: str, recipe: NearDedupRecipe) -> Iterator[tuple[str, ...]]:
-    """Of a text of lower-case letters and single blanks, which every profile takes as it is."""
+    """Return the n-grams of a text of lower-case letters and single blanks, which no profile changes."""
     units = text.split() if recipe.shingle == "word" else list(text)
     return zip(*(units[first:] for first in range(recipe.ngram)), strict=False)
 

@@ -128,12 +128,12 @@ def compared_rows(rows: list[Row]) -> list[Row]:
 
 
 def in_order(rows: list[Row], first_new: int) -> list[Row]:
-    """The base first, then most characters, then the smallest number."""
+    """Sort by: the base first, then most characters, then the smallest number."""
     return sorted(rows, key=lambda row: (row["doc"] >= first_new, -row["characters"], row["doc"]))
 
 
 def expected_clusters(rows: list[Row], first_new: int) -> dict[int, tuple[int, float]]:
-    """Of documents that chains of buckets connect the first one stays, and every document of the base."""
+    """Drop all new documents that chains of buckets connect but the first one."""
     ordered = in_order(compared_rows(rows), first_new)
     cluster = {row["doc"]: number for number, row in enumerate(ordered)}
     for left, right in itertools.combinations(ordered, 2):
@@ -154,7 +154,7 @@ def similarity_of(case: Case, left: int, right: int) -> float:
 
 
 def expected_verified(case: Case, rows: list[Row]) -> dict[int, tuple[int, float]]:
-    """In the order of precedence a document stays unless it is similar to one that stays in its buckets."""
+    """Keep a document, in the order of precedence, unless it is similar to one kept in its buckets."""
     stays: list[Row] = []
     dropped = set()
     for row in in_order(compared_rows(rows), case.first_new):
