@@ -16,7 +16,7 @@ NOBODY = np.empty(0, np.uint64)
 
 
 def ngrams(text: str, recipe: NearDedupRecipe) -> set[tuple[str, ...]]:
-    """Return the n-grams by definition: a text of fewer than ``ngram`` words, but ``min_units``, has one, all its words."""
+    """Return the n-grams; a text of fewer than ``ngram`` words, but ``min_units``, has one, all its words."""
     words = text.split()
     if len(words) < recipe.min_units:
         return set()
