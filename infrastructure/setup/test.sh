@@ -8,6 +8,7 @@ venvs=$1
 shift
 declare -A environment=(
   [unit]=airflow [spark]=spark [peers]=peers [training]=training [serving]=serving [local_aws]=local_aws
+  [third_party]=third_party
   [dags]=airflow [mutants]=mutants [local_stack]=local_aws [demo]=local_aws [benchmarks]=local_aws [end_to_end]=local_aws
 )
 chosen=("$@")
@@ -49,7 +50,7 @@ else
   run_suites 3 spark peers training >"$results/output" 2>&1 &
   lane=$!
   set +m
-  run_suites 2 serving local_aws dags local_stack demo benchmarks end_to_end
+  run_suites 2 serving local_aws third_party dags local_stack demo benchmarks end_to_end
   printf '\n== waiting for the suites of the other lane (spark, peers, training)\n'
   wait "$lane"
   lane=

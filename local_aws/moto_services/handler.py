@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 from local_aws.front_door.call import AwsCall
 from local_aws.front_door.service_names import signing_name
 from local_aws.http.messages import Response
+from local_aws.moto_services import queues
 from local_aws.moto_services.allowed import ALLOWED
 from local_aws.settings import ACCOUNT, REGION
 
@@ -45,18 +46,25 @@ class MotoHandler:
         """Answer ``call``. Raises AwsError 501 for an operation that moto may not answer."""
         if call.operation not in ALLOWED.get(call.service, ()):
             raise call.not_implemented()
-        backend = moto_backend(call.service)
-        # URLs of moto begin with the host of the real service
-        host = signing_name(call.service)
-        netloc = f"{host}.amazonaws.com" if call.service in _GLOBAL else f"{host}.{REGION}.amazonaws.com"
-        url = f"https://{netloc}{call.http.raw_path}"
-        for pattern, method in backend.urls.items():
+        if call.service == "sqs":
+            return queues.answer(call, self._ask, lambda: moto_backend("sqs"))
+        return self._ask(call)
+
+    def _ask(self, call: AwsCall) -> Response:
+        url = f"https://{_host(call.service)}{call.http.raw_path}"
+        for pattern, method in moto_backend(call.service).urls.items():
             if re.match(pattern, url):
                 with self.lock:
                     if not call.operation.startswith(("Describe", "Get", "List")):
                         self.changed(call.service)
                     return _call(method, call, url)
         raise call.not_implemented()
+
+
+def _host(service: str) -> str:
+    """Return the host of the real service, with which the addresses of moto begin."""
+    name = signing_name(service)
+    return f"{name}.amazonaws.com" if service in _GLOBAL else f"{name}.{REGION}.amazonaws.com"
 
 
 def _call(method: Any, call: AwsCall, url: str) -> Response:
