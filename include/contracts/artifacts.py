@@ -19,7 +19,7 @@ CODE_FILES = (SPARK_ARCHIVE, EMR_BOOTSTRAP, GLUE_REQUIREMENTS)
 #: Folders whose code decides the bytes of a corpus, in addition to its inputs and recipe.
 CORPUS_SOURCES = ("spark_jobs", "include/contracts", "include/object_store")
 
-#: Files of CORPUS_SOURCES that no stage imports (a test proves it). A change to them rebuilds no corpus:
+#: Files of CORPUS_SOURCES that no stage imports (a test checks this). A change to them rebuilds no corpus:
 #: the report, exports and traces of a corpus, and the contracts of other jobs.
 _NOT_OF_A_STAGE = (
     "include/contracts/evaluation.py",
@@ -73,5 +73,10 @@ class ArtifactsManifest:
         missing = sorted(set(CODE_FILES) - {entry.path for entry in self.files})
         if missing:
             expected = ", ".join(missing)
-            raise ContractError("not the code of the jobs", where="artifacts.json", expected=expected)
+            raise ContractError(
+                "files of the Spark jobs are missing",
+                where="artifacts.json",
+                expected=expected,
+                remedy="run `make package` and upload its artifacts again",
+            )
         return tuple(e for e in self.files if e.path in CODE_FILES or e.path.startswith("jobs/"))

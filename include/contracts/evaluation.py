@@ -70,6 +70,8 @@ class EvaluationReport:
 
 
 class Outcome(enum.StrEnum):
+    """The outcomes of a comparison with a threshold, and of a whole verdict."""
+
     PASS = "pass"
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
@@ -89,6 +91,8 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
+    """The decision of the gate on a candidate, with the reasons that led to it."""
+
     outcome: Outcome
     reasons: tuple[Reason, ...]
     schema_version: int = SCHEMA_VERSION

@@ -13,7 +13,7 @@ from include.contracts.storage import NOTE_SUFFIX
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_.=+@,-]+")
 _HEX_DIGITS = {"sha256": 64, "md5": 32}
-#: S3 keys have at most 1024 bytes, of which prefix, staging folder and suffixes need a part.
+#: S3 keys have at most 1024 bytes, and the prefix, the staging folder and suffixes need some of them.
 _LONGEST_NAME = 700
 #: Object metadata has at most 2 KB in total, and the URL is part of it.
 _LONGEST_URL = 1024
@@ -48,7 +48,10 @@ class Checksum:
 
 @dataclass(frozen=True)
 class Shard:
-    """One file to fetch. ``name`` is its key below the target prefix; None: not published."""
+    """One file to fetch. ``name`` is its key below the target prefix.
+
+    A size or checksum is None if the source does not publish it.
+    """
 
     name: str
     url: str
@@ -72,7 +75,7 @@ def name_problem(name: str) -> str:
     if not all(_SEGMENT.fullmatch(segment) for segment in segments):
         return "the name has characters other than letters, digits and _ . = + @ , -"
     if name.endswith(NOTE_SUFFIX):
-        return f"names in {NOTE_SUFFIX} are those of quarantine notes"
+        return f"names that end in {NOTE_SUFFIX} are reserved for quarantine notes"
     return "the name is too long" if len(name) > _LONGEST_NAME else ""
 
 
@@ -84,7 +87,7 @@ def url_problem(url: str, longest: int = _LONGEST_URL) -> str:
     except ValueError:
         return "not a URL"
     if parts.scheme not in ("http", "https"):
-        return f"the scheme {parts.scheme!r} is not fetched"
+        return f"the scheme {parts.scheme!r} is not supported"
     if not host:
         return "the URL has no host"
     if parts.username is not None or parts.password is not None:

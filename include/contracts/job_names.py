@@ -32,13 +32,16 @@ class JobIdentity:
         return f"{readable[: _LIMIT - len(suffix) - len(f'-g{GENERATION_LIMIT}')].strip('-')}{suffix}"
 
     def name(self, generation: int) -> str:
-        """The name of the job of this generation, valid in every service that runs jobs."""
+        """Return the job name of this generation, valid in every service that runs jobs.
+
+        Raises ValueError if the generation is out of range.
+        """
         if not 1 <= generation <= GENERATION_LIMIT:
             raise ValueError(f"generation must be 1 to {GENERATION_LIMIT}, got {generation}")
         return f"{self.stem}-g{generation}"
 
     def has_name(self, name: str) -> bool:
-        """Return True if ``name`` is that of one of the generations."""
+        """Return True if ``name`` is the job name of any generation."""
         return re.fullmatch(rf"{re.escape(self.stem)}-g\d+", name) is not None
 
 
@@ -62,12 +65,15 @@ class RunIdentity:
         return self.job("cluster").name(1)
 
     def job(self, task_id: str, map_index: int | None = None) -> JobIdentity:
-        """The identity of the jobs of one task."""
+        """Return the identity of the jobs of one task; ``map_index`` is that of a mapped task."""
         task = task_id if map_index in (None, -1) else f"{task_id}-{map_index}"
         return JobIdentity(self.environment, self.dag_id, self.run_id, task)
 
     def rollout(self, task_id: str) -> str:
-        """The owner of a rollout: the same for every try and clear of a task, because the service is one."""
+        """Return the owner of a rollout.
+
+        All tries and clears of a task are the same owner, because they change the same service.
+        """
         return self.job(task_id).stem
 
 

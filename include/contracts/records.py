@@ -26,7 +26,7 @@ def canonical_json(content: Any) -> bytes:
 
 
 def content_hash(content: bytes) -> str:
-    """Return the SHA-256 as lower-case hexadecimal digits."""
+    """Return the SHA-256 of ``content`` as lower-case hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 

@@ -1,6 +1,6 @@
-"""Rules on the names of files: which files are no shards, which belong together, and what they hold.
+"""Rules on file names: which files are not shards, which belong together, and what they contain.
 
-The DAGs and the Spark jobs read names by these rules, so that both take the same files for shards.
+The DAGs and the Spark jobs share these rules, so that both treat the same files as shards.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SHARD_SUFFIXES = (
     ".parquet",
 )
 
-#: Descriptions of a data set that lie next to its shards and end as shards do.
+#: Descriptions of a data set, which are next to its shards and have the same suffixes.
 _DESCRIPTIONS = frozenset(
     f"{name}.json"
     for name in (
@@ -24,7 +24,7 @@ _DESCRIPTIONS = frozenset(
         *("config", "croissant", "license", "manifest", "metadata", "readme", "schema"),
     )
 )
-#: Files of Spark and Dask that lie next to the shards that they wrote.
+#: Files that Spark and Dask write next to their shards.
 _WRITERS_NOTES = frozenset(("_success", "_metadata", "_common_metadata"))
 _UNFINISHED_SUFFIXES = (".incomplete", ".part", ".partial", ".crdownload", ".download", ".tmp", ".aria2")
 _SIGNALS_SUFFIX = ".signals.json.gz"
@@ -53,11 +53,11 @@ _VERSION_FILE = re.compile(
 
 
 def left_out_by_name(names: Collection[str], below: str = "") -> dict[str, str]:
-    """Return those that are no shards whatever they hold, with the reason.
+    """Return the names that cannot be shards, whatever their files contain, each with the reason.
 
-    Names may be keys, paths or URIs, all of which begin with ``below``: hidden folders count below it alone.
-    Quality signals of RedPajama v2 count as shards next to their documents alone. Of a corpus version every
-    file is left out.
+    Names may be keys, paths or URIs, all of which begin with ``below``. Hidden folders are skipped only
+    below that prefix. Quality signals of RedPajama v2 are shards only if their documents are present.
+    Every file of a corpus version is left out.
     """
     versions = version_folders(names)
     left_out = {}
@@ -75,7 +75,7 @@ def left_out_by_name(names: Collection[str], below: str = "") -> dict[str, str]:
 
 
 def version_folders(names: Collection[str]) -> frozenset[str]:
-    """Return the folders that the names show to be corpus versions, complete or unfinished."""
+    """Return the folders that are corpus versions by their file names, complete or unfinished."""
     records = {
         folder
         for folder, _, file in (name.rpartition("/") for name in names)
@@ -125,7 +125,7 @@ def _why_no_shard(name: str, below: str) -> str:
     if "_temporary" in folders or file.lower().endswith(_UNFINISHED_SUFFIXES):
         return "an unfinished file"
     if file.lower() in _DESCRIPTIONS:
-        return "describes a data set and holds none"
+        return "describes a data set and contains no documents"
     if file.lower() in _WRITERS_NOTES:
         return "a note of the program that wrote the shards"
     suffix = next((suffix for suffix in _COMPANION_SUFFIXES if file.endswith(suffix)), "")
@@ -133,7 +133,7 @@ def _why_no_shard(name: str, below: str) -> str:
 
 
 def companion_reason(kind: str) -> str:
-    """Say why a companion of RedPajama v2, ``minhash`` or ``duplicates``, is no shard."""
+    """Say why a companion of RedPajama v2, ``minhash`` or ``duplicates``, is not a shard."""
     return f"a RedPajama v2 {kind} file, which holds no documents"
 
 

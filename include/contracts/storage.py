@@ -51,7 +51,7 @@ class IngestionLayout:
     bucket: str
 
     def batch(self, run: str, index: int) -> S3Uri:
-        """BatchRequest, written by the plan."""
+        """Return the key of a BatchRequest, which the plan writes."""
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}runs/{run}/batches/{index:04d}.json")
 
     def reports(self, run: str) -> S3Uri:
@@ -59,15 +59,15 @@ class IngestionLayout:
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}runs/{run}/reports/")
 
     def report(self, run: str, index: int) -> S3Uri:
-        """BatchReport of the newest try, once that ended."""
+        """Return the key of the BatchReport of the newest try."""
         return self.reports(run) / f"{index:04d}.json"
 
     def manifest(self, run: str) -> S3Uri:
-        """IngestionManifest."""
+        """Return the key of the IngestionManifest of a run."""
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}runs/{run}/manifest.json")
 
     def announced(self, environment: str, target: S3Uri) -> S3Uri:
-        """AnnouncedShards of a target prefix, to the consumers in an Airflow environment."""
+        """Return the key of the AnnouncedShards of a target prefix for one Airflow environment."""
         key = f"{CONTROL_PREFIXES[0]}announced/{environment}/{target.folder.key}shards.json"
         return S3Uri(self.bucket, key)
 
@@ -84,7 +84,7 @@ class IngestionLayout:
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[1]}{source}/{name}")
 
     def note(self, source: str, name: str) -> S3Uri:
-        """QuarantineNote."""
+        """Return the key of the QuarantineNote of a shard."""
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[1]}{source}/{name}{NOTE_SUFFIX}")
 
 
@@ -109,12 +109,12 @@ class CorpusLayout:
         return self.root / "stages/"
 
     def stage_report(self, stage: str) -> S3Uri:
-        """StageReport of a completed stage."""
+        """Return the key of the StageReport of a completed stage."""
         return self.stages / f"{stage}.json"
 
     @property
     def work(self) -> S3Uri:
-        """Intermediate parquet between stages."""
+        """The prefix of the intermediate parquet files between stages."""
         return self.root / "work/"
 
     def error(self, job: str) -> S3Uri:
@@ -153,16 +153,16 @@ class CorpusLayout:
 
     @property
     def report(self) -> S3Uri:
-        """The page for people. The version is complete without it."""
+        """The report in HTML. The version is complete without it."""
         return self.root / "report.html"
 
     @property
     def claim(self) -> S3Uri:
-        """Claim of the run that builds the version."""
+        """The claim of the run that builds the version."""
         return self.root / "claim.json"
 
     def announced(self, environment: str) -> S3Uri:
-        """Announcement of the manifest to the downstream DAGs of an Airflow environment."""
+        """Return the key of the Announcement to the downstream DAGs of an Airflow environment."""
         return self.root / f"announced/{environment}.json"
 
     @property
@@ -188,7 +188,10 @@ class RunLayout:
 
     @property
     def checkpoints(self) -> S3Uri:
-        """Written and read by the trainer alone, ``step_<n>/`` each with its marker last."""
+        """The checkpoints, one ``step_<n>/`` each, of which the marker is written last.
+
+        Only the trainer reads and writes them.
+        """
         return self.root / "checkpoints/"
 
     @property
@@ -198,7 +201,7 @@ class RunLayout:
 
     @property
     def output(self) -> S3Uri:
-        """SageMaker's OutputDataConfig."""
+        """The prefix for SageMaker's OutputDataConfig."""
         return self.root / "output/"
 
     @property
