@@ -16,8 +16,9 @@ from nexus_airflow.tasks import evaluation
 DOC = """
 ### What it does
 Scores the candidate on the corpus's held-out documents, per subset, against the champion (the model that was
-approved or rolled back to last), or against token frequencies where there is none. The gate is a pure
-function of that report. A pass approves the package and announces it; model_deployment follows.
+approved or rolled back to last), or against token frequencies where there is none. It is also scored against
+the anchor, the best model ever approved, so that many small losses do not add up. The gate is a pure function
+of that report. A pass approves the package and announces it; model_deployment follows.
 
 ### Start it by hand
 *Trigger* with the defaults judges the newest candidate. The XCom `chosen_by` of `plan` shows where it came

@@ -50,16 +50,20 @@ def evaluation_job(
     champion: ParentRef | None,
     folder: S3Uri,
     *,
+    anchor: ParentRef | None = None,
     force: bool = False,
 ) -> ProcessingJobSpec:
     """Score the candidate and its baseline on the held-out documents of ``corpus``.
 
-    The baseline is the champion, or the frequencies of tokens while there is none.
+    The baseline is the champion, or the frequencies of tokens while there is none. ``anchor`` is the best
+    model that was ever approved; it is scored too if it is not the champion.
     """
     arguments = ["--model", candidate.uri, "--model-sha256", candidate.sha256]
     arguments += ["--corpus", corpus.uri, "--corpus-sha256", corpus.sha256]
     if champion:
         arguments += ["--champion", champion.uri, "--champion-sha256", champion.sha256]
+    if anchor:
+        arguments += ["--anchor", anchor.uri, "--anchor-sha256", anchor.sha256]
     arguments += ["--output", str(folder / "report.json")]
     return ProcessingJobSpec(
         kind=JobKind.PROCESSING,

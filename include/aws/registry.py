@@ -8,7 +8,7 @@ created and changed, not in which order packages were approved, so that order is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -43,9 +43,13 @@ class ModelPackage:
 
 @dataclass(frozen=True)
 class Approvals:
-    """ARNs of packages in the order in which they were approved or rolled back to; the champion is last."""
+    """ARNs of packages in the order in which they were approved or rolled back to; the champion is last.
+
+    ``anchors`` maps a package to the best model that had been approved when it was approved itself.
+    """
 
     order: tuple[str, ...] = ()
+    anchors: dict[str, str] = field(default_factory=dict)
 
 
 def package_request(
@@ -91,13 +95,27 @@ class ModelRegistry:
         order = self._approval_order()
         return self._described(order[-1]) if order else None
 
-    def note_champion(self, arn: str) -> None:
-        """Note that this approved package is the champion from now on: it was approved or rolled back to."""
+    def anchor(self, champion: ModelPackage) -> ModelPackage:
+        """Return the best approved model so far; the champion itself where no better one is on record.
+
+        A person who approves a model in the console, or rejects the anchor there, accepts the loss: then the
+        champion is the anchor.
+        """
+        arn = self._approvals().anchors.get(champion.arn, champion.arn)
+        found = champion if arn == champion.arn else self._described(arn)
+        return found if found is not None and found.status == APPROVED else champion
+
+    def note_champion(self, arn: str, anchor_arn: str = "") -> None:
+        """Note that this approved package is the champion from now on: it was approved or rolled back to.
+
+        ``anchor_arn`` is the best model approved so far; without it, the package keeps the one on record.
+        """
         uri = self._approvals_uri
         for _ in range(_WRITE_TRIES):
             found = ObjectStore().find(uri)
             order = [other for other in self._approval_order() if other != arn]
-            content = canonical_json(Approvals((*order, arn)))
+            anchors = self._approvals().anchors | ({arn: anchor_arn} if anchor_arn else {})
+            content = canonical_json(Approvals((*order, arn), anchors))
             try:
                 if found is None:
                     ObjectStore().create(uri, content)
@@ -175,13 +193,14 @@ class ModelRegistry:
         key = f"registry/{self._settings.package_group}/approvals.json"
         return S3Uri(self._settings.storage.models_bucket, key)
 
+    def _approvals(self) -> Approvals:
+        store, uri = ObjectStore(), self._approvals_uri
+        return store.read_record(Approvals, uri) if store.exists(uri) else Approvals()
+
     def _approval_order(self) -> list[str]:
         """Return the approved packages, the champion last."""
         approved = [summary["ModelPackageArn"] for summary in self._summaries(APPROVED)]
-        store = ObjectStore()
-        uri = self._approvals_uri
-        noted = store.read_record(Approvals, uri) if store.exists(uri) else Approvals()
-        known = [arn for arn in noted.order if arn in approved]
+        known = [arn for arn in self._approvals().order if arn in approved]
         described = (self._described(arn) for arn in approved if arn not in known)
         by_hand = [(package.modified, package.arn) for package in described if package]
         return known + [arn for _, arn in sorted(by_hand)]

@@ -12,7 +12,7 @@ from include.aws.ecs import task_definition
 from include.aws.registry import APPROVED, PENDING, REJECTED, ModelPackage, ModelRegistry
 from include.aws.rollouts import Rollouts
 from include.contracts.manifests import ModelManifest, ParentRef
-from include.contracts.records import to_plain
+from include.contracts.records import canonical_json, to_plain
 from include.contracts.storage import S3Uri
 from include.object_store import ObjectStore
 from nexus_airflow.tasks import deployment, evaluation
@@ -39,9 +39,21 @@ def register(registry: ModelRegistry, run: str) -> ModelPackage:
     return registry.register(model, ObjectStore().write_record(uri, model), {})
 
 
-def approve(registry: ModelRegistry, package: ModelPackage) -> None:
-    planned = {"package_arn": package.arn, "candidate": to_plain(package.manifest), "run": package.run}
-    assert len(list(evaluation.approve.function(planned, {"reasons": []}))) == 1
+def approve(registry: ModelRegistry, package: ModelPackage, *, is_best: bool = True) -> None:
+    before = registry.champion()
+    planned = {
+        "package_arn": package.arn,
+        "candidate": to_plain(package.manifest),
+        "run": package.run,
+        "anchor_arn": registry.anchor(before).arn if before else "",
+    }
+    assert len(list(evaluation.approve.function(planned, {"reasons": [], "is_best": is_best}))) == 1
+
+
+def anchor(registry: ModelRegistry) -> str:
+    found = registry.champion()
+    assert found is not None
+    return registry.anchor(found).run
 
 
 def champion(registry: ModelRegistry) -> str:
@@ -89,6 +101,57 @@ def test_a_deployment_by_hand_of_an_earlier_model_makes_it_the_champion(registry
         planned | {"is_by_hand": False, "package_arn": b.arn}, exported, rollout
     )
     assert champion(registry) == "a", "a deployment that an approval started rolls nothing back"
+
+
+def test_the_anchor_is_the_best_approved_model_through_many_that_are_not_better(
+    registry: ModelRegistry,
+) -> None:
+    for run, is_best, best in (("a", True, "a"), ("b", False, "a"), ("c", False, "a"), ("d", True, "d")):
+        approve(registry, register(registry, run), is_best=is_best)
+        assert (champion(registry), anchor(registry)) == (run, best)
+    approve(registry, register(registry, "e"), is_best=False)
+    assert (champion(registry), anchor(registry)) == ("e", "d")
+
+
+def test_a_rollback_brings_back_the_anchor_of_its_time(registry: ModelRegistry) -> None:
+    a, b, c = (register(registry, run) for run in "abc")
+    approve(registry, a)
+    approve(registry, b, is_best=False)
+    approve(registry, c)
+    registry.note_champion(b.arn)
+    assert (champion(registry), anchor(registry)) == ("b", "a")
+
+
+def test_what_a_person_decides_in_the_console_is_the_new_anchor(registry: ModelRegistry) -> None:
+    a, b, c = (register(registry, run) for run in "abc")
+    approve(registry, a)
+    approve(registry, b, is_best=False)
+    registry.set_status(a.arn, REJECTED, "by hand")
+    assert (champion(registry), anchor(registry)) == ("b", "b")
+    registry.set_status(c.arn, APPROVED, "by hand")
+    assert (champion(registry), anchor(registry)) == ("c", "c")
+
+
+def test_a_record_of_approvals_without_anchors_is_read(registry: ModelRegistry) -> None:
+    a = register(registry, "a")
+    approve(registry, a)
+    uri = registry._approvals_uri
+    ObjectStore().write(uri, canonical_json({"order": [a.arn]}))
+    assert (champion(registry), anchor(registry)) == ("a", "a")
+
+
+def test_the_plan_names_the_anchor_and_the_job_scores_it(registry: ModelRegistry) -> None:
+    dag, run = form("model_evaluation"), SimpleNamespace(dag_id="model_evaluation", run_id="r")
+    a, b = register(registry, "a"), register(registry, "b")
+    approve(registry, a)
+    approve(registry, b, is_best=False)
+    register(registry, "c")
+    planned = evaluation.plan.function(params=values(dag), dag=dag, dag_run=run)
+    assert planned["champion"] == to_plain(b.manifest)
+    assert planned["anchor"] == to_plain(a.manifest) and planned["anchor_arn"] == a.arn
+    arguments = planned["job"]["request"]["AppSpecification"]["ContainerArguments"]
+    assert arguments[arguments.index("--anchor") + 1] == a.manifest.uri
+    assert arguments[arguments.index("--anchor-sha256") + 1] == a.manifest.sha256
 
 
 def test_by_hand_with_defaults_the_champion_is_deployed(registry: ModelRegistry) -> None:

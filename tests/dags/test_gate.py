@@ -43,6 +43,7 @@ def report(candidate: list[float], champion: list[float]) -> EvaluationReport:
         corpus=PARENT,
         seconds=1.0,
         champion=BASELINE,
+        anchor=BASELINE,
     )
 
 
@@ -66,6 +67,8 @@ class Evaluated:
         self.planned = {
             "candidate": to_plain(manifest),
             "champion": to_plain(BASELINE),
+            "anchor": to_plain(BASELINE),
+            "anchor_arn": "",
             "report_uri": str(self._folder / "report.json"),
             "package_arn": ModelRegistry(settings).register(model, manifest, {}).arn,
             "run": task.name,
@@ -163,3 +166,19 @@ def test_a_report_against_another_baseline_than_the_planned_champion_is_refused(
     with pytest.raises(IntegrityError, match=r"the report is about another champion.*clear evaluate"):
         evaluated.gate(replace(EQUAL, champion=champion))
     assert evaluated.package["ModelApprovalStatus"] == PENDING, "nothing was judged"
+
+
+def test_a_report_without_the_planned_anchor_is_refused(evaluated: Evaluated) -> None:
+    with pytest.raises(IntegrityError, match=r"the report is about another anchor.*clear evaluate"):
+        evaluated.gate(replace(EQUAL, anchor=replace(BASELINE, uri="s3://nexus-llm-models/x")))
+    assert evaluated.package["ModelApprovalStatus"] == PENDING, "nothing was judged"
+
+
+def test_a_candidate_that_trails_the_anchor_is_refused_though_it_equals_the_champion(
+    evaluated: Evaluated, task: Task
+) -> None:
+    better = scores("anchor", [loss - 5 for loss in CHAMPION])
+    with pytest.raises(AirflowFailException, match=r"against anchor anchor over 60"):
+        evaluated.gate(replace(EQUAL, anchor_scores=better))
+    assert "| loss against champion | 5.2950 | 5.2950 | 0.0200 | pass |" in task.xcoms["verdict_table"]
+    assert "| loss against anchor | 5.2950 | 5.2450 | 0.0200 | fail |" in task.xcoms["verdict_table"]

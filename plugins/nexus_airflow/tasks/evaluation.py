@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 def plan(
     *, params: Any = None, dag: Any = None, dag_run: Any = None, triggering_asset_events: Any = None
 ) -> dict[str, Any]:
-    """Resolve candidate and champion.
+    """Resolve candidate, champion and anchor (the best model ever approved).
 
-    XCom: `candidate` and how it was chosen, `champion`, `superseded` candidates, and `job`.
+    XCom: `candidate` and how it was chosen, `champion`, `anchor`, `superseded` candidates, and `job`.
     """
     from include.aws.processing import evaluation_job
     from include.object_store import ObjectStore
@@ -48,14 +48,20 @@ def plan(
     package = registry.register(model, candidate, {})  # found again when its training registered it
     champion = registry.champion()
     baseline = champion.manifest if champion else None
+    anchor = registry.anchor(champion) if champion else None
+    best = anchor.manifest if anchor else None
     layout = RunLayout.of(settings.storage.models_bucket, model.run)
     folder = layout.evaluations / f"{run_identity(dag_run).name}/"
     log.info("candidate %s against %s", model.run, f"champion {champion.run}" if champion else "unigrams")
-    job = evaluation_job(settings, candidate, model.corpus, baseline, folder, force=values["force"])
+    job = evaluation_job(
+        settings, candidate, model.corpus, baseline, folder, anchor=best, force=values["force"]
+    )
     return {
         "candidate": to_plain(candidate),
         "chosen_by": choice.chosen_by,
         "champion": to_plain(baseline),
+        "anchor": to_plain(best),
+        "anchor_arn": anchor.arn if anchor else "",
         "superseded": list(choice.superseded),
         "package_arn": package.arn,
         "run": model.run,
@@ -90,7 +96,7 @@ def gate(planned: dict[str, Any], evaluated: dict[str, str], *, ti: Any = None) 
     Anything but a pass rejects the package and fails the task.
     """
     from include.aws.registry import REJECTED
-    from include.gates.judge import judge
+    from include.gates.judge import becomes_anchor, judge
     from include.object_store import ObjectStore
     from include.recipes.overrides import chosen_recipe
 
@@ -107,25 +113,34 @@ def gate(planned: dict[str, Any], evaluated: dict[str, str], *, ti: Any = None) 
         reasons = reasons or "no reason given"
         _registry().set_status(planned["package_arn"], REJECTED, f"{verdict.outcome.value}: {reasons}")
         raise AirflowFailException(f"the gate's verdict is {verdict.outcome.value}: {reasons}")
-    return {"outcome": verdict.outcome.value, "reasons": [reason.text for reason in verdict.reasons]}
+    return {
+        "outcome": verdict.outcome.value,
+        "reasons": [reason.text for reason in verdict.reasons],
+        "is_best": becomes_anchor(report),
+    }
 
 
 @task
 def approve(planned: dict[str, Any], verdict: dict[str, Any]) -> Any:
-    """Approve the package, make the candidate the champion, and announce it."""
+    """Approve the package, make the candidate the champion, and announce it.
+
+    The candidate becomes the anchor too if its loss is the lowest of all approved models.
+    """
     from include.aws.registry import APPROVED
 
     registry, reasons = _registry(), "; ".join(verdict["reasons"])
     registry.set_status(planned["package_arn"], APPROVED, f"passed the gate: {reasons}")
-    registry.note_champion(planned["package_arn"])
+    anchor = planned["package_arn"] if verdict["is_best"] else planned["anchor_arn"]
+    registry.note_champion(planned["package_arn"], anchor)
     candidate = ParentRef(**planned["candidate"])
     extra = extra_of(candidate, package_arn=planned["package_arn"], run=planned["run"])
     yield Metadata(approved_model, extra=extra)
 
 
 def _require_planned(report: EvaluationReport, planned: dict[str, Any]) -> None:
-    """Raise IntegrityError unless the report is about the planned candidate and champion."""
-    for what, found in (("candidate", report.model), ("champion", report.champion)):
+    """Raise IntegrityError unless the report is about the planned candidate, champion and anchor."""
+    named = (("candidate", report.model), ("champion", report.champion), ("anchor", report.anchor))
+    for what, found in named:
         wanted = planned[what]
         if to_plain(found) != wanted:
             raise IntegrityError(

@@ -82,7 +82,7 @@ class TestEveryRequestIsValid:
     def test_processing(self, settings: Any) -> None:
         folder = S3Uri("models-bucket", "runs/r/x/")
         for job in (
-            evaluation_job(settings, PARENT, PARENT, PARENT, folder).request,
+            evaluation_job(settings, PARENT, PARENT, PARENT, folder, anchor=PARENT).request,
             export_job(settings, PARENT, folder).request,
         ):
             check("sagemaker", "CreateProcessingJob", {"ProcessingJobName": "name", **job})
