@@ -15,6 +15,7 @@ from moto.core.request import Request as MotoRequest
 from werkzeug.exceptions import HTTPException
 
 from local_aws.front_door.call import AwsCall
+from local_aws.front_door.identify import form_values
 from local_aws.front_door.service_names import signing_name
 from local_aws.http.messages import Response
 from local_aws.moto_services import queues
@@ -46,6 +47,8 @@ class MotoHandler:
         """Answer ``call``. Raises AwsError 501 for an operation that moto may not answer."""
         if call.operation not in ALLOWED.get(call.service, ()):
             raise call.not_implemented()
+        if call.service == "sns":
+            _refuse_undelivered(call)
         if call.service == "sqs":
             return queues.answer(call, self._ask, lambda: moto_backend("sqs"))
         return self._ask(call)
@@ -59,6 +62,16 @@ class MotoHandler:
                         self.changed(call.service)
                     return _call(method, call, url)
         raise call.not_implemented()
+
+
+def _refuse_undelivered(call: AwsCall) -> None:
+    """Raise AwsError 501 for a message that would never arrive: topics deliver to queues only."""
+    values = dict(form_values(call))
+    protocol = values.get("Protocol", "sqs")
+    if protocol != "sqs":
+        raise call.not_implemented(f"for the protocol {protocol} (topics here deliver to SQS queues only)")
+    if "PhoneNumber" in values:
+        raise call.not_implemented("to a phone number (topics here deliver to SQS queues only)")
 
 
 def _host(service: str) -> str:

@@ -81,6 +81,10 @@ def unknown_members(value: Any, shape: Shape, path: str = "") -> list[str]:
     return []
 
 
+#: Members that moto adds to answers of a service and every client drops.
+_ADDED_BY_MOTO = {"secretsmanager": ("SecretVersionsToStages", "VersionIdsToStages")}
+
+
 class Recorder:
     """Checks answers and remembers the (service, operation) of each."""
 
@@ -107,6 +111,8 @@ class Recorder:
             if response_dict.get("status_code") == 200 and isinstance(body, bytes) and body[:1] == b"{":
                 shape = operation_model.output_shape
                 wrong = unknown_members(json.loads(body), shape) if shape is not None else []
+                added = tuple(f".{name}: not in the model" for name in _ADDED_BY_MOTO.get(service, ()))
+                wrong = [found for found in wrong if not (added and found.endswith(added))]
                 if wrong:
                     raise AssertionError(f"{service}:{operation_model.name}: " + "; ".join(wrong))
 
