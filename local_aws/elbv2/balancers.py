@@ -1,4 +1,7 @@
-"""Load balancers and listeners: the operations. Every balancer is 127.0.0.1; a listener owns its port."""
+"""The operations on load balancers and listeners.
+
+Every balancer has the address 127.0.0.1, so a port belongs to one listener of all balancers.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ class LoadBalancers:
         self._plane = plane
 
     def handlers(self) -> dict[str, Handler]:
-        """Operation name to handler."""
+        """Return the handlers by operation name."""
         return {
             "CreateLoadBalancer": self.create,
             "DescribeLoadBalancers": self.describe,
@@ -137,7 +140,7 @@ class LoadBalancers:
         self._check_actions(request["DefaultActions"])
         for other in self._table.list(LISTENER):
             if other.detail["view"]["Port"] == port:
-                # all balancers share this machine's one address
+                # all balancers have the same address
                 raise AwsError("DuplicateListener", f"A listener already exists on port {port}: {other.name}")
         arn = new_arn(LISTENER, balancer.name)
         view = {
@@ -185,7 +188,7 @@ class LoadBalancers:
         return {}
 
     def describe_rules(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The default rule alone: other rules are not supported."""
+        """Return the default rule of a listener. Other rules are not supported."""
         row = self._row(LISTENER, request.get("ListenerArn", "(RuleArns)"))
         rule = {
             "RuleArn": row.name.replace(":listener/", ":listener-rule/") + "/default",
@@ -228,16 +231,19 @@ class LoadBalancers:
         except OSError as error:
             port = row.detail["view"]["Port"]
             raise AwsError(
-                "InvalidConfigurationRequest", f"Port {port} of this machine: {error.strerror}"
+                "InvalidConfigurationRequest",
+                f"Cannot listen on port {port} of this machine: {error.strerror}",
             ) from error
 
     def _check_actions(self, actions: list[dict[str, Any]]) -> None:
         if len(actions) != 1 or actions[0]["Type"] not in ("forward", "fixed-response"):
-            raise invalid("local_aws supports one action a listener: forward or fixed-response")
+            raise invalid(
+                "local_aws supports exactly one action per listener, of type forward or fixed-response"
+            )
         for arn, weight in forwards(actions):
             self._row(GROUP, arn)
             if not 0 <= weight <= 999:
-                raise invalid(f"The weight {weight} must be from 0 to 999")
+                raise invalid(f"The weight of target group '{arn}' must be from 0 to 999, got {weight}")
 
     def _row(self, kind: str, arn: str) -> Job:
         row = self._table.get(kind, arn)
@@ -247,7 +253,10 @@ class LoadBalancers:
 
 
 def _complete(actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A forward action shows its groups with weights, and its group by name when there is only one."""
+    """Return the actions as ELB describes them.
+
+    A forward action lists its groups with weights, and has ``TargetGroupArn`` too if it has only one group.
+    """
     shown = []
     for action in actions:
         groups = forwards([action])

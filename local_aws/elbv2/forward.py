@@ -1,4 +1,4 @@
-"""One request through the load balancer: choose a target, pass it on, try another where nothing is lost."""
+"""Forward one request to a target, and retry with another target where that is safe."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ERRORS = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gat
 
 @dataclass(frozen=True)
 class Route:
-    """What a listener does: its actions and the idle timeout of its balancer."""
+    """The configuration of a listener: its actions and the idle timeout of its balancer."""
 
     listener: str
     balancer: str
@@ -43,12 +43,12 @@ class Route:
 
 
 class Forwarder:
-    """Passes requests on. Lives in the event loop that it was made in."""
+    """A forwarder of requests. Use it only in the event loop in which it was created."""
 
     def __init__(self, targets: Targets, counters: Counters) -> None:
         self._targets = targets
         self._counters = counters
-        # a POST never goes over a connection that the target may just be closing: it could not be repeated
+        # a POST cannot be retried, so it must not use a pooled connection that the target may be closing
         self._pooled, self._fresh = _session(force_close=False), _session(force_close=True)
 
     async def close(self) -> None:
@@ -56,7 +56,7 @@ class Forwarder:
         await self._fresh.close()
 
     async def answer(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
-        """Forward one request, or answer as the listener's fixed response says."""
+        """Forward one request to a target, or return the fixed response of the listener."""
         for action in route.actions:
             if action["Type"] == "fixed-response":
                 return _fixed(action["FixedResponseConfig"])
@@ -90,7 +90,10 @@ class Forwarder:
     async def _exchange(
         self, request: web.BaseRequest, route: Route, target: Target, body: Any
     ) -> web.StreamResponse:
-        """Send to one target and stream its answer back. Raises only while nothing was answered yet."""
+        """Send the request to one target and stream its answer to the client.
+
+        Raises only as long as no part of the answer has been sent to the client.
+        """
         started = time.monotonic()
         session = self._pooled if request.method in _IDEMPOTENT else self._fresh
         answer = await session.request(
@@ -114,7 +117,7 @@ class Forwarder:
                     await response.write(chunk)
             await response.write_eof()
         except (aiohttp.ClientError, TimeoutError, OSError):
-            # too late for another status: a cut connection tells the client that the answer is not whole
+            # the status is already sent; only a closed connection can show the client that a part is missing
             if request.transport is not None:
                 request.transport.abort()
         finally:
@@ -133,7 +136,7 @@ class Forwarder:
 
 
 def _session(*, force_close: bool) -> aiohttp.ClientSession:
-    # targets commonly close idle connections after 5 s; staying well below, we never write into a closing one
+    # targets commonly close idle connections after 5 s; a shorter time avoids writing to a closing connection
     kept: dict[str, Any] = {} if force_close else {"keepalive_timeout": 2.0}
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, force_close=force_close, **kept),
@@ -143,7 +146,7 @@ def _session(*, force_close: bool) -> aiohttp.ClientSession:
         max_line_size=1 << 16,
         max_field_size=1 << 16,
     )
-    # aiohttp would repeat a PUT whose body is half read already; ``answer`` decides what is repeated
+    # aiohttp would retry a PUT whose body is partly read; ``answer`` decides which requests are retried
     session._retry_connection = False
     return session
 
@@ -157,7 +160,7 @@ def _fixed(config: dict[str, Any]) -> web.Response:
 
 
 def _path(request: web.BaseRequest) -> str:
-    """The request target exactly as it was sent, in origin form."""
+    """Return the request target in origin form, without decoding it."""
     raw = request.raw_path if hasattr(request, "raw_path") else str(request.rel_url)
     return "/" + raw.split("://", 1)[1].partition("/")[2] if "://" in raw.split("?", 1)[0] else raw
 
@@ -168,7 +171,7 @@ async def _chunks(request: web.BaseRequest) -> AsyncIterator[bytes]:
 
 
 def _kept(headers: Any) -> CIMultiDict[str]:
-    """All headers but those of one connection."""
+    """Return the headers without those that are valid for one connection only."""
     named = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
     return CIMultiDict((k, v) for k, v in headers.items() if k.lower() not in _HOP_BY_HOP | named)
 
@@ -185,7 +188,7 @@ def _request_headers(request: web.BaseRequest, route: Route) -> CIMultiDict[str]
 
 
 async def probe(session: aiohttp.ClientSession, url: str, timeout_seconds: float) -> tuple[int | None, str]:
-    """Status of one health check, or None and what went wrong (``timeout`` or the error)."""
+    """Send one health check. Return its status, or None and the problem (``timeout`` or the error)."""
     try:
         async with asyncio.timeout(timeout_seconds):
             async with session.get(URL(url, encoded=True), allow_redirects=False) as answer:

@@ -1,4 +1,4 @@
-"""Target groups: the operations."""
+"""The operations on target groups."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _CREATABLE = (*_MODIFIABLE, "Protocol", "ProtocolVersion", "Port", "VpcId", "Tar
 
 
 class TargetGroups:
-    """Create, describe, change and delete groups; register targets; show their health."""
+    """The operations that manage target groups, register their targets and describe target health."""
 
     def __init__(self, table: JobTable, targets: Targets) -> None:
         self._table = table
         self._targets = targets
 
     def handlers(self) -> dict[str, Handler]:
-        """Operation name to handler."""
+        """Return the handlers by operation name."""
         return {
             "CreateTargetGroup": self.create,
             "DescribeTargetGroups": self.describe,
@@ -134,7 +134,10 @@ class TargetGroups:
         arn = request["TargetGroupArn"]
         for host, port in self._addresses(arn, request):
             if host not in ("127.0.0.1", "localhost"):
-                raise AwsError("InvalidTarget", f"The target '{host}' is not on this machine (127.0.0.1)")
+                raise AwsError(
+                    "InvalidTarget",
+                    f"The target '{host}' is not on this machine; local_aws supports 127.0.0.1",
+                )
             self._targets.register(arn, host, port)
         return {}
 
@@ -169,7 +172,7 @@ class TargetGroups:
 
 
 def users(table: JobTable, group: str) -> list[str]:
-    """ARNs of the load balancers that forward to a group."""
+    """Return the ARNs of the load balancers that forward to a group."""
     forwarding = (
         row.parent
         for row in table.list(LISTENER)
@@ -209,9 +212,9 @@ def _check_probe(view: dict[str, Any]) -> None:
     if not str(view["HealthCheckPath"]).startswith("/"):
         raise invalid(f"Health check path '{view['HealthCheckPath']}' must begin with a '/' character")
     for name in ("HealthCheckIntervalSeconds", "HealthCheckTimeoutSeconds"):
-        # AWS wants at least 5 s and 2 s; less is taken here, so that tests need not wait
+        # AWS requires at least 5 s and 2 s; shorter times are accepted here so that tests are fast
         if int(view[name]) < 1:
-            raise invalid(f"{name} must be at least 1")
+            raise invalid(f"{name} must be at least 1, got {view[name]}")
     for part in str(view["Matcher"].get("HttpCode", "")).replace("-", ",").split(","):
         if not part.strip().isdigit() or not 200 <= int(part) <= 499:
             raise invalid(f"Health check matcher HTTP code '{view['Matcher'].get('HttpCode')}' is not valid")

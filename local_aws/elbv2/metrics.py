@@ -1,4 +1,4 @@
-"""What the load balancers count, sent to CloudWatch once a period as AWS/ApplicationELB."""
+"""Counters of the load balancers, sent to CloudWatch periodically in the namespace AWS/ApplicationELB."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Place = tuple[str, str]  # balancer, group; either may be empty
 
 
 class Counters:
-    """Sums since the last ``flush``."""
+    """The sums since the last ``flush``."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
@@ -22,20 +22,20 @@ class Counters:
         self._sums: dict[tuple[Place, str], float] = defaultdict(float)
 
     def answered(self, balancer: str, group: str, status: int, seconds: float) -> None:
-        """A target answered; ``seconds`` until its headers were there."""
+        """Count an answer of a target. ``seconds`` is the time until its headers arrived."""
         self._add((balancer, group), RequestCount=1, TargetResponseTime=seconds, answered=1)
         self._add((balancer, group), **{f"HTTPCode_Target_{status // 100}XX_Count": 1})
         self._add((balancer, ""), RequestCount=1)
 
     def refused(self, balancer: str, group: str | None, status: int) -> None:
-        """The balancer itself answered 502, 503 or 504."""
+        """Count an answer 502, 503 or 504 of the balancer itself."""
         self._add((balancer, ""), RequestCount=1, HTTPCode_ELB_5XX_Count=1)
         self._add((balancer, ""), **{f"HTTPCode_ELB_{status}_Count": 1})
         if group and status != 503:
             self._add((balancer, group), TargetConnectionErrorCount=1)
 
     def flush(self, targets: Targets) -> None:
-        """Send the sums, the mean response time and how many targets are healthy."""
+        """Send the sums, the mean response time and the numbers of healthy and unhealthy targets."""
         with self._lock:
             sums, self._sums = self._sums, defaultdict(float)
         for (place, name), value in sums.items():

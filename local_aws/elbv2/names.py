@@ -43,12 +43,12 @@ GROUP_DEFAULTS: dict[str, Any] = {
 
 
 def invalid(message: str) -> AwsError:
-    """ValidationError, the query protocol's name for it."""
+    """Return a ValidationError, which is the name of this error in the query protocol."""
     return AwsError("ValidationError", message)
 
 
 def missing(kind: str, what: str) -> AwsError:
-    """The error of a resource that is not there."""
+    """Return the error for a resource that does not exist."""
     code = {BALANCER: "LoadBalancerNotFound", GROUP: "TargetGroupNotFound", LISTENER: "ListenerNotFound"}[
         kind
     ]
@@ -56,13 +56,15 @@ def missing(kind: str, what: str) -> AwsError:
 
 
 def check_name(name: str) -> None:
-    """Names of balancers and groups: 1 to 32 letters, digits and inner hyphens."""
+    """Check the name of a balancer or group. Raises ValidationError if it is invalid."""
     if not _NAME.fullmatch(name):
-        raise invalid(f"The name '{name}' must be 1 to 32 letters, digits and inner hyphens")
+        raise invalid(
+            f"The name '{name}' must have 1 to 32 letters, digits or hyphens, with no hyphen at either end"
+        )
 
 
 def new_arn(kind: str, name: str) -> str:
-    """A fresh ARN; for a listener ``name`` is the balancer's ARN."""
+    """Create a unique ARN. For a listener, ``name`` is the ARN of its balancer."""
     identifier = secrets.token_hex(8)
     if kind == LISTENER:
         return f"{name.replace(':loadbalancer/', ':listener/')}/{identifier}"
@@ -71,12 +73,12 @@ def new_arn(kind: str, name: str) -> str:
 
 
 def dimension(arn: str) -> str:
-    """How CloudWatch names a balancer (app/…) or a group (targetgroup/…)."""
+    """Return the name of a balancer (app/…) or a group (targetgroup/…) in CloudWatch."""
     return arn.rpartition(":")[2].removeprefix("loadbalancer/")
 
 
 def forwards(actions: list[dict[str, Any]]) -> list[tuple[str, int]]:
-    """The target groups of a listener's actions with their weights; empty when they do not forward."""
+    """Return the target groups of a listener's actions with their weights; empty if no action forwards."""
     for action in actions:
         if action["Type"] == "forward":
             groups = action.get("ForwardConfig", {}).get("TargetGroups")
@@ -87,7 +89,7 @@ def forwards(actions: list[dict[str, Any]]) -> list[tuple[str, int]]:
 
 
 def matches(matcher: str, status: int) -> bool:
-    """Whether a status is in a matcher such as ``200``, ``200,202`` or ``200-299``."""
+    """Return True if a status is in a matcher such as ``200``, ``200,202`` or ``200-299``."""
     for part in matcher.split(","):
         low, _, high = part.strip().partition("-")
         if int(low) <= status <= int(high or low):

@@ -29,7 +29,7 @@ _CLIENT_IDLE_SECONDS = 75.0
 
 
 class DataPlane:
-    """An executor. ``open`` and ``close`` take effect before they return."""
+    """The executor of the load balancers. ``open`` and ``close`` take effect before they return."""
 
     def __init__(self, supervisor: Supervisor, targets: Targets, counters: Counters) -> None:
         self._supervisor = supervisor
@@ -46,13 +46,13 @@ class DataPlane:
 
     # ---- executor -----------------------------------------------------------
     def adopt(self) -> None:
-        """Listen and probe again as before the restart."""
+        """Resume the listeners and health checks that an earlier process had."""
         self._targets.load()
         self._supervisor.run("load balancers", self._serve)
         self._open_missing()
 
     def tick(self) -> None:
-        """Send metrics; let drained targets go; retry ports that were taken after a restart."""
+        """Send metrics, remove drained targets, and retry ports that were in use at the restart."""
         self._targets.sweep()
         now = time.monotonic()
         if now - self._flushed >= _FLUSH_SECONDS:
@@ -70,7 +70,7 @@ class DataPlane:
 
     # ---- listeners ----------------------------------------------------------
     def open(self, listener: str, view: dict[str, Any], idle_seconds: float) -> None:
-        """Listen, or change what a listener does; OSError when the port is taken."""
+        """Open a listener or change its actions. Raises OSError if the port is in use."""
         balancer, port = view["LoadBalancerArn"], int(view["Port"])
         route = Route(listener, balancer, port, view["DefaultActions"], idle_seconds)
         before = self._routes.get(listener)
@@ -84,7 +84,7 @@ class DataPlane:
         self._call(self._listen(listener, sock))
 
     def close(self, listener: str) -> None:
-        """Listen no longer; requests under way end first."""
+        """Close a listener after its requests in progress have ended."""
         self._routes.pop(listener, None)
         if listener in self._sites:
             self._call(self._sites.pop(listener).cleanup())
@@ -100,7 +100,12 @@ class DataPlane:
                 try:
                     self.open(row.name, row.detail["view"], idle)
                 except OSError as error:
-                    log.warning("listener %s: port %s: %s", row.name, row.detail["view"]["Port"], error)
+                    log.warning(
+                        "listener %s cannot listen on port %s, will retry: %s",
+                        row.name,
+                        row.detail["view"]["Port"],
+                        error,
+                    )
 
     async def _listen(self, listener: str, sock: socket.socket) -> None:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Elastic Load Balancing, put together."""
+"""The Elastic Load Balancing service, assembled from its parts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local_aws.logs_metrics.telemetry import Telemetry
 
 
 class LoadBalancing:
-    """The operations, the executor (``plane``) and what ECS registers its tasks with (``targets``)."""
+    """The operations, the executor (``plane``), and the ``targets`` with which ECS registers its tasks."""
 
     def __init__(self, supervisor: Supervisor, telemetry: Telemetry) -> None:
         self.targets = Targets(supervisor.table)
@@ -24,5 +24,5 @@ class LoadBalancing:
         )
 
     def handlers(self) -> dict[str, Handler]:
-        """Operation name to handler."""
+        """Return the handlers by operation name."""
         return {name: handler for part in self._operations for name, handler in part.handlers().items()}

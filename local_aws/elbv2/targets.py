@@ -1,7 +1,7 @@
-"""The targets behind the load balancers: who is healthy, who drains, who gets the next request.
+"""The targets of the load balancers: their health, their draining, and the choice of the next target.
 
-One object that the API, the health checks, the proxy and ECS share. Registrations are written through to
-the job table; health is found out anew after a restart.
+The API, the health checks, the proxy and ECS share one object. Registrations are kept in the job table;
+health is checked again after a restart.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Key = tuple[str, int]
 
 @dataclass
 class Target:
-    """One registered address. ``in_flight`` counts requests that the proxy has given it."""
+    """One registered address. ``in_flight`` counts its requests in progress."""
 
     group: str
     host: str
@@ -48,7 +48,7 @@ class Target:
 
 @dataclass
 class Group:
-    """A target group: its description, its attributes and who is in it."""
+    """A target group: its description, its attributes and its targets."""
 
     arn: str
     settings: dict[str, Any]
@@ -67,7 +67,8 @@ class Group:
 class Targets:
     """All target groups of this process. Every method is safe in any thread.
 
-    Who holds ``lock`` never waits for the job table, so that the table's lock may be held outside of it.
+    A thread that holds ``lock`` never waits for the lock of the job table. A thread may therefore hold the
+    lock of the table while it waits for this one.
     """
 
     def __init__(self, table: JobTable) -> None:
@@ -77,32 +78,32 @@ class Targets:
         self.lock = threading.RLock()
 
     def load(self) -> None:
-        """Take over what an earlier process registered; a target that drained then is let go."""
+        """Load the registrations of an earlier process, without targets that were draining."""
         for row in self._table.list(GROUP):
             self.put(row)
             for host, port in row.detail["targets"]:
                 self.register(row.name, host, int(port))
 
     def put(self, row: Job) -> None:
-        """A group was made or changed."""
+        """Add a group, or update its settings and attributes."""
         with self.lock:
             group = self._groups.setdefault(row.name, Group(row.name, {}, {}))
             group.settings, group.attributes = row.detail["view"], row.detail["attributes"]
 
     def remove(self, arn: str) -> None:
-        """A group was deleted."""
+        """Remove a group."""
         with self.lock:
             self._groups.pop(arn, None)
 
     def group(self, arn: str) -> Group:
-        """The group; TargetGroupNotFound when there is none."""
+        """Return a group. Raises TargetGroupNotFound if it does not exist."""
         try:
             return self._groups[arn]
         except KeyError:
             raise missing(GROUP, arn) from None
 
     def register(self, arn: str, host: str, port: int) -> None:
-        """Add a target; one that drains comes back and has to prove its health again."""
+        """Add a target. A target that is draining is registered again, and its health is unknown again."""
         with self.lock:
             group = self.group(arn)
             known = group.targets.get((host, port))
@@ -113,7 +114,7 @@ class Targets:
         self._save(arn)
 
     def deregister(self, arn: str, host: str, port: int) -> None:
-        """From here on the target gets no new request; it goes when its last one has ended."""
+        """Send no more requests to a target, and remove it when its last request has ended."""
         with self.lock:
             group = self._groups.get(arn)
             target = group.targets.get((host, port)) if group else None
@@ -126,21 +127,21 @@ class Targets:
         self.sweep()
 
     def drained(self, arn: str, host: str, port: int) -> bool:
-        """Whether a deregistered target has ended its last request, or had its time for that."""
+        """Return True if a deregistered target has no requests left or its drain time is over."""
         with self.lock:
             self.sweep()
             group = self._groups.get(arn)
             return group is None or (host, port) not in group.targets
 
     def state(self, arn: str, host: str, port: int) -> tuple[str, str]:
-        """State and description of a target; ``unused`` when it is not registered."""
+        """Return the state and description of a target; the state is ``unused`` if it is not registered."""
         with self.lock:
             group = self._groups.get(arn)
             target = group.targets.get((host, port)) if group else None
             return (target.state, target.description) if target else ("unused", "Target is not registered")
 
     def sweep(self) -> None:
-        """Let go of targets that have drained."""
+        """Remove the targets that have drained."""
         now = time.monotonic()
         with self.lock:
             for group in self._groups.values():
@@ -154,7 +155,7 @@ class Targets:
 
     # ---- the proxy ----------------------------------------------------------
     def choose_group(self, listener: str, weights: Iterable[tuple[str, int]]) -> str | None:
-        """The next group by weight, spread evenly: at 90:10 every tenth request goes to the second."""
+        """Choose the next group by weight, evenly spread: at 90:10 every tenth request goes to the second."""
         with self.lock:
             weighted = {arn: weight for arn, weight in weights if weight > 0}
             if not weighted:
@@ -169,7 +170,7 @@ class Targets:
             return chosen
 
     def take(self, arn: str, tried: set[Key]) -> Target | None:
-        """The healthy target whose turn it is, counted as busy at once, so that draining waits for it."""
+        """Choose a healthy target and count the request, so that draining waits for its end."""
         with self.lock:
             group = self._groups.get(arn)
             candidates = [t for t in group.healthy() if t.key not in tried] if group else []
@@ -184,16 +185,16 @@ class Targets:
             return chosen
 
     def give_back(self, target: Target) -> None:
-        """The request that ``take`` counted has ended."""
+        """Count the end of a request that ``take`` counted."""
         with self.lock:
             group = self._groups.get(target.group)
-            # a target that was registered again meanwhile has taken the count over
+            # a target that was registered again in the meantime has the count of the earlier one
             current = group.targets.get(target.key, target) if group else target
             current.in_flight = max(0, current.in_flight - 1)
 
     # ---- health checks ------------------------------------------------------
     def due(self) -> list[tuple[Group, Target]]:
-        """Targets to probe now; each is marked as being probed."""
+        """Return the targets that are due for a probe, and mark them as being probed."""
         now = time.monotonic()
         found = []
         with self.lock:
@@ -205,10 +206,10 @@ class Targets:
         return found
 
     def report(self, target: Target, reason: str, description: str) -> None:
-        """The outcome of one probe; ``reason`` is empty when it passed.
+        """Record the outcome of one probe; ``reason`` is empty if it passed.
 
-        A new target is healthy with its first success. Until then it is looked at often, so that a
-        rollout does not wait for the interval, but failures count once an interval only.
+        A new target is healthy after its first success. Until then it is probed more often than once per
+        interval, so that a rollout need not wait, but at most one failure per interval counts.
         """
         now = time.monotonic()
         with self.lock:
@@ -236,7 +237,7 @@ class Targets:
                 target.state, target.reason, target.description = "unhealthy", reason, description
 
     def on_each(self, visit: Callable[[Group], None]) -> None:
-        """Visit every group under the lock."""
+        """Call ``visit`` for every group while holding the lock."""
         with self.lock:
             for group in self._groups.values():
                 visit(group)

@@ -1,4 +1,4 @@
-"""Jobs of a local_aws that was killed: they run in sessions of their own and outlive it."""
+"""End the jobs of a local_aws that was killed. They run in separate sessions and outlive it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LOCK_SECONDS = 2.0
 
 
 def end_leftovers(root: Path) -> int:
-    """End the job processes of ``root`` when no local_aws serves it; returns how many there were.
+    """End the job processes of ``root`` if no local_aws serves it. Return their number.
 
-    They are known by the marker of this folder in their environment, as the next start of local_aws knows
-    them. SIGKILL, and no exit status: that next start shall find a job that vanished, not one that ended.
+    The marker of this folder in their environment identifies them. SIGKILL leaves no exit status, so that
+    the next start of local_aws finds a job that vanished, not one that ended.
     """
     if not root.is_dir():
         return 0
@@ -29,5 +29,5 @@ def end_leftovers(root: Path) -> int:
                 return kill_marked(root_marker(root))
         except LocalAwsError:
             if time.monotonic() > deadline:
-                return 0  # the jobs are those of a server that lives
+                return 0  # the jobs belong to a running server
         time.sleep(0.05)

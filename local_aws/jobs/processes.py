@@ -1,4 +1,7 @@
-"""Start, find again and end job processes. A process is known by pid *and* start time: pids are reused."""
+"""Start, find and end job processes.
+
+A process is identified by its pid *and* its start time, because the system reuses pids.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,11 @@ OUTPUT = "output.log"
 
 @dataclass(frozen=True)
 class Spec:
-    """What to run. ``mounts`` are (source, target under /opt); where namespaces are refused the
-    variables of ``without_mounts`` tell the job where its files are instead. ``marker`` names the job in
-    the environment of all of its processes, whatever session they put themselves into.
+    """The command of a job and its surroundings.
+
+    ``mounts`` are pairs of a source and a target under /opt. Where the system refuses namespaces, the
+    variables ``without_mounts`` give the job the places of its files. ``marker`` identifies the job in the
+    environment of all its processes, even of those that start a new session.
     """
 
     argv: list[str]
@@ -36,7 +41,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended; ``code`` is 128 + signal when a signal ended it, as a shell counts."""
+    """The exit of a process; ``code`` is 128 + signal if a signal ended it, as in a shell."""
 
     code: int
     signal: int
@@ -54,7 +59,7 @@ class JobProcess:
 
     @classmethod
     def start(cls, spec: Spec, folder: Path) -> JobProcess:
-        """Start ``spec`` under a wrapper in a session of its own; output is appended to output.log."""
+        """Start ``spec`` under a wrapper in a new session. Its output is appended to output.log."""
         folder.mkdir(parents=True, exist_ok=True)
         for stale in ("exit.json", "mounts.txt"):
             (folder / stale).unlink(missing_ok=True)
@@ -71,30 +76,30 @@ class JobProcess:
                 env={"PATH": spec.environment.get("PATH", os.defpath), wrapper.MARKER: spec.marker},
                 start_new_session=True,
             )
-        process.returncode = 0  # reaped by alive(), which also works for processes that were adopted
+        process.returncode = 0  # alive() reaps the process, because it also works for adopted processes
         start_time = _start_time(process.pid)
         return cls(process.pid, start_time or 0, str(folder), spec.marker)
 
     @classmethod
     def load(cls, row: dict[str, Any]) -> JobProcess:
-        """From the row form that ``row`` gives."""
+        """Build the process from the form that ``row`` returns."""
         return cls(**row)
 
     def row(self) -> dict[str, Any]:
-        """The plain form for the job table."""
+        """Return the plain form for the job table."""
         return asdict(self)
 
     @property
     def output(self) -> Path:
-        """Where its stdout and stderr go."""
+        """The file of its stdout and stderr."""
         return Path(self.folder) / OUTPUT
 
     def alive(self) -> bool:
-        """Whether the very process that was started is still there."""
+        """Return True if the process that was started still runs."""
         return _start_time(self.pid) == self.start_time
 
     def exit(self) -> Exit | None:
-        """The exit status, once there is one. A process that vanished without one has code -1."""
+        """Return the exit, or None while the process runs. The code is -1 if it left no exit status."""
         was_alive = self.alive()
         try:
             return Exit(**json.loads((Path(self.folder) / "exit.json").read_text()))
@@ -108,14 +113,14 @@ class JobProcess:
                 os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """End everything that belongs to the job, and note so where it left no exit status."""
+        """Kill all processes of the job, and write exit status 137 if it left none."""
         kill_marked(self.marker)
         path = Path(self.folder) / "exit.json"
         if not path.exists():
             path.write_text(json.dumps(asdict(Exit(137, signal.SIGKILL, time.time()))))
 
     def last_lines(self, count: int = 20) -> str:
-        """The end of its output, for failure reasons."""
+        """Return the last lines of its output, for failure reasons."""
         with contextlib.suppress(FileNotFoundError), self.output.open("rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - 16384))
@@ -124,7 +129,7 @@ class JobProcess:
 
 
 def kill_marked(prefix: str, keep: Collection[str] = ()) -> int:
-    """SIGKILL each process whose marker starts with ``prefix`` and is not in ``keep``; returns the count."""
+    """Kill the processes that ``marked`` finds until none is left. Return their number."""
     killed: set[int] = set()
     while found := [pid for pid in marked(prefix, keep) if pid != os.getpid()]:
         for pid in found:
@@ -133,12 +138,12 @@ def kill_marked(prefix: str, keep: Collection[str] = ()) -> int:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
         killed.update(found)
-        time.sleep(0.005)  # the kernel needs a moment to take a killed process off the list
+        time.sleep(0.005)  # the kernel removes a killed process with a delay
     return len(killed)
 
 
 def marked(prefix: str, keep: Collection[str] = ()) -> list[int]:
-    """Pids of live processes whose job marker starts with ``prefix`` and is not in ``keep``."""
+    """Return the pids of live processes whose job marker starts with ``prefix`` and is not in ``keep``."""
     wanted = b"\0" + f"{wrapper.MARKER}={prefix}".encode()
     kept = [b"\0" + f"{wrapper.MARKER}={marker}\0".encode() for marker in keep]
     pids = []
@@ -153,7 +158,10 @@ def marked(prefix: str, keep: Collection[str] = ()) -> list[int]:
 
 
 def _start_time(pid: int) -> int | None:
-    """Field 22 of /proc/<pid>/stat; None for a process that is gone or a zombie (reaped if ours)."""
+    """Return field 22 of /proc/<pid>/stat, or None if the process has ended.
+
+    A zombie has ended; it is reaped if it is a child of this process.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""The supervisor: takes over what an earlier process left, runs jobs in threads, ends all on stop."""
+"""The supervisor adopts the jobs of an earlier process, runs jobs in threads and ends them on stop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STOP_GRACE_SECONDS = 2.0
 
 
 def root_marker(root: Path) -> str:
-    """How the markers of all processes begin that are started for this root folder."""
+    """Return the prefix of the markers of all processes that are started for this root folder."""
     return hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12] + ":"
 
 
@@ -32,20 +32,20 @@ class Stopping(Exception):
 
 
 class Executor(Protocol):
-    """A service that runs things."""
+    """A service that runs jobs."""
 
     def adopt(self) -> None:
-        """Take over the rows of an earlier process: go on with what lives, fail what does not."""
+        """Adopt the rows of an earlier process: resume jobs that still run, and fail those that do not."""
 
     def tick(self) -> None:
-        """Called about ten times a second from one thread."""
+        """Do the periodic work. The supervisor calls this about ten times a second from one thread."""
 
     def stop(self) -> None:
-        """Called once, before the processes are ended."""
+        """Prepare for the end. The supervisor calls this once, before it ends the processes."""
 
 
 class Supervisor:
-    """Owns the job table, the job threads and the processes of one root folder."""
+    """The owner of the job table, the job threads and the processes of one root folder."""
 
     def __init__(self, table: JobTable, root: Path) -> None:
         self.table = table
@@ -57,15 +57,15 @@ class Supervisor:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """End what no row knows, adopt, then begin to tick."""
-        # a crash between the start of a process and its note in the table leaves one that nobody waits for
+        """End processes that are in no row, let the executors adopt their rows, then start to tick."""
+        # a crash after the start of a process and before its entry in the table leaves it without an owner
         kill_marked(self.marker, keep=self.table.markers())
         for executor in self.executors:
             executor.adopt()
         self.run("supervisor", self._tick)
 
     def stop(self) -> None:
-        """End every job thread and process; returns when none is left."""
+        """End every job thread and process. Return when none is left."""
         self.stopping.set()
         for executor in self.executors:
             executor.stop()
@@ -84,7 +84,7 @@ class Supervisor:
         self.table.close()
 
     def run(self, name: str, work: Callable[[], None]) -> None:
-        """Run ``work`` in a thread of its own until it returns."""
+        """Run ``work`` in a new thread until it returns."""
 
         def body() -> None:
             try:
@@ -106,9 +106,10 @@ class Supervisor:
     def run_job(
         self, kind: str, name: str, work: Callable[[str], None], failed: Callable[[str, str], None]
     ) -> None:
-        """``work(name)`` in a thread; an error ends the job's processes and goes to ``failed(name, error)``.
+        """Run ``work(name)`` in a new thread.
 
-        So every way out leaves a final state in the table.
+        On an error, the processes of the job are killed and ``failed(name, error)`` is called, so that the
+        job always has a final state in the table.
         """
 
         def body() -> None:
@@ -124,16 +125,16 @@ class Supervisor:
         self.run(f"{kind} {name}", body)
 
     def kill_job(self, kind: str, name: str) -> None:
-        """SIGKILL to all processes of a job, whatever its generation."""
+        """Kill all processes of a job, of every generation."""
         kill_marked(f"{self.marker}{kind}/{name}/")
 
     def pause(self, seconds: float = TICK_SECONDS) -> None:
-        """Wait, or raise Stopping as soon as local_aws stops."""
+        """Wait. Raises Stopping as soon as local_aws stops."""
         if self.stopping.wait(seconds):
             raise Stopping
 
     def job_marker(self, kind: str, name: str, generation: int, member: str = "") -> str:
-        """What the processes of one job (and one generation of it) carry in their environment."""
+        """Return the marker of one generation of a job, which its processes have in their environment."""
         return f"{self.marker}{kind}/{name}/{generation}/{member}"
 
     def _tick(self) -> None:

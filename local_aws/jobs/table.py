@@ -1,7 +1,7 @@
-"""The job table: what every executor knows, in SQLite, so that nothing is lost with the process.
+"""The job table: the state of all executors, in SQLite, so that it survives the end of the process.
 
-A row is one resource (a training job, a cluster, a step, a service, a task). ``request`` is the call as
-it was sent, ``detail`` what the executor found out since, ``processes`` the processes that do the work.
+A row is one resource (a training job, a cluster, a step, a service, a task). ``request`` is the
+call as it was sent, ``detail`` is the state that the executor adds, ``processes`` do the work.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Job:
 
 
 class JobTable:
-    """Rows by (kind, name). Safe between threads; one process writes.
+    """The rows by (kind, name). All threads of one process may use it; no other process may write.
 
-    ``lock`` is for state beside the table that changes together with rows: with locks of their own, two
-    threads could wait for each other.
+    Use ``lock`` for other state that changes together with rows too: with a second lock, two threads could
+    wait for each other.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,17 +55,17 @@ class JobTable:
         self.lock = threading.RLock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
-        # survives kill -9 of the process; only a power cut could lose the last rows
+        # committed rows survive SIGKILL of the process; only a power failure could lose the last ones
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.executescript(_SCHEMA)
 
     def close(self) -> None:
-        """Close the database; later calls fail."""
+        """Close the database. Later calls fail."""
         with self.lock:
             self._connection.close()
 
     def insert(self, job: Job) -> bool:
-        """Add a row; False when the name is taken."""
+        """Add a row. Return False if the name is in use."""
         job.updated = time.time()
         with self.lock:
             cursor = self._connection.execute(
@@ -74,7 +74,7 @@ class JobTable:
         return cursor.rowcount == 1
 
     def get(self, kind: str, name: str) -> Job | None:
-        """The row, or None. Changing it changes nothing: see ``editing``."""
+        """Return a copy of the row, or None. Use ``editing`` to change the row."""
         with self.lock:
             row = self._connection.execute(
                 f"SELECT {_COLUMNS} FROM jobs WHERE kind=? AND name=?", (kind, name)
@@ -82,7 +82,7 @@ class JobTable:
         return _from_row(row) if row else None
 
     def list(self, kind: str, parent: str | None = None) -> list[Job]:
-        """All rows of a kind, oldest first."""
+        """Return all rows of a kind, or those of a parent, oldest first."""
         query = f"SELECT {_COLUMNS} FROM jobs WHERE kind=?"
         arguments: tuple[str, ...] = (kind,)
         if parent is not None:
@@ -93,14 +93,14 @@ class JobTable:
         return [_from_row(row) for row in rows]
 
     def markers(self) -> set[str]:
-        """The job markers of all processes that any row knows."""
+        """Return the job markers of the processes of all rows."""
         with self.lock:
             rows = self._connection.execute("SELECT processes FROM jobs WHERE processes != '[]'").fetchall()
         return {process["marker"] for (processes,) in rows for process in json.loads(processes)}
 
     @contextmanager
     def editing(self, kind: str, name: str) -> Iterator[Job]:
-        """Read, change and write one row with no other writer between. KeyError when it is gone."""
+        """Read, change and write one row while no other thread writes. Raises KeyError if it is missing."""
         with self.lock:
             job = self.get(kind, name)
             if job is None:
@@ -114,7 +114,7 @@ class JobTable:
             )
 
     def delete(self, kind: str, name: str) -> None:
-        """Remove the row if it is there."""
+        """Remove the row if it exists."""
         with self.lock:
             self._connection.execute("DELETE FROM jobs WHERE kind=? AND name=?", (kind, name))
 

@@ -1,5 +1,6 @@
-"""Between S3 and the folders of jobs. Listing and writing go through the endpoint; bytes that lie on this
-machine anyway are copied in the kernel.
+"""Copy files between S3 and the folders of jobs.
+
+Listing and writing use the endpoint. Objects whose bytes are on this machine are copied by the kernel.
 """
 
 from __future__ import annotations
@@ -21,46 +22,46 @@ from local_aws.settings import REGION, Settings
 
 
 class Transfer:
-    """Downloads and uploads by this endpoint's S3."""
+    """Downloads from and uploads to the S3 of this endpoint."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     @cached_property
     def s3(self) -> Any:
-        """A client of this very endpoint."""
+        """The S3 client of this endpoint."""
         return client(self._settings, "s3")
 
     def download(self, uri: str, target: Path) -> int:
-        """Copy the object or everything under the prefix into ``target``; returns the number of files.
+        """Copy the object or everything under the prefix into ``target``. Return the number of files.
 
-        InputError when the bucket is missing or nothing is there.
+        Raises InputError if the bucket does not exist or holds no such object.
         """
         place = S3Uri.parse(uri)
         count = 0
         for key in self.keys(place):
             relative = key[len(place.key) :].lstrip("/") or Path(key).name
             if place.key and not place.key.endswith("/") and key != place.key:
-                # 'data' also lists 'data-2/x': a prefix without '/' keeps the rest of its last part
+                # the prefix 'data' also lists 'data-2/x', whose path must begin with the whole folder name
                 relative = key[len(place.key.rpartition("/")[0]) :].lstrip("/")
                 if key.startswith(place.key + "/"):
                     relative = key[len(place.key) + 1 :]
             if ".." in relative.split("/"):
-                raise InputError("the key names a place outside of the job's folder", where=uri, got=key)
+                raise InputError("the key leads outside of the job's folder", where=uri, got=key)
             destination = target / relative
             destination.parent.mkdir(parents=True, exist_ok=True)
             self._fetch(S3Uri(place.bucket, key), destination)
             count += 1
         if not count:
-            raise InputError("no object is there", where=uri, expected="an object or a prefix with objects")
+            raise InputError("no object found", where=uri, expected="an object or a prefix with objects")
         return count
 
     def restore(self, uri: str, target: Path) -> int:
-        """As ``download``, but nothing to copy is fine."""
+        """Download like ``download``, but return 0 if there is no object."""
         return self.download(uri, target) if any(self.keys(S3Uri.parse(uri))) else 0
 
     def upload_folder(self, folder: Path, uri: str, seen: dict[str, tuple[int, int]] | None = None) -> int:
-        """Upload every file; with ``seen`` only those whose size or time changed since the last call."""
+        """Upload every file, or with ``seen`` only those whose size or time changed after the last call."""
         place = S3Uri.parse(uri)
         count = 0
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -72,28 +73,28 @@ class Transfer:
                     continue
                 self.upload_file(path, place / relative)
             except FileNotFoundError:
-                continue  # the job replaced it meanwhile; the next round gets it
+                continue  # the job is replacing the file; the next call uploads it
             count += 1
             if seen is not None:
                 seen[relative] = mark
         return count
 
     def upload_file(self, path: Path, place: S3Uri) -> None:
-        """One file to one object."""
+        """Upload one file to one object. Raises InputError if S3 refuses it."""
         try:
             self.s3.upload_file(str(path), place.bucket, place.key)
         except (ClientError, boto3.exceptions.S3UploadFailedError) as error:
             raise InputError("cannot be written", where=str(place), got=str(error)) from error
 
     def put(self, place: S3Uri, body: bytes) -> None:
-        """Bytes to one object; InputError when the bucket is missing or the endpoint does not answer."""
+        """Write bytes to one object. Raises InputError if S3 refuses them or does not answer."""
         try:
             self.s3.put_object(Bucket=place.bucket, Key=place.key, Body=body)
         except (BotoCoreError, ClientError) as error:
             raise InputError("cannot be written", where=str(place), got=str(error)) from error
 
     def keys(self, place: S3Uri) -> list[str]:
-        """Keys under a prefix, in key order; InputError when the bucket is missing."""
+        """Return the keys under a prefix in key order. Raises InputError if the bucket does not exist."""
         keys: list[str] = []
         try:
             pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.key)
@@ -113,7 +114,7 @@ class Transfer:
 
 
 def client(settings: Settings, service: str) -> Any:
-    """A boto3 client of this endpoint, with the local credentials."""
+    """Create a boto3 client of this endpoint with the local credentials."""
     return boto3.client(
         service,  # type: ignore[call-overload]
         endpoint_url=settings.endpoint,

@@ -1,8 +1,8 @@
-"""The small process around every job process: it mounts, starts, forwards SIGTERM, waits, writes the exit.
+"""The parent process of a job: mount, start, forward SIGTERM, wait, and write the exit status.
 
-Run as a file (``python -I wrapper.py spec.json``), so that it needs nothing but the standard library and
-outlives the server. When the job's first process ends, everything that it left behind is ended too, as
-with a container.
+It runs as a file (``python -I wrapper.py spec.json``) and needs only the standard library, so that it
+outlives the server. When the first process of the job ends, all its other processes are ended too, as in a
+container.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main(spec_path: str) -> int:
-    """Run what ``spec.json`` says; the exit status goes to ``exit.json`` beside it."""
+    """Run the job of ``spec.json`` and write its exit status to ``exit.json`` in the same folder."""
     folder = Path(spec_path).parent
     spec: dict[str, Any] = json.loads(Path(spec_path).read_text())
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -49,7 +49,7 @@ def main(spec_path: str) -> int:
     try:
         child = subprocess.Popen(spec["argv"], env=environment, cwd=spec["directory"])
     except OSError as error:
-        print(f"exec {spec['argv'][0]}: {error.strerror}", file=sys.stderr, flush=True)
+        print(f"cannot start {spec['argv'][0]}: {error.strerror}", file=sys.stderr, flush=True)
         _write(folder / "exit.json", json.dumps({"code": 127, "signal": 0, "ended": time.time()}))
         return 0
     if asked_to_end:
@@ -64,10 +64,10 @@ def main(spec_path: str) -> int:
 
 
 def _mount(mounts: list[list[str]], folder: Path) -> str:
-    """Bind each (source, target) in a private mount namespace; the reason when that is refused.
+    """Bind each (source, target) in a private mount namespace. Return the error, or '' on success.
 
-    All targets lie under one top folder (/opt). It is covered by a staging folder with the same entries
-    plus the targets, so nothing need exist there before and the machine's own /opt stays as it is.
+    All targets are under one top folder (/opt). A staging folder with the same entries and the targets is
+    mounted over it, so the targets need not exist and the machine's own /opt does not change.
     """
     try:
         top = "/" + mounts[0][1].strip("/").split("/")[0]
@@ -122,7 +122,7 @@ def _end_leftovers(marker: str) -> None:
                 pass
         if not found:
             return
-        time.sleep(0.01)  # the kernel needs a moment to take a killed process off the list
+        time.sleep(0.01)  # the kernel removes a killed process with a delay
 
 
 def _write(path: Path, text: str) -> None:

@@ -124,7 +124,7 @@ def test_a_key_that_names_a_place_outside_of_its_channel_fails_the_job(
     job = ended(sagemaker, "climbs")
     assert job["TrainingJobStatus"] == "Failed"
     assert job["FailureReason"] == (
-        "ClientError: s3://jobs/climbs/: the key names a place outside of the job's folder;"
+        "ClientError: s3://jobs/climbs/: the key leads outside of the job's folder;"
         " got climbs/../../../../escaped"
     )
     bucket = shared_local_aws.root / "jobs"
