@@ -17,13 +17,13 @@ _DEFINITION_MEMBERS = (
 
 
 class Definitions:
-    """Operations on clusters and task definitions; definitions never change once registered."""
+    """The operations on clusters and task definitions. A registered definition never changes."""
 
     def __init__(self, table: JobTable) -> None:
         self._table = table
 
     def handlers(self) -> dict[str, Handler]:
-        """Operation name to handler."""
+        """Return the handlers by operation name."""
         return {
             "CreateCluster": self.create_cluster,
             "DescribeClusters": self.describe_clusters,
@@ -41,7 +41,7 @@ class Definitions:
         return {"cluster": self._cluster_view(self.cluster(name))}
 
     def cluster(self, name_or_arn: str | None) -> Job:
-        """The cluster; ClusterNotFoundException when there is none."""
+        """Return a cluster. Raises ClusterNotFoundException if it does not exist."""
         row = self._table.get(CLUSTER, short(name_or_arn or "default"))
         if row is None:
             raise AwsError("ClusterNotFoundException", "Cluster not found.")
@@ -84,7 +84,7 @@ class Definitions:
         )
 
     def definition(self, name_or_arn: str) -> Job:
-        """By family (its newest active revision), family:revision or ARN."""
+        """Return a definition by its family (newest active revision), family:revision or ARN."""
         name = short(name_or_arn)
         if ":" in name:
             row = self._table.get(DEFINITION, name)
@@ -102,7 +102,7 @@ class Definitions:
 
     def deregister(self, request: dict[str, Any]) -> dict[str, Any]:
         if ":" not in short(request["taskDefinition"]):
-            raise invalid("Revision is missing; use family:revision")
+            raise invalid(f"Revision is missing in {request['taskDefinition']!r}; use family:revision")
         name = self.definition(request["taskDefinition"]).name
         with self._table.editing(DEFINITION, name) as row:
             row.state = "INACTIVE"

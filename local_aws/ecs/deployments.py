@@ -1,4 +1,4 @@
-"""The deployments of a service: a new one, its end, and the way back to the one before.
+"""The deployments of a service: create one, end it, and roll back to the previous one.
 
 A service row holds ``deployments``: the PRIMARY one first, then older ones while they still have tasks.
 ``DEPLOYMENT`` rows are the history that DescribeServiceDeployments shows.
@@ -16,7 +16,7 @@ from local_aws.jobs.table import Job, JobTable
 
 
 def new_deployment(table: JobTable, service: Job) -> None:
-    """A new PRIMARY deployment of what ``service.request`` says now (``service`` is being edited)."""
+    """Add a PRIMARY deployment of the current ``service.request`` (``service`` is being edited)."""
     now = time.time()
     revision = arn(f"service-revision/{service.name}/{int(now * 1e6)}")
     content = {
@@ -41,7 +41,7 @@ def new_deployment(table: JobTable, service: Job) -> None:
     older = service.detail["deployments"]
     for other in older:
         other["status"] = "ACTIVE"
-        # until the new tasks carry the load, a crashed old one is replaced by its like
+        # an old task that crashes is replaced by the same revision until enough new tasks are healthy
         other.setdefault("wanted", service.request["desiredCount"] if other["completed"] else 0)
     service.detail["deployments"] = [entry, *older]
     configuration = deployment_configuration(service)
@@ -60,7 +60,7 @@ def new_deployment(table: JobTable, service: Job) -> None:
 
 
 def supersede(table: JobTable, service: Job) -> None:
-    """Another deployment takes over: what is still open in the history is stopped."""
+    """Stop the open deployments in the history, because a newer one replaces them."""
     for row in table.list(DEPLOYMENT, service.name):
         if row.state in OPEN_DEPLOYMENT:
             state = "ROLLBACK_FAILED" if row.state.startswith("ROLLBACK") else "STOPPED"
@@ -72,7 +72,7 @@ def supersede(table: JobTable, service: Job) -> None:
 
 
 def begin_rollback(table: JobTable, service: Job, reason: str) -> bool:
-    """Make the last completed deployment PRIMARY again; False when there is none to go back to."""
+    """Make the last completed deployment PRIMARY again. Return False if there is none."""
     failed, *older = service.detail["deployments"]
     target = next((entry for entry in older if entry["completed"]), None)
     if target is None:
@@ -106,14 +106,14 @@ def begin_rollback(table: JobTable, service: Job, reason: str) -> bool:
 
 
 def stall(table: JobTable, service: Job, state: str, reason: str) -> None:
-    """The PRIMARY deployment has failed and stays as it is: no more tasks of it are started."""
+    """Mark the PRIMARY deployment as failed without a rollback. No more of its tasks are started."""
     primary = service.detail["deployments"][0]
     primary |= {"rolloutState": "FAILED", "rolloutStateReason": reason, "updatedAt": time.time()}
     close(table, primary["history"], state, reason)
 
 
 def breaker_threshold(breaker: dict[str, Any], desired: int) -> int:
-    """Failures that trip the breaker; by default half of the desired count, between 3 and 200."""
+    """Return the number of failures that trip the breaker: by default half of ``desired``, from 3 to 200."""
     configured = breaker.get("thresholdConfiguration")
     if not configured:
         return min(200, max(3, math.ceil(desired * 0.5)))
@@ -124,7 +124,7 @@ def breaker_threshold(breaker: dict[str, Any], desired: int) -> int:
 
 
 def close(table: JobTable, name: str, state: str, reason: str) -> None:
-    """The entry ``name`` of the history has ended in this state."""
+    """Record the final state of the entry ``name`` of the history."""
     with table.editing(DEPLOYMENT, name) as row:
         now = time.time()
         row.state = state

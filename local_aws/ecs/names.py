@@ -1,4 +1,4 @@
-"""Kinds, ARNs and errors of ECS."""
+"""Kinds of rows, ARNs and errors of ECS."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ OPEN_DEPLOYMENT = ("PENDING", "IN_PROGRESS", "ROLLBACK_REQUESTED", "ROLLBACK_IN_
 
 
 def arn(resource: str) -> str:
-    """The ARN of an ECS resource, e.g. ``service/<cluster>/<name>``."""
+    """Return the ARN of an ECS resource, e.g. ``service/<cluster>/<name>``."""
     return f"arn:aws:ecs:{REGION}:{ACCOUNT}:{resource}"
 
 
 def short(name_or_arn: str) -> str:
-    """The last part of an ARN, or the name as it is."""
+    """Return the last part of an ARN, or a plain name unchanged."""
     return name_or_arn.rsplit("/", 1)[-1]
 
 
 def new_id(length: int = 32) -> str:
-    """A random hexadecimal name."""
+    """Create a random hexadecimal id."""
     return secrets.token_hex(length // 2)
 
 
 def client_error(message: str) -> AwsError:
-    """ClientException."""
+    """Return a ClientException."""
     return AwsError("ClientException", message)
 
 
 def invalid(message: str) -> AwsError:
-    """InvalidParameterException."""
+    """Return an InvalidParameterException."""
     return AwsError("InvalidParameterException", message)

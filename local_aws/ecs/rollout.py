@@ -19,7 +19,7 @@ _MAX_BACKOFF_SECONDS = 10.0
 
 
 class Rollouts:
-    """The executor of ECS: ``tick`` moves tasks, then services."""
+    """The executor of ECS. ``tick`` advances the tasks, then the services."""
 
     def __init__(self, table: JobTable, tasks: Tasks, groups: Targets) -> None:
         self._table = table
@@ -27,15 +27,15 @@ class Rollouts:
         self._groups = groups
 
     def adopt(self) -> None:
-        """Living tasks are kept; the next tick replaces dead ones."""
+        """Adopt the running tasks. The next tick replaces those that have ended."""
         self._tasks.adopt()
 
     def stop(self) -> None:
-        """Tasks end with local_aws; services keep what they want."""
+        """Stop all tasks. Services keep their desired counts."""
         self._tasks.stop_all()
 
     def tick(self) -> None:
-        """One step for every task and service."""
+        """Advance every task and service by one step."""
         self._tasks.tick()
         for service in self._table.list(SERVICE):
             if service.state == "ACTIVE":
@@ -45,12 +45,12 @@ class Rollouts:
                 self._drain(service)
 
     def _judge(self, service: Job) -> None:
-        """Note which tasks are healthy, stop those that are not, count what failed in its roll."""
+        """Record which tasks are healthy, stop unhealthy ones, and count failures of deployments."""
         grace = float(service.request.get("healthCheckGracePeriodSeconds", 0))
         for task in self._table.list(TASK, service.name):
             if task.state == "RUNNING":
                 states = self._states(task)
-                # without a load balancer, a task that does not crash at once is taken for healthy
+                # without a load balancer, a task that does not crash at once counts as healthy
                 settled = bool(states) or time.time() - task.detail["started"] > _SETTLE_SECONDS
                 healthy = settled and all(state == "healthy" for state in states)
                 unhealthy = any(state == "unhealthy" for state in states)
@@ -76,7 +76,7 @@ class Rollouts:
         return [self._groups.state(b["targetGroupArn"], "127.0.0.1", port)[0] for b in balancers]
 
     def _forgive(self, name: str, task: Job) -> None:
-        """A task is healthy: failures are counted in a row."""
+        """Reset the failure counts of a deployment, because one of its tasks is healthy."""
         with self._table.editing(SERVICE, name) as service:
             breaker = deployment_configuration(service)["deploymentCircuitBreaker"]
             for entry in service.detail["deployments"]:
@@ -150,7 +150,7 @@ class Rollouts:
     def _shrink(self, service: Job, mine: list[Job], rest: list[Job], desired: int) -> None:
         """Stop old tasks, unhealthy ones first, as long as enough healthy ones remain.
 
-        Where ``maximumPercent`` leaves room for another task, the count of healthy ones need not sink.
+        If ``maximumPercent`` allows one more task, the number of healthy tasks stays at the desired count.
         """
         low, high = _bounds(service, desired)
         low = desired if high > desired else low
@@ -158,7 +158,7 @@ class Rollouts:
         healthy = sum(bool(t.detail.get("healthy")) for t in [*mine, *rest])
         for task in sorted(rest, key=lambda t: bool(t.detail.get("healthy"))):
             is_healthy = bool(task.detail.get("healthy"))
-            # one that is not healthy yet may still become so: it goes when the new ones carry the load
+            # a task that is not healthy yet may become healthy, so it stays until enough others are
             if (is_healthy and healthy - 1 < low) or (not is_healthy and healthy < low):
                 return
             reason = "Scaling activity initiated by deployment"
@@ -169,7 +169,7 @@ class Rollouts:
                 entry["wanted"] = max(0, entry.get("wanted", 0) - 1)
 
     def _grow(self, service: Job, entry: dict[str, Any], missing: int, live: list[Job]) -> None:
-        """Start what is missing of a deployment; ``live`` is counted against maximumPercent, and grows."""
+        """Start the missing tasks of a deployment within maximumPercent, and add them to ``live``."""
         if time.time() < entry["next_start"]:
             return
         _, high = _bounds(service, service.request["desiredCount"])
@@ -186,7 +186,7 @@ class Rollouts:
             live.append(task)
 
     def _complete(self, service: Job, primary: dict[str, Any]) -> None:
-        """The roll is over: the older deployments go in the same write as COMPLETED comes."""
+        """Complete the deployment, and remove the older ones in the same write."""
         now = time.time()
         rolled_back = primary.pop("rollback_of", None)
         reason = f"ECS deployment {primary['id']} completed."
@@ -222,7 +222,7 @@ class Rollouts:
 
 
 def _bounds(service: Job, desired: int) -> tuple[int, int]:
-    """How many tasks must be healthy, and how many may live, during a roll."""
+    """Return how many tasks must be healthy, and how many may run, during a deployment."""
     configuration = deployment_configuration(service)
     low = math.ceil(desired * configuration["minimumHealthyPercent"] / 100)
     high = math.floor(desired * configuration["maximumPercent"] / 100)

@@ -32,7 +32,7 @@ _ROLLED = ("taskDefinition", "loadBalancers", "networkConfiguration", "capacityP
 
 
 class Services:
-    """Create, update, describe, delete; the roll itself is ``Rollouts``'s."""
+    """The operations on services. ``Rollouts`` carries out the deployments."""
 
     def __init__(self, table: JobTable, definitions: Definitions, tasks: Tasks) -> None:
         self._table = table
@@ -40,7 +40,7 @@ class Services:
         self._tasks = tasks
 
     def handlers(self) -> dict[str, Handler]:
-        """Operation name to handler."""
+        """Return the handlers by operation name."""
         return {
             "CreateService": self.create,
             "UpdateService": self.update,
@@ -274,7 +274,7 @@ class Services:
         high = configuration.get("maximumPercent", 200)
         if high <= low and high <= 100 <= low:
             raise invalid(
-                "maximumPercent must leave room to roll: raise it above 100 or lower minimumHealthyPercent"
+                "no task could be replaced: raise maximumPercent above 100 or lower minimumHealthyPercent"
             )
         for balancer in request.get("loadBalancers", []):
             if self._table.get(GROUP, balancer.get("targetGroupArn", "")) is None:
@@ -285,10 +285,10 @@ class Services:
                     " associated load balancer."
                 )
         if "serviceName" in request and not request["serviceName"]:
-            raise client_error("serviceName is empty")
+            raise client_error("serviceName must not be empty")
 
 
 def _ignored(member: str, consequence: str) -> AwsError:
-    """What would be accepted and not done must not look as if it were."""
+    """Return the error for a setting that local_aws would otherwise ignore silently."""
     message = f"local_aws does not implement deploymentConfiguration.{member} yet: {consequence}"
     return AwsError("NotImplemented", message, 501)

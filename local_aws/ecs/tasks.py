@@ -1,4 +1,4 @@
-"""Tasks: containers as processes, each with a port of its own, from PROVISIONING to STOPPED."""
+"""Tasks from PROVISIONING to STOPPED. Containers are processes, and every task has its own port."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _KEEP_STOPPED_SECONDS = 3600.0
 
 
 class _CannotStart(Exception):
-    """A container that cannot be started, in ECS's words."""
+    """The error of a container that cannot be started, worded as ECS words it."""
 
 
 class Tasks:
-    """Starts, watches and stops tasks; everything it must remember stands in their rows."""
+    """The operations that start, watch and stop tasks. Their state is in their rows."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Tasks:
     def create(
         self, cluster: str, definition: str, *, service: str = "", revision: str = "", **extra: Any
     ) -> Job:
-        """A task that will start with the next tick. ``extra``: balancers, overrides, tags, group."""
+        """Add a task that the next tick starts. ``extra`` may hold balancers, overrides, tags and group."""
         name = arn(f"task/{cluster}/{new_id()}")
         detail = {"cluster": cluster, "definition": definition, "revision": revision, **extra}
         job = Job(TASK, name, "PROVISIONING", {}, detail, parent=service)
@@ -59,7 +59,7 @@ class Tasks:
         return job
 
     def request_stop(self, name: str, code: str, reason: str) -> None:
-        """Begin to stop a task: no new requests, then SIGTERM, then SIGKILL."""
+        """Start to stop a task: first no new requests, then SIGTERM, then SIGKILL."""
         with self._table.editing(TASK, name) as task:
             if task.state not in LIVE_TASK:
                 return
@@ -69,7 +69,7 @@ class Tasks:
             self._groups.deregister(balancer["targetGroupArn"], _HOST, task.detail.get("port", 0))
 
     def tick(self) -> None:
-        """Move every task that is not stopped; forget those that stopped long ago."""
+        """Advance every task that is not stopped, and delete those that stopped long ago."""
         for task in self._table.list(TASK):
             if task.state == "PROVISIONING":
                 self._start(task)
@@ -85,11 +85,14 @@ class Tasks:
                 shutil.rmtree(self._folder(task, "."), ignore_errors=True)
 
     def adopt(self) -> None:
-        """Go on with living tasks. A start that was cut off starts anew; who died meanwhile did not fail."""
+        """Adopt the running tasks of an earlier process.
+
+        An interrupted start is repeated. A task that ended while local_aws was down does not count as failed.
+        """
         for task in self._table.list(TASK):
             processes = [JobProcess.load(row) for row in task.processes]
             if task.state == "PENDING":
-                # what was started just before the end of the last process is in no row
+                # containers that were started just before the earlier process ended are in no row
                 kill_marked(self._marker(task))
                 self._set(task.name, state="PROVISIONING")
             elif task.state == "RUNNING" and not all(process.alive() for process in processes):
@@ -100,7 +103,7 @@ class Tasks:
                 self._follow(task)
 
     def kill_task(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """``/_local/ecs/kill_task {"task": ARN or id}``: SIGKILL, as when the machine takes it away."""
+        """Kill a task as if its machine failed: ``/_local/ecs/kill_task {"task": ARN or id}``."""
         wanted = short(str(arguments["task"]))
         for task in self._table.list(TASK):
             if short(task.name) == wanted and task.state != "STOPPED":
@@ -110,7 +113,7 @@ class Tasks:
         raise AwsError("NotFound", f"no task {wanted} is running", 404)
 
     def stop_all(self) -> None:
-        """local_aws stops: its tasks go with it, services start new ones later."""
+        """Stop all tasks, because local_aws stops. Services start new ones later."""
         for task in self._table.list(TASK):
             if task.state != "STOPPED":
                 for process in task.processes:
@@ -121,12 +124,12 @@ class Tasks:
 
     # ---- one step each --------------------------------------------------------------------
     def _start(self, task: Job) -> None:
-        """Start the task as a whole or not at all."""
+        """Start all containers of a task. If one fails, end the others and stop the task."""
         port = _free_port()
         try:
             self._start_containers(task, port)
         except Exception as error:
-            # a container that was started before the one that failed may be in no row yet
+            # containers that were started before the failure may be in no row yet, so the marker finds them
             kill_marked(self._marker(task))
             for balancer in task.detail.get("balancers", []):
                 self._groups.deregister(balancer["targetGroupArn"], _HOST, port)
@@ -160,11 +163,15 @@ class Tasks:
         command = overrides.get("command") or container.get("command") or []
         argv = [*container.get("entryPoint", []), *command] or list(image.command if image else ())
         if image is None or not argv:
-            why = "no entry of local_aws/images.toml matches it" if image is None else "it has no command"
+            why = (
+                "no entry of local_aws/images.toml matches it"
+                if image is None
+                else "the image has no command"
+            )
             raise _CannotStart(f"CannotPullContainerError: {container['image']}: {why}")
         variables = {v["name"]: v["value"] for v in container.get("environment", [])}
         variables |= {v["name"]: v["value"] for v in overrides.get("environment", [])}
-        # two revisions overlap on one machine: each task has a port of its own
+        # two revisions run on one machine during a deployment, so each task needs its own port
         variables |= {"HOST": _HOST, "PORT": str(port)}
         folder = self._folder(task, container["name"])
         definition = self._table.get(DEFINITION, task.detail["definition"])
@@ -190,7 +197,7 @@ class Tasks:
                 return
 
     def _terminate(self, task: Job) -> None:
-        """SIGTERM once no load balancer sends requests any more."""
+        """Send SIGTERM after the task has left all load balancers."""
         port = task.detail.get("port", 0)
         if not all(
             self._groups.drained(b["targetGroupArn"], _HOST, port) for b in task.detail.get("balancers", [])
@@ -256,7 +263,7 @@ class Tasks:
 
 
 def view(task: Job, definition: Job | None) -> dict[str, Any]:
-    """The task as DescribeTasks shows it."""
+    """Return the description of a task for DescribeTasks."""
     detail = task.detail
     identifier = short(task.name)
     codes = detail.get("exit_codes", [])

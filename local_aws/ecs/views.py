@@ -1,4 +1,4 @@
-"""Services and deployments as Describe calls show them; every view is one snapshot of the rows."""
+"""Views of services and deployments for the Describe calls. Every view is one snapshot of the rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ECHOED = (
 
 
 def deployment_configuration(service: Job) -> dict[str, Any]:
-    """The service's configuration with ECS's defaults."""
+    """Return the deployment configuration of a service with the defaults of ECS."""
     configuration: dict[str, Any] = {
         "strategy": "ROLLING",
         "maximumPercent": 200,
@@ -27,7 +27,7 @@ def deployment_configuration(service: Job) -> dict[str, Any]:
 
 
 def service_view(table: JobTable, service: Job) -> dict[str, Any]:
-    """The service; a task counts as running when the roll counts it as healthy."""
+    """Return the description of a service. In a deployment, only healthy tasks count as running."""
     tasks = table.list(TASK, service.name)
     deployments = [_roll_view(service, entry, tasks) for entry in service.detail["deployments"]]
     current = [row for row in table.list(DEPLOYMENT, service.name) if row.state in OPEN_DEPLOYMENT]
@@ -53,7 +53,7 @@ def service_view(table: JobTable, service: Job) -> dict[str, Any]:
 
 def _roll_view(service: Job, entry: dict[str, Any], tasks: list[Job]) -> dict[str, Any]:
     mine = [t for t in tasks if t.detail["revision"] == entry["revision"] and t.state in LIVE_TASK]
-    # during a roll only what is healthy counts: a waiter must not take a started process for a finished roll
+    # in a deployment only healthy tasks count, or a waiter would see its end when the processes start
     rolling = entry["rolloutState"] == "IN_PROGRESS"
     running = [t for t in mine if t.state == "RUNNING" and (t.detail.get("healthy") or not rolling)]
     primary = entry["status"] == "PRIMARY"
@@ -74,7 +74,7 @@ def _roll_view(service: Job, entry: dict[str, Any], tasks: list[Job]) -> dict[st
 
 
 def deployment_view(table: JobTable, row: Job) -> dict[str, Any]:
-    """A service deployment, valid in every state."""
+    """Return the description of a service deployment in any state."""
     detail = row.detail
     tasks = table.list(TASK, row.parent)
     view: dict[str, Any] = {

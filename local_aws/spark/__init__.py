@@ -1,1 +1,1 @@
-"""spark-submit on this machine, for every service that runs Spark jobs."""
+"""Run spark-submit on this machine for every service that runs Spark jobs."""

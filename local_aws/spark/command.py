@@ -1,4 +1,4 @@
-"""From the arguments of a spark-submit for a cluster to one on this machine."""
+"""Convert the arguments of a spark-submit on a cluster to those of one on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REPLACED = {"--master", "--deploy-mode", "--driver-memory"}
 _DROPPED = {"--num-executors", "--executor-memory", "--executor-cores", "--driver-cores", "--queue"}
 # spark-submit's options that take no value
 _SWITCHES = {"--help", "-h", "--supervise", "--usage-error", "--verbose", "-v", "--version"}
-# a packed environment is for Amazon Linux: `[emr] venv` of the image map stands for it
+# a packed environment is built for Amazon Linux; `[emr] venv` of the image map replaces it
 _DROPPED |= {"--archives"}
 _DROPPED_PROPERTIES = re.compile(
     r"spark\.(archives|master|submit\.deployMode|pyspark\.(driver\.)?python|(executor|driver)\.(cores|memory\w*)"
@@ -23,10 +23,13 @@ _DROPPED_PROPERTIES = re.compile(
 
 
 def mount_table(settings: Settings) -> dict[str, str]:
-    """Spark properties by which ``s3://bucket`` is the bucket's folder. Buckets are fixed from then on."""
+    """Return Spark properties that map ``s3://bucket`` to the folder of the bucket.
+
+    A Spark job does not see buckets that are created later.
+    """
     scheme = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
     properties = {f"spark.hadoop.fs.{name}.impl": scheme for name in ("s3", "s3a", "s3n")}
-    # without checksums: no .crc files beside the objects
+    # a file system without checksums writes no .crc files next to the objects
     properties["spark.hadoop.fs.file.impl"] = "org.apache.hadoop.fs.RawLocalFileSystem"
     for folder in sorted(settings.root.iterdir()):
         if folder.is_dir() and not folder.name.startswith("."):
@@ -36,7 +39,7 @@ def mount_table(settings: Settings) -> dict[str, str]:
 
 
 def spark_submit(arguments: list[str], emr: EmrSettings, settings: Settings, scratch: Path) -> list[str]:
-    """The command line: ``arguments`` are what follows "spark-submit" in the step."""
+    """Return the command line. ``arguments`` are those after "spark-submit" in the step."""
     given: dict[str, str] = {}
     kept: list[str] = []
     rest = list(arguments)
@@ -49,7 +52,7 @@ def spark_submit(arguments: list[str], emr: EmrSettings, settings: Settings, scr
         elif word.startswith("-"):
             kept += _option(word, rest)
         else:
-            application = [word, *rest]  # and its own arguments
+            application = [word, *rest]  # the rest are the arguments of the application
             break
     memory = _smaller(given.get("--driver-memory", emr.driver_memory), emr.driver_memory)
     command = [str(emr.venv / "bin/spark-submit"), "--master", emr.master, "--driver-memory", memory]
@@ -60,20 +63,23 @@ def spark_submit(arguments: list[str], emr: EmrSettings, settings: Settings, scr
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
     }
-    command += kept  # before ours: of two values of a property Spark takes the last
+    command += kept  # ours come after these, because Spark uses the last value of a property
     for key, value in properties.items():
         command += ["--conf", f"{key}={value}"]
     return command + application
 
 
 def _option(word: str, rest: list[str]) -> list[str]:
-    """An option with its value, taken off ``rest``; nothing for a property that a cluster alone can have."""
+    """Return an option with its value, which is removed from ``rest``.
+
+    The result is empty for a property that is valid only on a cluster.
+    """
     if word.startswith("--conf="):
         word, _, value = word.partition("=")
     elif "=" in word or word in _SWITCHES:
         return [word]
     elif not rest:
-        return []  # its value is missing: it must not take one of ours
+        return []  # without its value it would take the next of our options as one
     else:
         value = rest.pop(0)
     is_dropped = word in ("--conf", "-c") and _DROPPED_PROPERTIES.fullmatch(value.partition("=")[0])
@@ -81,13 +87,13 @@ def _option(word: str, rest: list[str]) -> list[str]:
 
 
 def spark_environment(emr: EmrSettings) -> dict[str, str]:
-    """SPARK_HOME, PYSPARK_PYTHON and JAVA_HOME of the Spark environment."""
+    """Return SPARK_HOME, PYSPARK_PYTHON and JAVA_HOME of the Spark environment."""
     python = emr.venv / "bin/python"
     spark_home, java_home = _homes(str(python))
     return {
         "SPARK_HOME": spark_home,
         "JAVA_HOME": java_home,
-        # without these spark-submit takes whatever python3 is first on PATH
+        # without these, spark-submit uses the first python3 on PATH
         "PYSPARK_PYTHON": str(python),
         "PYSPARK_DRIVER_PYTHON": str(python),
     }
@@ -103,7 +109,7 @@ def _homes(python: str) -> tuple[str, str]:
 
 
 def _smaller(first: str, second: str) -> str:
-    """A cluster's driver memory would not fit here: take what is smaller."""
+    """Return the smaller memory size, because that of a cluster may not fit on this machine."""
     return min(first, second, key=_mebibytes)
 
 

@@ -1,6 +1,6 @@
-"""One process of a Spark job: started with its output kept apart, waited for, ended, and explained.
+"""The processes of Spark jobs: start one, wait for it, end it, and read its output and failure reason.
 
-EMR steps, EMR Serverless job runs and Glue job runs are all this; what differs is in their executors.
+EMR steps, EMR Serverless job runs and Glue job runs share this. Their executors hold the differences.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from local_aws.settings import Settings
 from local_aws.spark.command import spark_environment, spark_submit
 
 GRACE_SECONDS = 10.0
-# stdout and stderr apart, as the services keep them; the wrapper's own words stay in output.log
+# the services keep stdout and stderr in separate files; messages of the wrapper go to output.log
 _SHELL = 'out=$1 err=$2; shift 2; exec "$@" >>"$out" 2>>"$err"'
 
 
 class SparkProcesses:
-    """The processes of the Spark jobs of one kind, each in a folder of its own below ``state/<kind>``."""
+    """The processes of the Spark jobs of one kind, each in its own folder below ``state/<kind>``."""
 
     def __init__(self, kind: str, settings: Settings, supervisor: Supervisor, images: ImageMap) -> None:
         self._kind = kind
@@ -32,7 +32,7 @@ class SparkProcesses:
         self._spark: EmrSettings = images.emr
 
     def folder(self, name: str) -> Path:
-        """Holds ``stdout``, ``stderr``, ``output.log`` and, while it runs, ``scratch``."""
+        """Return the folder with ``stdout``, ``stderr``, ``output.log`` and, during the run, ``scratch``."""
         return self._settings.state / self._kind / name
 
     def start(self, name: str, arguments: list[str], generation: int = 1, role: str = "") -> JobProcess:
@@ -57,9 +57,10 @@ class SparkProcesses:
         return JobProcess.start(Spec(argv, environment, str(scratch), marker), folder)
 
     def wait(self, process: JobProcess, unwanted: Callable[[], str]) -> Exit | str:
-        """How it ended, or the reason that ``unwanted`` gives as soon as it gives one (the process lives on).
+        """Wait for the end of a process, or for a reason to end it.
 
-        Raises Stopping when local_aws stops.
+        Return the exit, or the first reason that ``unwanted`` returns; the process then still runs. Raises
+        Stopping if local_aws stops.
         """
         while True:
             if (end := process.exit()) is not None:
@@ -69,7 +70,7 @@ class SparkProcesses:
             self._supervisor.pause()
 
     def end(self, process: JobProcess, *, force: bool = False) -> None:
-        """SIGTERM, a grace, SIGKILL; with ``force`` SIGKILL at once."""
+        """Send SIGTERM and, after a grace period, SIGKILL. With ``force``, send SIGKILL at once."""
         if not force:
             process.terminate()
             deadline = time.monotonic() + GRACE_SECONDS
@@ -78,13 +79,13 @@ class SparkProcesses:
         process.kill()
 
     def output(self, name: str, part: str) -> bytes:
-        """What it wrote to ``stdout``, ``stderr`` or ``output.log``; empty when it wrote nothing."""
+        """Return the content of ``stdout``, ``stderr`` or ``output.log``, or nothing if it does not exist."""
         with contextlib.suppress(FileNotFoundError):
             return (self.folder(name) / part).read_bytes()
         return b""
 
     def reason(self, name: str, end: Exit) -> tuple[str, str]:
-        """What happened, and the last words of stderr, which carry the exception."""
+        """Return how the process ended, and the last lines of stderr, which contain the exception."""
         text = self.output(name, "stderr") or self.output(name, "output.log")
         lines = text[-8000:].decode("utf-8", "replace").splitlines()
         tail = [line for line in lines if " INFO " not in line][-12:]
@@ -92,5 +93,5 @@ class SparkProcesses:
         return what, "\n".join(tail)[-1000:]
 
     def tidy(self, name: str) -> None:
-        """Remove Spark's own files; the output stays."""
+        """Remove the scratch files of Spark and keep the output."""
         shutil.rmtree(self.folder(name) / "scratch", ignore_errors=True)

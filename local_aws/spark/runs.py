@@ -1,7 +1,7 @@
-"""The life of job runs: what waits is started, what runs is awaited, stopped or timed out, what ended stays.
+"""The life cycle of job runs: start them, wait for them, stop them, and end them at their time limit.
 
-EMR Serverless and Glue differ in the names of states, in what is run and in where logs go (``RunService``);
-who survives what is the same for both and stands here.
+EMR Serverless and Glue differ in the names of states, the command and the place of logs (``RunService``).
+They share the life cycle and the behaviour at a restart.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TIMED_OUT = "timed out"
 
 @dataclass(frozen=True)
 class RunStates:
-    """A service's names. A run goes through ``waiting`` in this order, one a tick, before it runs."""
+    """The names of a service for its states. A run has each of ``waiting`` for one tick before it runs."""
 
     waiting: tuple[str, ...]
     running: str
@@ -36,33 +36,36 @@ class RunStates:
 
     @property
     def active(self) -> tuple[str, ...]:
-        """States that will change by themselves."""
+        """The states that are not final."""
         return (*self.waiting, self.running, self.stopping)
 
 
 class RunService(Protocol):
-    """What a service says of its runs. ``kind`` is the row's kind in the job table."""
+    """The rules of a service for its runs. ``kind`` is the kind of their rows in the job table."""
 
     kind: str
     states: RunStates
 
     def may_start(self, run: Job) -> bool:
-        """Whether a run that waited its turn may begin now."""
+        """Return True if a waiting run may start now."""
 
     def arguments(self, run: Job) -> list[str]:
-        """The command line, from ``spark-submit`` on."""
+        """Return the command line, which begins with ``spark-submit``."""
 
     def role(self, run: Job) -> str:
-        """Return the ARN of the role that the run was given."""
+        """Return the ARN of the role of the run."""
 
     def timeout_seconds(self, run: Job) -> float:
-        """How long it may run; infinity for ever."""
+        """Return the time limit of the run; infinity if it has none."""
 
     def started(self, run: Job) -> None:
-        """Its output files exist from now on."""
+        """Handle the start of a run, when its output files exist."""
 
     def ended(self, run: Job) -> None:
-        """Its output is whole; the final state is not shown before this returns."""
+        """Handle the end of a run, when its output is complete.
+
+        The run gets its final state after this returns.
+        """
 
 
 class JobRuns:
@@ -78,7 +81,7 @@ class JobRuns:
         self._processes = processes
 
     def adopt(self) -> None:
-        """Wait for runs that still go on; one that was about to start waits again."""
+        """Wait for runs that still run, and queue those again that had not started yet."""
         states = self._service.states
         for run in self._table.list(self._service.kind):
             if run.state not in (states.running, states.stopping):
@@ -90,10 +93,10 @@ class JobRuns:
                     row.state = states.waiting[-1] if run.state == states.running else states.stopped
 
     def stop(self) -> None:
-        """The threads end by themselves."""
+        """Do nothing, because the threads end by themselves."""
 
     def tick(self) -> None:
-        """Move every run that waits."""
+        """Advance every waiting run."""
         states = self._service.states
         for run in self._table.list(self._service.kind):
             if run.state not in states.waiting:
@@ -112,7 +115,7 @@ class JobRuns:
                 self._begin(run.name, self._run)
 
     def request_stop(self, name: str) -> bool:
-        """Ask a run to end; False when it is over already."""
+        """Ask a run to end. Return False if it has already ended."""
         states = self._service.states
         with self._table.editing(self._service.kind, name) as row:
             if row.state in states.waiting:
@@ -147,7 +150,7 @@ class JobRuns:
             process.kill()
             self._fail(name, "local_aws was stopped while the job ran")
             raise
-        process.kill()  # whatever spark-submit left behind
+        process.kill()  # spark-submit may leave child processes
         self._service.ended(self._row(name))
         if isinstance(end, Exit):
             what, words = self._processes.reason(name, end)
