@@ -245,10 +245,10 @@ def test_each_operation_that_moto_may_answer_keeps_its_promise(shared_local_aws:
 def test_a_subscription_that_would_get_no_message_is_refused(shared_local_aws: Any, protocol: str) -> None:
     sns = shared_local_aws.client("sns")
     topic = sns.create_topic(Name="refuses")["TopicArn"]
-    with pytest.raises(ClientError, match=rf"sns:Subscribe for the protocol {protocol}"):
+    with pytest.raises(ClientError, match=rf"sns:Subscribe: for the protocol {protocol}"):
         sns.subscribe(TopicArn=topic, Protocol=protocol, Endpoint="someone@example.com")
     assert sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"] == []
-    with pytest.raises(ClientError, match="sns:Publish to a phone number"):
+    with pytest.raises(ClientError, match="sns:Publish: to a phone number"):
         sns.publish(PhoneNumber="+15550100", Message="hello")
 
 
