@@ -1,1 +1,1 @@
-"""EMR Serverless: applications that start and stop, and job runs that really run spark-submit."""
+"""EMR Serverless: applications that start and stop, and job runs that execute spark-submit."""

@@ -1,4 +1,4 @@
-"""Applications of EMR Serverless: their states, by request, by a submitted job and by idleness."""
+"""Applications of EMR Serverless. Requests, submitted jobs and idle time change their states."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DEFAULTS = {
 
 
 class Applications:
-    """The operations on applications, and the executor that moves them."""
+    """The operations on applications, and the executor that changes their states."""
 
     def __init__(self, settings: Settings, table: JobTable, active_states: tuple[str, ...]) -> None:
         self._now = settings.control.now
@@ -34,7 +34,7 @@ class Applications:
         self._active_states = active_states
 
     def handlers(self) -> dict[str, Handler]:
-        """Operation name to handler."""
+        """Return the handlers by operation name."""
         return {
             "CreateApplication": self.create,
             "GetApplication": lambda request: {
@@ -73,7 +73,7 @@ class Applications:
     def stop_application(self, request: dict[str, Any]) -> None:
         row = self.application(request["applicationId"])
         if self._is_busy(row.name):
-            raise invalid(f"Application {row.name} has job runs that are not over; cancel them first")
+            raise invalid(f"Application {row.name} has unfinished job runs; cancel them first")
         if row.state in ("STARTED", "STARTING"):
             self.move(row.name, "STOPPING")
         elif row.state not in ("STOPPING", *_RESTING):
@@ -89,45 +89,47 @@ class Applications:
         self.move(self._resting(request["applicationId"], "deleted").name, "TERMINATED")
 
     def application(self, name: str) -> Job:
-        """The row of an application that was not deleted; ResourceNotFoundException."""
+        """Return the row of an application. Raises ResourceNotFoundException if it does not exist."""
         row = self._table.get(APPLICATION, name)
         if row is None:
             raise AwsError("ResourceNotFoundException", f"Application {name} does not exist", 404)
         return row
 
     def submitted(self, name: str) -> None:
-        """A job came: the application starts by itself where it may, and is not idle."""
+        """Handle a new job: start the application if its autoStartConfiguration allows it."""
         row = self.application(name)
         if row.state == "TERMINATED":
             raise AwsError("ResourceNotFoundException", f"Application {name} is terminated", 404)
         if row.state not in ("STARTED", "STARTING"):
             if not row.request["autoStartConfiguration"]["enabled"]:
-                raise invalid(f"Application {name} is {row.state} and does not start by itself")
+                raise invalid(
+                    f"Application {name} is {row.state}, and autoStartConfiguration is disabled; start it"
+                )
             if row.state in _RESTING:
                 self.move(name, "STARTING")
 
     def is_started(self, name: str) -> bool:
-        """Whether job runs can run; one that only rests is started, as its jobs wait."""
+        """Return True if job runs can start. A created or stopped application is started for them."""
         row = self.application(name)
         if row.state in _RESTING:
             self.move(name, "STARTING")
         return row.state == "STARTED"
 
     def move(self, name: str, state: str) -> None:
-        """Into another state."""
+        """Change the state of an application."""
         with self._table.editing(APPLICATION, name) as row:
             row.state = state
             row.detail["idle_since"] = self._now()
 
     # ---- the executor -------------------------------------------------------
     def adopt(self) -> None:
-        """States are all there is: the next tick moves them on."""
+        """Do nothing, because the next tick continues from the states in the table."""
 
     def stop(self) -> None:
-        """Nothing runs here."""
+        """Do nothing, because applications have no processes."""
 
     def tick(self) -> None:
-        """Move what is on its way, and stop what was idle for its time."""
+        """Advance applications in a transition, and stop those that reached their idle time."""
         for row in self._table.list(APPLICATION):
             if row.state in _MOVES:
                 self.move(row.name, _MOVES[row.state])
@@ -158,34 +160,39 @@ def _view(row: Job) -> dict[str, Any]:
 
 
 def same_token(rows: list[Job], request: dict[str, Any]) -> Job | None:
-    """The row that an earlier call with this client token made; ConflictException if it asked for more."""
+    """Return the row of an earlier call with this client token, or None.
+
+    Raises ConflictException if that call differs from this one.
+    """
     for row in rows:
         if row.request.get("clientToken") == request["clientToken"]:
             if any(row.request.get(name) != value for name, value in request.items()):
                 raise AwsError(
-                    "ConflictException", f"clientToken {request['clientToken']} was used differently", 409
+                    "ConflictException",
+                    f"clientToken {request['clientToken']} was used with other parameters",
+                    409,
                 )
             return row
     return None
 
 
 def page(member: str, views: list[dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
-    """One page of a listing."""
+    """Return one page of a listing."""
     offset, size = offset_of(request.get("nextToken")), int(request.get("maxResults") or 50)
     answer: dict[str, Any] = {member: views[offset : offset + size]}
     return answer | ({"nextToken": str(offset + size)} if offset + size < len(views) else {})
 
 
 def identifier() -> str:
-    """An id as the service makes them: 16 characters of 0-9 and a-z."""
+    """Create an id like those of the service: 16 characters of 0-9 and a-z."""
     return "00" + "".join(secrets.choice("0123456789abcdefghijklmnopqrstuv") for _ in range(14))
 
 
 def application_arn(name: str) -> str:
-    """ARN of an application."""
+    """Return the ARN of an application."""
     return f"arn:aws:emr-serverless:{REGION}:{ACCOUNT}:/applications/{name}"
 
 
 def invalid(message: str) -> AwsError:
-    """What the service answers to a request that its state does not allow."""
+    """Return the error for a request that the current state does not allow."""
     return AwsError("ValidationException", message)

@@ -1,4 +1,4 @@
-"""Job runs of EMR Serverless: the operations, and what the executor needs to know of them."""
+"""Job runs of EMR Serverless: the operations, and the rules for their executor."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _TIMEOUT_MINUTES = 720
 
 
 class ServerlessRuns:
-    """StartJobRun and its kin; ``executor`` runs them."""
+    """The operations on job runs. ``executor`` runs them."""
 
     kind = RUN
     states = STATES
@@ -64,7 +64,7 @@ class ServerlessRuns:
         self.executor = JobRuns(self, settings, supervisor, self._processes)
 
     def handlers(self) -> dict[str, Handler]:
-        """Operation name to handler, those of applications included."""
+        """Return the handlers by operation name, including those of applications."""
         return self.applications.handlers() | {
             "StartJobRun": self.start_job,
             "GetJobRun": lambda request: {"jobRun": self._view(self._run(request))},
@@ -75,7 +75,7 @@ class ServerlessRuns:
     def start_job(self, request: dict[str, Any]) -> dict[str, Any]:
         application = request["applicationId"]
         if "sparkSubmit" not in request.get("jobDriver", {}):
-            raise invalid("jobDriver.sparkSubmit is needed: local_aws runs Spark only")
+            raise invalid("jobDriver.sparkSubmit is required: local_aws supports only Spark jobs")
         with self._table.lock:
             self.applications.application(application)
             run = same_token(self._table.list(RUN, application), request)
@@ -111,7 +111,7 @@ class ServerlessRuns:
         return self.applications.is_started(run.parent)
 
     def arguments(self, run: Job) -> list[str]:
-        """See RunService: properties of the request's configuration come before those of the submission."""
+        """See RunService. Properties of the submission override those of the configuration."""
         submit = run.request["jobDriver"]["sparkSubmit"]
         configurations = run.request.get("configurationOverrides", {}).get("applicationConfiguration", [])
         properties = [
@@ -130,14 +130,14 @@ class ServerlessRuns:
         return str(run.request["executionRoleArn"])
 
     def timeout_seconds(self, run: Job) -> float:
-        """See RunService; 0 minutes means no limit."""
+        """See RunService. 0 minutes means no limit."""
         return 60.0 * run.request.get("executionTimeoutMinutes", _TIMEOUT_MINUTES) or math.inf
 
     def started(self, run: Job) -> None:
-        """See RunService: nothing is followed."""
+        """See RunService. Do nothing, because logs are uploaded at the end."""
 
     def ended(self, run: Job) -> None:
-        """See RunService: the driver's output to the monitoring URI, laid out as the service does."""
+        """See RunService. Upload the output of the driver to the monitoring URI as the service does."""
         overrides = run.request.get("configurationOverrides", {}).get("monitoringConfiguration", {})
         log_uri = overrides.get("s3MonitoringConfiguration", {}).get("logUri")
         if not log_uri:
@@ -148,8 +148,8 @@ class ServerlessRuns:
                 content = gzip.compress(self._processes.output(run.name, part))
                 self._transfer.put(S3Uri.parse(log_uri) / f"{folder}/{part}.gz", content)
         except (NexusError, OSError) as error:
-            # what the job did stands: a missing log bucket makes it neither better nor worse
-            log.warning("job run %s: its logs are not in S3: %s", run.name, error)
+            # a missing log bucket does not change the result of the job
+            log.warning("job run %s: cannot upload its logs to S3: %s", run.name, error)
 
     # ---- views ----------------------------------------------------------------
     def _run(self, request: dict[str, Any]) -> Job:
@@ -186,7 +186,7 @@ class ServerlessRuns:
 
 
 def _short(reason: str) -> str:
-    """At most 256 characters, the service's limit: what happened, and the last words of the exception."""
+    """Shorten a reason to the service's 256 characters: its beginning and the end of the exception."""
     return reason if len(reason) <= 256 else f"{reason[:50]} … {reason[-200:]}"
 
 

@@ -1,1 +1,1 @@
-"""The Glue crawler: tables inferred from the parquet files that are there."""
+"""Glue: jobs that run spark-submit, and crawlers that infer tables from parquet files."""

@@ -1,4 +1,4 @@
-"""Glue crawlers that really look: tables of parquet files, in moto's catalogue."""
+"""Glue crawlers, which read parquet files and write their tables into the catalogue of moto."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Crawlers:
         self._moto = moto
 
     def handlers(self) -> dict[str, Handler]:
-        """Operation name to handler."""
+        """Return the handlers by operation name."""
         return {
             "CreateCrawler": self.create,
             "UpdateCrawler": self.update,
@@ -110,16 +110,16 @@ class Crawlers:
         return {"CrawlerMetricsList": answers}
 
     def adopt(self) -> None:
-        """A crawl that was cut off starts again: it writes the same tables."""
+        """Start interrupted crawls again. A repeated crawl writes the same tables."""
         for row in self._table.list(KIND):
             if row.state != "READY":
                 self._supervisor.run(f"crawler {row.name}", lambda name=row.name: self._crawl(name))  # type: ignore[misc]
 
     def tick(self) -> None:
-        """Crawls have threads of their own."""
+        """Do nothing, because each crawl has its own thread."""
 
     def stop(self) -> None:
-        """The threads end by themselves."""
+        """Do nothing, because the threads end by themselves."""
 
     def _crawl(self, name: str) -> None:
         row = self._crawler(name)
@@ -151,7 +151,7 @@ class Crawlers:
             row.detail["runs"] = [*row.detail["runs"][-49:], run | counts]
 
     def _write(self, row: Job, found: FoundTable) -> str:
-        """Create or update one table and its partitions; returns which of both it was."""
+        """Create or update one table and its partitions. Return which of the two it did."""
         database = row.request["DatabaseName"]
         table_input = found.table_input(row.request.get("TablePrefix", ""))
         name = table_input["Name"]

@@ -1,4 +1,4 @@
-"""Glue jobs: definitions, and runs that really run spark-submit with what Glue adds to the arguments."""
+"""Glue jobs: definitions, and runs that execute spark-submit with the arguments that Glue adds."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _PY_FILES, _CONF, _SCRIPT = "--extra-py-files", "--conf", "--scriptLocation"
 
 
 class GlueJobs:
-    """CreateJob, StartJobRun and their kin; ``executor`` runs the runs."""
+    """The operations on jobs and job runs. ``executor`` runs the runs."""
 
     kind = RUN
     states = STATES
@@ -59,7 +59,7 @@ class GlueJobs:
         self.executor = JobRuns(self, settings, supervisor, self._processes)
 
     def handlers(self) -> dict[str, Handler]:
-        """Operation name to handler."""
+        """Return the handlers by operation name."""
         return {
             "CreateJob": self.create,
             "GetJob": lambda request: {"Job": _definition_view(self._definition(request["JobName"]))},
@@ -80,7 +80,7 @@ class GlueJobs:
         return {"Name": request["Name"]}
 
     def update(self, request: dict[str, Any]) -> dict[str, Any]:
-        """What an update leaves out goes back to its default: it replaces the definition."""
+        """Replace the definition. Members that the update does not have get their defaults, as in Glue."""
         row = self._definition(request["JobName"])
         update = request["JobUpdate"]
         _check_command(update.get("Command", {}))
@@ -89,7 +89,7 @@ class GlueJobs:
         return {"JobName": row.name}
 
     def delete(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Deleting what is not there is no error."""
+        """Delete a definition. A missing one is not an error."""
         self._table.delete(DEFINITION, request["JobName"])
         return {"JobName": request["JobName"]}
 
@@ -102,7 +102,7 @@ class GlueJobs:
                 raise AwsError(
                     "ConcurrentRunsExceededException", f"Concurrent runs exceeded for {definition.name}"
                 )
-            # the definition as it is now: a later update changes no run
+            # a copy of the definition, because a later update must not change the run
             detail = {"definition": definition.request}
             run = Job(RUN, f"jr_{secrets.token_hex(32)}", "STARTING", request, detail, parent=definition.name)
             self._table.insert(run)
@@ -138,11 +138,11 @@ class GlueJobs:
 
     # ---- what the executor asks ---------------------------------------------
     def may_start(self, run: Job) -> bool:
-        """See RunService: concurrency was checked when the run was asked for."""
+        """See RunService. StartJobRun has already checked the concurrency."""
         return True
 
     def arguments(self, run: Job) -> list[str]:
-        """See RunService: Glue's own arguments, then all of the definition and the run, names and values."""
+        """See RunService. The arguments of Glue come first, then those of the definition and the run."""
         given = _arguments(run)
         command = ["spark-submit"]
         if given.get(_PY_FILES):
@@ -163,7 +163,7 @@ class GlueJobs:
         return 60.0 * _timeout_minutes(run)
 
     def started(self, run: Job) -> None:
-        """See RunService: its output goes to CloudWatch Logs as it is written, a stream for each run."""
+        """See RunService. Send the output to CloudWatch Logs, with one stream for each run."""
         for group, part in _STREAMS:
             self._telemetry.follow(f"{_LOG_GROUP}/{group}", run.name, self._processes.folder(run.name) / part)
 

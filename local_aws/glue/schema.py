@@ -1,4 +1,4 @@
-"""What lies under an S3 prefix, as Glue tables: columns and partitions read from parquet footers."""
+"""Glue tables of an S3 prefix, with columns and partitions that are read from parquet footers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class FoundTable:
     size_bytes: int
 
     def table_input(self, prefix: str) -> dict[str, Any]:
-        """The TableInput that the crawler writes into the catalogue."""
+        """Return the TableInput that the crawler writes into the catalogue."""
         return {
             "Name": prefix + self.name,
             "TableType": "EXTERNAL_TABLE",
@@ -68,7 +68,7 @@ class FoundTable:
         }
 
     def storage(self, location: str) -> dict[str, Any]:
-        """The StorageDescriptor of the table or of one partition."""
+        """Return the StorageDescriptor of the table or of one partition."""
         return {
             "Columns": self.columns,
             "Location": location,
@@ -82,9 +82,9 @@ class FoundTable:
 
 
 def find_tables(folder: Path, uri: str) -> list[FoundTable]:
-    """Every folder that directly holds parquet files or ``key=value`` folders is a table.
+    """Find the tables: folders that directly contain parquet files or ``key=value`` folders.
 
-    InputError names the file that cannot be read, or the files whose columns contradict each other.
+    Raises InputError with the file that cannot be read, or the files whose columns contradict each other.
     """
     roots: dict[Path, list[Path]] = {}
     for path in sorted(folder.rglob("*.parquet")):
@@ -137,7 +137,7 @@ def _table(root: Path, files: list[Path], folder: Path, uri: str) -> FoundTable:
 
 
 def glue_type(kind: pa.DataType) -> str:
-    """Glue's (Hive's) name of an Arrow type."""
+    """Return the name of an Arrow type in Glue, which uses the names of Hive."""
     if kind in _SIMPLE:
         return _SIMPLE[kind]
     if pa.types.is_timestamp(kind):

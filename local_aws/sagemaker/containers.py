@@ -23,7 +23,7 @@ class JobFailed(Exception):
 
 @dataclass(frozen=True)
 class World:
-    """What SageMaker jobs run in; shared by training and processing."""
+    """The environment of SageMaker jobs, which training and processing share."""
 
     settings: Settings
     supervisor: Supervisor
@@ -45,31 +45,31 @@ class Host:
 
     @property
     def ml(self) -> Path:
-        """What the job sees as /opt/ml."""
+        """The folder that the job sees as /opt/ml."""
         return self.folder / "ml"
 
 
 def hosts(world: World, job: Job, count: int) -> list[Host]:
-    """The hosts of a job, algo-1 first."""
+    """Return the hosts of a job, algo-1 first."""
     base = world.settings.state / "sagemaker" / job.kind / job.name
     return [Host(f"algo-{n + 1}", base / f"algo-{n + 1}") for n in range(count)]
 
 
 def fresh(folder: Path) -> Path:
-    """An empty folder: what an earlier attempt left is gone, as on a new instance."""
+    """Create an empty folder. Files of an earlier attempt are removed, as on a new instance."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a configuration file, folders included."""
+    """Write a configuration file, and create its folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=2))
 
 
 def resource_config(all_hosts: list[Host], host: Host, instance_type: str) -> dict[str, Any]:
-    """resourceconfig.json as SageMaker writes it."""
+    """Return the content of resourceconfig.json as SageMaker writes it."""
     names = [h.name for h in all_hosts]
     return {
         "current_host": host.name,
@@ -84,7 +84,10 @@ def resource_config(all_hosts: list[Host], host: Host, instance_type: str) -> di
 
 
 def resolve(world: World, uri: str, entrypoint: list[str], arguments: list[str]) -> tuple[Image, list[str]]:
-    """The image and the command line; JobFailed when nothing stands for the image or no command is named."""
+    """Return the image and the command line.
+
+    Raises JobFailed if no entry matches the image or there is no command.
+    """
     image = world.images.find(uri)
     if image is None:
         raise JobFailed(f"ClientError: Cannot pull image {uri}: no entry of local_aws/images.toml matches it")
@@ -97,7 +100,7 @@ def resolve(world: World, uri: str, entrypoint: list[str], arguments: list[str])
 def start(
     world: World, job: Job, host: Host, command: tuple[Image, list[str]], environment: dict[str, str]
 ) -> JobProcess:
-    """Start the process of one host, with its /opt/ml to itself."""
+    """Start the process of one host with its own /opt/ml."""
     image, argv = command
     identity = world.supervisor.identities.issue(job.kind, job.name, job.request.get("RoleArn", ""))
     spec = Spec(
@@ -118,18 +121,18 @@ def follow(world: World, job: Job, group: str, all_hosts: list[Host], on_line: O
 
 
 def finish_logs(world: World, job: Job, group: str, all_hosts: list[Host]) -> None:
-    """Send what is left of the output of all hosts."""
+    """Send the rest of the output of all hosts."""
     for host in all_hosts:
         world.telemetry.finish(group, stream_of(job, host))
 
 
 def stream_of(job: Job, host: Host) -> str:
-    """The log stream of a host; its number is the job's creation time, as on AWS."""
+    """Return the log stream of a host. It ends in the creation time of the job, as on AWS."""
     return f"{job.name}/{host.name}-{int(job.created)}"
 
 
 def failure_file(all_hosts: list[Host]) -> str:
-    """What the algorithm wrote about its failure, at most 1024 characters."""
+    """Return the failure message that the algorithm wrote, at most 1024 characters of it."""
     for host in all_hosts:
         path = host.ml / "output" / "failure"
         if path.is_file() and (text := path.read_text("utf-8", "replace").strip()):

@@ -1,4 +1,4 @@
-"""Spot interruptions on demand: by the control API at once, later, or when a checkpoint appears."""
+"""Spot interruptions that the control API requests: at once, later, or after a checkpoint."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MARKER = "complete.json"
 
 @dataclass(frozen=True)
 class Policy:
-    """Interrupt every spot job ``times`` times, each when a checkpoint has appeared since it (re)started."""
+    """A policy that interrupts every spot job ``times`` times, each time after a new checkpoint."""
 
     times: int = 0
     after_first_checkpoint: bool = True
@@ -31,7 +31,7 @@ class Policy:
 
 
 class Interruptions:
-    """Decides when a running spot job loses its instance."""
+    """The decision when a running spot job loses its instance."""
 
     def __init__(self, table: JobTable, settings: Settings) -> None:
         self._table = table
@@ -40,7 +40,7 @@ class Interruptions:
         self._asked: dict[str, tuple[float, float]] = {}
 
     def interrupt(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Control ``sagemaker/interrupt``: {"job", "after_seconds"?, "grace_seconds"?}."""
+        """Handle the control call ``sagemaker/interrupt``: {"job", "after_seconds"?, "grace_seconds"?}."""
         name = str(request.get("job", ""))
         job = self._table.get(KIND, name)
         if job is None:
@@ -55,7 +55,10 @@ class Interruptions:
         return {"job": name, "due": due}
 
     def set_policy(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Control ``sagemaker/interrupt_policy``: {"times", "after_first_checkpoint"?, "grace_seconds"?}."""
+        """Handle the control call ``sagemaker/interrupt_policy``.
+
+        The request is {"times", "after_first_checkpoint"?, "grace_seconds"?}.
+        """
         policy = {
             "times": int(request.get("times", 0)),
             "after_first_checkpoint": bool(request.get("after_first_checkpoint", True)),
@@ -67,7 +70,7 @@ class Interruptions:
         return policy
 
     def due(self, job: Job) -> float | None:
-        """The grace in seconds when ``job`` is to be interrupted now, else None."""
+        """Return the grace period in seconds if ``job`` must be interrupted now, else None."""
         if not job.request.get("EnableManagedSpotTraining"):
             return None
         with self._lock:
@@ -84,7 +87,7 @@ class Interruptions:
         return policy.grace_seconds
 
     def checkpoints(self, job: Job) -> int:
-        """How many complete checkpoints lie below the job's prefix."""
+        """Count the complete checkpoints below the prefix of the job."""
         environment = job.request.get("Environment", {})
         config = job.request.get("CheckpointConfig", {})
         uri = environment.get("NEXUS_CHECKPOINT_URI") or config.get("S3Uri")

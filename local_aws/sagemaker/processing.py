@@ -1,4 +1,4 @@
-"""SageMaker processing jobs: inputs to /opt/ml/processing, one process a host, outputs back to S3."""
+"""SageMaker processing jobs: copy inputs to /opt/ml/processing, run a process per host, upload outputs."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _ECHOED = (
 
 
 class ProcessingJobs:
-    """Create, describe, list and stop."""
+    """The operations on processing jobs, and their executor."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def handlers(self) -> dict[str, Handler]:
-        """Operation name to handler."""
+        """Return the handlers by operation name."""
         return {
             "CreateProcessingJob": self.create,
             "DescribeProcessingJob": self.describe,
@@ -94,16 +94,16 @@ class ProcessingJobs:
         return {}
 
     def adopt(self) -> None:
-        """Go on with the jobs of an earlier process."""
+        """Adopt the unfinished jobs of an earlier process."""
         for job in self._world.table.list(KIND):
             if job.state in _ACTIVE:
                 self._start(job.name)
 
     def tick(self) -> None:
-        """Jobs have threads of their own."""
+        """Do nothing, because each job has its own thread."""
 
     def stop(self) -> None:
-        """The threads end by themselves."""
+        """Do nothing, because the threads end by themselves."""
 
     def _start(self, name: str) -> None:
         run = _ProcessingRun(self._world, name)
@@ -118,7 +118,7 @@ class ProcessingJobs:
 
 
 class _ProcessingRun:
-    """One job from its inputs to its outputs, in a thread."""
+    """The run of one job in a thread, from its inputs to its outputs."""
 
     def __init__(self, world: World, name: str) -> None:
         self._world = world
@@ -133,7 +133,7 @@ class _ProcessingRun:
         containers.follow(self._world, self._job(), LOG_GROUP, self._hosts)
 
     def drive(self) -> None:
-        """Run to the end; every way out leaves a final state in the table."""
+        """Run the job to its end. The table always gets a final state."""
         try:
             self._run()
         except JobFailed as failed:

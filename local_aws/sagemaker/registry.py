@@ -1,4 +1,4 @@
-"""The Model Registry: groups, versions, approval."""
+"""The Model Registry: groups of model packages, their versions and approvals."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ _SUMMARY = (
 
 
 class ModelRegistry:
-    """Groups of numbered packages; numbers are never used twice."""
+    """The operations on groups of numbered packages. A number is never used twice."""
 
     def __init__(self, table: JobTable) -> None:
         self._table = table
 
     def handlers(self) -> dict[str, Handler]:
-        """Operation name to handler."""
+        """Return the handlers by operation name."""
         return {
             "CreateModelPackageGroup": self.create_group,
             "DescribeModelPackageGroup": self.describe_group,
@@ -201,7 +201,7 @@ def _group_view(group: Job) -> dict[str, Any]:
 
 def _ordered(rows: list[Job], request: dict[str, Any]) -> list[Job]:
     by_name = request.get("SortBy") == "Name"
-    # versions made within one clock tick keep their order: the sort is stable on the table's own
+    # the sort is stable, so versions with the same creation time keep the order of the table
     ordered = sorted(rows, key=lambda row: row.name) if by_name else rows
     return ordered if request.get("SortOrder") == "Ascending" else ordered[::-1]
 

@@ -1,4 +1,4 @@
-"""What SageMaker refuses, in its own words; and what its requests and answers have in common."""
+"""Checks of SageMaker requests with its error messages, and the common parts of its answers."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _MAX_METRICS = 40
 
 
 def invalid(message: str) -> AwsError:
-    """ValidationException."""
+    """Return a ValidationException."""
     return AwsError("ValidationException", message)
 
 
 def missing(what: str, name: str) -> AwsError:
-    """How SageMaker says that a job is not there."""
+    """Return the error of SageMaker for a resource that does not exist."""
     return AwsError("ValidationException", f"Requested resource not found: {what} {name}.")
 
 
 def arn(kind: str, name: str) -> str:
-    """The ARN of a SageMaker resource."""
+    """Return the ARN of a SageMaker resource."""
     return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{name}"
 
 
 def check_name(field: str, name: str) -> None:
-    """Job names: 1 to 63 letters, digits and hyphens."""
+    """Check a job name. Raises ValidationException if it is invalid."""
     if not _NAME.fullmatch(name):
         raise invalid(
             f"1 validation error detected: Value '{name}' at '{field}' failed to satisfy constraint: Member"
@@ -40,7 +40,7 @@ def check_name(field: str, name: str) -> None:
 
 
 def check_training(request: dict[str, Any]) -> None:
-    """Refuse what CreateTrainingJob refuses."""
+    """Check a CreateTrainingJob request. Raises the error with which SageMaker rejects it."""
     check_name("trainingJobName", request["TrainingJobName"])
     algorithm = request.get("AlgorithmSpecification", {})
     if not algorithm.get("TrainingImage"):
@@ -72,7 +72,7 @@ def _check_stopping(request: dict[str, Any]) -> None:
     longest = stopping.get("MaxRuntimeInSeconds", 86400)
     wait = stopping.get("MaxWaitTimeInSeconds")
     for name, value in stopping.items():
-        # a templated number that stayed a string is refused by the real service too
+        # the real service rejects a number in a string too, such as that of a template
         if not isinstance(value, int) or isinstance(value, bool):
             raise AwsError("SerializationException", f"StoppingCondition.{name} must be a number")
     if request.get("EnableManagedSpotTraining"):
@@ -92,7 +92,7 @@ def _check_stopping(request: dict[str, Any]) -> None:
 def listing(
     jobs: Iterable[Job], request: dict[str, Any], status: Callable[[Job], str], summary: Callable[[Job], Any]
 ) -> tuple[list[Any], str | None]:
-    """One page of a List call with SageMaker's usual filters; the token is an offset."""
+    """Return one page of a List call, with the usual filters of SageMaker, and the next token (an offset)."""
     chosen = [
         job
         for job in jobs

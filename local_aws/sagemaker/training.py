@@ -1,4 +1,4 @@
-"""SageMaker training jobs: the operations, and their view of the job table."""
+"""The operations on SageMaker training jobs, and their views of the job table."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _ECHOED = (
 
 
 class TrainingJobs:
-    """Create, describe, list and stop; the work is done by ``TrainingRun`` in a thread a job."""
+    """The operations on training jobs. A ``TrainingRun`` runs each job in its own thread."""
 
     def __init__(self, world: World, interruptions: Interruptions) -> None:
         self._world = world
         self._interruptions = interruptions
 
     def handlers(self) -> dict[str, Handler]:
-        """Operation name to handler."""
+        """Return the handlers by operation name."""
         return {
             "CreateTrainingJob": self.create,
             "DescribeTrainingJob": self.describe,
@@ -117,7 +117,7 @@ class TrainingJobs:
         return {}
 
     def adopt(self) -> None:
-        """Go on with the jobs of an earlier process; what nobody owns any more is ended."""
+        """Adopt the unfinished jobs of an earlier process, and kill processes of finished jobs."""
         for job in self._world.table.list(KIND):
             if job.state in ("InProgress", "Stopping"):
                 self._start(job.name)
@@ -125,10 +125,10 @@ class TrainingJobs:
                 self._world.supervisor.kill_job(KIND, job.name)
 
     def tick(self) -> None:
-        """Jobs have threads of their own."""
+        """Do nothing, because each job has its own thread."""
 
     def stop(self) -> None:
-        """The threads end by themselves."""
+        """Do nothing, because the threads end by themselves."""
 
     def _start(self, name: str) -> None:
         run = TrainingRun(self._world, name, self._interruptions)

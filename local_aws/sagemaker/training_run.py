@@ -1,5 +1,6 @@
-"""One training job from Starting to its end, in a thread. Every step is written to the job table first,
-so that a later process of local_aws can go on where this one was cut off.
+"""The run of one training job in a thread.
+
+Every step is first written to the job table, so that a later process of local_aws can resume the run.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _ENDS = {  # why the process was asked to end -> the last secondary status
 
 
 def transition(detail: dict[str, Any], status: str, message: str) -> None:
-    """Append a secondary status; the one before ends now."""
+    """Append a secondary status, and end the previous one now."""
     now = time.time()
     if detail["transitions"]:
         detail["transitions"][-1].setdefault("EndTime", now)
@@ -45,7 +46,7 @@ def transition(detail: dict[str, Any], status: str, message: str) -> None:
 
 
 class TrainingRun:
-    """Drives one job; ``drive`` returns when the job has ended."""
+    """The run of one job. ``drive`` returns when the job has ended."""
 
     def __init__(self, world: World, name: str, interruptions: Interruptions) -> None:
         self._world = world
@@ -63,11 +64,11 @@ class TrainingRun:
         ]
 
     def follow_output(self) -> None:
-        """Begin to send output to CloudWatch Logs (again)."""
+        """Start or resume to send output to CloudWatch Logs."""
         containers.follow(self._world, self._job(), LOG_GROUP, self._hosts, self._on_line)
 
     def drive(self) -> None:
-        """Run to the end; every way out leaves a final state in the table."""
+        """Run the job to its end. The table always gets a final state."""
         try:
             self._run()
         except JobFailed as failed:
@@ -103,11 +104,11 @@ class TrainingRun:
         self._conclude(self._job().detail["outcome"])
 
     def _attempt(self) -> str:
-        """From Starting (or an adopted process) to the end of the processes."""
+        """Start the processes, or adopt those that run, and wait for their end."""
         job = self._job()
         processes = [JobProcess.load(row) for row in job.processes]
         if len(processes) < len(self._hosts):
-            # also when only some hosts had started: a cut-off start is made anew as a whole
+            # if only some hosts had started, all of them are started again
             self._world.supervisor.kill_job(KIND, self._name)
             if why := self._why_end():
                 self._set(outcome=why)
@@ -199,10 +200,13 @@ class TrainingRun:
         return processes
 
     def _wait(self, processes: list[JobProcess]) -> str:
-        """Until all processes have ended: completed, failed, interrupted, stop, runtime or wait."""
+        """Wait for the end of all processes.
+
+        Return the cause: completed, failed, interrupted, stop, runtime or wait.
+        """
         synced = time.monotonic()
         if ending := self._job().detail.get("ending"):
-            # the process before this one had begun to end it: its exit status says nothing
+            # the earlier local_aws had started to end the job, so its exit status has no meaning
             self._end(processes, _RESUMED_GRACE_SECONDS)
             return str(ending)
         while True:
@@ -242,7 +246,7 @@ class TrainingRun:
         return None
 
     def _end(self, processes: list[JobProcess], grace_seconds: float) -> None:
-        """SIGTERM, grace, SIGKILL."""
+        """Send SIGTERM and, after the grace period, SIGKILL."""
         if grace_seconds:
             for process in processes:
                 process.terminate()

@@ -64,7 +64,7 @@ def test_a_job_starts_its_application_and_idleness_stops_it(
     jobs.until(name, run, "RUNNING")
     assert jobs.state(name) == "STARTED"
     local_aws_server.control("clock", {"advance_seconds": 400})
-    with pytest.raises(ClientError, match="not over"):
+    with pytest.raises(ClientError, match="unfinished job runs"):
         jobs.client.stop_application(applicationId=name)
     jobs.client.cancel_job_run(applicationId=name, jobRunId=run)
     jobs.until(name, run, "CANCELLED")
@@ -75,5 +75,5 @@ def test_a_job_starts_its_application_and_idleness_stops_it(
 
 def test_an_application_that_does_not_start_by_itself_refuses_jobs(jobs: Any) -> None:
     name = jobs.application(autoStartConfiguration={"enabled": False})
-    with pytest.raises(ClientError, match="does not start by itself"):
+    with pytest.raises(ClientError, match="autoStartConfiguration is disabled"):
         jobs.submit(name, "true")
