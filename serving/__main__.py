@@ -1,9 +1,11 @@
-"""Serve one model: python -m serving
+"""Serve one model.
 
-Life: listen → load the model (readyz says no) → ready → SIGTERM: readyz says no at once, work goes on and
-new work is taken for LAME_DUCK_SECONDS → new work gets 503, what runs finishes within
-DRAIN_TIMEOUT_SECONDS → close the port → exit code 0 (1 if generations had to be cut, or if the model could
-not be loaded or failed).
+python -m serving
+
+The server listens, loads the model (/readyz answers 503) and becomes ready. After SIGTERM it drains:
+/readyz answers 503 at once, and new requests are still served for LAME_DUCK_SECONDS. Then new requests get
+503, and running ones may finish within DRAIN_TIMEOUT_SECONDS. At last the port is closed. The exit code is 0,
+or 1 if generations were cut off, or if the model could not be loaded or failed.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ _SWITCH_INTERVAL_SECONDS = 0.0005
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handling: stopping is ours."""
+    """A uvicorn server without its signal handling: ``Life`` handles the signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -56,7 +58,7 @@ class Life:
         self._settings = settings
         self._listener = listener
         self._state = ServerState(settings.served_model_name, settings.max_body_bytes)
-        self._leave = asyncio.Event()
+        self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._exit_code = 0
         config = uvicorn.Config(
@@ -70,18 +72,18 @@ class Life:
         self._server = _Server(config)
 
     async def run(self) -> int:
-        """Serve until a signal or a failure; returns the exit code."""
+        """Serve until a signal or a failure. Return the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
         serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
         with _folder_for(self._settings) as folder:
             loading = asyncio.create_task(self._load(folder))
-            leaving = asyncio.create_task(self._leave.wait())
-            await asyncio.wait({loading, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            stopping = asyncio.create_task(self._stop.wait())
+            await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if loading.done():
                 self._after_loading(loading)
-                await leaving
+                await stopping
             await self._drain()
             self._server.should_exit = True
             await serving
@@ -89,7 +91,7 @@ class Life:
                 await self._state.engine.close()
         if not loading.done():
             # the thread that loads cannot be interrupted, and must not delay the exit
-            self._say("left while loading")
+            self._say("stopped while the model was loading")
             os._exit(0)
         self._say(f"exit {self._exit_code}")
         return self._exit_code
@@ -129,11 +131,11 @@ class Life:
         self._say(f"ready: {manifest.run} step {manifest.step}, {manifest.parameters} parameters")
 
     async def _drain(self) -> None:
-        """Take new work for a while, then finish what runs; a second signal skips the while."""
+        """Serve new requests for a while, then finish running ones. A second signal ends the first part."""
         state, settings = self._state, self._settings
         if state.phase is Phase.READY:
-            state.phase = Phase.LEAVING
-            self._say(f"leaving: {state.open_requests} open requests")
+            state.phase = Phase.DRAINING
+            self._say(f"draining: {state.open_requests} open requests")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), settings.lame_duck.total_seconds())
         if state.phase is not Phase.FAILED:
@@ -142,21 +144,21 @@ class Life:
             try:
                 await asyncio.wait_for(state.quiet.wait(), settings.drain_timeout.total_seconds())
             except TimeoutError:
-                self._say(f"DRAIN_TIMEOUT_SECONDS is over: {state.open_requests} requests are cut")
+                self._say(f"DRAIN_TIMEOUT_SECONDS has passed: {state.open_requests} requests are cut off")
                 self._exit_code = 1
                 self._server.force_exit = True
 
     def _on_signal(self) -> None:
-        if self._leave.is_set():
+        if self._stop.is_set():
             self._hurry.set()
-        self._leave.set()
+        self._stop.set()
 
     def _fail(self) -> None:
-        """Exit with code 1; /healthz says no until then."""
+        """Stop with exit code 1; /healthz answers 503 until then."""
         self._state.phase = Phase.FAILED
         self._exit_code = 1
         self._hurry.set()
-        self._leave.set()
+        self._stop.set()
 
     def _say(self, text: str) -> None:
         _log.info("%s", text)
@@ -164,7 +166,7 @@ class Life:
 
 @contextlib.contextmanager
 def _folder_for(settings: ServingSettings) -> Iterator[Path]:
-    """Where a downloaded model lies: the given folder, or one that goes away with the process."""
+    """Yield the folder for a downloaded model: the one of the settings, or a temporary one."""
     if settings.model_directory:
         yield settings.model_directory
         return
@@ -176,7 +178,7 @@ def _folder_for(settings: ServingSettings) -> Iterator[Path]:
 
 
 def _listen(settings: ServingSettings) -> socket.socket:
-    """The bound port, before anything slow happens: a taken port is told at once."""
+    """Bind the port before the slow work, so that a port in use is reported at once."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -195,7 +197,7 @@ def _listen(settings: ServingSettings) -> socket.socket:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM; errors of settings and model are one line and exit code 1."""
+    """Serve until SIGTERM. An error of the settings or the model is one line and exit code 1."""
     if list(sys.argv[1:] if argv is None else argv):
         print("python -m serving takes no arguments; see serving/settings.py", file=sys.stderr)
         return 2

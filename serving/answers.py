@@ -1,4 +1,4 @@
-"""From running generations to answers in OpenAI's shapes, whole or as server-sent events."""
+"""Answers in OpenAI's form from running generations, whole or as server-sent events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Choice:
     prefix: str = ""
 
     async def pieces(self) -> AsyncIterator[tuple[str, str | None]]:
-        """New text and, last, the finish reason ("stop" or "length")."""
+        """Yield new text and, at the end, the finish reason ("stop" or "length")."""
         if self.prefix:
             yield self.prefix, None
         while True:
@@ -50,21 +50,21 @@ class Choice:
 
 
 class Shape(Protocol):
-    """What differs between the two endpoints."""
+    """The differences between the two endpoints."""
 
     prefix: str
     object: str
     chunk_object: str
 
     def whole(self, text: str) -> dict[str, Any]:
-        """The part of a choice that holds its text."""
+        """Return the part of a choice that holds its text."""
 
     def part(self, text: str, *, first: bool) -> dict[str, Any]:
-        """The same in a chunk of a stream."""
+        """Return the same part in a chunk of a stream."""
 
 
 class TextShape:
-    """``/v1/completions``."""
+    """The form of ``/v1/completions``."""
 
     prefix, object, chunk_object = "cmpl-", "text_completion", "text_completion"
 
@@ -78,7 +78,7 @@ class TextShape:
 
 
 class ChatShape:
-    """``/v1/chat/completions``."""
+    """The form of ``/v1/chat/completions``."""
 
     prefix, object, chunk_object = "chatcmpl-", "chat.completion", "chat.completion.chunk"
 
@@ -93,7 +93,7 @@ class ChatShape:
 
 @dataclass
 class Answer:
-    """The generations of one request and what stands around their text."""
+    """The generations of one request and the fields around their text."""
 
     shape: Shape
     model: str
@@ -105,12 +105,12 @@ class Answer:
     created: int = field(default_factory=lambda: int(time.time()))
 
     def cancel(self) -> None:
-        """End what still runs."""
+        """Cancel the generations that still run."""
         for choice in self.choices:
             choice.generation.cancel()
 
     async def whole(self) -> dict[str, Any]:
-        """Wait for every choice."""
+        """Wait for every choice. Return the body of the answer."""
         texts = await asyncio.gather(*(_collect(choice) for choice in self.choices))
         choices = [
             {"index": choice.index, **self.shape.whole(text), "logprobs": None, "finish_reason": finish}
@@ -119,7 +119,7 @@ class Answer:
         return {**self._head(self.shape.object), "choices": choices, "usage": self._usage()}
 
     async def events(self) -> AsyncIterator[bytes]:
-        """Server-sent events: a chunk for each piece of text, usage if asked for, ``[DONE]``."""
+        """Yield server-sent events: a chunk for each piece of text, usage if requested, ``[DONE]``."""
         first = {choice.index for choice in self.choices}
         async for choice, text, finish in _merged(self.choices):
             part = self.shape.part(text, first=choice.index in first)
@@ -161,7 +161,7 @@ async def _collect(choice: Choice) -> tuple[str, str | None]:
 
 
 async def _merged(choices: Sequence[Choice]) -> AsyncIterator[tuple[Choice, str, str | None]]:
-    """The pieces of all choices as they come."""
+    """Yield the pieces of all choices in the order in which they arrive."""
     if len(choices) == 1:
         async for text, finish in choices[0].pieces():
             yield choices[0], text, finish

@@ -1,4 +1,4 @@
-"""The HTTP face: routes, errors in OpenAI's shape, and what a client that hangs up sets off."""
+"""The HTTP interface: routes, errors in OpenAI's form, and the handling of clients that disconnect."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _RETRY_AFTER_SECONDS = "1"
 
 
 class Phase(enum.StrEnum):
-    """Where the server is in its life. New work is taken when ready and, for a while, when leaving."""
+    """The phases of the server. New requests are served when ready and at the beginning of draining."""
 
     LOADING = "loading"
     READY = "ready"
-    LEAVING = "leaving"
+    DRAINING = "draining"
     CLOSED = "closed"
     FAILED = "failed"
 
 
 @dataclass
 class ServerState:
-    """What the routes share; the fields of the model are set before the phase becomes ready."""
+    """The state that the routes share. The fields of the model are set before the phase becomes ready."""
 
     model_name: str
     max_body_bytes: int
@@ -54,38 +54,38 @@ class ServerState:
 
 
 class NotServing(Exception):
-    """Loading, drained or failed."""
+    """A request came while the server was loading, closed or failed."""
 
 
 def make_app(state: ServerState) -> FastAPI:
-    """The application around ``state``."""
+    """Build the application for ``state``."""
     app = FastAPI(title="Nexus LLM", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(_Bookkeeping, state=state)
     _add_error_handlers(app)
 
     @app.get("/healthz")
     async def healthz() -> Response:
-        """The process is alive and its engine has not failed."""
+        """Answer 200 while the process is alive and its engine has not failed."""
         return _plain(state.phase, ok=state.phase is not Phase.FAILED)
 
     @app.get("/readyz")
     async def readyz() -> Response:
-        """The model is loaded and the server is not leaving."""
+        """Answer 200 while the model is loaded and the server is not draining."""
         return _plain(state.phase, ok=state.phase is Phase.READY)
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        """Prometheus' text format."""
+        """Answer with the metrics in Prometheus' text format."""
         return PlainTextResponse(_metrics(state), media_type="text/plain; version=0.0.4")
 
     @app.get("/v1/models")
     async def models() -> Response:
-        """The one model, with where it comes from."""
+        """List the one model, with its manifest and run."""
         return JSONResponse({"object": "list", "data": [_model_card(state)]})
 
     @app.get("/v1/models/{name:path}")
     async def model(name: str) -> Response:
-        """One model by its name."""
+        """Describe the model by its name."""
         if name != state.model_name:
             raise BadRequest(
                 f"The model '{name}' does not exist", param="model", code="model_not_found", status=404
@@ -110,7 +110,7 @@ def make_app(state: ServerState) -> FastAPI:
 
 
 async def _reply(request: Request, answer: Answer, *, stream: bool) -> Response:
-    """The answer, whole or streamed; a client that hangs up ends its generations either way."""
+    """Send the answer, whole or streamed. A client that disconnects ends its generations in both cases."""
     if stream:
         return _EventStream(answer)
     whole = asyncio.create_task(answer.whole())
@@ -119,7 +119,7 @@ async def _reply(request: Request, answer: Answer, *, stream: bool) -> Response:
         await asyncio.wait({whole, gone}, return_when=asyncio.FIRST_COMPLETED)
         if whole.done():
             return Response(json.dumps(await whole, ensure_ascii=False), media_type="application/json")
-        return Response(status_code=499)  # nobody reads it; the number is for the log and the metrics
+        return Response(status_code=499)  # no client reads it; the status is for log and metrics
     finally:
         for task in (whole, gone):
             task.cancel()
@@ -127,7 +127,7 @@ async def _reply(request: Request, answer: Answer, *, stream: bool) -> Response:
 
 
 class _EventStream(StreamingResponse):
-    """Server-sent events; generations end with the response, also when it never sent a byte."""
+    """Server-sent events. The generations end with the response, even if it never sent a byte."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -146,7 +146,7 @@ class _EventStream(StreamingResponse):
             async for event in self._answer.events():
                 yield event
         except EngineFailed as error:
-            # the status line is gone: an error event, and no [DONE]
+            # the status line was sent already: send an error event, and no [DONE]
             yield b"data: " + json.dumps(_error_body(str(error), "server_error")).encode() + b"\n\n"
 
 
@@ -156,7 +156,7 @@ async def _disconnected(request: Request) -> None:
 
 
 async def _content(request: Request, limit: int) -> bytes:
-    """The body, read no further than the limit."""
+    """Read the body, at most up to the limit."""
     parts, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -167,7 +167,7 @@ async def _content(request: Request, limit: int) -> bytes:
 
 
 def _serving(state: ServerState) -> Completions:
-    if state.completions is None or state.phase not in (Phase.READY, Phase.LEAVING):
+    if state.completions is None or state.phase not in (Phase.READY, Phase.DRAINING):
         raise NotServing(f"The server is {state.phase.value}; try another one")
     return state.completions
 
@@ -249,7 +249,7 @@ def _add_error_handlers(app: FastAPI) -> None:
 
 
 class _Bookkeeping:
-    """Counts answers and open requests, and asks clients to let go of their connections when leaving."""
+    """A middleware that counts answers and open requests; a draining server closes its connections."""
 
     def __init__(self, app: ASGIApp, state: ServerState) -> None:
         self._app = app
@@ -265,7 +265,7 @@ class _Bookkeeping:
             if message["type"] == "http.response.start":
                 route = scope.get("route")
                 state.answers[(getattr(route, "path", "other"), message["status"])] += 1
-                if state.phase in (Phase.LEAVING, Phase.CLOSED):
+                if state.phase in (Phase.DRAINING, Phase.CLOSED):
                     message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
 

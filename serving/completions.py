@@ -1,4 +1,4 @@
-"""From a checked body to running generations."""
+"""Start of the generations that a checked request asks for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SEED_BYTES = 8
 
 
 class Completions:
-    """Starts the generations of a request on the engine."""
+    """The part of the server that starts the generations of a request on the engine."""
 
     def __init__(self, model: LanguageModel, engine: Engine, name: str, fingerprint: str) -> None:
         self._model = model
@@ -26,9 +26,9 @@ class Completions:
         self._fingerprint = fingerprint
 
     async def text(self, body: CompletionBody) -> Answer:
-        """``/v1/completions``: prompt after prompt, each with its n choices."""
+        """Start a request to ``/v1/completions``: prompt after prompt, each with its n choices."""
         self._check_model(body.model)
-        self._check_count(len(body.prompts), body)  # before any is tokenised, which takes its time
+        self._check_count(len(body.prompts), body)  # before any is tokenised, which takes time
         prompts = await asyncio.to_thread(lambda: [self._prompt(prompt) for prompt in body.prompts])
         limit = body.max_tokens or _COMPLETION_MAX_TOKENS
         for prompt in prompts:
@@ -41,7 +41,7 @@ class Completions:
         return self._start(TextShape(), body, prompts, limit, prefixes=prefixes)
 
     async def chat(self, body: ChatBody) -> Answer:
-        """``/v1/chat/completions``: without a limit the reply may fill the context."""
+        """Start a request to ``/v1/chat/completions``. Without a limit the reply may fill the context."""
         self._check_model(body.model)
         messages = [message.plain() for message in body.messages]
         try:
@@ -135,7 +135,7 @@ def _sampling(body: CompletionBody | ChatBody, limit: int, seed: int) -> Samplin
 
 
 def _seed_of(seed: int, copy: int) -> int:
-    """The first choice has the request's seed; the others' are far from any seed a neighbour may use."""
+    """Return the seed of one choice: the request's for the first, one derived from it for the others."""
     if copy == 0:
         return seed
     digest = hashlib.sha256(f"{seed}:{copy}".encode()).digest()

@@ -1,8 +1,8 @@
-"""One thread drives the pipeline; handlers on the event loop submit, read and cancel.
+"""The engine: one thread drives the pipeline; handlers on the event loop submit, read and cancel.
 
-Only the engine's thread touches the pipeline. After every step it hands all new tokens to the event
-loop in one call, so that the loop's cost does not grow with the number of running generations more than
-it must. A slot is free again only when the pipeline has let the generation go.
+Only the engine's thread uses the pipeline. After every step it passes all new tokens to the event loop in
+one call, which keeps the cost of the loop low when many generations run. A slot is free again only when the
+pipeline has released the generation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class Overloaded(NexusError):
-    """No slot is free."""
+    """The request needs more slots than are free."""
 
 
 class EngineFailed(NexusError):
@@ -33,7 +33,7 @@ class EngineFailed(NexusError):
 
 
 class Finish(enum.StrEnum):
-    """Why a generation ended."""
+    """The reasons for which a generation ends."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -43,14 +43,14 @@ class Finish(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Piece:
-    """New tokens of one generation; ``finish`` is set on the last."""
+    """New tokens of one generation; ``finish`` is set on the last piece."""
 
     tokens: Sequence[int]
     finish: Finish | None
 
 
 class Generation:
-    """One completion in the making. ``read`` and ``cancel`` belong to the event loop."""
+    """One running completion. Call ``read`` and ``cancel`` on the event loop."""
 
     def __init__(self, engine: Engine, prompt: Sequence[int], sampling: Sampling) -> None:
         self._engine = engine
@@ -63,26 +63,26 @@ class Generation:
         self._news = asyncio.Event()
 
     async def read(self) -> Piece:
-        """Wait for new tokens; a reader that is behind gets them in one piece."""
+        """Wait for new tokens. A reader that is behind gets them in one piece."""
         await self._news.wait()
         self._news.clear()
         tokens, self._tokens = self._tokens, []
         return Piece(tokens, self._finish)
 
     def cancel(self) -> None:
-        """End it; nothing happens if it has ended."""
+        """Cancel the generation, unless it has ended."""
         if self._finish is None:
             self._engine.cancel(self)
 
     def receive(self, piece: Piece) -> None:
-        """Called on the event loop by the engine."""
+        """Store new tokens. The engine calls it on the event loop."""
         self._tokens.extend(piece.tokens)
         self._finish = piece.finish
         self._news.set()
 
 
 class Engine:
-    """Slots, the thread, and counts for /metrics. Construct it on the event loop."""
+    """The slots, the thread, and the counts for /metrics. Construct it on the event loop."""
 
     def __init__(self, model: LanguageModel, slots: int, on_failure: Callable[[], None]) -> None:
         self._model = model
@@ -103,18 +103,18 @@ class Engine:
 
     @property
     def in_flight(self) -> int:
-        """Slots that are taken."""
+        """The number of slots in use."""
         return len(self._unfinished)
 
     def submit(self, prompts: Sequence[tuple[Sequence[int], Sampling]]) -> list[Generation]:
-        """Start all of a request's completions or none; raises Overloaded or EngineFailed."""
+        """Start all completions of a request or none. Raises Overloaded or EngineFailed."""
         if self.failure:
             raise EngineFailed("the engine has failed", got=str(self.failure))
         if self.in_flight + len(prompts) > self.slots:
             raise Overloaded(
                 "the server is at its limit of concurrent completions",
                 expected=f"at most {self.slots}",
-                got=f"{self.in_flight} running, {len(prompts)} asked for",
+                got=f"{self.in_flight} running, {len(prompts)} requested",
                 remedy="try again later",
             )
         generations = [Generation(self, prompt, sampling) for prompt, sampling in prompts]
@@ -134,7 +134,7 @@ class Engine:
         await self._idle.wait()
 
     async def close(self) -> None:
-        """Stop the thread; what still runs is cancelled."""
+        """Stop the thread. Running generations are cancelled."""
         self._commands.put(None)
         await asyncio.to_thread(self._thread.join)
         self._end_all(Finish.CANCELLED)
@@ -143,7 +143,7 @@ class Engine:
 
     def _run(self) -> None:
         try:
-            while self._obey():
+            while self._run_commands():
                 if self._running:
                     self._model.pipeline.step()
                     self._hand_over()
@@ -151,8 +151,8 @@ class Engine:
             _log.exception("engine: failed")
             self._loop.call_soon_threadsafe(self._fail, error)
 
-    def _obey(self) -> bool:
-        """Carry out the commands that wait; block for one when nothing runs. False: stop."""
+    def _run_commands(self) -> bool:
+        """Run the waiting commands; wait for one if nothing runs. Return False to stop the thread."""
         block = not self._running
         while True:
             try:

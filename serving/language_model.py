@@ -1,4 +1,4 @@
-"""The loaded model: its pipeline, its tokenizer and its limits. The only module that imports the engine.
+"""The loaded model: its pipeline, its tokenizer and its limits.
 
 Inference and KV-cache precision are set to f32: with the engine's own choice the tokens of a request
 depend on what else is in its batch.
@@ -27,7 +27,7 @@ _PROBE = "A probe: naïve café, 東京 ☕ and\n\ttabs  twice."
 
 @dataclass(frozen=True)
 class Sampling:
-    """How one completion is sampled; ``temperature`` 0 means the most probable token each time."""
+    """The sampling of one completion; ``temperature`` 0 takes the most probable token each time."""
 
     max_new_tokens: int
     temperature: float
@@ -43,7 +43,7 @@ class PromptError(NexusError):
 
 
 class LanguageModel:
-    """Wraps the pipeline. ``pipeline`` itself is driven by the engine's thread alone."""
+    """The pipeline with its tokenizer. Only the engine's thread may step ``pipeline``."""
 
     def __init__(
         self,
@@ -84,11 +84,11 @@ class LanguageModel:
         self._stop_token_ids = set(defaults.stop_token_ids)
 
     def new_decoder(self) -> TextDecoder:
-        """A decoder for one sequence."""
+        """Return a decoder for one sequence."""
         return ByteDecoder(self._token_bytes) if self._token_bytes else WindowDecoder(self._tokenizer)
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        """Tokens of ``text``; an empty prompt is the beginning-of-text token, as there must be one."""
+        """Return the tokens of ``text``. An empty text becomes the beginning-of-text token."""
         encoded = self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
         tokens = [int(token) for token in encoded.input_ids.data[0]] if text else []
         if not tokens:
@@ -97,12 +97,12 @@ class LanguageModel:
         return tokens
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Text of a whole sequence, special tokens left out."""
+        """Return the text of a whole sequence without special tokens."""
         decoder = self.new_decoder()
         return "".join(decoder.push(token) for token in tokens) + decoder.finish()
 
     def chat_prompt(self, messages: Sequence[dict[str, str]]) -> tuple[list[int], tuple[str, ...]]:
-        """Tokens of a conversation and the stop strings that its form brings along.
+        """Return the tokens of a conversation and the stop strings that its form needs.
 
         Uses the tokenizer's chat template if there is one, else lines "System: …", "User: …",
         "Assistant: …" and ``PLAIN_CHAT_STOP``.
@@ -140,7 +140,7 @@ class LanguageModel:
         return config
 
     def _table_of_bytes(self, vocabulary: dict[bytes, int]) -> dict[int, bytes]:
-        """Bytes of every token, special ones empty; an empty table if the vocabulary is not byte-level."""
+        """Map every token to its bytes, special ones to none. Empty if the vocabulary is not byte-level."""
         every = [[token] for token in range(self.vocabulary_size)]
         shown = self._tokenizer.decode(every, skip_special_tokens=True)
         whole = self._tokenizer.decode(every, skip_special_tokens=False)
@@ -152,7 +152,7 @@ class LanguageModel:
 
 
 def _engine_reason(error: Exception) -> str:
-    """The line of the engine's message that names the cause, without places in its sources."""
+    """Return the line of the engine's message that names the cause, without its source locations."""
     if template := re.search("Minja's error: (.*)", str(error)):
         return template[1]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

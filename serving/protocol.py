@@ -1,7 +1,7 @@
-"""The bodies of requests, checked. OpenAI's names and bounds, plus ``top_k``.
+"""Request bodies with OpenAI's names and bounds, plus ``top_k``.
 
-A field that OpenAI does not know is refused, as OpenAI does; a field that it knows and this server does
-not do is refused unless its value asks for nothing. So a wrong spelling never passes unnoticed.
+A field that OpenAI does not define is refused, as OpenAI does. A field that it defines and this server does
+not support is refused unless its value has no effect. So no misspelt field is ignored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pydantic import (
 from include.contracts.errors import NexusError
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-#: The engine divides by the temperature in f32: smaller ones are the limit itself.
+#: The engine divides by the temperature in f32: a smaller one counts as 0.
 _LEAST_TEMPERATURE = 0.01
 
 
@@ -41,7 +41,7 @@ class BadRequest(NexusError):
 
 
 def _neutral(*allowed: Any) -> Any:
-    """A type for a field that is known but not served: only values that ask for nothing pass."""
+    """Return a type for a field that is not supported: only values without effect are accepted."""
 
     def check(value: Any) -> Any:
         if value is None or any(value == one and type(value) is type(one) for one in allowed):
@@ -52,7 +52,7 @@ def _neutral(*allowed: Any) -> Any:
 
 
 class StreamOptions(BaseModel):
-    """What a stream carries besides text."""
+    """Options of a stream: the data that it carries besides text."""
 
     model_config = ConfigDict(extra="forbid")
     include_usage: StrictBool = False
@@ -60,7 +60,7 @@ class StreamOptions(BaseModel):
 
 
 class _Body(BaseModel):
-    """What both kinds of completion share."""
+    """The fields that both kinds of completion share."""
 
     model_config = ConfigDict(extra="forbid")
     model: StrictStr
@@ -94,18 +94,18 @@ class _Body(BaseModel):
 
     @property
     def sampling_temperature(self) -> float:
-        """1 unless given, as OpenAI's; 0 is greedy."""
+        """The temperature: 1 by default, as at OpenAI; 0 is greedy."""
         wanted = 1.0 if self.temperature is None else self.temperature
         return wanted if wanted >= _LEAST_TEMPERATURE else 0.0
 
     @property
     def sampling_seed(self) -> int:
-        """The given seed, or a fresh one."""
+        """The given seed, or a new random one."""
         return secrets.randbits(63) if self.seed is None else self.seed % 2**64
 
     @property
     def include_usage(self) -> bool:
-        """Whether a stream ends in a chunk with the usage."""
+        """True if a stream ends with a chunk that holds the usage."""
         return self.stream_options is not None and self.stream_options.include_usage
 
 
@@ -113,7 +113,7 @@ Tokens = list[Annotated[StrictInt, Field(ge=0)]]
 
 
 class CompletionBody(_Body):
-    """``POST /v1/completions``; a prompt is text or tokens, one or several."""
+    """The body of ``POST /v1/completions``; a prompt is text or tokens, one or several."""
 
     prompt: StrictStr | list[StrictStr] | Tokens | list[Tokens] = ""
     echo: StrictBool | None = None
@@ -157,13 +157,13 @@ class Message(BaseModel):
     refusal: _neutral() = None  # type: ignore[valid-type]
 
     def plain(self) -> dict[str, str]:
-        """For a chat template; OpenAI's ``developer`` is what templates call ``system``."""
+        """Return the message for a chat template, which calls OpenAI's ``developer`` ``system``."""
         text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
         return {"role": "system" if self.role == "developer" else self.role, "content": text}
 
 
 class ChatBody(_Body):
-    """``POST /v1/chat/completions``."""
+    """The body of ``POST /v1/chat/completions``."""
 
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
@@ -188,7 +188,7 @@ B = TypeVar("B", bound=_Body)
 
 
 def parse_body(kind: type[B], content: bytes) -> B:
-    """The checked body; BadRequest names the first field that is wrong."""
+    """Parse and check a body. Raises BadRequest that names the first wrong field."""
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
@@ -211,6 +211,6 @@ def _explained(error: ValidationError) -> BadRequest:
         return BadRequest(
             f"Missing required parameter: '{field}'", param=field, code="missing_required_parameter"
         )
-    if field is None:  # a check over several fields names its field itself
+    if field is None:  # a check of several fields names the field in its message
         field, _, message = message.partition(": ") if ": " in message else ("body", "", message)
     return BadRequest(f"Invalid '{field}': {message}", param=field, code="invalid_value")

@@ -1,4 +1,4 @@
-"""What the server is told by its environment; everything is checked before anything starts."""
+"""Settings of the server from environment variables, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ class ServingSettings:
     """Settings of one server process. Each field is an environment variable, named in ``VARIABLES``.
 
     ``max_concurrent_requests`` counts completions in generation: a request with three prompts and n=2
-    counts six. ``lame_duck`` is how long new requests are still taken after SIGTERM, while the load
-    balancer notices that /readyz says no; ``drain_timeout`` is how long generations may run after it.
-    ``model_directory`` keeps the downloaded model; without it a temporary folder is used and removed.
+    counts six. ``lame_duck`` is the time after SIGTERM in which new requests are still served, until the
+    load balancer notices that /readyz answers 503. ``drain_timeout`` is the time after it in which running
+    generations may finish. ``model_directory`` keeps the downloaded model; without it a temporary folder is
+    used and removed.
     """
 
     model_uri: str
@@ -63,7 +64,7 @@ class ServingSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> ServingSettings:
-        """Read ``VARIABLES``; SettingsError names the variable that is missing or impossible."""
+        """Read ``VARIABLES``. Raises SettingsError for a variable that is missing or impossible."""
         values: dict[str, Any] = {}
         for field, (variable, parse) in VARIABLES.items():
             text = environment.get(variable, "").strip()
@@ -78,7 +79,7 @@ class ServingSettings:
                 raise SettingsError(
                     "is missing",
                     where=VARIABLES[field][0],
-                    remedy="set it in the task definition; both values stand in the deployment manifest",
+                    remedy="set it in the task definition; the deployment manifest holds both values",
                 )
         return cls(**values)
 

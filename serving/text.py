@@ -1,4 +1,4 @@
-"""From tokens to text as it is generated: whole characters only, and nothing after a stop string."""
+"""Conversion of generated tokens to text: whole characters only, and nothing after a stop string."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ _REPLACEMENT = "\ufffd"
 
 
 class Tokeniser(Protocol):
-    """What is used of ``openvino_genai.Tokenizer``."""
+    """The part of ``openvino_genai.Tokenizer`` that is used here."""
 
     def decode(self, tokens: Sequence[int], skip_special_tokens: bool = True) -> str:
-        """Text of the tokens."""
+        """Return the text of the tokens."""
 
 
 class TextDecoder(Protocol):
-    """Turns tokens of one sequence into text, in order."""
+    """A converter of the tokens of one sequence to text, in order."""
 
     def push(self, token: int) -> str:
-        """The characters that this token completes."""
+        """Return the characters that this token completes."""
 
     def finish(self) -> str:
-        """What was held back; an unfinished character becomes U+FFFD."""
+        """Return the text that was held back. An unfinished character becomes U+FFFD."""
 
 
 class ByteDecoder:
-    """For byte-level vocabularies: a table lookup a token, no call into the engine."""
+    """A decoder for byte-level vocabularies: one table lookup per token, no call into the engine."""
 
     def __init__(self, token_bytes: Mapping[int, bytes]) -> None:
         self._token_bytes = token_bytes
@@ -45,7 +45,7 @@ class ByteDecoder:
 
 
 class WindowDecoder:
-    """For any other vocabulary: decode a short window twice and emit what the new token added.
+    """A decoder for any other vocabulary: it decodes a short window twice and emits the difference.
 
     The window starts before the last emitted token, because the text of a token may depend on the one
     before it (SentencePiece drops the first space of a sequence).
@@ -80,9 +80,9 @@ class WindowDecoder:
 
 
 class StoppedText:
-    """Text up to, and without, the first stop string.
+    """The text before the first stop string.
 
-    What could be the beginning of a stop string is held back until the next characters decide it, so a
+    Text that may begin a stop string is held back until the next characters decide it, so that a
     stream never shows a part of one. ``tokens`` counts the tokens up to the stop.
     """
 
@@ -94,7 +94,7 @@ class StoppedText:
         self.tokens = 0
 
     def push(self, tokens: Iterable[int]) -> str:
-        """Text that is now certain."""
+        """Return the text that cannot become part of a stop string."""
         parts = []
         for token in tokens:
             if self.stopped:
@@ -104,7 +104,7 @@ class StoppedText:
         return "".join(parts)
 
     def finish(self) -> str:
-        """The rest, when the generation ended by itself."""
+        """Return the rest when the generation ended by itself."""
         if self.stopped:
             return ""
         text = self._check(self._decoder.finish())
@@ -119,7 +119,7 @@ class StoppedText:
         self._held += text
         found = [(at + len(stop), at) for stop in self._stop_strings if (at := self._held.find(stop)) >= 0]
         if found:
-            # the one that is complete first, however the text was cut into tokens
+            # the first complete one counts, however the text was cut into tokens
             self.stopped = True
             certain, self._held = self._held[: min(found)[1]], ""
             return certain
@@ -130,7 +130,7 @@ class StoppedText:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of ``text`` that is a beginning of ``stop``."""
+    """Return the length of the longest end of ``text`` that is a beginning of ``stop``."""
     for length in range(min(len(stop) - 1, len(text)), 0, -1):
         if text.endswith(stop[:length]):
             return length

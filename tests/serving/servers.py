@@ -40,7 +40,7 @@ class Server:
         return f"http://127.0.0.1:{port()}"
 
     def client(self) -> Any:
-        """A client of OpenAI's library; untyped, since its overloads take no ``**request``."""
+        """Return a client of OpenAI's library; untyped, because its overloads take no ``**request``."""
         return openai.OpenAI(
             base_url=f"{self.url}/v1", api_key="none", max_retries=0, timeout=DEADLINE_SECONDS
         )

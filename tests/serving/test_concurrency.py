@@ -1,4 +1,4 @@
-"""What a request answers does not depend on its neighbours; too many are told so; leavers free their slot."""
+"""Answers do not depend on other requests; too many are refused; clients that disconnect free their slot."""
 
 from __future__ import annotations
 

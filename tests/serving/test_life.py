@@ -1,4 +1,4 @@
-"""From start to exit: loading, ready, leaving; a damaged model never serves."""
+"""From start to exit: loading, ready, draining; a damaged model never serves."""
 
 from __future__ import annotations
 
@@ -38,7 +38,11 @@ def held_back(model: Path) -> Iterator[tuple[str, threading.Event]]:
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            if self.command == "GET":
+                self.wfile.write(content)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             pass
@@ -53,7 +57,7 @@ def held_back(model: Path) -> Iterator[tuple[str, threading.Event]]:
     thread.join()
 
 
-def test_not_ready_while_loading_ready_after_and_not_when_leaving(start: Any, held_back: Any) -> None:
+def test_not_ready_while_loading_ready_after_and_not_when_draining(start: Any, held_back: Any) -> None:
     endpoint, gate = held_back
     server = start(
         MODEL_URI="s3://models/m/",
@@ -70,7 +74,7 @@ def test_not_ready_while_loading_ready_after_and_not_when_leaving(start: Any, he
     gate.set()
     wait_until(server.ready, what="readyz")
     server.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: status(server, "/readyz") == 503, what="leaving")
+    wait_until(lambda: status(server, "/readyz") == 503, what="draining")
     assert status(server, "/healthz") == 200
     late = httpx.post(f"{server.url}/v1/completions", json=SHORT)
     assert (late.status_code, late.headers["connection"]) == (200, "close")
@@ -78,7 +82,7 @@ def test_not_ready_while_loading_ready_after_and_not_when_leaving(start: Any, he
     assert server.exit_code() == 0
 
 
-def test_leaving_while_loading_is_no_failure_and_leaves_no_folder(
+def test_a_stop_while_loading_is_no_failure_and_leaves_no_folder(
     start: Any, held_back: Any, tmp_path: Path
 ) -> None:
     endpoint, _ = held_back
@@ -121,7 +125,7 @@ def test_a_drain_loses_no_request_in_flight(start: Any) -> None:
         began.wait(60)
         wait_until(lambda: server.metric("nexus_generations_in_flight") == 16, what="all in flight")
         server.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: status(server, "/readyz") == 503, what="leaving")
+        wait_until(lambda: status(server, "/readyz") == 503, what="draining")
         assert httpx.post(f"{server.url}/v1/completions", json=SHORT).status_code == 200
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: new_work_is_refused(server), what="closed")
