@@ -1,4 +1,4 @@
-"""Documents that contain items of benchmarks are dropped, and what they contained is said."""
+"""Removal of documents that contain items of benchmarks, with a record of the items found."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from spark_jobs.filters.drops import drop_violations
 
 @dataclass
 class Contamination:
-    """What documents had of one benchmark."""
+    """The items of one benchmark that were found in documents."""
 
     documents: int = 0
     #: Positions of the items in the benchmark's file, from 0.
     items: set[int] = field(default_factory=set)
-    #: An n-gram of an item that a document has.
+    #: An n-gram of an item that is in a document.
     example: str = ""
 
     def merge(self, other: Contamination) -> None:
-        """Add what another task found."""
+        """Add the findings of another task."""
         self.documents += other.documents
         self.items |= other.items
         self.example = self.example or other.example
@@ -38,9 +38,9 @@ def decontaminate(
     dropped: Counter[str],
     found: dict[str, Contamination],
 ) -> pa.RecordBatch:
-    """The documents without enough of any item; ``found`` says by benchmark what the others had.
+    """Keep the documents that do not contain enough of any item. Record the others' items in ``found``.
 
-    A document with items of several benchmarks is in ``found`` of each, and in ``dropped`` of the first.
+    A document with items of several benchmarks is counted in ``found`` of each and in ``dropped`` of the first.
     """
     if not index.names:
         return batch

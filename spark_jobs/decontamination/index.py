@@ -1,9 +1,9 @@
-"""The index of benchmarks: read their items, hash their n-grams, and prove that they can be found.
+"""The index of benchmarks: it reads items, hashes their n-grams and proves that the items can be found.
 
-An item's texts are its fields of at least ``ngram_words`` words, each on its own, so that a question without
-its answer is found; where there is none, all its fields together, as one n-gram where they are shorter
-still. Words are folded as for near dedup (no case, accents or punctuation), save that numbers keep their
-value: one sum or table of numbers would be like the other.
+Each field of at least ``ngram_words`` words is a text of its own, so that a question is found without its
+answer. An item without such a field is searched for as all its fields together, as one n-gram if these are
+shorter than ``ngram_words``. Words are folded as for near dedup (no case, accents or punctuation), but numbers
+keep their value: otherwise all sums and tables of numbers would look alike.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from spark_jobs.readers.compression import CorruptStream, plain_blocks, undamage
 from spark_jobs.readers.formats import unpack
 from spark_jobs.runtime.columns import buffers
 
-#: Around a canary, so that it is found within a document rather than as one.
+#: Text around a canary, so that it is found within a document and not only as a whole document.
 _CANARY_FRAME = ("the document begins before the item\n", "\nand goes on after it for a while")
 
 
 @lru_cache(maxsize=1)
 def folds() -> npt.NDArray[np.uint32]:
-    """Folded code points of near dedup with the digits of all scripts as 0 to 9."""
+    """Return the folded code points of near dedup, but with the digits of all scripts as 0 to 9."""
     table = unicode_tables.folds("datatrove").copy()
     for point in np.flatnonzero(table == unicode_tables.FOLD_DIGIT).tolist():
         table[point] = ord(str(unicodedata.decimal(chr(point))))
@@ -43,27 +43,27 @@ def folds() -> npt.NDArray[np.uint32]:
 
 @dataclass(frozen=True)
 class BenchmarkIndex:
-    """N-grams of all items; ``unit_*`` describe the texts (units) that are looked for."""
+    """The n-grams of all items. ``unit_*`` describe the texts (units) to search for."""
 
     names: tuple[str, ...]
     table: overlap.NgramTable
     unit_benchmarks: npt.NDArray[np.int32]
     #: Position of the unit's item in its file, from 0.
     unit_items: npt.NDArray[np.int32]
-    #: Distinct n-grams.
+    #: Number of distinct n-grams of each unit.
     unit_ngrams: npt.NDArray[np.int64]
     unit_texts: tuple[str, ...] = field(repr=False)
-    #: Items of each benchmark that are too short to be looked for.
+    #: Number of items of each benchmark that are too short to search for.
     skipped: tuple[int, ...]
 
     def needed(self, recipe: DecontaminateRecipe) -> npt.NDArray[np.int64]:
-        """N-grams of each unit that make a document contaminated."""
+        """Return how many n-grams of each unit make a document contaminated."""
         share = np.ceil(self.unit_ngrams * recipe.min_overlap - 1e-9).astype(np.int64)
         needed: npt.NDArray[np.int64] = np.maximum(share, 1)
         return needed
 
     def search(self, texts: pa.StringArray, recipe: DecontaminateRecipe) -> npt.NDArray[np.int64]:
-        """Rows (document, unit, number of an n-gram) where a document is contaminated by a unit."""
+        """Return rows (document, unit, number of an n-gram), one per unit that contaminates a document."""
         fold = folds()
         found: npt.NDArray[np.int64] = overlap.overlaps(
             *buffers(texts), fold, self.table, self.needed(recipe)
@@ -71,7 +71,7 @@ class BenchmarkIndex:
         return found
 
     def ngram_text(self, unit: int, number: int, recipe: DecontaminateRecipe) -> str:
-        """An n-gram as it stands in the unit."""
+        """Return the text of an n-gram as it is written in the unit."""
         text = self.unit_texts[unit]
         hashes, _, lengths = overlap.ngrams_of(
             *buffers(pa.array([text], pa.string())), folds(), recipe.ngram_words
@@ -83,7 +83,7 @@ class BenchmarkIndex:
 
 
 def load_benchmarks(recipe: DecontaminateRecipe) -> BenchmarkIndex:
-    """The index of the recipe's benchmarks; InputError for one that could not have matched anything."""
+    """Build the index of the recipe's benchmarks. Raises InputError for one that cannot match anything."""
     units: list[tuple[int, int, str]] = []
     searched: list[dict[int, str]] = []
     skipped: list[int] = []
@@ -117,7 +117,7 @@ def load_benchmarks(recipe: DecontaminateRecipe) -> BenchmarkIndex:
 def release_canaries(
     index: BenchmarkIndex, benchmark: int, items: dict[int, str], recipe: DecontaminateRecipe
 ) -> None:
-    """InputError unless a document made of each item is found to contain that item."""
+    """Test that each item is found in a document made of it. Raises InputError if one is not."""
     before, after = _CANARY_FRAME
     documents = pa.array([before + text + after for text in items.values()], pa.string())
     found = index.search(documents, recipe)
@@ -131,7 +131,10 @@ def release_canaries(
 
 
 def read_items(source: BenchmarkSource) -> list[tuple[str, ...]]:
-    """Per item the texts of its fields, empty where it lacks one; InputError when no item has a field."""
+    """Read the texts of each item's fields, empty if it lacks one.
+
+    Raises InputError if a field is missing from all items.
+    """
     records = _records(source.uri)
     items = [tuple(_text(_field(record, name), source, name) for name in source.fields) for record in records]
     for position, name in enumerate(source.fields):
@@ -157,7 +160,7 @@ def _records(uri: str) -> list[dict[str, Any]]:
     except orjson.JSONDecodeError as error:
         raise InputError(f"not JSON ({error})", where=uri, expected="JSON lines or an array") from error
     if not all(isinstance(record, dict) for record in records):
-        raise InputError("an item is no JSON object", where=uri, expected="an object per item")
+        raise InputError("an item is not a JSON object", where=uri, expected="one object per item")
     return list(records)
 
 
@@ -179,13 +182,13 @@ def _text(value: Any, source: BenchmarkSource, name: str) -> str:
             where=f"{source.name}: {name} in {source.uri}",
             expected="text, a number or a list of them",
             got=", ".join(value),
-            remedy=f"name a key within it, as {name}.{next(iter(value), 'key')}",
+            remedy=f"name a key of the object, such as {name}.{next(iter(value), 'key')}",
         )
     return str(value)
 
 
 def _units(items: Sequence[tuple[str, ...]], recipe: DecontaminateRecipe) -> list[tuple[int, str]]:
-    """(item, text) of everything that is looked for."""
+    """Return (item, text) for every text to search for."""
     fold = folds()
     fields = [text for item in items for text in item]
     words = overlap.count_words(*buffers(pa.array(fields, pa.string())), fold).reshape(len(items), -1)
@@ -205,10 +208,10 @@ def _units(items: Sequence[tuple[str, ...]], recipe: DecontaminateRecipe) -> lis
 
 
 def _start_of_word(text: str, word: int) -> int:
-    """Where the word with this number begins; the end of the text for the one after the last."""
+    """Return the position at which a word begins. For the word after the last it is the end of the text."""
     fold = folds()
     low, high = 0, len(text) + 1
-    while low < high:  # the shortest beginning of the text with more words than that
+    while low < high:  # finds the shortest beginning of the text with more than ``word`` words
         middle = (low + high) // 2
         if overlap.count_words(*buffers(pa.array([text[:middle]], pa.string())), fold)[0] > word:
             high = middle
@@ -219,9 +222,9 @@ def _start_of_word(text: str, word: int) -> int:
 
 def _hopeless(source: BenchmarkSource, got: str, expected: str = "") -> InputError:
     return InputError(
-        "the benchmark could not have matched anything",
+        "the benchmark cannot match anything",
         where=f"{source.name} ({source.uri})",
         expected=expected,
         got=got,
-        remedy="check the file and the recipe's fields",
+        remedy="check the benchmark's file and its fields in the recipe",
     )

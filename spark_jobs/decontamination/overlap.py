@@ -1,4 +1,4 @@
-"""Word n-grams that documents share with known texts: GPT-3's way to find benchmarks in a corpus."""
+"""A search for word n-grams that documents share with known texts, as GPT-3 did for its benchmarks."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _FILTER_BITS_PER_NGRAM = 16
 
 
 class NgramTable(NamedTuple):
-    """Distinct n-grams, numbered, and the units (texts of items) that have each of them."""
+    """A numbered table of distinct n-grams with the units (texts of items) that contain each of them."""
 
-    #: Hash and number by slot, a power of two of them; a free slot has the number -1.
+    #: Hash and number by slot. The number of slots is a power of two. A free slot has the number -1.
     hashes: npt.NDArray[np.uint64]
     numbers: npt.NDArray[np.int32]
-    #: Bits of a filter that answers nearly every look-up from the cache.
+    #: Bits of a filter small enough for the CPU's cache, which answers nearly every look-up.
     filter: npt.NDArray[np.uint8]
     #: Units with n-gram ``i`` are ``units[starts[i]:starts[i + 1]]``.
     starts: npt.NDArray[np.int64]
     units: npt.NDArray[np.int32]
-    #: Words in an n-gram, ascending: one number, and more where there are short units.
+    #: Numbers of words in an n-gram, ascending: a single one unless there are short units.
     lengths: npt.NDArray[np.int64]
 
 
 def ngram_table(
     hashes: npt.NDArray[np.uint64], units: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64]
 ) -> NgramTable:
-    """The table of rows (n-gram's hash, unit, words in it)."""
+    """Build the table from rows (n-gram's hash, unit, words in it)."""
     order = np.lexsort((units, hashes))
     hashes, units = hashes[order], units[order]
     new = np.ones(len(hashes), np.bool_)
@@ -76,7 +76,7 @@ def _fill(table: NgramTable, distinct: npt.NDArray[np.uint64]) -> None:
 
 @kernel
 def _number(table: NgramTable, key: np.uint64) -> Integer:
-    """The number of the n-gram with this hash, -1 when there is none."""
+    """Return the number of the n-gram with this hash, -1 if there is none."""
     byte, bit = _filter_bit(table, key)
     if not table.filter[byte] & bit:
         return np.int64(_FREE)
@@ -89,7 +89,7 @@ def _number(table: NgramTable, key: np.uint64) -> Integer:
 
 @kernel
 def _hash_ngrams(words: npt.NDArray[np.uint64], length: Integer, out: npt.NDArray[np.uint64]) -> Integer:
-    """Hashes of all n-grams of ``length`` words into ``out``; how many there are."""
+    """Write the hashes of all n-grams of ``length`` words to ``out``. Return their number."""
     weight, rolling = np.uint64(1), np.uint64(0)
     for k in range(min(length, len(words))):
         rolling = rolling * _ORDER + words[k]
@@ -106,7 +106,7 @@ def _hash_ngrams(words: npt.NDArray[np.uint64], length: Integer, out: npt.NDArra
 def count_words(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], fold: npt.NDArray[np.uint32]
 ) -> npt.NDArray[np.int64]:
-    """Words of each document."""
+    """Count the words of each document."""
     words = np.empty(longest_document(offsets) + 1, np.uint64)
     counts = np.zeros(len(offsets) - 1, np.int64)
     for d in range(len(counts)):
@@ -118,7 +118,7 @@ def count_words(
 def ngrams_of(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], fold: npt.NDArray[np.uint32], ngram: int
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Hash, document and number of words of every n-gram; all words are one in a document of fewer words."""
+    """Return hash, document and number of words of every n-gram. A shorter document is one n-gram."""
     longest = longest_document(offsets) + 1
     words, block = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
     total = offsets[len(offsets) - 1] - offsets[0] + len(offsets)
@@ -144,9 +144,9 @@ def overlaps(
     table: NgramTable,
     needed: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
-    """Rows (document, unit, number of the first common n-gram) where a document has enough of a unit.
+    """Return rows (document, unit, number of the first common n-gram) for documents with enough of a unit.
 
-    Enough are ``needed[unit]`` distinct n-grams, anywhere in the document.
+    A document needs ``needed[unit]`` distinct n-grams of the unit, anywhere in its text.
     """
     longest = longest_document(offsets) + 1
     words, block = np.empty(longest, np.uint64), np.empty(longest, np.uint64)

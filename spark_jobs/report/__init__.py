@@ -1,1 +1,1 @@
-"""The report of a corpus version: one HTML page that says what came in, what was lost and what is left."""
+"""The report of a corpus version: one HTML page with the documents read, dropped and kept."""

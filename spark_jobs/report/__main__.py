@@ -1,6 +1,6 @@
 """Write the report of a corpus version: ``python -m spark_jobs.report --corpus <folder or s3://…>``.
 
-The page is ``<corpus>/report.html``, whole in itself: no network, no script, for screen and paper.
+The page is ``<corpus>/report.html``. It is self-contained: it needs no network and no script, and can be printed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from spark_jobs.report.page import write_report
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 and the page's URI, or 2 with a readable error."""
+    """Write the report and print its URI. Return 0, or 2 after an error for the user."""
     parser = argparse.ArgumentParser(prog="report", description=__doc__)
     parser.add_argument("--corpus", required=True, help="folder or s3:// prefix of a complete corpus version")
     corpus = parser.parse_args(argv).corpus

@@ -1,4 +1,4 @@
-"""Bars within tables: a bar stands beside its own number, so that no label can lie on another."""
+"""Bars in tables. Each bar is in the cell next to its number, so labels cannot overlap."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-#: Numbers that differ by more get bars by their logarithm: else most bars could not be seen.
+#: Above this ratio of the largest to the smallest number the scale is logarithmic. Most bars of a linear
+#: one would be too short to see.
 _MOST_APART = 100
 
 _THINNEST = 0.4
@@ -14,7 +15,7 @@ _THINNEST = 0.4
 
 @dataclass(frozen=True)
 class Scale:
-    """From numbers to bars in percent of their room; logarithmic from ``smallest`` on, or linear from 0."""
+    """A mapping of numbers to widths of bars in percent: logarithmic from ``smallest``, or linear from 0."""
 
     smallest: float
     largest: float
@@ -22,15 +23,15 @@ class Scale:
 
     @classmethod
     def of(cls, numbers: Iterable[float]) -> Scale:
-        """The scale for these numbers."""
+        """Choose the scale for these numbers."""
         positive = [number for number in numbers if number > 0] or [1]
         apart = max(positive) / min(positive) > _MOST_APART
-        # a power of ten below the smallest, or that one would have no bar
+        # starts at a power of ten below the smallest number, which otherwise would have no bar
         smallest = 10.0 ** (math.ceil(math.log10(min(positive))) - 1) if apart else 0.0
         return cls(smallest, max(positive), apart)
 
     def percent(self, number: float) -> float:
-        """Width of the bar; what is not nothing can be seen."""
+        """Return the width of the bar. It is visible for every number above 0."""
         if number <= 0:
             return 0
         share = number / self.largest

@@ -1,7 +1,8 @@
-"""Histograms as inline SVG by matplotlib: the same numbers give the same bytes, colours are the page's.
+"""Histograms as inline SVG, drawn by matplotlib. The same numbers give the same bytes.
 
-Matplotlib writes text as text and needs no browser, and nothing of it has to be loaded by the reader.
-Colours are drawn as stand-ins that become variables of the style sheet, for light, dark and paper.
+Matplotlib needs no browser to draw, keeps text as text, and adds nothing that the reader has to download.
+It draws in placeholder colours. They are replaced by variables of the style sheet, so that a chart follows
+the page's light, dark and print colours.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _VARIABLES = {
 _INK, _MUTED, _GRID, _KEPT, _DROPPED, _BACKDROP = _VARIABLES.values()
 
 _STYLE: dict[RcKeyType, Any] = {
-    "svg.fonttype": "none",  # text stays text: found, copied, read aloud
+    "svg.fonttype": "none",  # text stays text, which can be searched, copied and read aloud
     "font.family": "sans-serif",
     "font.size": 10,
     "text.parse_math": False,  # a subset may be named $x$
@@ -67,7 +68,7 @@ _STYLE: dict[RcKeyType, Any] = {
 
 @dataclass(frozen=True)
 class Panel:
-    """A histogram over SHOWN_EDGES; ``behind`` is drawn as an outline to compare it with."""
+    """A histogram over SHOWN_EDGES. ``behind`` is drawn as an outline for comparison."""
 
     title: str
     shares: npt.NDArray[np.float64]
@@ -77,7 +78,7 @@ class Panel:
 
 
 def length_panels(panels: Sequence[Panel], columns: int, label: str) -> Markup:
-    """Panels side by side on the same scales: a column is a tenth of a power of ten."""
+    """Draw panels next to each other on the same scales. A column covers a tenth of a power of ten."""
     rows = -(-len(panels) // columns)
     with mpl.rc_context(_STYLE):
         layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06)
@@ -85,7 +86,7 @@ def length_panels(panels: Sequence[Panel], columns: int, label: str) -> Markup:
         axes = figure.subplots(rows, columns, sharey=True, sharex=len({p.unit for p in panels}) == 1)
         for number, (place, panel) in enumerate(zip(np.ravel(axes), panels, strict=False)):
             _draw_lengths(place, panel)
-            if number + columns >= len(panels):  # nothing below it
+            if number + columns >= len(panels):  # no panel is below it
                 place.tick_params(labelbottom=True)
                 place.set_xlabel(panel.unit)
         for place in np.ravel(axes)[len(panels) :]:
@@ -115,7 +116,7 @@ def _draw_lengths(axes: Axes, panel: Panel) -> None:
 
 
 def similarity_histogram(counts: npt.NDArray[np.int64], even_odds: float | None, label: str) -> Markup:
-    """Near duplicates by similarity; a line where a pair is found every second time."""
+    """Draw near duplicates by similarity, with a line where a pair is found with a probability of 50 %."""
     edges = np.linspace(0, 1, len(counts) + 1)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(10, 2.6), layout="constrained")
@@ -123,7 +124,7 @@ def similarity_histogram(counts: npt.NDArray[np.int64], even_odds: float | None,
         axes.bar(edges[:-1], counts, width=np.diff(edges) * 0.92, align="edge", color=_KEPT, edgecolor="none")
         if even_odds is not None:
             axes.axvline(even_odds, color=_DROPPED, linewidth=1.4, linestyle=(0, (4, 2)))
-            words = f"a pair at {even_odds:.2f} is found every second time"
+            words = f"LSH finds half of the pairs with a similarity of {even_odds:.2f}"
             side = "right" if even_odds > 0.5 else "left"
             axes.text(even_odds, 1.03, words, transform=axes.get_xaxis_transform(), ha=side, color=_DROPPED)
         axes.set_xlim(0, 1)
@@ -135,11 +136,11 @@ def similarity_histogram(counts: npt.NDArray[np.int64], even_odds: float | None,
 
 
 def _svg(figure: Figure, label: str) -> Markup:
-    """The element alone, without what only a file of its own needs."""
+    """Return the SVG element without the parts that only a separate file needs."""
     buffer = io.StringIO()
     metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with mpl.rc_context({"svg.hashsalt": label}), warnings.catch_warnings():
-        # the reader's browser picks the font of a title, not this machine
+        # the reader's browser chooses the font of a title, so glyphs missing on this machine do not matter
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
     text = buffer.getvalue()
@@ -153,6 +154,6 @@ def _svg(figure: Figure, label: str) -> Markup:
 
 
 def _attributes(label: str) -> str:
-    # no backslash may reach the pattern's replacement, and no quote the attribute
+    # re.sub would interpret a backslash in the replacement, and a quote would end the attribute
     safe = escape(label).replace("\\", "&#92;")
     return f'class="chart" role="img" aria-label="{safe}"'

@@ -1,4 +1,4 @@
-"""The largest clusters of duplicates, and how similar near duplicates are, in memory of fixed size."""
+"""The largest clusters of duplicates and the similarities of near duplicates, in memory of fixed size."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from spark_jobs.runtime.parquet import column_batches
 
 SIMILARITY_BINS = 50
 
-#: Clusters are first counted by hash in so many buckets (32 MB), then by id in the fullest of these.
+#: Clusters are first counted by hash in this many buckets (32 MB), then by id in the fullest of them.
 _BUCKETS, _FULLEST = 1 << 22, 4096
 
 
 @dataclass(frozen=True)
 class Member:
-    """A dropped document; ``similarity`` is exact when verified, else the share of equal minima."""
+    """A dropped document. ``similarity`` is exact if it was verified, otherwise the MinHash estimate."""
 
     id: str
     similarity: float
@@ -34,7 +34,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Documents dropped for one that is kept: how many, and the most and the least similar of them."""
+    """The documents that were dropped as duplicates of one kept document."""
 
     kept_id: str
     dropped: int
@@ -44,7 +44,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """``similarities`` counts near duplicates in SIMILARITY_BINS equal bins from 0 to 1."""
+    """The duplicates of a version. ``similarities`` counts near ones in SIMILARITY_BINS equal bins from 0 to 1."""
 
     exact: int
     near: int
@@ -53,7 +53,7 @@ class Duplicates:
 
 
 def duplicates(layout: VersionLayout, largest: int = 10) -> Duplicates:
-    """Read ``duplicates/`` three times rather than hold it."""
+    """Summarise ``duplicates/``. It is read three times, since it may be larger than memory."""
     uris = STORE.uris(layout.duplicates)
     stages = Counter[str]()
     similarities = np.zeros(SIMILARITY_BINS, np.int64)
@@ -68,10 +68,10 @@ def duplicates(layout: VersionLayout, largest: int = 10) -> Duplicates:
 
 
 def _largest(uris: Sequence[str], largest: int, buckets: int = _BUCKETS) -> dict[str, int]:
-    """Ids of the kept documents of the largest clusters, with their sizes, the largest first.
+    """Return the ids of the kept documents of the largest clusters with their sizes, the largest first.
 
-    A bucket holds at least its largest cluster, so a cluster that is larger than all but the fullest
-    buckets is never missed.
+    A bucket is at least as full as its largest cluster. So a cluster that is larger than every bucket outside
+    the fullest ones is always found.
     """
     totals = np.zeros(buckets, np.int64)
     for batch in column_batches(uris, ["kept_id"]):
@@ -103,7 +103,7 @@ def _with_members(uris: Sequence[str], sizes: dict[str, int]) -> tuple[Cluster, 
             kept = row["kept_id"]
             if kept not in most or member.similarity > most[kept].similarity:
                 most[kept] = member
-            # of equals the last: so that two members are shown where all are as similar
+            # the last one of equal similarity, so that two members are shown if all are equally similar
             if kept not in least or member.similarity <= least[kept].similarity:
                 least[kept] = member
     return tuple(Cluster(kept, size, most[kept], least[kept]) for kept, size in sizes.items())

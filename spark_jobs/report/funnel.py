@@ -1,4 +1,4 @@
-"""What each stage took away, by reason, out of the stage reports; and that it all adds up."""
+"""The documents that each stage dropped, by reason, from the stage reports, checked to add up."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Funnel:
-    """Stage reports in their order; each stage takes in what the one before passed on."""
+    """The stage reports in order. The output of each stage is the input of the next."""
 
     stages: tuple[StageReport, ...]
     documents_in: int
@@ -35,7 +35,7 @@ class Funnel:
 
     @property
     def losses(self) -> list[Loss]:
-        """All losses, the largest first."""
+        """The losses of all stages, the largest first."""
         losses = [
             Loss(report.stage, reason, count)
             for report in self.stages
@@ -45,15 +45,15 @@ class Funnel:
 
     @property
     def seconds(self) -> float:
-        """Of all stages."""
+        """The run time of all stages together."""
         return sum(report.seconds for report in self.stages)
 
 
 def read_stages(layout: VersionLayout) -> list[StageReport]:
-    """Every report of the folder ``stages/``, also of stages that this code does not know, in order."""
+    """Read every report in ``stages/`` in stage order, including stages that this code does not know."""
     uris = [uri for uri in STORE.uris(join(layout.root, "stages")) if uri.endswith(".json")]
     reports = [STORE.read_record(StageReport, uri) for uri in uris]
-    # what goes in only falls, so it orders any chain of stages; the known order decides between equals
+    # documents in never grow from stage to stage, so they give the order; equal ones use the known order
     return sorted(
         reports,
         key=lambda r: (-r.documents_in, -r.documents_out, _KNOWN_ORDER.get(r.stage, len(_KNOWN_ORDER))),
@@ -61,7 +61,10 @@ def read_stages(layout: VersionLayout) -> list[StageReport]:
 
 
 def of_the_whole(stages: Sequence[StageReport], manifest: CorpusManifest) -> list[StageReport]:
-    """The counts of a version and its base, by the manifest; seconds and details are the version's own."""
+    """Replace each stage's counts by those of the manifest, which include the base.
+
+    Seconds and details stay those of the version itself.
+    """
     documents = manifest.documents_in
     whole = []
     for report in sorted(stages, key=lambda report: _KNOWN_ORDER.get(report.stage, len(_KNOWN_ORDER))):
@@ -73,7 +76,7 @@ def of_the_whole(stages: Sequence[StageReport], manifest: CorpusManifest) -> lis
 
 
 def funnel(stages: Sequence[StageReport], manifest: CorpusManifest) -> Funnel:
-    """The funnel; ContractError where a stage takes in other than what the one before passed on."""
+    """Build the funnel. Raises ContractError if a stage's input is not the output of the stage before."""
     documents, before = manifest.documents_in, "the manifest"
     for report in stages:
         if report.documents_in != documents:
@@ -88,10 +91,10 @@ def funnel(stages: Sequence[StageReport], manifest: CorpusManifest) -> Funnel:
     dropped = {report.stage: report.dropped for report in stages if report.dropped}
     if documents != manifest.documents_kept or dropped != manifest.dropped:
         raise ContractError(
-            "the stages are not those that the manifest sums up",
+            "the stage reports do not add up to the manifest",
             where=f"corpus {manifest.version}",
             expected=f"{manifest.documents_kept} kept and {manifest.dropped} dropped",
-            got=f"{documents} and {dropped}",
+            got=f"{documents} kept and {dropped} dropped",
             remedy="build this version again: its stage reports are of different runs",
         )
     return Funnel(tuple(stages), manifest.documents_in, documents, manifest.documents_held_out)

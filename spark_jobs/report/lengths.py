@@ -1,4 +1,4 @@
-"""How long the documents are, as histograms of fixed size however many documents there are."""
+"""Lengths of documents as histograms, whose size does not depend on the number of documents."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from include.object_store.locations import join
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.runtime.parquet import column_batches
 
-#: Texts are read from so many files at most, some 8 GB of them, evenly spread over the corpus.
+#: Texts are read from at most this many files (about 8 GB), evenly spread over the corpus.
 TEXT_FILES = 64
 
 _DECADES, _PER_DECADE, _SHOWN_PER_DECADE = 8, 100, 10
 
 
 def _edges(per_decade: int) -> npt.NDArray[np.int64]:
-    """Whole numbers, at first one apart, then ``per_decade`` to each power of ten."""
+    """Return ascending whole numbers, ``per_decade`` to each power of ten, fewer where they would repeat."""
     exact = 10 ** (np.arange(_DECADES * per_decade + 1) / per_decade)
     return np.unique(np.ceil(exact.round(6)).astype(np.int64))
 
@@ -44,7 +44,7 @@ class Lengths:
         return int(self.bins.sum())
 
     def add(self, values: npt.NDArray[np.int64]) -> None:
-        """Count these lengths too."""
+        """Add these lengths to the histogram."""
         if len(values):
             positions = np.maximum(np.searchsorted(_EDGES, values, side="right") - 1, 0)
             self.bins += np.bincount(positions, minlength=len(_EDGES))
@@ -52,20 +52,20 @@ class Lengths:
             self.largest = max(self.largest, int(values.max()))
 
     def quantile(self, share: float) -> int:
-        """The length that this share of the documents does not exceed; 2.3 % off at most."""
+        """Return the length that this share of the documents does not exceed, accurate to 2.3 %."""
         position = int(np.searchsorted(np.cumsum(self.bins), share * self.documents))
         end = _EDGES[position + 1] if position + 1 < len(_EDGES) else self.largest + 1
         return min(int(_EDGES[position] + end - 1) // 2, self.largest)
 
     def shares(self) -> npt.NDArray[np.float64]:
-        """Per bin of SHOWN_EDGES its share of the documents."""
+        """Return the share of the documents in each bin of SHOWN_EDGES."""
         starts = np.searchsorted(_EDGES, SHOWN_EDGES)
         shares: npt.NDArray[np.float64] = np.add.reduceat(self.bins, starts) / max(1, self.documents)
         return shares
 
 
 def together(lengths: Mapping[str, Lengths]) -> Lengths:
-    """The lengths of all subsets."""
+    """Merge the lengths of all subsets."""
     return Lengths(
         bins=np.sum([one.bins for one in lengths.values()], axis=0, dtype=np.int64),
         total=sum(one.total for one in lengths.values()),
@@ -75,7 +75,7 @@ def together(lengths: Mapping[str, Lengths]) -> Lengths:
 
 @dataclass(frozen=True)
 class Characters:
-    """Characters of documents to train on, and the bytes of the same texts, by subset."""
+    """The lengths in characters of training documents, and the bytes of the same texts, by subset."""
 
     lengths: dict[str, Lengths]
     text_bytes: dict[str, int]
@@ -84,7 +84,7 @@ class Characters:
 
 
 def characters(layout: VersionLayout, most_files: int = TEXT_FILES) -> Characters:
-    """Count the characters of at most so many files of documents."""
+    """Count the characters of documents in at most ``most_files`` files."""
     uris = STORE.uris(layout.documents)
     chosen = uris[:: -(-len(uris) // most_files)] if uris else []
     lengths: dict[str, Lengths] = {}
@@ -99,7 +99,7 @@ def characters(layout: VersionLayout, most_files: int = TEXT_FILES) -> Character
 
 
 def tokens(layout: VersionLayout, manifest: CorpusManifest) -> dict[str, Lengths]:
-    """Tokens of every document to train on, by subset, out of the shards' sidecars."""
+    """Count the tokens of every training document by subset, from the files next to the token shards."""
     lengths: dict[str, Lengths] = {}
     for shard in manifest.shards:
         uri = join(layout.tokens, f"{shard.name}.documents.parquet")

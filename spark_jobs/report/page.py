@@ -1,4 +1,4 @@
-"""The page itself: facts about a corpus version to HTML, every text of a document escaped."""
+"""The HTML page about a corpus version. Every text from a document is escaped."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PANELS = 6
 
 @dataclass(frozen=True)
 class SubsetRow:
-    """A row of the table of subsets; ``characters_per_token`` is None where no text of it was read."""
+    """A row of the table of subsets. ``characters_per_token`` is None if none of its texts was read."""
 
     name: str
     documents: int
@@ -43,22 +43,22 @@ class SubsetRow:
 
 
 def write_report(layout: VersionLayout) -> str:
-    """Write ``report.html`` of a complete corpus version; its URI."""
+    """Write ``report.html`` of a complete corpus version and return its URI."""
     manifest = layout.load_manifest()
     if manifest is None:
         raise InputError(
             "no complete corpus version",
             where=layout.root,
             expected="a folder with manifest.json",
-            remedy="run build_corpus to its end",
+            remedy="run build_corpus until it has written the manifest",
         )
     return write_page(layout, manifest)
 
 
 def write_page(layout: VersionLayout, manifest: CorpusManifest) -> str:
-    """Write ``report.html`` of the version that the manifest describes; its URI."""
+    """Write ``report.html`` of the version that the manifest describes and return its URI."""
     uri = layout.report_page
-    # a lone surrogate out of a JSON example is no character and has no UTF-8
+    # a JSON example may contain a lone surrogate, which has no UTF-8 encoding
     STORE.write(uri, _page(layout, manifest).encode("utf-8", "replace"))
     return uri
 
@@ -114,7 +114,7 @@ def _page(layout: VersionLayout, manifest: CorpusManifest) -> str:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        autoescape=True,  # for every template whatever its name: documents are hostile
+        autoescape=True,  # for templates of every name, since texts of documents may contain HTML
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -133,17 +133,17 @@ def _environment() -> jinja2.Environment:
 
 
 def _packaged(name: str) -> str:
-    """A file beside this one; also where the package lies in a zip file."""
+    """Read a file of this package, which may be in a folder or in a zip file."""
     return files("spark_jobs.report").joinpath(name).read_text("utf-8")
 
 
 def subset_rows(manifest: CorpusManifest, read: Characters) -> list[SubsetRow]:
-    """The subsets, the one of most tokens first."""
+    """Return the rows of the table of subsets, those with the most tokens first."""
     rows = []
     for name, counts in manifest.subsets.items():
         ratio = None
         if counts.tokens and (sampled := read.text_bytes.get(name)):
-            # exact when all texts were read, else by the bytes, which are known of all
+            # exact if all texts were read, otherwise scaled up by the bytes, which are known for all
             ratio = read.lengths[name].total / sampled * counts.text_bytes / counts.tokens
         row = SubsetRow(
             name, counts.documents, counts.documents_held_out, counts.tokens, counts.text_bytes, ratio
@@ -153,7 +153,7 @@ def subset_rows(manifest: CorpusManifest, read: Characters) -> list[SubsetRow]:
 
 
 def even_odds(recipe: Mapping[str, Any]) -> float | None:
-    """The similarity at which MinHash LSH finds a pair every second time; None without bands and rows."""
+    """Return the similarity at which MinHash LSH finds half of the pairs; None without bands and rows."""
     near = recipe.get("near_dedup", {})
     if not near.get("bands") or not near.get("rows"):
         return None
@@ -161,13 +161,13 @@ def even_odds(recipe: Mapping[str, Any]) -> float | None:
 
 
 def verified(recipe: Mapping[str, Any]) -> float | None:
-    """The least similarity of a near duplicate; None when none was compared exactly."""
+    """Return the minimum similarity of a near duplicate; None if the recipe does not verify pairs."""
     near = recipe.get("near_dedup", {})
     return float(near["threshold"]) if near.get("verify") else None
 
 
 def _unsettled(stages: Sequence[StageReport]) -> int:
-    """Documents that the last round of verification left uncompared with some that they met."""
+    """Return the number of documents that still had candidate pairs to verify after the last round."""
     near = next((report for report in stages if report.stage == Stage.NEAR_DEDUP), None)
     return int(near.details.get("documents_unsettled", 0)) if near else 0
 
@@ -187,7 +187,7 @@ def _repaired(stages: Sequence[StageReport]) -> dict[str, int]:
 
 
 def _below(found: Duplicates, similarity: float | None) -> int:
-    """Near duplicates in the bins that lie wholly below a similarity."""
+    """Count the near duplicates in the bins that are entirely below a similarity."""
     return int(found.similarities[: int((similarity or 0) * SIMILARITY_BINS)].sum())
 
 
@@ -229,7 +229,7 @@ def _charts(
 def _quantiles(
     rows: list[SubsetRow], read: Characters, lengths: dict[str, Lengths]
 ) -> list[tuple[str, list[Lengths | None]]]:
-    """Characters and tokens of all documents and of the subsets that the pictures show."""
+    """Return the lengths in characters and tokens of all documents and of the subsets in the charts."""
     table: list[tuple[str, list[Lengths | None]]] = []
     if read.lengths and lengths:
         table.append(("all subsets", [together(read.lengths), together(lengths)]))

@@ -1,4 +1,4 @@
-"""Examples of what was dropped, and the shapes of optional files of a corpus version."""
+"""Examples of dropped documents, and the counts of contaminated documents by benchmark."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _CONTAMINATED = "contaminated:"
 
 @dataclass(frozen=True)
 class Example:
-    """A dropped document; of its text so much that one sees where it is cut."""
+    """A dropped document with the beginning of its text, one character more than is shown."""
 
     id: str
     text: str
 
 
 def dropped_examples(layout: VersionLayout) -> dict[str, dict[str, list[Example]]] | None:
-    """By stage and reason out of ``work/examples.json``; None where the version has none."""
+    """Read the examples by stage and reason from ``work/examples.json``; None if there is no such file."""
     uri = join(layout.root, "work", "examples.json")
     if not STORE.exists(uri):
         return None
@@ -42,7 +42,7 @@ def dropped_examples(layout: VersionLayout) -> dict[str, dict[str, list[Example]
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ContractError(
-            "not examples of dropped documents",
+            "the file does not hold examples of dropped documents",
             where=uri,
             expected='{stage: {reason: [{"id": …, "text": …}]}}',
             got=f"{type(error).__name__}: {error}",
@@ -54,6 +54,6 @@ def _example(plain: dict[str, Any]) -> Example:
 
 
 def contamination(report: StageReport) -> dict[str, int]:
-    """Documents dropped by benchmark, the most first; a reason without a benchmark stands as it is."""
+    """Return the dropped documents by benchmark, the most first. Other reasons keep their names."""
     dropped = {reason.removeprefix(_CONTAMINATED): count for reason, count in report.dropped.items()}
     return dict(sorted(dropped.items(), key=lambda item: (-item[1], item[0])))

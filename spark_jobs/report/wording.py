@@ -1,25 +1,25 @@
-"""Numbers and texts as the page shows them."""
+"""Formatting of the numbers and texts that the page shows."""
 
 from __future__ import annotations
 
 
 def cut(text: str, characters: int) -> str:
-    """The beginning of a text, with an ellipsis where something follows."""
+    """Shorten a text to so many characters, the last an ellipsis if anything was cut."""
     return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
 def excerpt(text: str, characters: int) -> str:
-    """The beginning of a text on one line; a sign stands for one or more line ends."""
+    """Show the beginning of a text on one line, with ↵ for one or more line ends."""
     return " ↵ ".join(line.strip() for line in cut(text, characters).splitlines() if line.strip())
 
 
 def count(number: int) -> str:
-    """``1,234,567``."""
+    """Format a count as ``1,234,567``."""
     return f"{number:,}"
 
 
 def short_count(number: float) -> str:
-    """Three digits at most: ``66.1 M``; for axes and headlines."""
+    """Format a count for axes and headlines with at most three digits: ``66.1 M``."""
     for factor, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if number >= 0.9995 * factor:
             return f"{number / factor:.3g}{unit}"
@@ -27,7 +27,7 @@ def short_count(number: float) -> str:
 
 
 def size(size_bytes: int) -> str:
-    """``382.6 MB``, in powers of 1,000."""
+    """Format bytes as ``382.6 MB``, in powers of 1,000."""
     for factor, unit in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if size_bytes >= factor:
             return f"{size_bytes / factor:,.1f} {unit}"
@@ -35,7 +35,7 @@ def size(size_bytes: int) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """``3.4 %``; a share that is not nothing never reads as nothing."""
+    """Format a share as ``3.4 %``. A share above 0 is never shown as ``0.0 %``."""
     if not whole:
         return "–"
     percent = 100 * part / whole
@@ -45,7 +45,7 @@ def share(part: float, whole: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``9.2 s``, ``3 min 12 s`` or ``2 h 05 min``."""
+    """Format seconds as ``9.2 s``, ``3 min 12 s`` or ``2 h 05 min``."""
     if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -55,5 +55,5 @@ def duration(seconds: float) -> str:
 
 
 def plural(number: int, noun: str) -> str:
-    """``1 document``, ``2 documents``."""
+    """Format a count and a noun as ``1 document`` or ``2 documents``."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"

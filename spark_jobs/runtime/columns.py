@@ -1,4 +1,4 @@
-"""Arrow string columns as the buffers that kernels read, and back; parquet with settings that never vary."""
+"""Conversion of Arrow string columns to buffers for kernels and back, and a reproducible parquet writer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Offsets = npt.NDArray[np.int32]
 
 
 def buffers(column: pa.StringArray) -> tuple[Bytes, Offsets]:
-    """UTF-8 bytes and offsets (documents + 1) of a column without nulls; no copy."""
+    """Return the UTF-8 bytes and offsets (documents + 1) of a column without nulls. Nothing is copied."""
     _, offsets_buffer, data_buffer = column.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int32)[column.offset : column.offset + len(column) + 1]
     data = np.frombuffer(data_buffer, np.uint8) if data_buffer else np.empty(0, np.uint8)
@@ -25,7 +25,7 @@ def buffers(column: pa.StringArray) -> tuple[Bytes, Offsets]:
 
 
 def strings(data: Bytes, offsets: Offsets) -> pa.StringArray:
-    """A column over these buffers."""
+    """Build a column over these buffers."""
     return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
 
 
@@ -46,7 +46,7 @@ def list_rows(column: pa.ListArray | pa.ChunkedArray) -> npt.NDArray[Any]:
 
 @contextmanager
 def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """The same batches give the same bytes: every setting that decides them is given here."""
+    """Open a parquet writer with fixed settings, so that the same batches give the same bytes."""
     with pq.ParquetWriter(
         path,
         schema,

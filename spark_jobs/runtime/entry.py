@@ -1,4 +1,4 @@
-"""The shape that all jobs share: ``--request URI`` in, progress, one JSON line out, errors that read well."""
+"""The entry point that all jobs share: ``--request URI``, progress, one line of JSON, readable errors."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from spark_jobs.corpus_version.layout import VersionLayout
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_DISK_FULL = "the disk is full; to do: free space and start the job again, it resumes"
+_DISK_FULL = (
+    "the disk is full; to do: free space and start the job again; it continues after the last complete stage"
+)
 Job = Callable[["SparkSession", str], dict[str, Any]]
 
-#: The last line of a traceback.
+#: The last line of a Python traceback.
 _PYTHON_ERROR = re.compile(r"^(?:\w+\.)*\w+(?:Error|Exception|Exit|Interrupt): .+$", re.MULTILINE)
 _LONGEST_LINE = 500
 #: The last line of a traceback that ends with an error of this project: module, class and message.
@@ -32,9 +34,9 @@ _REMOTE_ERROR = re.compile(r"^((?:include|spark_jobs)(?:\.\w+)+)\.(\w+): (.+)$",
 
 
 def run_job(name: str, job: Job, argv: Sequence[str] | None, description: str | None) -> int:
-    """Run ``job`` on the request that the arguments name; 0, or 2 after an error for the user.
+    """Run ``job`` on the request that the arguments name. Return 0, or 2 after an error for the user.
 
-    Glue adds arguments of its own (--JOB_NAME, --TempDir, all that a job's definition has): they are ignored.
+    Glue adds its own arguments, such as --JOB_NAME and --TempDir. They are ignored.
     """
     parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
     parser.add_argument("--request", required=True, help="URI of the CorpusRequest: s3://, file:// or a path")
@@ -49,7 +51,7 @@ def run_with_session(
 ) -> int:
     """Run ``job`` in the Spark session and print what it returns as the last line.
 
-    An error is also left at ``layout``, where the task that waits for the job finds it.
+    An error is also written to ``layout``, where the task that waits for the job reads it.
     """
     from spark_jobs.runtime.session import spark_session
 
@@ -68,13 +70,13 @@ def run_with_session(
 
 
 def end(code: int) -> None:
-    """End a job's process. A success just ends: an engine may take any SystemExit for a failure."""
+    """End a job's process. Success raises no SystemExit, since an engine may count any as a failure."""
     if code:
         raise SystemExit(code)
 
 
 def readable(error: Exception) -> JobError | None:
-    """Return an error that a user can repair, also out of a Spark task; None for a defect."""
+    """Return the error if the user can repair it, also one from a Spark task; None for a defect."""
     if isinstance(error, NexusError):
         return JobError(_agreed_kind(type(error)), str(error))
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -103,7 +105,7 @@ def _agreed_kind(kind: type[NexusError]) -> str:
 
 
 def defect(error: Exception) -> JobError:
-    """What a defect says of itself in a line: of one in a Spark task, the error of Python, not Java's."""
+    """Describe a defect in one line. For one in a Spark task this is Python's error, not Java's."""
     text = str(error)
     lines = _PYTHON_ERROR.findall(text) or text.strip().splitlines()[:1]
     return JobError(type(error).__name__, lines[-1][:_LONGEST_LINE] if lines else "no reason given")
@@ -112,5 +114,5 @@ def defect(error: Exception) -> JobError:
 def _leave(error: JobError, uri: str) -> None:
     try:
         STORE.write(uri, canonical_json(error))
-    except Exception as failure:  # the error itself is told on stderr
-        print(f"{uri} could not be written ({failure})", file=sys.stderr, flush=True)
+    except Exception as failure:  # does not hide the error itself, which is printed
+        print(f"the error could not be written to {uri} ({failure})", file=sys.stderr, flush=True)

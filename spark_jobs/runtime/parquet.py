@@ -1,4 +1,4 @@
-"""Parquet read in parts: some columns, a row group at a time; from S3 only the ranges that hold them."""
+"""Partial reading of parquet files: chosen columns, one row group at a time. S3 sends only these ranges."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from include.object_store import STORE
 from include.object_store.locations import is_s3, local_path
 from spark_jobs.corpus_version.layout import VersionLayout
 
-#: Rows that are in memory at once, at most: a text may have megabytes, a number has eight bytes.
+#: Maximum rows in memory. A text may have megabytes, a number has eight bytes.
 _TEXTS, _NUMBERS = 256, 1 << 16
 
 
 @contextmanager
 def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
-    """The file, with nothing but its footer read."""
+    """Open a file. Only its footer is read."""
     source = pa.PythonFile(STORE.open_ranged(uri), mode="r") if is_s3(uri) else local_path(uri)
     with pq.ParquetFile(source) as file:
         yield file
 
 
 def column_batches(uris: Iterable[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Batches of these columns, file after file."""
+    """Yield batches of these columns, file after file."""
     rows = _TEXTS if "text" in columns else _NUMBERS
     for uri in uris:
         with open_parquet(uri) as file:
@@ -34,7 +34,7 @@ def column_batches(uris: Iterable[str], columns: Sequence[str]) -> Iterator[pa.R
 
 
 def documents_by_id(layout: VersionLayout, ids: Collection[str]) -> dict[str, dict[str, str]]:
-    """The rows of those that the corpus holds.
+    """Return the rows of these documents by id, without those that the corpus does not hold.
 
     Ids ascend within a file, and across the files of one version, but not across those of its base.
     """
@@ -47,7 +47,7 @@ def documents_by_id(layout: VersionLayout, ids: Collection[str]) -> dict[str, di
 
 
 def _rows(uri: str, wanted: Collection[str]) -> dict[str, dict[str, str]]:
-    """Of one file; only row groups whose ids, by the footer, may hold a wanted one are read."""
+    """Read the wanted rows of one file. Row groups whose id range in the footer rules them out are skipped."""
     rows: dict[str, dict[str, str]] = {}
     with open_parquet(uri) as file:
         for group in range(file.num_row_groups):

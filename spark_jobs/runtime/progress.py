@@ -1,4 +1,4 @@
-"""What a stage tells on standard output: ``progress: <stage> <done>/<total> <unit>``, and warnings."""
+"""Progress and warnings on standard output. Progress reads ``progress: <stage> <done>/<total> <unit>``."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _POLL_SECONDS = 0.5
 
 
 def report(stage: str, done: int, total: int, unit: str) -> None:
-    """One line, at once."""
+    """Print a line of progress without buffering."""
     print(f"progress: {stage} {done}/{total} {unit}", flush=True)
 
 
 def warn(message: str) -> None:
-    """What the reader of the log should know although the stage goes on."""
+    """Print a warning that does not stop the stage."""
     print(f"warning: {message}", flush=True)
 
 
 def run_tasks(
     spark: SparkSession, stage: str, unit: str, function: Callable[[T], R], items: Sequence[T]
 ) -> list[R]:
-    """``function`` of each item, one Spark task an item, with progress; results in the order of items."""
+    """Apply ``function`` to each item in its own Spark task, with progress. Results keep the items' order."""
     if not items:
         return []
     context = spark.sparkContext

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# On one machine Spark only moves small columns, beside the Python tasks that do the work: a JVM that
-# compiles and collects with less effort halves the CPU time of a run of this size.
+# On one machine Python tasks do the work and Spark only moves small columns. A JVM with less effort for
+# compilation and garbage collection halves the CPU time of a run of this size.
 _OWN_MASTER = {
     "spark.master": "local[*]",
     "spark.driver.memory": "2g",
@@ -26,13 +26,16 @@ _ALWAYS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.ui.showConsoleProgress": "false",
-    # No _SUCCESS files: a stage is complete when its report exists, and nothing else says so.
+    # No _SUCCESS files: only its report marks a stage as complete.
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
 
 
 def spark_session(name: str) -> SparkSession:
-    """The running session, else a new one: with spark-submit's master and memory, or all cores here."""
+    """Return the running session or start one.
+
+    Under spark-submit it uses the submitted master and memory, otherwise all cores of this machine.
+    """
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     if not submitted:
         _find_java()
@@ -47,12 +50,12 @@ def spark_session(name: str) -> SparkSession:
     return session
 
 
-#: Below this, planning and compiling a query for scale costs more than running it.
+#: Below this number of rows, optimising and compiling a query takes longer than running it.
 _FEW_ROWS = 1_000_000
 
 
 def fit_queries(spark: SparkSession, rows: int) -> None:
-    """Shuffle partitions, adaptive execution and code generation by the number of rows to come."""
+    """Set shuffle partitions, adaptive execution and code generation for this number of rows."""
     cores = spark.sparkContext.defaultParallelism
     few = rows < _FEW_ROWS
     for key, value in {

@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 def read_columns(spark: SparkSession, uri: str, columns: str) -> DataFrame:
-    """The named columns (as DDL); a given schema saves Spark a pass over the footers."""
+    """Read the columns that are named as DDL. The given schema saves Spark a pass over the footers."""
     return spark.read.schema(columns).parquet(uri)
 
 
 def write_columns(rows: DataFrame, uri: str) -> None:
-    """Write rows as parquet, in the place of whatever a killed run left there."""
+    """Write rows as parquet. Files that a killed run left there are replaced."""
     rows.write.mode("overwrite").parquet(uri)
 
 
 def read_tables(uris: Iterable[str], schema: pa.Schema) -> pa.Table:
-    """The columns of ``schema`` from those files that are parquet, Spark's or ours; empty when none is."""
+    """Read the columns of ``schema`` from the parquet files among these. Without any the table is empty."""
     tables = []
     for uri in uris:
         if uri.endswith(".parquet"):
-            # not by read_table: it would take columns out of the names of the folders
+            # not by read_table, which would add columns from the names of the folders
             with STORE.local_copy(uri) as path, pq.ParquetFile(path) as parquet:
                 tables.append(parquet.read(columns=schema.names))
     return pa.concat_tables(tables) if tables else schema.empty_table()

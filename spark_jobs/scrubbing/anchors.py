@@ -1,6 +1,6 @@
-"""Where personal data or a secret may begin: cheap anchors in one pass, for patterns to look at.
+"""A fast search for positions where personal data or a secret may begin.
 
-A candidate is a promise to miss nothing, not a find: ``batches/personal_data.py`` holds the definitions.
+Every match has a candidate, but a candidate need not be a match: ``personal_data.py`` holds the definitions.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from spark_jobs.kernels.compiled import Integer, kernel
 
-#: Kinds of candidates; where two begin at one byte, the lower number is tried first.
+#: Kinds of candidates. If two begin at the same byte, the lower number is tried first.
 ASSIGNED, EMAIL, IPV4, IPV6, PHONE, TOKEN = range(6)
 
-#: What an e-mail address has before its ``@`` at most (RFC 5321, section 4.5.3.1.1).
+#: Maximum bytes before the ``@`` of an e-mail address (RFC 5321, section 4.5.3.1.1).
 LOCAL_BYTES = 64
 
 _DIGIT, _LETTER, _HEX, _LOCAL, _ANCHOR = 1, 2, 4, 8, 16
@@ -42,7 +42,7 @@ def _classes() -> npt.NDArray[np.uint8]:
 
 
 def _rows(words: tuple[str, ...]) -> npt.NDArray[np.uint8]:
-    """Words as rows of bytes, last letter first, zeros after."""
+    """Return words as rows of bytes, the last letter first, padded with zeros."""
     table = np.zeros((len(words), max(map(len, words)) + 1), np.uint8)
     for row, word in enumerate(words):
         table[row, : len(word)] = list(word[::-1].encode())
@@ -50,7 +50,7 @@ def _rows(words: tuple[str, ...]) -> npt.NDArray[np.uint8]:
 
 
 _CLASS = _classes()
-#: What a name ends in when its value is a secret, and the prefixes before ``_`` or ``-`` of tokens.
+#: Endings of names whose values are secrets, then the prefixes of tokens before ``_`` and before ``-``.
 _NAMES = _rows(
     (
         *("password", "passwd", "passphrase", "pwd", "secret", "token"),
@@ -66,7 +66,7 @@ _PEM = np.frombuffer(b"-----BEGIN ", np.uint8)
 def _ending(
     data: npt.NDArray[np.uint8], start: Integer, last: Integer, words: npt.NDArray[np.uint8], lower: int
 ) -> Integer:
-    """Where the word of ``words`` begins that ends at ``last`` (inclusive), -1 for none."""
+    """Return the start of the word of ``words`` that ends at ``last`` (inclusive), -1 if there is none."""
     for row in range(len(words)):
         k = 0
         while words[row, k] and last - k >= start and (data[last - k] | lower) == (words[row, k] | lower):
@@ -78,7 +78,7 @@ def _ending(
 
 @kernel
 def _digits(data: npt.NDArray[np.uint8], i: Integer, end: Integer, most: int) -> Integer:
-    """Length of the run of digits at ``i``, ``most`` at most."""
+    """Return the length of the run of digits at ``i``, at most ``most``."""
     count = 0
     while count < most and i + count < end and _CLASS[data[i + count]] & _DIGIT:
         count += 1
@@ -101,7 +101,10 @@ def _is_quad(data: npt.NDArray[np.uint8], i: Integer, end: Integer) -> bool:
 
 @kernel
 def _is_north_american(data: npt.NDArray[np.uint8], i: Integer, end: Integer) -> bool:
-    """Area code, separator, three digits, separator, digit at ``i``; a parenthesis may be open before."""
+    """Test for area code, separator, three digits, separator, digit at ``i``.
+
+    A parenthesis may be open before ``i``.
+    """
     if i + 8 >= end or data[i] < _TWO or _digits(data, i, end, 4) != 3:
         return False
     i += 3
@@ -119,7 +122,7 @@ def _is_north_american(data: npt.NDArray[np.uint8], i: Integer, end: Integer) ->
 def _number(
     data: npt.NDArray[np.uint8], start: Integer, i: Integer, end: Integer, run: Integer
 ) -> tuple[int, Integer]:
-    """Kind and start of the candidate whose first run of digits is ``data[i:i + run]``, -1 for none."""
+    """Return kind and start of the candidate with the first digits ``data[i:i + run]``, kind -1 if none."""
     following = data[i + run] if i + run < end else 0
     if following == _DOT and run <= 3 and _is_quad(data, i, end):
         return IPV4, i
@@ -141,7 +144,7 @@ def _number(
 
 @kernel
 def _token(data: npt.NDArray[np.uint8], start: Integer, i: Integer, end: Integer) -> Integer:
-    """Where the token begins whose prefix has its rarest character at ``i``, -1 for none."""
+    """Return the start of the token whose prefix has its rarest character at ``i``, -1 if there is none."""
     byte = data[i]
     if byte == _UNDERSCORE:
         return _ending(data, start, i - 1, _UNDERSCORED, 0)
@@ -166,7 +169,7 @@ def _token(data: npt.NDArray[np.uint8], start: Integer, i: Integer, end: Integer
 
 @kernel
 def _assigned(data: npt.NDArray[np.uint8], start: Integer, i: Integer, end: Integer) -> Integer:
-    """Where the quoted value begins that ``name = "`` or ``"name": "`` gives a secret, -1 for none."""
+    """Return the start of the quoted value after a secret's ``name = "`` or ``"name": "``, -1 if none."""
     value = i + 1
     if value < end and data[value] == _EQUALS:  # :=
         return -1
@@ -186,7 +189,10 @@ def _assigned(data: npt.NDArray[np.uint8], start: Integer, i: Integer, end: Inte
 
 @kernel
 def _email(data: npt.NDArray[np.uint8], start: Integer, i: Integer, end: Integer) -> Integer:
-    """Where the local part before the ``@`` at ``i`` begins, one byte too far if too long; -1 for none."""
+    """Return the start of the local part before the ``@`` at ``i``, -1 if there is none.
+
+    For a local part that is too long it is one byte before the longest allowed one.
+    """
     if i + 1 >= end or not (_CLASS[data[i + 1]] & _WORD):
         return -1
     first = i
@@ -204,7 +210,7 @@ def _international(data: npt.NDArray[np.uint8], start: Integer, i: Integer, end:
 
 @kernel
 def _candidate(data: npt.NDArray[np.uint8], start: Integer, i: Integer, end: Integer) -> tuple[int, Integer]:
-    """Kind and start of the candidate that the anchor at ``i``, no digit, belongs to."""
+    """Return kind and start of the candidate that has the anchor at ``i``, which is not a digit."""
     byte = data[i]
     if byte == _AT:
         return EMAIL, _email(data, start, i, end)
@@ -217,7 +223,7 @@ def _candidate(data: npt.NDArray[np.uint8], start: Integer, i: Integer, end: Int
 
 @kernel
 def candidates(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """Rows (document, kind, start, anchor): positions are bytes of ``data``, documents ascend."""
+    """Return rows (document, kind, start, anchor). Positions are bytes of ``data``, documents ascend."""
     found = np.empty((256, 4), np.int64)
     count = 0
     for d in range(len(offsets) - 1):

@@ -1,17 +1,17 @@
-"""What counts as personal data or a secret: the patterns behind the candidates of ``kernels/anchors.py``.
+"""Definitions of personal data and secrets: the patterns that the candidates of ``anchors.py`` must match.
 
-Published rules they were compared with: datatrove's PIIFormatter (e-mail, public IPv4), BigCode's
+They were compared with published rules: datatrove's PIIFormatter (e-mail, public IPv4), BigCode's
 ``pii/utils/emails_ip_addresses_detection.py`` (IPv4 of single digits are versions) and redaction, Dolma's
 ``taggers/pii.py`` (e-mail, North American phone, IPv4), gitleaks' rules (tokens).
 
-Every pattern is matched at one position, over bytes, and reads a bounded number of them (RE2 syntax save
-for look-around, possessive where a class is long), so scrubbing takes linear time. Scrubbing twice changes
-nothing, since a neighbour's replacement never makes or breaks a match:
+Every pattern is matched at one position and reads a bounded number of bytes (RE2 syntax except for
+look-around, possessive where a class is long), so scrubbing takes linear time. Scrubbing twice changes
+nothing, because the replacement of a neighbour never creates or prevents a match:
 
-- matches begin and end at characters that no other match may touch, so none is the other's boundary, and
-  none begins within the local part of an e-mail address;
-- what looks back further than one byte (a version's name, a local part) stops at the last match;
-- nothing but an e-mail address begins right after a placeholder.
+- matches begin and end at characters that no other match may touch, so no match is the boundary of another,
+  and none begins within the local part of an e-mail address;
+- patterns that look back further than one byte (a version's name, a local part) stop at the last match;
+- only an e-mail address can begin right after a placeholder.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _NUMBER_END = rb"(?![A-Za-z0-9_@+-]|\.[0-9])"
 
 _LABEL = rb"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\."
 _LOCAL = rb"[A-Za-z0-9._+-]"
-#: At the first of the characters before an ``@`` that an address can have there.
+#: Matched at the first of the characters before an ``@`` that an address may have there.
 EMAIL = re.compile(
     rb"(?=" + _LOCAL + rb"{1,64}@)[.+-]{0,64}+([A-Za-z0-9_]" + _LOCAL + rb"{0,63}+)"
     rb"@((?:" + _LABEL + rb"){1,8}[A-Za-z]{2,24})(?![A-Za-z0-9_@-])"
 )
-#: RFC 2606, and names of image files for dense displays such as ``icon@2x.png``.
+#: Domains that no person has: those of RFC 2606, and names of images for dense displays (``icon@2x.png``).
 _NOBODY = re.compile(
     rb"(?i)(?:.*\.)?example\.(?:com|org|net)|.*\.(?:example|test|invalid|localhost)|[1-9]x\.[a-z]{2,4}"
 )
@@ -51,9 +51,9 @@ IPV6 = re.compile(
     rb"(?<![A-Za-z0-9_.:+-])[23][0-9A-Fa-f]{3}(?:(?::" + _H + rb"){7}|(?::" + _H + rb"){0,5}::"
     rb"" + _H + rb"(?::" + _H + rb"){0,5})(?![A-Za-z0-9_@+-])"
 )
-#: The only range that IANA hands out (RFC 4291, section 2.4, and its registry).
+#: The only range that IANA assigns (RFC 4291, section 2.4, and its registry).
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-#: Newer than Python 3.11's own list (RFC 9637).
+#: The range of RFC 9637, which the list of Python 3.11 lacks.
 _DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")
 
 _AREA = rb"[2-9][0-9]{2}"
@@ -79,7 +79,7 @@ PHONE = re.compile(
     rb"(?:(?<![A-Za-z0-9_.+)-])" + _INTERNATIONAL + rb"|(?<![A-Za-z0-9_.+/-])(?:" + _NORTH_AMERICAN + rb"))"
     rb"" + _NUMBER_END
 )
-#: Digits with the country's code: E.164 allows 15; below 9 are mostly amounts and offsets.
+#: Digits including the country code. E.164 allows 15; numbers of fewer than 9 are mostly amounts and offsets.
 _PHONE_DIGITS = range(9, 16)
 
 _BASE64URL = rb"[A-Za-z0-9_-]"
@@ -110,9 +110,9 @@ Found = tuple[int, int]
 
 
 def match(kind: int, view: memoryview, start: int, last_end: int) -> Found | None:
-    """Where the match that begins at ``start`` of a document begins and ends, None when there is none.
+    """Match the pattern of ``kind`` at ``start`` of a document. Return the match's bounds, None if none.
 
-    ``last_end`` is the end of the match before.
+    ``last_end`` is the end of the previous match.
     """
     return _MATCHERS[kind](view, start, last_end)
 
@@ -133,10 +133,10 @@ def _ipv4(view: memoryview, start: int, last_end: int) -> Found | None:
 
 
 def _is_public_ipv4(text: str) -> bool:
-    """Whether it names a host of the internet, and not a version or the number of a section.
+    """Return True for an address of a host on the internet, False for a version or the number of a section.
 
-    Those are taken to have four parts below 100 (BigCode's rule says below 10), or ``.0.0`` at the end. Of
-    100 public addresses drawn at random fewer than three look like that.
+    A number is taken for a version or section if all four parts are below 100 (BigCode's rule: below 10) or
+    it ends in ``.0.0``. Of 100 random public addresses fewer than three look like that.
     """
     try:
         address = ipaddress.IPv4Address(text)
@@ -177,7 +177,7 @@ def _token(view: memoryview, start: int, last_end: int) -> Found | None:
 
 
 def _assigned(view: memoryview, start: int, last_end: int) -> Found | None:
-    """Only values that look generated: no blanks or templates, a letter and a digit, long for a token."""
+    """Match values that look generated: no blanks or templates, a letter and a digit, long for a token."""
     found = ASSIGNED.match(view, start)
     if found is None or not _is_mixed(found[0]) or b"://" in found[0]:
         return None

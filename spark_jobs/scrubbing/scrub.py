@@ -1,4 +1,4 @@
-"""Personal data and secrets become typed placeholders; every other byte of a text stays."""
+"""Replacement of personal data and secrets by typed placeholders. Every other byte of a text stays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from include.recipes.scrubbing import ScrubRecipe
 from spark_jobs.runtime.columns import Bytes, Offsets, buffers, strings
 from spark_jobs.scrubbing import anchors, personal_data
 
-#: By the field of the recipe that asks for it, which is also the name it is counted under.
+#: Placeholder by field of the recipe. Replacements are counted under the same name.
 PLACEHOLDERS = {
     "emails": b"<EMAIL>",
     "ip_addresses": b"<IP_ADDRESS>",
@@ -33,7 +33,7 @@ _LONGEST = max(map(len, PLACEHOLDERS.values()))
 
 
 class _Span(NamedTuple):
-    """Bytes of the column to replace, and the document they are of."""
+    """The bytes of the column to replace, and the document that they belong to."""
 
     document: int
     start: int
@@ -42,7 +42,7 @@ class _Span(NamedTuple):
 
 
 def scrub(batch: pa.RecordBatch, recipe: ScrubRecipe, replaced: Counter[str]) -> pa.RecordBatch:
-    """The batch with scrubbed ``text``; what was replaced is counted by the recipe's field."""
+    """Scrub the column ``text`` and count the replacements by field of the recipe in ``replaced``."""
     if not recipe.enabled:
         return batch
     data, offsets = buffers(batch.column("text"))
@@ -56,7 +56,7 @@ def scrub(batch: pa.RecordBatch, recipe: ScrubRecipe, replaced: Counter[str]) ->
 
 
 def _asked_for(data: Bytes, offsets: Offsets, recipe: ScrubRecipe) -> npt.NDArray[np.int64]:
-    """Candidates of the kinds that the recipe names, in the order of their starts."""
+    """Return the candidates of the kinds that the recipe names, in the order of their starts."""
     found = anchors.candidates(data, offsets)
     kinds = [kind for kind, field in _FIELD_OF_KIND.items() if getattr(recipe, field)]
     found = found[np.isin(found[:, 1], kinds)]
@@ -65,13 +65,13 @@ def _asked_for(data: Bytes, offsets: Offsets, recipe: ScrubRecipe) -> npt.NDArra
 
 
 def _spans(data: Bytes, offsets: Offsets, candidates: npt.NDArray[np.int64]) -> Iterator[_Span]:
-    """What matches, from left to right, without overlaps."""
+    """Yield the matches from left to right, without overlaps."""
     whole = data.data
     document, base, last_end = -1, 0, 0
     view = whole[:0]
     for d, kind, first, anchor in candidates.tolist():
         if d != document:
-            # patterns look around a match: never into the neighbouring document
+            # patterns look around a match, which must not reach into the neighbouring document
             document, base, last_end = d, int(offsets[d]), 0
             view = whole[base : int(offsets[d + 1])]
         start = first - base
@@ -86,7 +86,7 @@ def _spans(data: Bytes, offsets: Offsets, candidates: npt.NDArray[np.int64]) -> 
 
 
 def _follows_placeholder(view: memoryview, start: int, last_end: int) -> bool:
-    """Whether a match ends here, or did before an earlier scrubbing."""
+    """Return True if a match, or the placeholder of an earlier scrubbing, ends at ``start``."""
     if start == last_end:
         return start > 0
     if view[start - 1] != ord(">"):

@@ -41,14 +41,14 @@ def test_items_are_read_however_they_are_packed(name: str, tmp_path: Path, write
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "could not have matched anything.*question.*no items"),
-        (b"[]", "could not have matched anything"),
-        (b'{"prompt": "x"}\n', "could not have matched anything.*question.*keys prompt"),
+        (b"", "cannot match anything.*question.*no items"),
+        (b"[]", "cannot match anything"),
+        (b'{"prompt": "x"}\n', "cannot match anything.*question.*keys prompt"),
         (b'{"question": "only six words are too few"}\n', "no item of 8 words"),
         (b'{"question": "?!"}\n', "no item of 8 words"),
         (b'{"question": {"stem": "x"}}\n', r"question\.stem"),
         (b'{"question": "x"\n', "not JSON"),
-        (b'["x"]', "no JSON object"),
+        (b'["x"]', "not a JSON object"),
         (b"\x1f\x8b\x08cut", "gzip"),
     ],
 )
@@ -72,7 +72,7 @@ def test_a_canary_that_is_not_found_is_an_error(
     texts = dict(enumerate(index.unit_texts))
     release_canaries(index, 0, texts, recipe)
     texts[1] = sentence(draw, 30)
-    with pytest.raises(InputError, match=r"could not have matched anything.*item 1 is not found"):
+    with pytest.raises(InputError, match=r"cannot match anything.*item 1 is not found"):
         release_canaries(index, 0, texts, recipe)
     broken = dataclasses.replace(index, table=index.table._replace(filter=np.zeros_like(index.table.filter)))
     with pytest.raises(InputError, match="item 0 is not found"):

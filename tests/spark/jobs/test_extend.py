@@ -124,7 +124,7 @@ def test_the_report_is_that_of_the_whole(known: Known, news: Path, extended: Pat
 def test_the_report_says_of_which_shards_examples_and_details_are(
     tmp_path: Path, built: Path, extended: Path
 ) -> None:
-    of_added = "of the 1 shard that this version added"
+    of_added = "for the 1 shard that this version added"
     page = (extended / "report.html").read_text()
     assert f'It extends <span class="id">{built}/manifest.json</span> by 1 shard' in page
     assert f"No examples were recorded {of_added}." in page

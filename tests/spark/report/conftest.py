@@ -24,7 +24,7 @@ ATTACK = '</pre></style></svg>--><script>alert(1)</script><img src="http://a.exa
 
 @dataclass
 class Page(HTMLParser):
-    """What a browser would make of a page: its elements, their text, and its tables by section."""
+    """A parsed page: its elements, their text, and its tables by section."""
 
     html: str
     elements: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
@@ -103,5 +103,5 @@ def hostile(
 
 @pytest.fixture(scope="session")
 def attack() -> str:
-    """What no page may run."""
+    """Return a text that must never run as part of a page."""
     return ATTACK

@@ -1,4 +1,4 @@
-"""The page says what the corpus holds, and what a document holds cannot act on it."""
+"""The page describes the corpus, and no text of a document can run on it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def numbers(row: list[str]) -> int:
 
 
 def decontaminate(corpus: Path, dropped: dict[str, int]) -> None:
-    """Let the stage have dropped these."""
+    """Change the report of a stage so that it dropped these documents."""
     report = STORE.read_record(StageReport, str(corpus / "stages/decontaminate.json"))
     total = sum(dropped.values())
     layout = VersionLayout(str(corpus))
@@ -179,7 +179,7 @@ def test_contamination_is_shown_by_benchmark_the_most_first(corpus: Path, page_o
 
 
 def test_personal_data_is_shown_by_kind_the_most_first(corpus: Path, page_of: PageOf) -> None:
-    assert "Personal data was not looked for" in page_of(corpus).sections["scrubbed"]
+    assert "Personal data was not searched for" in page_of(corpus).sections["scrubbed"]
     manifest = json.loads((corpus / "manifest.json").read_bytes())
     manifest["scrubbed"] = {"emails": 7, "ip_addresses": 1234}
     (corpus / "manifest.json").write_bytes(canonical_json(manifest))

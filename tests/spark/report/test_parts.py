@@ -1,4 +1,4 @@
-"""Lengths, clusters, look-ups, bars and wording against their plain definitions."""
+"""Lengths, clusters, look-ups, bars and wording follow their definitions."""
 
 from __future__ import annotations
 
