@@ -1,1 +1,1 @@
-"""The folder of one corpus version: its layout, the version it extends, and the way back from a token."""
+"""The folder of one corpus version: its layout, the version that it extends, and the tracing of tokens."""

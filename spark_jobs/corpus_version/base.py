@@ -1,7 +1,7 @@
-"""The version that a corpus extends: its shards, its index, and its files, which are adopted as they are.
+"""The version that a corpus extends: its shards, its index, and its files, which are adopted unchanged.
 
-An extended version is whole: whoever reads it needs no other. What the base holds is linked or copied by
-the store, never read again but for the index of its kept documents (docs/adr/0006).
+An extended version is complete: its readers need no other version. The store links or copies the files of the
+base. Only the index of its kept documents is read (docs/adr/0006).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Base:
 
 
 def extending(request: CorpusRequest, corpus: str) -> CorpusRequest:
-    """The request, for those of its shards that a complete version does not hold, on top of that one."""
+    """Return the request for the shards that a complete version does not hold, with that version as base."""
     uri = join(corpus, "manifest.json")
     reference = ParentRef(uri, content_hash(STORE.read(uri)))
     known = _request_of(_manifest(reference))
@@ -56,7 +56,10 @@ def extending(request: CorpusRequest, corpus: str) -> CorpusRequest:
 
 
 def load_base(request: CorpusRequest) -> Base | None:
-    """The base of a request, or None. ContractError when it is of another recipe or other shards."""
+    """Load the base of a request; None if it has none.
+
+    Raises ContractError if the base was made with another recipe or from other shards.
+    """
     if request.base is None:
         return None
     manifest = _manifest(request.base)
@@ -64,7 +67,7 @@ def load_base(request: CorpusRequest) -> Base | None:
     _require_same_recipe(made_by, request)
     if made_by.all_inputs != request.earlier_inputs:
         raise ContractError(
-            "the base does not hold the shards that the request says",
+            "the base does not hold the shards that the request names",
             where=f"{request.root_uri}: earlier_inputs",
             expected=f"{sum(map(len, made_by.all_inputs))} shards, as in {manifest.request.uri}",
             got=f"{sum(map(len, request.earlier_inputs))} shards",
@@ -78,9 +81,10 @@ def _request_of(manifest: CorpusManifest) -> CorpusRequest:
 
 
 def numbered_shards(request: CorpusRequest) -> list[Shard]:
-    """The shards of the request, numbered after those of its base.
+    """Return the shards of the request, numbered after those of its base.
 
-    ContractError for one that has changed since the base, or that belongs with one that the base holds.
+    Raises ContractError for a shard that has changed since the base was built, or whose other half (documents
+    or quality signals) is in the base.
     """
     held = [raw for group in request.earlier_inputs for raw in group]
     if late := _parted(request.inputs, held):
@@ -96,17 +100,17 @@ def numbered_shards(request: CorpusRequest) -> list[Shard]:
 
 
 def _parted(fresh: Iterable[RawShard], held: Iterable[RawShard]) -> str:
-    """The first fresh shard that is one half of a pair whose other half is held; empty for none."""
+    """Return the first fresh shard that is half of a pair whose other half is held; empty if none is."""
     return next(iter(parted([raw.uri for raw in fresh], [raw.uri for raw in held])), "")
 
 
 def shard_names(groups: Iterable[Sequence[RawShard]]) -> list[str]:
-    """Names by number, over the groups of CorpusRequest.all_inputs."""
+    """Return the names of the shards in the groups of CorpusRequest.all_inputs, in the order of numbers."""
     return [shard.name for shard in all_shards(groups)]
 
 
 def first_document(request: CorpusRequest) -> int:
-    """The smallest number that a new document can have: below it are those of the base."""
+    """Return the smallest number that a new document can have. Documents of the base have lower ones."""
     return len(shard_names(request.earlier_inputs)) << ROW_BITS
 
 
@@ -125,7 +129,7 @@ def adopt(layout: VersionLayout, base: Base, *folders: str) -> list[FileEntry]:
 
 
 def extended(own: CorpusManifest, base: CorpusManifest) -> CorpusManifest:
-    """The manifest of a whole version, out of what it adds and what it holds of its base."""
+    """Return the manifest of an extended version: its own documents and files plus those of its base."""
     return replace(
         own,
         documents_in=base.documents_in + own.documents_in,
@@ -161,7 +165,7 @@ def _manifest(reference: ParentRef) -> CorpusManifest:
     content = STORE.read(reference.uri)
     if (found := content_hash(content)) != reference.sha256:
         raise IntegrityError(
-            "the base is not the one that was chosen",
+            "the manifest of the base has changed since the request was made",
             where=reference.uri,
             expected=f"SHA-256 {reference.sha256}",
             got=found,
@@ -171,19 +175,19 @@ def _manifest(reference: ParentRef) -> CorpusManifest:
 
 
 def _require_same_recipe(base: CorpusRequest, request: CorpusRequest) -> None:
-    """A version is of one recipe: its signatures are compared, and nobody wants half of it scrubbed.
+    """Refuse a base of another recipe: its signatures are not comparable, its filters and scrubbing differ.
 
-    The name decides nothing, and the tokenizer is the base's in any case.
+    The recipe's name has no effect, and the tokenizer is always that of the base.
     """
     ours, theirs = _deciding(request), _deciding(base)
     sections = [name for name, value in ours.items() if value != theirs[name]]
     if sections:
         raise ContractError(
-            "the base was made by another recipe",
+            "the base was made with another recipe",
             where=f"{request.root_uri}: {', '.join(sections)}",
             expected=str({name: theirs[name] for name in sections}),
             got=str({name: ours[name] for name in sections}),
-            remedy="take the recipe of the base, or build the corpus without it",
+            remedy="use the recipe of the base, or build the corpus without a base",
         )
 
 

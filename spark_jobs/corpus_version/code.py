@@ -1,4 +1,4 @@
-"""The hash of the code that decides a corpus, as it is installed here: in a checkout or in spark_jobs.zip."""
+"""The hash of the installed code that determines a corpus, in a checkout or in spark_jobs.zip."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from include.contracts.records import content_hash
 
 
 def sources_sha256() -> str:
-    """What ``artifacts.json`` says of the same sources (ArtifactsManifest.sources_sha256)."""
+    """Compute the hash that ``artifacts.json`` has for these sources (ArtifactsManifest.sources_sha256)."""
     found: dict[str, str] = {}
     for folder in CORPUS_SOURCES:
         for name, file in _below(files(folder.replace("/", ".")), folder):

@@ -1,4 +1,4 @@
-"""The folder of one corpus version, in S3 or local: its keys, request, stage reports and manifest."""
+"""The folder of one corpus version, in S3 or local, with its keys, request, stage reports and manifest."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _KEYS = CorpusLayout(S3Uri("bucket", ""))
 
 @dataclass(frozen=True)
 class VersionLayout:
-    """URIs below ``root``, by the key table of ``include.contracts.storage.CorpusLayout``."""
+    """The URIs below ``root``, by the key table of ``include.contracts.storage.CorpusLayout``."""
 
     root: str
 
     def of(self, key: S3Uri) -> str:
-        """The URI of one of CorpusLayout's keys below this root."""
+        """Return the URI of one of CorpusLayout's keys below this root."""
         return join(self.root, key.key)
 
     @property
     def clean(self) -> str:
-        """Parquet of normalised and filtered documents; duplicates still in."""
+        """Parquet of normalised and filtered documents, including duplicates."""
         return join(self.of(_KEYS.work), "clean")
 
     @property
@@ -47,7 +47,7 @@ class VersionLayout:
 
     @property
     def signatures(self) -> str:
-        """Parquet of SIGNED_SCHEMA, a file per clean file under its name; duplicates still in."""
+        """Parquet of SIGNED_SCHEMA, one file per clean file with the same name, including duplicates."""
         return join(self.of(_KEYS.work), "signatures")
 
     @property
@@ -57,17 +57,17 @@ class VersionLayout:
 
     @property
     def near_dedup(self) -> str:
-        """Edges and components."""
+        """Edges and components of near dedup."""
         return join(self.of(_KEYS.work), "near_dedup")
 
     @property
     def decisions(self) -> str:
-        """Parquet of DECIDED_SCHEMA, a folder ``part=<n>/file=<m>`` per clean file that has some."""
+        """Parquet of DECIDED_SCHEMA, a folder ``part=<n>/file=<m>`` per clean file with decisions."""
         return join(self.of(_KEYS.work), "decisions")
 
     @property
     def outputs_index(self) -> str:
-        """JSON list of OutputPart: what deduplicate wrote."""
+        """JSON list of OutputPart, the files that deduplicate wrote."""
         return join(self.of(_KEYS.work), "outputs_index.json")
 
     def error(self, job: str) -> str:
@@ -92,7 +92,7 @@ class VersionLayout:
 
     @property
     def index(self) -> str:
-        """Parquet of SIGNED_SCHEMA, the kept documents alone."""
+        """Parquet of SIGNED_SCHEMA, only the kept documents."""
         return self.of(_KEYS.index)
 
     @property
@@ -116,10 +116,10 @@ class VersionLayout:
         return self.of(_KEYS.manifest)
 
     def discard_work(self) -> None:
-        """Delete what only the jobs themselves read: texts before dedup, signatures and tokens in between.
+        """Delete the intermediate files: texts before dedup, signatures and unpacked tokens.
 
-        It is as much again as the corpus. Of a version that is whole nothing reads it. What cannot be deleted
-        now costs storage and is no reason to fail: the next call deletes it.
+        They are about as large as the corpus, and nothing reads them once the version is complete. A folder
+        that cannot be deleted only costs storage, so this does not fail. The next call tries again.
         """
         folders = (self.clean, self.clean_parts, self.signatures, self.near_dedup, self.decisions)
         for folder in (*folders, self.work_tokens):
@@ -129,29 +129,30 @@ class VersionLayout:
                 print(f"{folder} stays ({type(error).__name__}: {error})", file=sys.stderr, flush=True)
 
     def relative(self, uri: str) -> str:
-        """The path below the root, as manifests name files."""
+        """Return the path below the root, by which manifests name files."""
         return uri[len(self.root.rstrip("/")) + 1 :]
 
     def report(self, stage: str) -> StageReport | None:
-        """The report of a completed stage, or None: a stage is complete when its report exists."""
+        """Read the report of a stage; None if the stage is not complete, that is, has no report."""
         uri = self.of(_KEYS.stage_report(stage))
         if not STORE.exists(uri):
             return None
         return STORE.read_record(StageReport, uri)
 
     def completed(self, stage: str) -> StageReport:
-        """The report of a stage that must have run; ContractError names the job to run."""
+        """Read the report of a stage that must have run. Raises ContractError if it is not complete."""
         report = self.report(stage)
         if report is None:
             raise ContractError(
                 f"stage {stage} is not complete",
                 where=self.root,
+                expected="the report of the stage",
                 remedy="run clean, deduplicate and tokenise in this order",
             )
         return report
 
     def save_report(self, report: StageReport) -> None:
-        """Mark a stage as complete; to be called after everything else of it is written."""
+        """Mark a stage as complete. Call this after all other files of the stage are written."""
         STORE.write(self.of(_KEYS.stage_report(report.stage)), canonical_json(report))
 
     def save_manifest(self, manifest: CorpusManifest) -> None:
@@ -159,25 +160,25 @@ class VersionLayout:
         STORE.write(self.manifest, canonical_json(manifest))
 
     def load_manifest(self) -> CorpusManifest | None:
-        """The manifest, or None while the version is incomplete."""
+        """Read the manifest; None if the version is incomplete."""
         if not STORE.exists(self.manifest):
             return None
         return STORE.read_record(CorpusManifest, self.manifest)
 
 
 def load_request(uri: str) -> tuple[CorpusRequest, CorpusRecipe, VersionLayout]:
-    """The request, its recipe and the layout that it fills."""
+    """Read a request. Return it with its recipe and the layout of its version."""
     request = STORE.read_record(CorpusRequest, uri)
     recipe = from_plain(CorpusRecipe, request.recipe, where=f"{uri}: recipe", error=RecipeError)
     return request, recipe, VersionLayout(request.root_uri)
 
 
 def save_records(uri: str, records: list[Any]) -> None:
-    """A list of dataclasses as JSON."""
+    """Write a list of dataclasses as JSON."""
     STORE.write(uri, canonical_json(records))
 
 
 def load_records(kind: type[T], uri: str) -> list[T]:
-    """What ``save_records`` wrote."""
+    """Read a list that ``save_records`` wrote."""
     plain = json.loads(STORE.read(uri))
     return [from_plain(kind, item, where=f"{uri}[{i}]") for i, item in enumerate(plain)]

@@ -2,8 +2,8 @@
 
 python -m spark_jobs.corpus_version.trace CORPUS/tokens/<shard>:<token offset>
 
-Prints where the token comes from (document, subset, raw shard and row) and then the document itself;
-``--json`` prints one JSON object instead. Works on a corpus in a folder and in S3.
+Prints the token's origin (document, subset, raw shard and row), then the document itself. ``--json`` prints
+one JSON object instead. The corpus may be in a folder or in S3.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from spark_jobs.runtime.parquet import documents_by_id
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a token comes from. ``row`` counts the records of the raw shard from 0."""
+    """The origin of a token. ``row`` counts the records of the raw shard from 0."""
 
     token: int
     token_in_document: int
@@ -44,7 +44,7 @@ class Origin:
 
 
 def trace(address: str) -> Origin:
-    """The origin of ``<corpus>/tokens/<shard>:<offset>``; InputError when there is no such token."""
+    """Find the origin of ``<corpus>/tokens/<shard>:<offset>``. Raises InputError if no token is there."""
     shard, _, offset = address.rpartition(":")
     if not shard or not offset.isdecimal():
         raise InputError(
@@ -73,7 +73,7 @@ def trace(address: str) -> Origin:
 
 
 def _document_of(shard: str, offset: int) -> tuple[str, int, int]:
-    """Id, first token and number of tokens of the document that holds the token."""
+    """Return id, first token and number of tokens of the document that holds the token."""
     with STORE.local_copy(f"{shard}.documents.parquet") as path:
         if not path.is_file():
             raise InputError("no such token shard", where=shard, expected="a shard of <corpus>/tokens/")
@@ -93,12 +93,12 @@ def _raw_shard(layout: VersionLayout, name: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """A document's text for a terminal, which would obey some of its control characters."""
+    """Replace the control characters of a text, some of which a terminal would execute."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when the token was found, 2 with a readable error."""
+    """Print the origin of a token. Return 0, or 2 after an error for the user."""
     parser = argparse.ArgumentParser(prog="trace", description=__doc__)
     parser.add_argument("token", help="<corpus>/tokens/<shard>:<token offset>")
     parser.add_argument("--json", action="store_true", help="one JSON object")

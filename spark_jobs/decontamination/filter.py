@@ -40,7 +40,7 @@ def decontaminate(
 ) -> pa.RecordBatch:
     """Keep the documents that do not contain enough of any item. Record the others' items in ``found``.
 
-    A document with items of several benchmarks is counted in ``found`` of each and in ``dropped`` of the first.
+    A document with items of several benchmarks counts in ``found`` for each and in ``dropped`` for the first.
     """
     if not index.names:
         return batch

@@ -1,9 +1,9 @@
 """The index of benchmarks: it reads items, hashes their n-grams and proves that the items can be found.
 
 Each field of at least ``ngram_words`` words is a text of its own, so that a question is found without its
-answer. An item without such a field is searched for as all its fields together, as one n-gram if these are
-shorter than ``ngram_words``. Words are folded as for near dedup (no case, accents or punctuation), but numbers
-keep their value: otherwise all sums and tables of numbers would look alike.
+answer. The fields of an item without such a field are searched for together, as one n-gram if these are
+shorter than ``ngram_words``. Words are folded as for near dedup (no case, accents or punctuation), but
+numbers keep their value: otherwise all sums and tables of numbers would look alike.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All jobs in one Spark session: raw shards to documents, tokens and their manifest, without Airflow.
+"""Build a corpus without Airflow: run all jobs in one Spark session, from raw shards to the manifest.
 
 python -m spark_jobs.jobs.build_corpus --input shards/ --output build/corpus/ [--recipe standard]
     [--profile slimpajama] [--tokenizer tokenizer.json] [--until near_dedup] [--dedup-tasks many]
@@ -91,7 +91,7 @@ def build_corpus(
 
 
 def request_for(source: str, output: str, recipe: CorpusRecipe, base: str = "") -> str:
-    """Write the request for a folder or S3 prefix of shards and return its URI; print what is left out.
+    """Write the request for a folder or S3 prefix of shards and return its URI. Print the files left out.
 
     With ``base``, the folder of a complete version, the request is for the shards that it does not hold.
     """
@@ -117,9 +117,9 @@ def request_for(source: str, output: str, recipe: CorpusRecipe, base: str = "") 
     uri = join(request.root_uri, "request.json")
     if STORE.exists(uri) and STORE.read(uri) != canonical_json(request):
         raise InputError(
-            "another corpus lies in this folder",
+            "this folder holds another corpus",
             where=request.root_uri,
-            expected="the same shards, recipe and code as before, or an empty folder",
+            expected="the same shards, recipe and code, or an empty folder",
             remedy="choose another output folder, or remove this one",
         )
     STORE.write(uri, canonical_json(request))
@@ -127,7 +127,7 @@ def request_for(source: str, output: str, recipe: CorpusRecipe, base: str = "") 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``--request URI``, or ``--input`` and ``--output``; 0 when every stage is complete."""
+    """Build a corpus from ``--request`` or ``--input`` and ``--output``. Return 0 if stages are complete."""
     started = time.monotonic()
     arguments = _parser().parse_args(argv)
     uri = absolute(arguments.request) if arguments.request else None

@@ -1,4 +1,4 @@
-"""Raw shards to clean, signed documents: read, normalise, filter, decontaminate, scrub.
+"""Turn raw shards into clean, signed documents: read, normalise, filter, decontaminate, scrub.
 
 spark-submit --py-files spark_jobs.zip clean.py --request s3://…/request.json
 python -m spark_jobs.jobs.clean --request build/corpus/request.json
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _STAGES = (Stage.READ, *CHAIN)
-#: Of each reason.
+#: Examples that are kept for each reason.
 _EXAMPLES = 3
 
 
 def clean(spark: SparkSession, request_uri: str) -> dict[str, Any]:
-    """Run the stages, one pass, unless they are complete; a summary of all."""
+    """Run the stages in one pass unless they are complete. Return a summary of all."""
     request, recipe, layout = load_request(request_uri)
     if layout.report(CHAIN[-1]) is None:
         _read_and_filter(spark, request, recipe, layout)
@@ -50,7 +50,7 @@ def clean(spark: SparkSession, request_uri: str) -> dict[str, Any]:
 
 
 def summary(layout: VersionLayout, stages: Sequence[Stage]) -> dict[str, Any]:
-    """What a job prints as its last line, out of its stage reports."""
+    """Summarise the stage reports of a job for the last line that it prints."""
     reports = [layout.completed(stage) for stage in stages]
     return {
         "documents_in": reports[0].documents_in,
@@ -64,11 +64,11 @@ def _read_and_filter(
     spark: SparkSession, request: CorpusRequest, recipe: CorpusRecipe, layout: VersionLayout
 ) -> None:
     started = time.monotonic()
-    base = load_base(request)  # one that cannot be extended is refused before the work begins
-    for note in examine_tokenizer(request, recipe):  # fails before the work also for a base of another recipe
+    base = load_base(request)  # a base that cannot be extended fails here, before the long work
+    for note in examine_tokenizer(request, recipe):  # an unusable tokenizer also fails before the long work
         progress.warn(f"tokenizer: {note}")
     shards = numbered_shards(request)
-    benchmarks(recipe.decontaminate)  # one that nothing could match is said before the work
+    benchmarks(recipe.decontaminate)  # a benchmark that cannot match anything fails before the long work
     _check_unchanged(request)
     tasks = [CleanTask(part, group, layout, recipe) for part, group in enumerate(grouped(shards))]
     parts = progress.run_tasks(spark, Stage.READ, "parts", clean_once, tasks)
@@ -84,7 +84,7 @@ def _read_and_filter(
 
 
 def _by_stage(seconds: float, parts: Sequence[CleanPart]) -> dict[Stage, float]:
-    """The time of the pass, shared out as the tasks spent theirs. Reading has the rest: signing, writing."""
+    """Divide the time of the pass among stages as in the tasks. Reading gets the rest: signing, writing."""
     worked = sum(part.seconds for part in parts) or 1.0
     spent = {
         stage: seconds * sum(o.chain.seconds[stage.value] for p in parts for o in p.outcomes) / worked
@@ -94,7 +94,7 @@ def _by_stage(seconds: float, parts: Sequence[CleanPart]) -> dict[Stage, float]:
 
 
 def _check_unchanged(request: CorpusRequest) -> None:
-    """Before any work: every shard in S3 and every file of the recipe is there as the request names it."""
+    """Check that every shard in S3 and every file of the recipe still has the ETag that the request names."""
     expected = {raw.uri: raw.etag for raw in request.inputs if is_s3(raw.uri)} | request.references
     with ThreadPoolExecutor(16) as pool:
         for uri, now in zip(expected, pool.map(STORE.stat, expected), strict=True):
@@ -105,9 +105,9 @@ def _check_unchanged(request: CorpusRequest) -> None:
 def _reports(
     outcomes: Sequence[ShardOutcome], written: int, seconds: Mapping[Stage, float]
 ) -> list[StageReport]:
-    """One pass did all stages.
+    """Build the reports of the stages, which ran in one pass.
 
-    What came out is counted apart from what was dropped, so that a report of the two can be wrong.
+    Documents that came out are counted separately from dropped ones, so that a lost document is noticed.
     """
     records = sum(outcome.read.records for outcome in outcomes)
     documents = sum(outcome.documents_read for outcome in outcomes)
@@ -132,7 +132,7 @@ def _read_details(outcomes: Sequence[ShardOutcome]) -> dict[str, Any]:
 
 
 def _shard_details(outcome: ShardOutcome) -> dict[str, Any]:
-    """``records == kept + all dropped``, where kept is what the last stage of this pass left."""
+    """Return a shard's counts: ``records == kept + all dropped``, kept by the last stage of this pass."""
     read, stages = outcome.read, {Stage.READ.value: outcome.read.dropped, **outcome.chain.dropped}
     dropped = {stage: dict(sorted(drops.items())) for stage, drops in stages.items() if drops}
     repaired = dict(sorted(read.repaired.items()))
@@ -172,7 +172,7 @@ def _counted(counters: Iterable[Counter[str]]) -> dict[str, int]:
 
 
 def _examples(outcomes: Sequence[ShardOutcome]) -> dict[str, dict[str, list[dict[str, str]]]]:
-    """The first dropped records and documents of each stage and reason, for the report."""
+    """Collect the first dropped records and documents of each stage and reason for the report."""
     examples: dict[str, dict[str, list[dict[str, str]]]] = {}
     for outcome in outcomes:
         for stage, drops in {Stage.READ.value: outcome.read.dropped, **outcome.chain.dropped}.items():
@@ -184,7 +184,7 @@ def _examples(outcomes: Sequence[ShardOutcome]) -> dict[str, dict[str, list[dict
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``--request URI``; 0 when the stages are complete."""
+    """Run the job for ``--request URI``. Return 0 if the stages are complete."""
     return run_job("clean", clean, argv, __doc__)
 
 

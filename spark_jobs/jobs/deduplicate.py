@@ -1,4 +1,4 @@
-"""Clean documents to documents without duplicates, split into training and held-out ones.
+"""Drop duplicates from clean documents and split the rest into training and held-out ones.
 
 spark-submit --py-files spark_jobs.zip deduplicate.py --request s3://…/request.json
 python -m spark_jobs.jobs.deduplicate --request build/corpus/request.json
@@ -33,7 +33,7 @@ _PART = re.compile(r"part-(\d+)\.parquet$")
 
 
 def deduplicate(spark: SparkSession, request_uri: str, tasks: DedupTasks = DedupTasks.AUTO) -> dict[str, Any]:
-    """Run exact and near dedup unless they are complete; their summary."""
+    """Run exact and near dedup unless they are complete. Return their summary."""
     request, recipe, layout = load_request(request_uri)
     if layout.report(Stage.NEAR_DEDUP) is None:
         _deduplicate(spark, request, recipe, layout, tasks)
@@ -68,7 +68,7 @@ def _deduplicate(
     )
     save_records(layout.outputs_index, outputs)
     after = sum(output.documents + output.held_out for output in outputs)
-    # counted from the duplicates that were written, not from what is missing: a lost document shows
+    # counted from the written duplicates and not as a difference, so that a lost document is noticed
     near = sum(output.duplicates for output in outputs) - decided.exact
     seconds = time.monotonic() - started
     details = {
@@ -85,7 +85,7 @@ def _deduplicate(
 
 
 def _first_part(adopted: Sequence[FileEntry]) -> int:
-    """The first number of an output file that no file of the base has."""
+    """Return the first number of an output file that no file of the base has."""
     numbers = [int(match[1]) for entry in adopted if (match := _PART.search(entry.path))]
     return 1 + max(numbers, default=-1)
 
@@ -106,7 +106,7 @@ def _dropped(reason: DropReason, count: int) -> dict[str, int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``--request URI``; 0 when documents, held-out documents and duplicates are written."""
+    """Run the job for ``--request URI``. Return 0 if all documents and duplicates are written."""
     return run_job("deduplicate", deduplicate, argv, __doc__)
 
 

@@ -90,7 +90,7 @@ def _tokenise(
         raise InputError(
             "no document has a token of the vocabulary",
             where=tokenizer.where,
-            remedy="take a tokenizer for the language of the corpus, or leave tokenizer.uri empty",
+            remedy="use a tokenizer for the language of the corpus, or leave tokenizer.uri empty",
         )
     dtype = token_dtype(tokenizer.vocabulary_size)
     written = progress.run_tasks(
@@ -146,7 +146,11 @@ def _texts(layout: VersionLayout, outputs: Sequence[OutputPart]) -> list[str]:
 def _encode(
     spark: SparkSession, layout: VersionLayout, tokenizer: LoadedTokenizer, shard_tokens: int, uris: list[str]
 ) -> tuple[LibraryChoice, list[TokenisedFile]]:
-    """Encode all files; again by Hugging Face tokenizers if gigatoken gives other ids on a sample of one."""
+    """Encode all files.
+
+    If gigatoken gives other ids than Hugging Face tokenizers on a sample of a file, all files are encoded
+    again by the latter.
+    """
     choice = choose_library(tokenizer)
     while True:
         if choice.reason:
@@ -184,8 +188,8 @@ def _documents(plans: Sequence[ShardPlan]) -> int:
 
 
 def _report(layout: VersionLayout, manifest: CorpusManifest) -> None:
-    """Write the page for people, before the manifest: a complete version lacks it only if it failed."""
-    from spark_jobs.report.page import write_page  # matplotlib takes its time
+    """Write the report page, before the manifest. A complete version lacks it only if this failed."""
+    from spark_jobs.report.page import write_page  # imports matplotlib, which is slow
 
     try:
         print(f"report: {write_page(layout, manifest)}", flush=True)
@@ -256,7 +260,7 @@ def _files(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``--request URI``; 0 when the manifest is written."""
+    """Run the job for ``--request URI``. Return 0 if the manifest is written."""
     return run_job("tokenise", tokenise, argv, __doc__)
 
 

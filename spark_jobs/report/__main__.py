@@ -1,6 +1,6 @@
 """Write the report of a corpus version: ``python -m spark_jobs.report --corpus <folder or s3://…>``.
 
-The page is ``<corpus>/report.html``. It is self-contained: it needs no network and no script, and can be printed.
+The page is ``<corpus>/report.html``. It needs no network and no script, and can be printed.
 """
 
 from __future__ import annotations

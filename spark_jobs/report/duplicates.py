@@ -44,7 +44,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """The duplicates of a version. ``similarities`` counts near ones in SIMILARITY_BINS equal bins from 0 to 1."""
+    """The duplicates of a version. ``similarities`` counts near ones in SIMILARITY_BINS bins from 0 to 1."""
 
     exact: int
     near: int

@@ -47,7 +47,7 @@ def documents_by_id(layout: VersionLayout, ids: Collection[str]) -> dict[str, di
 
 
 def _rows(uri: str, wanted: Collection[str]) -> dict[str, dict[str, str]]:
-    """Read the wanted rows of one file. Row groups whose id range in the footer rules them out are skipped."""
+    """Read the wanted rows of one file. Row groups whose range of ids excludes them are skipped."""
     rows: dict[str, dict[str, str]] = {}
     with open_parquet(uri) as file:
         for group in range(file.num_row_groups):

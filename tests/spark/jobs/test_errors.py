@@ -156,7 +156,7 @@ def test_another_corpus_in_the_output_folder_is_not_taken_for_this_one(
         write_shard(tmp_path / name / "a.jsonl", [{"text": name}])
     first = request_for(str(tmp_path / "one"), str(tmp_path / "out"), CorpusRecipe("r"))
     assert request_for(str(tmp_path / "one"), str(tmp_path / "out"), CorpusRecipe("r")) == first
-    with pytest.raises(InputError, match="another corpus lies in this folder"):
+    with pytest.raises(InputError, match="this folder holds another corpus"):
         request_for(str(tmp_path / "two"), str(tmp_path / "out"), CorpusRecipe("r"))
 
 

@@ -172,7 +172,7 @@ def test_tokens_of_old_and_new_documents_lead_to_their_raw_shards(extended: Path
 def test_a_version_that_extends_another_can_be_extended_and_needs_neither(
     tmp_path: Path, extend: Any, built: Path, extended: Path, news: Path, known: Known, write_shard: Write
 ) -> None:
-    """ADR 6: a version is whole. Its bases may be built anew, or be gone."""
+    """ADR 6: a version is whole. Its bases may be built again or deleted."""
     for source in (built, extended):
         shutil.copytree(source, tmp_path / source.name)
     second = tmp_path / extended.name
@@ -199,7 +199,7 @@ def test_a_base_that_holds_other_shards_is_refused(
     uri = Path(make_request(tmp_path / "other", [news]))
     request = extending(STORE.read_record(CorpusRequest, str(uri)), str(built))
     uri.write_bytes(canonical_json(replace(request, earlier_inputs=())))
-    with pytest.raises(ContractError, match="does not hold the shards that the request says"):
+    with pytest.raises(ContractError, match="does not hold the shards that the request names"):
         build_corpus(spark, str(uri))
 
 
@@ -261,7 +261,7 @@ def test_a_request_on_a_base_is_for_the_shards_that_it_lacks(
 def test_a_base_of_another_recipe_is_refused_with_the_sections_that_differ(
     tmp_path: Path, extend: Any, built: Path, news: Path, section: str, value: dict[str, Any]
 ) -> None:
-    with pytest.raises(ContractError, match=f"other: {section}: the base was made by another recipe"):
+    with pytest.raises(ContractError, match=f"other: {section}: the base was made with another recipe"):
         extend(tmp_path / "other", built, [news], **{section: value})
 
 
