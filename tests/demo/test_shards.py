@@ -58,7 +58,7 @@ def test_files_that_are_no_shards_are_left_out_by_their_path_in_the_folder(tmp_p
     chosen = shards.choose_shards(StackConfig(ROOT, tmp_path, 4566, 8080, 8088), tmp_path)
     assert chosen.files == (tmp_path / "a.jsonl",)
     assert list(chosen.left_out) == [f"more/{number}.png" for number in range(7)]
-    assert "more/4.png (neither" in str(chosen) and "more/5.png" not in str(chosen)
+    assert "more/4.png (a PNG picture)" in str(chosen) and "more/5.png" not in str(chosen)
     assert "and 2 more; the full list will be in `left_out` of summary.json" in str(chosen)
 
 

@@ -175,7 +175,7 @@ def test_down_ends_the_jobs_of_a_local_aws_that_was_killed(running: tuple[Stack,
     stack.down(said.append)
     assert start_ticks(job) is None
     assert belonging_to(stack.config.state) == {}
-    assert any("that a killed local_aws had left" in line for line in said)
+    assert any("that a killed local_aws left behind" in line for line in said)
 
 
 def test_jobs_of_a_local_aws_that_lives_are_its_own(running: tuple[Stack, int]) -> None:
