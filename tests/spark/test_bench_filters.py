@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.corpus import filter_shards, filters
+from benchmarks.corpus import dedup, filter_shards, filters
 from benchmarks.corpus.dedup import Measured
 from benchmarks.corpus.filters import Agreement, agreement, agreement_table, our_filters, spread_texts
 from include.recipes.quality import WORD_RULES
@@ -91,7 +91,7 @@ def test_times_and_the_agreement_of_each_filter_are_printed(
 def test_a_peer_that_fails_ends_the_benchmark_and_is_named(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = filters.measure
+    real = dedup.measure
 
     def measure(command: list[str]) -> Measured:
         ours = "benchmarks.corpus.filter_shards" in command
