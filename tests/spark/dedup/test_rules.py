@@ -26,7 +26,12 @@ from spark_jobs.dedup import decide, verification
 from spark_jobs.dedup.components import write_clusters_here
 from spark_jobs.dedup.corpus import Corpus
 from spark_jobs.dedup.decisions import read_decisions
-from spark_jobs.dedup.exact_duplicates import PAIR_SCHEMA
+from spark_jobs.dedup.exact_duplicates import (
+    PAIR_SCHEMA,
+    compare_texts,
+    save_exact_duplicates,
+    send_texts,
+)
 from spark_jobs.dedup.exchange import run_in_process
 from spark_jobs.dedup.partitions import Partitions
 from spark_jobs.dedup.signatures import SIGNATURE_SCHEMA
@@ -82,7 +87,9 @@ class Case:
         # A base holds what it kept: no text twice.
         seen: set[int] = set()
         for rows in files[: self.base_files]:
-            rows[:] = [row for row in rows if not (row["text_low"] in seen or seen.add(row["text_low"]))]
+            firsts = {row["text_low"]: row for row in reversed(rows) if row["text_low"] not in seen}
+            seen.update(firsts)
+            rows[:] = [row for row in rows if firsts.get(row["text_low"]) is row]
         return files
 
     @property
@@ -257,8 +264,8 @@ def test_rounds_of_verification_decide_as_going_one_by_one_in_any_number_of_part
         corpus = corpus_of(case, Path(folder))
         partitions = divided(case, corpus)
         run = partial(run_in_process, partitions.count)
-        steps = [partial(step, partitions) for step in (decide.send_texts, decide.compare_texts)]
-        run("exact", steps, partial(decide.save_exact_duplicates, partitions))
+        steps = [partial(step, partitions) for step in (send_texts, compare_texts)]
+        run("exact", steps, partial(save_exact_duplicates, partitions))
         rounds = verify(case, partitions, run)
         send = partial(decide._send_verified_and_copies, partitions, rounds)
         decide._settle(partitions, run, [send, partial(decide._settle_verified, partitions)])
@@ -273,6 +280,7 @@ def test_rounds_of_verification_decide_as_going_one_by_one_in_any_number_of_part
         for doc, (kept, similarity, stage) in decisions.items():
             assert kept not in decisions or decisions[kept][2] is None
             if stage == "near_dedup":
+                assert kept is not None
                 assert (
                     similarity
                     == np.float32(similarity_of(case, doc, kept))
@@ -295,8 +303,8 @@ def test_a_bucket_of_the_base_alone_takes_few_rounds(tmp_path: Path) -> None:
     files = [CleanFile("new.parquet", 0, 0, 1, 0)]
     partitions = Corpus(VersionLayout(str(tmp_path)), recipe, files, SHARD, 1000).one_partition()
     run = partial(run_in_process, 1)
-    run("exact", [partial(decide.send_texts, partitions), partial(decide.compare_texts, partitions)],
-        partial(decide.save_exact_duplicates, partitions))  # fmt: skip
+    run("exact", [partial(send_texts, partitions), partial(compare_texts, partitions)],
+        partial(save_exact_duplicates, partitions))  # fmt: skip
     compared = 0
     for number in range(11):  # 1 + 2 + 4 + … + 512
         size = verification.candidate_pairs(partitions, Round(number), run)
