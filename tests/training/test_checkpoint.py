@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from include.contracts.errors import InputError, NexusError
+from include.contracts.errors import InputError, IntegrityError, NexusError
 from include.contracts.manifests import FileEntry
 from include.object_store import Folder
 from training.checkpoint import CheckpointSaver
@@ -110,3 +110,30 @@ def test_an_old_checkpoint_takes_what_a_killed_upload_left_along(tmp_path: Path,
     (folder / "step_1" / ".writing-abc").write_bytes(b"half")
     save(store, alone, tmp_path / "scratch", 1, 2)
     assert [path.name for path in folder.iterdir()] == ["step_2"]
+
+
+def test_a_checkpoint_gets_its_marker_only_after_the_check_before_it(
+    tmp_path: Path, alone: Agreement
+) -> None:
+    """The check is the verification of the token shards: without it, nobody may resume from the files."""
+    store = CheckpointStore(Folder(str(tmp_path / "checkpoints")))
+    steps_at_the_check: list[list[int]] = []
+
+    def check() -> None:
+        steps_at_the_check.append(store.complete_steps())
+        if len(steps_at_the_check) == 2:
+            raise IntegrityError("the token shard is damaged")
+
+    saver = CheckpointSaver(
+        store, Identity({}, "c"), tmp_path / "scratch", alone, 2, print, before_marker=check
+    )
+    model = torch.nn.Linear(2, 2)
+    optimiser = torch.optim.AdamW(model.parameters())
+    for step in (1, 2):
+        saver.start(model, optimiser, Progress(step, step, step, TrainerState(1.0, 1.0, 1.0, 1)))
+        if step == 1:
+            saver.wait()
+    with pytest.raises(IntegrityError, match="the token shard is damaged"):
+        saver.wait()
+    assert steps_at_the_check == [[], [1]]
+    assert store.complete_steps() == [1]
