@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -31,6 +32,15 @@ def test_another_endpoint_has_another_client(environment: None, monkeypatch: pyt
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     assert s3_client() is not before
     assert s3_client().meta.endpoint_url == "http://127.0.0.1:9"
+
+
+def test_a_process_does_not_use_the_connections_of_its_parent(environment: None) -> None:
+    before, (reader, writer) = s3_client(), os.pipe()
+    if not (child := os.fork()):
+        os.write(writer, b"other" if s3_client() is not before else b"same")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 10) == b"other"
 
 
 @pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])

@@ -265,6 +265,16 @@ def test_a_creation_whose_answer_was_lost_counts_as_made(stubbed: tuple[ObjectSt
         store.create("s3://bucket/lock", b"mine")
 
 
+def test_a_creation_that_was_sent_once_and_refused_was_made_by_another(
+    stubbed: tuple[ObjectStore, Stubber],
+) -> None:
+    """Even if the bytes are equal: two processes may create the same lock."""
+    store, stub = stubbed
+    stub.add_client_error("put_object", "PreconditionFailed", "", 412)
+    with pytest.raises(ConditionFailed):
+        store.create("s3://bucket/lock", b"mine")
+
+
 class Body:
     def __init__(self, content: bytes) -> None:
         self._content = content
