@@ -56,8 +56,12 @@ class Bucket:
         return bool(self.record.versioning)
 
     def path(self, key: str) -> str:
-        """The data file of ``key``."""
+        """Return the data file of ``key``."""
         return self.names.path(self.folder, key)
+
+    def path_aside(self, key: str) -> str:
+        """Return the data file of ``key`` when there are keys below it."""
+        return self.names.path_aside(self.folder, key)
 
 
 class Buckets:

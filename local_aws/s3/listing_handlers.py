@@ -161,8 +161,8 @@ def _all_versions(call: S3Call, prefix: str) -> list[tuple[ObjectRecord, bool]]:
         if record.key.startswith(prefix):
             by_key.setdefault(record.key, {})[record.version_id] = record
     current: set[tuple[str, str]] = set()
-    for key, path in Walk(bucket, prefix):
-        found = read_record(bucket, key, path)
+    for key in Walk(bucket, prefix):
+        found = read_record(bucket, key)
         if found is not None:
             by_key.setdefault(key, {})[found.version_id] = found
             current.add((key, found.version_id))

@@ -1,12 +1,10 @@
 """Objects: publishing a received file as one, opening, tagging and deleting; versions where they are on."""
 
 # The os calls: pathlib doubles the cost of a small put or of a listed key.
-# ruff: noqa: PTH102, PTH105, PTH106, PTH108, PTH112, PTH116, PTH120, PTH123
+# ruff: noqa: PTH116
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import threading
 import time
@@ -17,13 +15,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from local_aws.errors import AwsError
-from local_aws.s3.buckets import Bucket, Buckets, remove_empty_folders
+from local_aws.s3.buckets import Bucket, Buckets
 from local_aws.s3.names import check_key
+from local_aws.s3.places import (
+    ATTEMPTS,
+    file_status,
+    link_current,
+    open_current,
+    put_in_place,
+    remove_current,
+)
 from local_aws.s3.records import NULL_VERSION, ObjectRecord
 from local_aws.s3.versions import Archive
 
 _STRIPES = 256
-_ATTEMPTS = 100
 
 Precondition = Callable[[ObjectRecord | None], None]
 """Gets the current object (None: there is none) while its key is locked; raises AwsError to refuse."""
@@ -80,22 +85,19 @@ class ObjectStore:
         check_key(key)
         if version_id is not None:
             return self._open_version(bucket, key, version_id)
-        for _ in range(_ATTEMPTS):
-            path = bucket.path(key)
+        for _ in range(ATTEMPTS):
             try:
-                file = open_object(path)
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                file = open_current(bucket, key)
+            except FileNotFoundError:
                 raise self._no_such_key(bucket, key) from None
             stat = os.fstat(file.fileno())
             record = bucket.records.read(key, stat)
             if record is not None:
                 return Opened(record, file)
             # no record: another program wrote it, or it was replaced between open and read
-            try:
-                if os.stat(path).st_mtime_ns == stat.st_mtime_ns:
-                    return Opened(ObjectRecord.derived(key, stat), file)
-            except (FileNotFoundError, NotADirectoryError):
-                pass
+            now = file_status(bucket, key)
+            if now is not None and now.st_mtime_ns == stat.st_mtime_ns:
+                return Opened(ObjectRecord.derived(key, stat), file)
             file.close()
         raise AwsError("SlowDown", f"{key} is being replaced faster than it can be read", 503)
 
@@ -140,8 +142,7 @@ class ObjectStore:
     ) -> ObjectRecord:
         """Make ``temporary`` the current object of ``record.key`` at once; ``temporary`` is gone after it.
 
-        The time and the version of ``record`` are set here. AwsError when ``check`` refuses, or when the
-        key is a prefix of others (or one of its prefixes is an object).
+        The time and the version of ``record`` are set here. Raises AwsError if ``check`` refuses.
         """
         key = record.key
         check_key(key)
@@ -156,47 +157,19 @@ class ObjectStore:
                 bucket.names.remember(key)
                 bucket.records.write(record)
                 try:
-                    replaced_ns = self._place(bucket, key, temporary, previous)
+                    if previous is not None and bucket.versioned and self._keeps(bucket, previous):
+                        self._keep(bucket, previous)
+                    replaced = put_in_place(bucket, key, temporary, fsync=self._fsync)
                 except BaseException:
                     bucket.records.remove(key, record.modified_ns)
                     raise
             finally:
                 temporary.unlink(missing_ok=True)
-            if replaced_ns is not None:
-                bucket.records.remove(key, replaced_ns)
+            for modified_ns in replaced:
+                bucket.records.remove(key, modified_ns)
             if bucket.versioned and record.version_id == NULL_VERSION:
                 self.archive(bucket).remove(key, NULL_VERSION)
         return record
-
-    def _place(self, bucket: Bucket, key: str, temporary: Path, previous: ObjectRecord | None) -> int | None:
-        """Rename into place; returns the time of the file that it replaced."""
-        path = bucket.path(key)
-        parent = os.path.dirname(path)
-        if previous is not None and bucket.versioned and self._keeps(bucket, previous):
-            self.archive(bucket).keep(previous, path)
-        for _ in range(_ATTEMPTS):
-            try:
-                replaced_ns = _modified_ns(path)
-                os.replace(temporary, path)
-                if self._fsync:
-                    _fsync_folder(parent)
-                return replaced_ns
-            except FileNotFoundError:
-                # the parent is missing, or a delete just pruned it: try again
-                _make_folders(parent, str(bucket.folder), key)
-            except NotADirectoryError as error:
-                raise _conflict(key, "a prefix of it is an object") from error
-            except OSError as error:
-                if error.errno not in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                remove_empty_folders(path)
-                try:
-                    os.rmdir(path)
-                except FileNotFoundError:
-                    continue
-                except OSError:
-                    raise _conflict(key, "other keys start with it and a slash") from error
-        raise AwsError("SlowDown", f"the folder of {key} vanishes as fast as it is made", 503)
 
     def retag(self, bucket: Bucket, key: str, version_id: str | None, tags: dict[str, str]) -> ObjectRecord:
         """Replace the tags of an object."""
@@ -230,7 +203,7 @@ class ObjectStore:
             archive = self.archive(bucket)
             marker = ObjectRecord(key, 0, self._now_ns(), "", self._new_version(bucket), delete_marker=True)
             if current is not None and self._keeps(bucket, current):
-                archive.keep(current, bucket.path(key))
+                self._keep(bucket, current)
             archive.add_marker(marker)
             if current is not None:
                 self._unlink(bucket, current)
@@ -260,21 +233,19 @@ class ObjectStore:
         link = self._buckets.temporary / uuid.uuid4().hex
         os.link(archive.data(record), link)
         bucket.records.write(record)
-        self._place(bucket, record.key, link, None)
+        put_in_place(bucket, record.key, link, fsync=self._fsync)
         archive.remove(record.key, record.version_id)
 
-    def _unlink(self, bucket: Bucket, record: ObjectRecord) -> None:
-        path = bucket.path(record.key)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+    def _keep(self, bucket: Bucket, record: ObjectRecord) -> None:
+        """Keep the current file as the version of ``record`` before it is replaced."""
+        link = self._buckets.temporary / uuid.uuid4().hex
+        link_current(bucket, record.key, link)
+        self.archive(bucket).keep(record, link)
+
+    @staticmethod
+    def _unlink(bucket: Bucket, record: ObjectRecord) -> None:
+        remove_current(bucket, record.key)
         bucket.records.remove(record.key, record.modified_ns)
-        parent, top = os.path.dirname(path), str(bucket.folder)
-        while parent != top:
-            try:
-                os.rmdir(parent)
-            except OSError:
-                break
-            parent = os.path.dirname(parent)
 
     # ---- time and versions ------------------------------------------------------
     @staticmethod
@@ -296,52 +267,3 @@ class ObjectStore:
         stamp = self._now_ns()
         os.utime(temporary, ns=(stamp, stamp))
         return os.stat(temporary).st_mtime_ns
-
-
-def open_object(path: str) -> BinaryIO:
-    """Open an object's file unbuffered; IsADirectoryError when it is a folder."""
-    return open(path, "rb", buffering=0)  # type: ignore[return-value]
-
-
-def _modified_ns(path: str) -> int | None:
-    try:
-        return os.stat(path).st_mtime_ns
-    except FileNotFoundError:
-        return None
-
-
-def _make_folders(folder: str, top: str, key: str) -> None:
-    """Make ``folder`` below ``top``, never ``top`` itself: a deleted bucket must not come back."""
-    if folder == top:
-        if not os.path.isdir(top):
-            raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404)
-        return
-    try:
-        os.mkdir(folder)
-    except FileExistsError:
-        if not os.path.isdir(folder):
-            raise _conflict(key, "a prefix of it is an object") from None
-    except FileNotFoundError:
-        _make_folders(os.path.dirname(folder), top, key)
-        # someone may be faster, or prune again: the caller tries again
-        with contextlib.suppress(FileExistsError, FileNotFoundError):
-            os.mkdir(folder)
-    except NotADirectoryError:
-        raise _conflict(key, "a prefix of it is an object") from None
-
-
-def _conflict(key: str, why: str) -> AwsError:
-    return AwsError(
-        "KeyConflictsWithPrefix",
-        f"'{key}' cannot be stored: {why}. AWS allows both; files and folders cannot share a name here.",
-        409,
-        {"Key": key},
-    )
-
-
-def _fsync_folder(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -22,12 +22,10 @@ class Archive:
         self._folder = folder
         self._fsync = fsync
 
-    def keep(self, record: ObjectRecord, path: str) -> None:
-        """Keep the file at ``path``, which is about to be replaced, as the version of ``record``."""
+    def keep(self, record: ObjectRecord, link: Path) -> None:
+        """Keep the file ``link``, which is gone after it, as the version of ``record``."""
         self._write(record)
-        data = self.data(record)
-        data.unlink(missing_ok=True)
-        data.hardlink_to(path)
+        link.replace(self.data(record))
 
     def add_marker(self, record: ObjectRecord) -> None:
         """Put a delete marker in front of the other versions."""

@@ -1,15 +1,16 @@
 """The keys of a bucket in UTF-8 order, read off the folders as they are now."""
 
 # The os calls: pathlib doubles the cost of a small put or of a listed key.
-# ruff: noqa: PTH116
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from local_aws.s3.buckets import Bucket
+from local_aws.s3.places import file_status
 from local_aws.s3.records import ObjectRecord
 
 
@@ -37,11 +38,11 @@ class Walk:
         self.skip = skip
         """Keys with this prefix are passed over; may be set between two keys."""
 
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        """Yields (key, path of its file)."""
+    def __iter__(self) -> Iterator[str]:
+        """Yield the keys."""
         return self._folder(str(self._bucket.folder), "")
 
-    def _folder(self, path: str, base: str) -> Iterator[tuple[str, str]]:
+    def _folder(self, path: str, base: str) -> Iterator[str]:
         for name, entry in self._entries(path):
             key = base + name
             if self.skip and key.startswith(self.skip):
@@ -51,7 +52,7 @@ class Walk:
                 if inside and (key > self._after or self._after.startswith(key)):
                     yield from self._folder(entry.path, key)
             elif key > self._after and key.startswith(self._prefix):
-                yield key, entry.path
+                yield key
 
     def _entries(self, path: str) -> list[tuple[str, os.DirEntry[str]]]:
         segment = self._bucket.names.segment
@@ -64,7 +65,8 @@ class Walk:
         except (FileNotFoundError, NotADirectoryError):
             return []  # deleted since its parent was read
         entries.sort(key=lambda item: item[0])
-        return entries
+        # an object that moves aside at this moment may show twice
+        return [entry for _, (entry, *_) in groupby(entries, key=lambda item: item[0])]
 
     @staticmethod
     def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -80,11 +82,11 @@ def list_page(bucket: Bucket, prefix: str, delimiter: str, *, after: str, skip: 
     if limit == 0:
         return page
     walk = Walk(bucket, prefix, after, skip)
-    for key, path in walk:
+    for key in walk:
         cut = key.find(delimiter, len(prefix)) if delimiter else -1
         record = None
         if cut < 0:
-            record = read_record(bucket, key, path)
+            record = read_record(bucket, key)
             if record is None:
                 continue
         if len(page.records) + len(page.prefixes) == limit:
@@ -100,18 +102,15 @@ def list_page(bucket: Bucket, prefix: str, delimiter: str, *, after: str, skip: 
     return page
 
 
-def read_record(bucket: Bucket, key: str, path: str) -> ObjectRecord | None:
-    """The record of the file as it is now; None when it is gone."""
+def read_record(bucket: Bucket, key: str) -> ObjectRecord | None:
+    """Return the record of the file as it is now, None if it is gone."""
     while True:
-        try:
-            stat = os.stat(path)
-        except (FileNotFoundError, NotADirectoryError):
+        status = file_status(bucket, key)
+        if status is None:
             return None
-        record = bucket.records.read(key, stat)
+        record = bucket.records.read(key, status)
         if record is not None:
             return record
-        try:
-            if os.stat(path).st_mtime_ns == stat.st_mtime_ns:
-                return ObjectRecord.derived(key, stat)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        again = file_status(bucket, key)
+        if again is not None and again.st_mtime_ns == status.st_mtime_ns:
+            return ObjectRecord.derived(key, status)

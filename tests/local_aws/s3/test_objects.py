@@ -118,18 +118,6 @@ def test_missing_objects_and_buckets_are_named_so(s3: Any, bucket: str, fails: A
     s3.delete_object(Bucket=bucket, Key="none")
 
 
-def test_a_key_cannot_be_object_and_prefix(s3: Any, bucket: str, fails: Any) -> None:
-    s3.put_object(Bucket=bucket, Key="a/b", Body=b"1")
-    s3.put_object(Bucket=bucket, Key="file", Body=b"2")
-    assert fails(s3.put_object, Bucket=bucket, Key="a", Body=b"x") == ("KeyConflictsWithPrefix", 409)
-    assert fails(s3.put_object, Bucket=bucket, Key="file/x/y", Body=b"x") == ("KeyConflictsWithPrefix", 409)
-    assert fails(s3.get_object, Bucket=bucket, Key="a") == ("NoSuchKey", 404)
-    assert fails(s3.get_object, Bucket=bucket, Key="file/x") == ("NoSuchKey", 404)
-    assert s3.get_object(Bucket=bucket, Key="file")["Body"].read() == b"2"
-    s3.delete_object(Bucket=bucket, Key="a/b")
-    s3.put_object(Bucket=bucket, Key="a", Body=b"now free")
-
-
 def test_empty_folders_are_invisible_and_in_nobodys_way(s3: Any, bucket: str, folder: Path) -> None:
     (folder / "_temporary/0/task").mkdir(parents=True)
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
