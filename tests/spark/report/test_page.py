@@ -99,7 +99,7 @@ def test_stage_reports_of_another_run_are_an_error(corpus: Path) -> None:
     report = layout.completed("near_dedup")
     other = {"near_duplicate": 3, "other": 1}
     layout.save_report(StageReport("near_dedup", report.documents_in, report.documents_out, other, 0.0))
-    with pytest.raises(ContractError, match="not those that the manifest sums up"):
+    with pytest.raises(ContractError, match="the stage reports do not add up to the manifest"):
         write_report(layout)
 
 
