@@ -118,7 +118,8 @@ def _count_word(
     start: Integer,
     end: Integer,
     letters: npt.NDArray[np.uint8],
-    parts: Parts,
+    words: npt.NDArray[np.uint64],
+    word_ends: npt.NDArray[np.int64],
     counts: npt.NDArray[np.int64],
 ) -> tuple[Integer, int]:
     """Count and store the word from ``start`` to white space or ``end``; return its end and stop-word bit."""
@@ -133,9 +134,9 @@ def _count_word(
         counts[SIGNIFICANT_CHARACTERS] += characters
         stop_word = _stop_word(data, start, i, letters)
     stored = counts[STORED_WORDS]
-    if stored < len(parts.words):
-        parts.words[stored] = hashed
-        parts.word_ends[stored + 1] = parts.word_ends[stored] + characters
+    if stored < len(words):
+        words[stored] = hashed
+        word_ends[stored + 1] = word_ends[stored] + characters
         counts[STORED_WORDS] += 1
     return i, stop_word
 
@@ -151,21 +152,23 @@ def count_words(
     counts: npt.NDArray[np.int64],
 ) -> None:
     """Count and store the words of a document, as the rule cuts them."""
+    english, signs, entries, lengths, cuts = rule
+    words, word_ends = parts.words, parts.word_ends
     seen_stop_words = 0
-    parts.word_ends[0] = 0
+    word_ends[0] = 0
     i = start
     while i < end:
         point, width = decode(data, i)
         if (letters[point] & _BLANK) != 0:
             i += width
             continue
-        if not rule.english:
-            i, bit = _count_word(data, i, end, letters, parts, counts)
+        if not english:
+            i, bit = _count_word(data, i, end, letters, words, word_ends, counts)
             seen_stop_words |= bit
             continue
-        words = cut_words(data, i, stretch_end(data, i, end, letters), rule)
-        for w in range(words):
-            i, bit = _count_word(data, i, rule.cuts[w], letters, parts, counts)
+        stop = stretch_end(data, i, end, letters)
+        for w in range(cut_words(data, i, stop, signs, entries, lengths, cuts)):
+            i, bit = _count_word(data, i, cuts[w], letters, words, word_ends, counts)
             seen_stop_words |= bit
     for bit in range(8):
         counts[STOP_WORDS] += (seen_stop_words >> bit) & 1

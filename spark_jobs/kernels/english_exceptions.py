@@ -7,14 +7,6 @@ abbreviations keep their full stop; emoticons keep their signs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
-
-from spark_jobs.kernels.hash_tables import table_mask
-from spark_jobs.kernels.lines import hash_line
 
 #: Longest entry, in bytes.
 LONGEST = 20
@@ -49,31 +41,6 @@ _EMOTICONS = """
     :o :o) :p :x :| :} ;) ;-) ;-D ;D =( =) =/ =3 =D =[ =] =| </3 <3 <33 <333 <.< >.> >.< >:( [: [= [-: ]= -_-
     ^_^ XD xD 0.0 0_0 o.o o_o O.O O_O o.O o_O O.o O_o
 """
-
-
-class Exceptions(NamedTuple):
-    """A hash table of entries: ``keys`` by slot, and up to two cuts in bytes, 0 for none."""
-
-    keys: npt.NDArray[np.uint64]
-    cuts: npt.NDArray[np.uint8]
-
-
-@lru_cache(maxsize=1)
-def exceptions() -> Exceptions:
-    """Build the table of all entries; a key of 0 marks a free slot."""
-    entries = {"".join(parts): parts for parts in entries_of_english()}
-    mask = table_mask(len(entries))
-    keys, cuts = np.zeros(mask + 1, np.uint64), np.zeros((mask + 1, 2), np.uint8)
-    for text, parts in entries.items():
-        data = np.frombuffer(text.encode(), np.uint8)
-        key, _ = hash_line(data, 0, len(data))
-        slot = int(key) & mask
-        while keys[slot]:
-            slot = (slot + 1) & mask
-        keys[slot] = key
-        ends = np.cumsum([len(part.encode()) for part in parts])[:-1]
-        cuts[slot, : len(ends)] = ends
-    return Exceptions(keys, cuts)
 
 
 def entries_of_english() -> Iterator[tuple[str, ...]]:

@@ -20,14 +20,22 @@ from spark_jobs.kernels.word_rules import (
     BEHIND,
     CAPITAL,
     ENDS_SENTENCE,
+    EXCEPTION,
     LETTER,
     LONGEST_UNIT,
     MONEY,
     QUOTE,
     SMALL,
+    UNIT,
     WITHIN,
     WordRule,
 )
+
+_Signs = npt.NDArray[np.uint16]
+_Entries = npt.NDArray[np.uint64]
+_Lengths = npt.NDArray[np.uint32]
+
+_EXCEPTION, _UNIT = np.uint64(EXCEPTION), np.uint64(UNIT)
 
 _DOT, _COMMA, _PLUS, _MINUS, _STAR, _CARET, _TILDE, _AT, _SLASH, _COLON = (ord(sign) for sign in ".,+-*^~@/:")
 _DOLLAR, _LESS, _EQUALS, _GREATER, _QUESTION, _HASH, _UNDERSCORE = (ord(sign) for sign in "$<=>?#_")
@@ -35,18 +43,20 @@ _EN_DASH, _EM_DASH, _APOSTROPHES = 0x2013, 0x2014, (0x27, 0x2019)
 
 
 @kernel
-def _exception(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule) -> Integer:
-    """Return the slot of an exception, or -1."""
-    if end - start > LONGEST:
-        return np.int64(-1)
+def _entry(
+    data: npt.NDArray[np.uint8], start: Integer, end: Integer, entries: _Entries, lengths: _Lengths
+) -> np.uint64:
+    """Return what is known of a string (see ``word_rules``), or 0."""
+    if end - start > LONGEST or (lengths[data[start]] >> (end - start)) & 1 == 0:
+        return np.uint64(0)
     key, _ = hash_line(data, start, end)
-    mask = np.uint64(len(rule.keys) - 1)
+    mask = np.uint64(len(entries) - 1)
     slot = np.int64(key & mask)
-    while rule.keys[slot] != 0:
-        if rule.keys[slot] == key:
-            return slot
+    while entries[slot, 0] != 0:
+        if entries[slot, 0] == key:
+            return np.uint64(entries[slot, 1])
         slot = np.int64(np.uint64(slot + 1) & mask)
-    return np.int64(-1)
+    return np.uint64(0)
 
 
 @kernel
@@ -64,7 +74,7 @@ def _is_digit(letter: Integer) -> bool:
 
 
 @kernel
-def _before(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule) -> Integer:
+def _before(data: npt.NDArray[np.uint8], start: Integer, end: Integer, signs: _Signs) -> Integer:
     """Return the bytes that are cut off before the word, or 0."""
     point, width = decode(data, start)
     if point == _DOT:
@@ -72,7 +82,7 @@ def _before(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: Wor
         return dots if dots > 1 else np.int64(0)
     if point == _PLUS:
         return np.int64(0) if start + 1 < end and _is_digit(data[start + 1]) else np.int64(1)
-    if rule.signs[point] & BEFORE:
+    if signs[point] & BEFORE:
         return width
     if point in (0x41, 0x43) and start + 1 < end and data[start + 1] == _DOLLAR:  # A$, C$
         return np.int64(2)
@@ -82,34 +92,41 @@ def _before(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: Wor
 
 
 @kernel
-def _unit(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule) -> Integer:
+def _unit(
+    data: npt.NDArray[np.uint8], start: Integer, end: Integer, entries: _Entries, lengths: _Lengths
+) -> Integer:
     """Return the bytes of a unit behind a digit, or 0."""
     i = end
     while i > start and end - i <= LONGEST_UNIT and not _is_digit(data[i - 1]):
         i -= 1
     if i in (start, end) or not _is_digit(data[i - 1]):
         return np.int64(0)
-    key, _ = hash_line(data, i, end)
-    found = np.searchsorted(rule.units, key)
-    return end - i if found < len(rule.units) and rule.units[found] == key else np.int64(0)
+    return end - i if _entry(data, i, end, entries, lengths) & _UNIT else np.int64(0)
 
 
 @kernel
-def _full_stop_is_cut(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule) -> bool:
+def _full_stop_is_cut(data: npt.NDArray[np.uint8], start: Integer, end: Integer, signs: _Signs) -> bool:
     """Return True if the full stop at ``end`` ends a sentence and not an abbreviation."""
     if end == start:
         return False
     last = character_before(data, end)
-    flags = rule.signs[decode(data, last)[0]]
+    flags = signs[decode(data, last)[0]]
     if flags & ENDS_SENTENCE:
         return True
     if flags & CAPITAL == 0 or last == start:
         return False
-    return bool(rule.signs[decode(data, character_before(data, last))[0]] & CAPITAL)
+    return bool(signs[decode(data, character_before(data, last))[0]] & CAPITAL)
 
 
 @kernel
-def _behind(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule) -> Integer:
+def _behind(
+    data: npt.NDArray[np.uint8],
+    start: Integer,
+    end: Integer,
+    signs: _Signs,
+    entries: _Entries,
+    lengths: _Lengths,
+) -> Integer:
     """Return the bytes that are cut off behind the word, or 0."""
     if start >= end:
         return np.int64(0)
@@ -121,23 +138,23 @@ def _behind(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: Wor
             first -= 1
         if end - first > 1:
             return end - first
-        return np.int64(_full_stop_is_cut(data, start, end - 1, rule))
+        return np.int64(_full_stop_is_cut(data, start, end - 1, signs))
     if point in (0x53, 0x73) and last > start:  # 's
         mark = character_before(data, last)
         if decode(data, mark)[0] in _APOSTROPHES:
             return end - mark
-    if rule.signs[point] & BEHIND:
+    if signs[point] & BEHIND:
         return width
     digit = last > start and _is_digit(data[last - 1])
-    if digit and (point == _PLUS or rule.signs[point] & MONEY):
+    if digit and (point == _PLUS or signs[point] & MONEY):
         return width
-    if rule.signs[point] & LETTER or point in (0x25, 0xB2, 0xB3):  # %, squares and cubes
-        return _unit(data, start, end, rule)
+    if signs[point] & LETTER or point in (0x25, 0xB2, 0xB3):  # %, squares and cubes
+        return _unit(data, start, end, entries, lengths)
     return np.int64(0)
 
 
 @kernel
-def _is_address(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule) -> bool:
+def _is_address(data: npt.NDArray[np.uint8], start: Integer, end: Integer, signs: _Signs) -> bool:
     """Return True for a URL or an e-mail address: dotted names that end in small letters, then a path."""
     host: Integer = start
     for k in range(start, end):
@@ -157,10 +174,7 @@ def _is_address(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule:
             dots += 1
             label = i + 1
         elif not (
-            rule.signs[letter] & LETTER
-            or letter >= 0x80
-            or _is_digit(letter)
-            or letter in (_MINUS, _UNDERSCORE)
+            signs[letter] & LETTER or letter >= 0x80 or _is_digit(letter) or letter in (_MINUS, _UNDERSCORE)
         ):
             break
         i += 1
@@ -173,9 +187,9 @@ def _is_address(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule:
 
 
 @kernel
-def _stands_between(point: Integer, previous: Integer, following: Integer, rule: WordRule) -> bool:
+def _stands_between(point: Integer, previous: Integer, following: Integer, signs: _Signs) -> bool:
     """Return True if a sign of one character is a word by itself between these neighbours."""
-    before, behind = rule.signs[previous], rule.signs[following]
+    before, behind = signs[previous], signs[following]
     if point == _DOT:
         return bool(before & (SMALL | QUOTE) and behind & (CAPITAL | QUOTE))
     if point == _COMMA:
@@ -190,11 +204,11 @@ def _stands_between(point: Integer, previous: Integer, following: Integer, rule:
 
 @kernel
 def _within(
-    data: npt.NDArray[np.uint8], i: Integer, end: Integer, previous: Integer, rule: WordRule
+    data: npt.NDArray[np.uint8], i: Integer, end: Integer, previous: Integer, signs: _Signs
 ) -> Integer:
     """Return the bytes of a sign at ``i`` that is a word by itself between its neighbours, or 0."""
     point, width = decode(data, i)
-    flags = rule.signs[point]
+    flags = signs[point]
     if flags & WITHIN:
         return width
     if point > _EM_DASH or flags & LETTER:
@@ -205,7 +219,7 @@ def _within(
     if stop >= end:
         return np.int64(0)
     following, _ = decode(data, stop)
-    if _stands_between(point, previous, following, rule):
+    if _stands_between(point, previous, following, signs):
         return width
     if point not in (_MINUS, _EM_DASH) or following != point:
         return np.int64(0)
@@ -213,44 +227,65 @@ def _within(
     most = i + (3 if point == _MINUS else 2) * width
     while stop < min(end, most) and decode(data, stop)[0] == point:
         stop += width
-    letters = rule.signs[previous] & LETTER or _is_digit(previous)
-    if letters and stop < end and rule.signs[decode(data, stop)[0]] & LETTER:
+    letters = signs[previous] & LETTER or _is_digit(previous)
+    if letters and stop < end and signs[decode(data, stop)[0]] & LETTER:
         return stop - i
     return np.int64(0)
 
 
 @kernel
-def _affixes(
-    data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule
-) -> tuple[Integer, Integer, Integer]:
-    """Return the bytes to cut off before and behind, and the slot of an exception that is left, or -1."""
-    before = _before(data, start, end, rule)
-    if before and start + before < end:
-        slot = _exception(data, start + before, end, rule)
-        if slot >= 0:
-            return before, np.int64(0), slot
-    behind = _behind(data, start + before, end, rule)
-    if behind and start < end - behind:
-        slot = _exception(data, start, end - behind, rule)
-        if slot >= 0:
-            return np.int64(0), behind, slot
-    return before, behind, np.int64(-1)
+def _is_plain(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> bool:
+    """Return True if all characters are letters of ASCII: nothing but an exception can cut them."""
+    i = start
+    while i < end and 0x61 <= (data[i] | 0x20) <= 0x7A:
+        i += 1
+    return bool(i == end)
 
 
 @kernel
-def cut_words(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: WordRule) -> int:
-    """Cut a stretch without white space. Return how many words it has; their ends are in ``rule.cuts``."""
-    cuts = rule.cuts
-    if not rule.english:
-        cuts[0] = end
-        return 1
+def _affixes(
+    data: npt.NDArray[np.uint8],
+    start: Integer,
+    end: Integer,
+    signs: _Signs,
+    entries: _Entries,
+    lengths: _Lengths,
+) -> tuple[Integer, Integer, np.uint64]:
+    """Return the bytes to cut off before and behind, and the entry of an exception that is left, or 0."""
+    before = _before(data, start, end, signs)
+    if before and start + before < end:
+        entry = _entry(data, start + before, end, entries, lengths)
+        if entry & _EXCEPTION:
+            return before, np.int64(0), entry
+    behind = _behind(data, start + before, end, signs, entries, lengths)
+    if behind and start < end - behind:
+        entry = _entry(data, start, end - behind, entries, lengths)
+        if entry & _EXCEPTION:
+            return np.int64(0), behind, entry
+    return before, behind, np.uint64(0)
+
+
+@kernel
+def cut_words(
+    data: npt.NDArray[np.uint8],
+    start: Integer,
+    end: Integer,
+    signs: _Signs,
+    entries: _Entries,
+    lengths: _Lengths,
+    cuts: npt.NDArray[np.int64],
+) -> int:
+    """Cut a stretch without white space. Write the ends of its words into ``cuts`` and return their number.
+
+    Tables are those of a WordRule, one by one: passing the tuple for every word costs more than the cut.
+    """
     left, right, room = 0, 0, len(cuts)
-    slot: Integer = np.int64(-1)
+    entry = np.uint64(0)
     while start < end and left + right + 2 < room:
-        slot = _exception(data, start, end, rule)
-        if slot >= 0:
+        entry = _entry(data, start, end, entries, lengths)
+        if entry & _EXCEPTION or _is_plain(data, start, end):
             break
-        before, behind, slot = _affixes(data, start, end, rule)
+        before, behind, entry = _affixes(data, start, end, signs, entries, lengths)
         if before:
             start = start + before
             cuts[left] = start
@@ -259,9 +294,9 @@ def cut_words(data: npt.NDArray[np.uint8], start: Integer, end: Integer, rule: W
             right += 1
             cuts[room - right] = end
             end = end - behind
-        if slot >= 0 or (before == 0 and behind == 0):
+        if entry or (before == 0 and behind == 0):
             break
-    left = _cut_middle(data, start, end, slot, left, room - right, rule)
+    left = _cut_middle(data, start, end, entry, left, signs, cuts[: room - right])
     for k in range(right):
         cuts[left] = cuts[room - right + k]
         left += 1
@@ -273,31 +308,31 @@ def _cut_middle(
     data: npt.NDArray[np.uint8],
     start: Integer,
     end: Integer,
-    slot: Integer,
+    entry: np.uint64,
     left: int,
-    room: int,
-    rule: WordRule,
+    signs: _Signs,
+    cuts: npt.NDArray[np.int64],
 ) -> int:
     """Cut what is left between the signs at both ends, an exception by its entry, other text at signs.
 
-    ``left`` cuts are made already and ``room`` bounds them. Return how many there are then.
+    ``left`` cuts are made already. Return how many there are then.
     """
-    cuts = rule.cuts
     if start >= end:
         return left
-    if slot >= 0:
-        for cut in rule.exception_cuts[slot]:
-            if cut and left + 1 < room:
+    if entry & _EXCEPTION:
+        for shift in (8, 16):
+            cut = np.int64((entry >> np.uint64(shift)) & np.uint64(0xFF))
+            if cut and left + 1 < len(cuts):
                 cuts[left] = start + cut
                 left += 1
-    elif not _is_address(data, start, end, rule):
+    elif not _is_plain(data, start, end) and not _is_address(data, start, end, signs):
         word: Integer = start
         size: Integer = np.int64(0)
         previous, size = decode(data, start)
         i = start + size
         while i < end:
-            size = _within(data, i, end, previous, rule)
-            if size and left + 3 < room:
+            size = _within(data, i, end, previous, signs)
+            if size and left + 3 < len(cuts):
                 if i > word:
                     cuts[left] = i
                     left += 1
@@ -333,6 +368,7 @@ def count_words(
     data: npt.NDArray[np.uint8], start: Integer, end: Integer, letters: npt.NDArray[np.uint8], rule: WordRule
 ) -> int:
     """Return how many words a text has by the rule."""
+    english, signs, entries, lengths, cuts = rule
     words = 0
     i = start
     while i < end:
@@ -341,6 +377,6 @@ def count_words(
             i += width
             continue
         stop = stretch_end(data, i, end, letters)
-        words += cut_words(data, i, stop, rule)
+        words += cut_words(data, i, stop, signs, entries, lengths, cuts) if english else 1
         i = stop
     return words

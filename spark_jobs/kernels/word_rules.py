@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_jobs.kernels import unicode_tables
-from spark_jobs.kernels.english_exceptions import exceptions
+from spark_jobs.kernels.english_exceptions import entries_of_english
+from spark_jobs.kernels.hash_tables import table_mask
 from spark_jobs.kernels.lines import hash_line
 
 #: Flags of a sign: it is cut off before a word, behind a word, or between two.
@@ -19,6 +20,9 @@ BEFORE, BEHIND, WITHIN = 1, 2, 4
 LETTER, SMALL, CAPITAL = 8, 16, 32
 #: Flags: a full stop behind it is cut off; a quotation mark; a sign of money.
 ENDS_SENTENCE, QUOTE, MONEY = 64, 128, 256
+
+#: Flags of an entry: a string that is kept whole or cut by rules of its own; a unit behind a number.
+EXCEPTION, UNIT = 1, 2
 
 LONGEST_UNIT = 5
 #: More cuts within one stretch of characters are not made, which bounds the memory.
@@ -36,14 +40,16 @@ _UNITS = """
 class WordRule(NamedTuple):
     """Text is cut into words at white space, and if ``english`` is set at signs too.
 
+    ``signs`` has the flags of each code point. ``entries`` is a hash table of strings with the shape
+    (slots, 2): the hash of the string, 0 for a free slot, and its flags, where bits 8 to 15 and 16 to 23 are
+    cuts of an exception in bytes. ``lengths`` has, by first byte, a bit for each length in bytes of an entry.
     ``cuts`` is room for the ends of the words of one stretch; one thread at a time may use it.
     """
 
     english: bool
     signs: npt.NDArray[np.uint16]
-    units: npt.NDArray[np.uint64]
-    keys: npt.NDArray[np.uint64]
-    exception_cuts: npt.NDArray[np.uint8]
+    entries: npt.NDArray[np.uint64]
+    lengths: npt.NDArray[np.uint32]
     cuts: npt.NDArray[np.int64]
 
 
@@ -51,10 +57,31 @@ class WordRule(NamedTuple):
 def word_rule(name: str) -> WordRule:
     """Return the rule ``whitespace`` or ``english``."""
     if name == "whitespace":
-        none, no_cuts = np.zeros(0, np.uint64), np.zeros((0, 2), np.uint8)
-        return WordRule(False, np.zeros(0, np.uint16), none, none, no_cuts, np.zeros(1, np.int64))
-    known, room = exceptions(), np.zeros(_MOST_CUTS, np.int64)
-    return WordRule(True, _signs(), _unit_hashes(), known.keys, known.cuts, room)
+        no_entries, no_lengths = np.zeros((0, 2), np.uint64), np.zeros(0, np.uint32)
+        return WordRule(False, np.zeros(0, np.uint16), no_entries, no_lengths, np.zeros(0, np.int64))
+    entries, lengths = _entries()
+    return WordRule(True, _signs(), entries, lengths, np.zeros(_MOST_CUTS, np.int64))
+
+
+def _entries() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+    """Return the hash table of exceptions and units, and the lengths of its strings by first byte."""
+    values: dict[str, int] = dict.fromkeys(_UNITS.split(), UNIT)
+    for words in entries_of_english():
+        text = "".join(words)
+        ends = np.cumsum([len(word.encode()) for word in words])[:-1].tolist()
+        cuts = sum(end << 8 * place for place, end in enumerate(ends, 1))
+        values[text] = values.get(text, 0) | EXCEPTION | cuts
+    mask = table_mask(len(values))
+    entries, lengths = np.zeros((mask + 1, 2), np.uint64), np.zeros(256, np.uint32)
+    for text, value in values.items():
+        data = np.frombuffer(text.encode(), np.uint8)
+        lengths[data[0]] |= np.uint32(1 << len(data))
+        key, _ = hash_line(data, 0, len(data))
+        slot = int(key) & mask
+        while entries[slot, 0]:
+            slot = (slot + 1) & mask
+        entries[slot] = key, value
+    return entries, lengths
 
 
 def _signs() -> npt.NDArray[np.uint16]:
@@ -78,9 +105,3 @@ def _signs() -> npt.NDArray[np.uint16]:
     ):
         table[[ord(sign) for sign in signs]] |= flags
     return table
-
-
-def _unit_hashes() -> npt.NDArray[np.uint64]:
-    """Return the sorted hashes of units that are cut off behind a digit."""
-    units = [np.frombuffer(unit.encode(), np.uint8) for unit in _UNITS.split()]
-    return np.sort(np.array([hash_line(unit, 0, len(unit))[0] for unit in units], np.uint64))

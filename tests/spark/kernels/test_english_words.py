@@ -28,7 +28,8 @@ CASES = """
 
 def words(text: str) -> list[str]:
     data, rule = np.frombuffer(text.encode(), np.uint8), word_rule("english")
-    ends = rule.cuts[: cut_words(data, 0, len(data), rule)].tolist()
+    _, *tables = rule
+    ends = rule.cuts[: cut_words(data, 0, len(data), *tables)].tolist()
     return [data[start:end].tobytes().decode() for start, end in zip([0, *ends], ends, strict=False)]
 
 
