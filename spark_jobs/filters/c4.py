@@ -17,12 +17,12 @@ from include.contracts.documents import DropReason
 from include.recipes.quality import C4Recipe
 from spark_jobs.filters.drops import drop_violations
 from spark_jobs.kernels.compiled import Integer, kernel
-from spark_jobs.kernels.letters import BLANK, LOWER, letters
+from spark_jobs.kernels.letters import BLANK, LOWER, SPOKEN, letters
 from spark_jobs.kernels.lines import ends_in_ellipsis, line_end, trim, words_of
 from spark_jobs.kernels.text import decode
 from spark_jobs.runtime.columns import buffers, strings
 
-_BLANK, _LOWER = np.uint8(BLANK), np.uint8(LOWER)
+_BLANK, _LOWER, _SPOKEN = np.uint8(BLANK), np.uint8(LOWER), np.uint8(SPOKEN)
 _LINE_FEED, _OPEN, _CLOSE, _CURLY = 0x0A, 0x5B, 0x5D, 0x7B
 
 _PHRASES = (
@@ -150,8 +150,8 @@ def _sentences(
 ) -> int:
     """Count the sentences of a line.
 
-    A sentence ends at ``. ? !``, closing quotes and brackets, and white space that no small letter follows.
-    This replaces NLTK's trained Punkt tokenizer, which also knows abbreviations.
+    A sentence ends at ``. ? !``, closing quotes and brackets, and white space, if the next letter or digit is
+    not a small letter. datatrove calls spaCy's sentencizer, which knows abbreviations and ignores case.
     """
     sentences, ended, separated = 1, False, False
     i = start
@@ -159,9 +159,9 @@ def _sentences(
         point, width = decode(data, i)
         i += width
         if (letters[point] & _BLANK) != 0:
-            separated = ended
+            separated = separated or ended
             continue
-        if separated:
+        if separated and (letters[point] & _SPOKEN) != 0:
             sentences += (letters[point] & _LOWER) == 0
             ended = separated = False
         closes = point in (0x22, 0x27, 0x29, 0x5D)  # " ' ) ]

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spark_jobs.filters import c4
-from spark_jobs.kernels.letters import letters
+from spark_jobs.kernels.letters import SPOKEN, letters
 from spark_jobs.runtime.columns import buffers, strings
 
 RULES = c4.LineRules(min_words=3, max_word_length=20, end_marks=True, curly_brackets=True)
@@ -72,9 +72,14 @@ def rewritten(texts: list[str], rules: c4.LineRules, min_sentences: int = 1) -> 
 
 
 def sentences(line: str) -> int:
-    """Count sentences without NLTK: an end mark, what closes, white space, and then no small letter."""
-    found = re.finditer(r"[.?!][\"')\]]*\s+(?=(\S))", line)
-    return 1 + sum(not match[1].islower() for match in found)
+    """Count words that begin a sentence: after a word that ends one, the first letter is no small one."""
+    count, ended = 1, False
+    for word in line.split():
+        spoken = [character for character in word if letters()[ord(character)] & SPOKEN]
+        if ended and spoken:
+            count, ended = count + (not spoken[0].islower()), False
+        ended = ended or word.rstrip("\"')]").endswith((".", "?", "!"))
+    return count
 
 
 def definition(text: str, rules: c4.LineRules, min_sentences: int) -> tuple[str, int]:

@@ -67,6 +67,15 @@ def test_each_bound_is_the_recipes() -> None:
     assert rewritten(["a b fou."], replace(lenient, max_word_length=4))[0] == [(0, "a b fou.")]
 
 
+def test_signs_behind_a_full_stop_are_no_sentence() -> None:
+    # a page of the reference of a program: four sentences, as spaCy counts them
+    page = [*FIVE[:3], "This is an experimental API. ("]
+    lenient = replace(PUBLISHED, filter_no_terminal_punct=False)
+    assert rewritten(["\n".join(page)], lenient) == ([], {"c4_too_few_sentences": 1})
+    page[-1] += " Now it is stable."
+    assert rewritten(["\n".join(page)], lenient)[1] == {}
+
+
 def test_sentences_are_not_counted_when_their_bound_is_switched_off() -> None:
     recipe = replace(PUBLISHED, min_num_sentences=0)
     texts = ["One sentence alone here.", "no end mark in this page", "Another sentence stands here."]
