@@ -28,7 +28,7 @@ from spark_jobs.filters.basic import keep_good
 from spark_jobs.filters.c4 import rewrite_c4
 from spark_jobs.filters.fineweb import keep_fineweb
 from spark_jobs.filters.gopher import keep_gopher
-from spark_jobs.filters.language import keep_languages, language_model
+from spark_jobs.filters.language import keep_languages
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.documents import read_documents
 from spark_jobs.readers.input_files import inputs_of, raw_shard
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     recipe = packaged_recipe(CorpusRecipe, "corpora", "web_english")
     shards = shards_of(arguments.input)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    language_model()  # before the fork, so that the processes share it
+    load(recipe)
     task = partial(filter_shard, recipe, arguments.output)
     with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("fork")) as pool:
         outcomes = list(pool.map(task, shards))
@@ -61,6 +61,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     print(json.dumps(said, sort_keys=True))
     return 0
+
+
+def load(recipe: CorpusRecipe) -> None:
+    """Load kernels, tables and the language model before the fork, so that the processes share them."""
+    columns = {"text": ["The harbour was quiet. " * 50], "metadata": ["{}"], "row": [0]}
+    filtered(pa.record_batch(columns), recipe, Counter())
 
 
 def shards_of(folder: str) -> list[Shard]:
@@ -76,16 +82,21 @@ def filter_shard(recipe: CorpusRecipe, output: Path, shard: Shard) -> Outcome:
     with parquet_writer(output / f"{shard.index:05d}.parquet", schema) as writer:
         for documents in read_documents(shard, ReadRecipe(), ReadCounts()):
             read += documents.num_rows
-            batch = normalise(documents, recipe.normalise, dropped)
-            batch = keep_languages(batch, recipe.language, dropped)
-            batch = keep_gopher(batch, recipe.gopher, dropped)
-            batch = rewrite_c4(batch, recipe.c4, dropped)
-            batch = keep_fineweb(batch, recipe.fineweb, dropped)
-            batch = keep_good(batch, recipe.filter, dropped)
+            batch = filtered(documents, recipe, dropped)
             kept += batch.num_rows
             columns = [batch.column("row").cast(pa.int64()), batch.column("text")]
             writer.write_batch(pa.record_batch(columns, schema=schema))
     return read, kept, dropped
+
+
+def filtered(documents: pa.RecordBatch, recipe: CorpusRecipe, dropped: Counter[str]) -> pa.RecordBatch:
+    """Normalise and filter documents in the order of the pipeline."""
+    batch = normalise(documents, recipe.normalise, dropped)
+    batch = keep_languages(batch, recipe.language, dropped)
+    batch = keep_gopher(batch, recipe.gopher, dropped)
+    batch = rewrite_c4(batch, recipe.c4, dropped)
+    batch = keep_fineweb(batch, recipe.fineweb, dropped)
+    return keep_good(batch, recipe.filter, dropped)
 
 
 if __name__ == "__main__":
