@@ -130,15 +130,6 @@ def encode(
     """
     encoded = _encoder(library, tokenizer).encode(texts)
     ids, offsets = encoded.ids, encoded.offsets
-    if (ends := np.flatnonzero(ids == tokenizer.end_of_text_id)).size:
-        text = texts[int(np.searchsorted(offsets, ends[0], side="right")) - 1].as_py()
-        raise InputError(
-            "a document would hold the end-of-text token before its end",
-            where=tokenizer.where,
-            expected=f"no token {tokenizer.end_of_text_id} within a text",
-            got=f"one in the document that begins with {text[:_SHOWN_CHARACTERS]!r}",
-            remedy="take an end-of-text token that no text can spell out",
-        )
     documents = len(texts)
     # every document is shifted by the end tokens of those before it
     ends = offsets[1:] + np.arange(documents)
@@ -147,7 +138,22 @@ def encode(
     within[ends] = False
     out[within] = ids
     out[ends] = tokenizer.end_of_text_id
+    if tokenizer.end_is_checked and np.count_nonzero(out == tokenizer.end_of_text_id) != documents:
+        raise _cut_document(tokenizer, encoded, texts)
     return (np.split(out, ends[:-1] + 1) if documents else []), encoded.losses
+
+
+def _cut_document(tokenizer: LoadedTokenizer, encoded: _Encoded, texts: pa.StringArray) -> InputError:
+    """Return the error for the first document that holds the end-of-text token before its end."""
+    first = np.flatnonzero(encoded.ids == tokenizer.end_of_text_id)[0]
+    text = texts[int(np.searchsorted(encoded.offsets, first, side="right")) - 1].as_py()
+    return InputError(
+        "a document would hold the end-of-text token before its end",
+        where=tokenizer.where,
+        expected=f"no token {tokenizer.end_of_text_id} within a text",
+        got=f"one in the document that begins with {text[:_SHOWN_CHARACTERS]!r}",
+        remedy="take an end-of-text token that no text can spell out",
+    )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -65,7 +66,7 @@ def examine(content: bytes, end_of_text: str, where: str) -> LoadedTokenizer:
         notes=(*_not_applied(plain, tokenizer), *text_steps.notes(plain), *_gaps(tokenizer, size)),
     )
     _require_encoding(loaded, end_of_text)
-    return loaded
+    return loaded if vocabulary.is_reachable(plain, end_of_text) else replace(loaded, end_is_checked=False)
 
 
 def _loaded(content: bytes, where: str) -> tuple[str, Any]:

@@ -22,6 +22,8 @@ class LoadedTokenizer:
     the token that stands for text outside the vocabulary, None if no text can be outside of it.
     ``covers_all_text`` says that every character of every text is part of a token other than that one.
     ``notes`` say, for people, which parts of the file are not applied and what encoding loses.
+    ``end_is_checked`` makes ``encode`` look for the end-of-text token within texts; it is False only if the
+    vocabulary rules it out.
     """
 
     content: str
@@ -31,6 +33,7 @@ class LoadedTokenizer:
     unknown_id: int | None
     covers_all_text: bool
     notes: tuple[str, ...] = ()
+    end_is_checked: bool = True
 
 
 def train_tokenizer(texts: Iterable[str], recipe: TokenizerRecipe) -> bytes:

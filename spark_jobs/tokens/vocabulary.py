@@ -49,6 +49,20 @@ def missing_bytes(plain: Mapping[str, Any]) -> list[int] | None:
     ]
 
 
+def is_reachable(plain: Mapping[str, Any], token: str) -> bool:
+    """Return False if no text can be encoded as this special token, as in a BPE that does not merge to it.
+
+    A BPE reaches single characters and the results of merges; with ``ignore_merges`` whole words too.
+    """
+    model = plain["model"]
+    if model["type"] != "BPE" or model.get("ignore_merges") or len(token) < 2:
+        return True
+    marks = model.get("continuing_subword_prefix") or model.get("end_of_word_suffix")
+    # merges are pairs, or in files of older versions strings with a space between the two
+    pairs = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
+    return bool(marks) or token == model.get("unk_token") or any("".join(pair) == token for pair in pairs)
+
+
 def steps_of(step: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
     """Yield a normalizer's or pre-tokenizer's steps, those of sequences among them."""
     if not step:

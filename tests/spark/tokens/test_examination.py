@@ -40,7 +40,7 @@ def test_a_file_that_is_no_tokenizer_is_refused(content: bytes) -> None:
 def test_a_trained_tokenizer_is_accepted_without_notes(trained_json: bytes) -> None:
     loaded = examine(trained_json, END, "here")
     assert (loaded.vocabulary_size, loaded.end_of_text_id, loaded.unknown_id) == (400, 0, None)
-    assert loaded.covers_all_text and loaded.notes == ()
+    assert loaded.covers_all_text and loaded.notes == () and not loaded.end_is_checked
 
 
 def test_a_tokenizer_without_the_end_of_text_token_is_refused(trained_json: bytes) -> None:

@@ -10,6 +10,7 @@ from spark_jobs.tokens.vocabulary import (
     TEXT_BYTES,
     byte_letters,
     ids,
+    is_reachable,
     missing_bytes,
     without_special_pieces,
 )
@@ -59,3 +60,14 @@ def test_a_text_cannot_spell_a_special_piece_of_a_word_vocabulary() -> None:
 
 def test_a_bpe_keeps_its_pieces() -> None:
     assert without_special_pieces(byte_level()) == byte_level()
+
+
+def test_a_special_token_is_reached_by_a_merge_a_whole_word_or_as_a_single_character() -> None:
+    assert not is_reachable(byte_level(), "</s>")
+    assert is_reachable(byte_level(ignore_merges=True), "</s>")
+    assert is_reachable(byte_level(unk_token="</s>"), "</s>")
+    assert is_reachable(byte_level(merges=[["<", "/s>"]]), "</s>")
+    assert is_reachable(byte_level(merges=["</s >"]), "</s>")
+    assert is_reachable(byte_level(), "a")
+    words = {"type": "WordLevel", "vocab": {"</s>": 0}, "unk_token": "</s>"}
+    assert is_reachable(tokenizer_json(words), "</s>")
