@@ -28,8 +28,8 @@ CASES = """
 
 def words(text: str) -> list[str]:
     data, rule = np.frombuffer(text.encode(), np.uint8), word_rule("english")
-    _, *tables = rule
-    ends = rule.cuts[: cut_words(data, 0, len(data), *tables)].tolist()
+    _, signs, entries, lengths, cuts = rule
+    ends = cuts[: cut_words(data, 0, len(data), signs, entries, lengths, cuts)].tolist()
     return [data[start:end].tobytes().decode() for start, end in zip([0, *ends], ends, strict=False)]
 
 
