@@ -37,13 +37,16 @@ class Definitions:
 
     def create_cluster(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request.get("clusterName", "default")
-        self._table.insert(Job(CLUSTER, name, "ACTIVE", request))
+        if not self._table.insert(Job(CLUSTER, name, "ACTIVE", request)):
+            with self._table.editing(CLUSTER, name) as row:
+                if row.state == "INACTIVE":  # a deleted cluster may be created again
+                    row.state, row.request = "ACTIVE", request
         return {"cluster": self._cluster_view(self.cluster(name))}
 
     def cluster(self, name_or_arn: str | None) -> Job:
         """Return a cluster. Raises ClusterNotFoundException if it does not exist."""
         row = self._table.get(CLUSTER, short(name_or_arn or "default"))
-        if row is None:
+        if row is None or row.state == "INACTIVE":
             raise AwsError("ClusterNotFoundException", "Cluster not found.")
         return row
 
@@ -58,7 +61,11 @@ class Definitions:
         return {"clusters": found, "failures": failures}
 
     def list_clusters(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"clusterArns": [arn(f"cluster/{row.name}") for row in self._table.list(CLUSTER)]}
+        return {
+            "clusterArns": [
+                arn(f"cluster/{row.name}") for row in self._table.list(CLUSTER) if row.state == "ACTIVE"
+            ]
+        }
 
     def delete_cluster(self, request: dict[str, Any]) -> dict[str, Any]:
         row = self.cluster(request["cluster"])
@@ -66,8 +73,10 @@ class Definitions:
             raise AwsError(
                 "ClusterContainsServicesException", "The Cluster cannot be deleted while Services are active."
             )
-        self._table.delete(CLUSTER, row.name)
-        return {"cluster": {**self._cluster_view(row), "status": "INACTIVE"}}
+        # waiters look for a deleted cluster and expect it to be INACTIVE
+        with self._table.editing(CLUSTER, row.name) as row:
+            row.state = "INACTIVE"
+        return {"cluster": self._cluster_view(row)}
 
     def register(self, request: dict[str, Any]) -> dict[str, Any]:
         _check_containers(request.get("containerDefinitions", []))

@@ -127,7 +127,9 @@ class EmrOperations:
                 "ValidationException", f"A job flow that is shutting down may not be modified: {cluster.name}"
             )
         _check_steps(request["Steps"])
-        return {"StepIds": self._insert_steps(cluster.name, request["Steps"])}
+        role = {"ExecutionRoleArn": request["ExecutionRoleArn"]} if "ExecutionRoleArn" in request else {}
+        steps = [step | role for step in request["Steps"]]
+        return {"StepIds": self._insert_steps(cluster.name, steps)}
 
     def describe_step(self, request: dict[str, Any]) -> dict[str, Any]:
         self._cluster(request["ClusterId"])

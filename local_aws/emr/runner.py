@@ -115,7 +115,8 @@ class StepRunner:
         step = self._step(name)
         arguments = step.request["HadoopJarStep"]["Args"]
         cluster = self._table.get(CLUSTER, step.parent)
-        role = cluster.request.get("JobFlowRole", "") if cluster else ""
+        profile = cluster.request.get("JobFlowRole", "") if cluster else ""
+        role = step.request.get("ExecutionRoleArn", profile)
         process = self._processes.start(name, arguments, step.generation, role)
         with self._table.editing(STEP, name) as row:
             row.processes = [process.row()]

@@ -63,7 +63,7 @@ def step_view(row: Job) -> dict[str, Any]:
     }
     if failure := row.detail.get("failure"):
         status["FailureDetails"] = failure
-    return {
+    view = {
         "Id": row.name,
         "Name": row.request["Name"],
         "Config": {
@@ -75,6 +75,8 @@ def step_view(row: Job) -> dict[str, Any]:
         "ActionOnFailure": row.request.get("ActionOnFailure", "CONTINUE"),
         "Status": status,
     }
+    role = row.request.get("ExecutionRoleArn")
+    return view | ({"ExecutionRoleArn": role} if role else {})
 
 
 def bootstrap_views(cluster: Job) -> list[dict[str, Any]]:

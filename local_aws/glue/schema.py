@@ -81,12 +81,25 @@ class FoundTable:
         }
 
 
+def _refuse_other_formats(folder: Path, uri: str) -> None:
+    """Raise InputError for data of which no table can be made, instead of finding nothing in it."""
+    files = [p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(("_", "."))]
+    if files and not any(path.suffix == ".parquet" for path in files):
+        raise InputError(
+            "no file can be crawled",
+            where=uri,
+            expected="parquet files: local_aws reads no other format",
+            got=f"{len(files)} files, for example {files[0].name}",
+        )
+
+
 def find_tables(folder: Path, uri: str) -> list[FoundTable]:
     """Find the tables: folders that directly contain parquet files or ``key=value`` folders.
 
     Raises InputError with the file that cannot be read, or the files whose columns contradict each other.
     """
     roots: dict[Path, list[Path]] = {}
+    _refuse_other_formats(folder, uri)
     for path in sorted(folder.rglob("*.parquet")):
         parts = path.relative_to(folder).parts[:-1]
         if any(part.startswith(("_", ".")) for part in parts):

@@ -20,6 +20,7 @@ from typing import Any
 from local_aws.jobs import wrapper
 
 OUTPUT = "output.log"
+_VISIBLE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class JobProcess:
                 env={"PATH": spec.environment.get("PATH", os.defpath), wrapper.MARKER: spec.marker},
                 start_new_session=True,
             )
+        _wait_until_visible(process.pid, spec.marker)
         process.returncode = 0  # alive() reaps the process, because it also works for adopted processes
         start_time = _start_time(process.pid)
         return cls(process.pid, start_time or 0, str(folder), spec.marker)
@@ -128,18 +130,46 @@ class JobProcess:
         return ""
 
 
+def _wait_until_visible(pid: int, marker: str) -> None:
+    """Wait until the marker of a new process can be read.
+
+    Its program starts a moment before its environment shows. A search by the marker would miss it meanwhile.
+    """
+    wanted = f"{wrapper.MARKER}={marker}\0".encode()
+    deadline = time.monotonic() + _VISIBLE_SECONDS
+    while _start_time(pid) is not None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            if wanted in Path(f"/proc/{pid}/environ").read_bytes():
+                return
+        time.sleep(0.0005)
+
+
 def kill_marked(prefix: str, keep: Collection[str] = ()) -> int:
-    """Kill the processes that ``marked`` finds until none is left. Return their number."""
+    """Kill the processes that ``marked`` finds, and their sessions, until none is left. Return their number.
+
+    A process that is just being executed shows no environment, so its marker cannot be seen. It is in the
+    session of the process that started it.
+    """
     killed: set[int] = set()
-    while found := [pid for pid in marked(prefix, keep) if pid != os.getpid()]:
+    sessions: set[int] = set()
+    while found := {*marked(prefix, keep), *_members(sessions)} - {os.getpid()}:
         for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                sessions.add(os.getsid(pid))
+            sessions.discard(os.getsid(0))
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-        killed.update(found)
+        killed |= found
         time.sleep(0.005)  # the kernel removes a killed process with a delay
     return len(killed)
+
+
+def _members(sessions: Collection[int]) -> list[int]:
+    """Return the pids of live processes in ``sessions``."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if sessions and entry.name.isdigit()]
+    return [pid for pid in pids if (fields := _stat(pid)) and int(fields[3]) in sessions and _start_time(pid)]
 
 
 def marked(prefix: str, keep: Collection[str] = ()) -> list[int]:
@@ -162,12 +192,19 @@ def _start_time(pid: int) -> int | None:
 
     A zombie has ended; it is reaped if it is a child of this process.
     """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+    fields = _stat(pid)
+    if fields is None:
         return None
     if fields[0] in "ZX":
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
         return None
     return int(fields[19])
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return the fields of /proc/<pid>/stat from the state on, None if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None

@@ -212,3 +212,11 @@ def test_a_running_step_is_adopted_after_kill_9(local_aws_server: Any, step: Any
         lambda: {s["Name"]: s["Status"]["State"] for s in emr.list_steps(ClusterId=name)["Steps"]},
         lambda states: states == {"waits": "COMPLETED", "then": "COMPLETED"},
     )
+
+
+def test_a_step_shows_the_role_that_it_was_added_with(emr: Any, cluster: Any, step: Any) -> None:
+    name, role = cluster(), "arn:aws:iam::123456789012:role/runtime"
+    (added,) = emr.add_job_flow_steps(
+        JobFlowId=name, Steps=[step("has-role", "true")], ExecutionRoleArn=role
+    )["StepIds"]
+    assert emr.describe_step(ClusterId=name, StepId=added)["Step"]["ExecutionRoleArn"] == role

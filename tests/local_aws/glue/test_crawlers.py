@@ -135,3 +135,11 @@ def test_a_path_that_begins_with_a_slash_stays_in_its_bucket(
     tables = glue.get_tables(DatabaseName="corpus")["TableList"]
     columns = {column["Name"] for table in tables for column in table["StorageDescriptor"]["Columns"]}
     assert "own" in columns and "secret" not in columns
+
+
+def test_data_that_cannot_be_crawled_fails_the_crawl_by_name(shared_local_aws: Any, lake: Any) -> None:
+    lake.put_object(Bucket="lake", Key="csv/day=1/input.csv", Body=b"a,b\n1,2\n")
+    _, crawler = crawl(shared_local_aws, "csv", "s3://lake/csv/")
+    assert crawler["LastCrawl"]["Status"] == "FAILED"
+    assert "input.csv" in crawler["LastCrawl"]["ErrorMessage"]
+    assert "parquet" in crawler["LastCrawl"]["ErrorMessage"]

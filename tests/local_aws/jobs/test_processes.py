@@ -109,3 +109,37 @@ def test_a_command_that_does_not_exist_is_code_127_with_its_name_in_the_output(
     process = JobProcess.start(spec, tmp_path / "p")
     assert wait(process).code == 127
     assert "no-such-program" in process.last_lines()
+
+
+def test_a_process_without_the_marker_in_its_environment_is_ended_with_its_job(
+    marker: str, tmp_path: Path
+) -> None:
+    """A process that is just being executed shows no environment, and one may also clear it."""
+    pid_file = tmp_path / "pid"
+    clears = ["sh", "-c", f"echo $$ > {pid_file}; exec env -i /bin/sleep 601"]
+    JobProcess.start(Spec(clears, {"PATH": os.environ["PATH"]}, str(tmp_path), marker), tmp_path / "p")
+    pid = int(wait_until(lambda: pid_file.read_text().strip() if pid_file.exists() else ""))
+    wait_until(lambda: Path(f"/proc/{pid}/environ").read_bytes() == b"")
+    kill_marked(marker)
+    assert ends(pid)
+
+
+def test_a_process_can_be_found_by_its_marker_as_soon_as_it_is_started(tmp_path: Path) -> None:
+    for number in range(40):
+        marker = f"at-once-{os.getpid()}-{number}:"
+        spec = Spec(["/bin/sleep", "600"], {"PATH": os.environ["PATH"]}, str(tmp_path), marker)
+        process = JobProcess.start(spec, tmp_path / str(number))
+        environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+        kill_marked(marker)
+        assert marker.encode() in environment
+
+
+def ends(pid: int) -> bool:
+    """Tell whether a process has ended; kill it if it has not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    if state not in "ZX":
+        os.kill(pid, signal.SIGKILL)
+    return state in "ZX"
