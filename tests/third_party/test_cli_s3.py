@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import urllib.request
 import uuid
 from collections.abc import Callable
@@ -32,6 +33,8 @@ def tree(tmp_path: Path) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.urandom(size))
+        # S3 tells whole seconds, so a file of this second would look newer than its object
+        os.utime(path, (time.time() - 60, time.time() - 60))
     return folder
 
 

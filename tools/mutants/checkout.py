@@ -138,6 +138,8 @@ class Checkout:
             "NEXUS_ROOT": str(self.folder),
             "PYTHONPATH": f"{self.folder}:{self.folder / 'plugins'}",
             "PATH": f"{tools}:{environment.get('PATH', os.defpath)}",
+            # Bytecode is found by a source's size and second: it would hide a mutation of the same length.
+            "PYTHONDONTWRITEBYTECODE": "1",
             "PYTEST_ADDOPTS": f"-x -q --tb=short {options}".strip(),
         }
         if cache:
