@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from training.places import PEER_TIMEOUT_SECONDS
+from training.job_inputs import PEER_TIMEOUT_SECONDS
 from training.ranks import RankPlace, vanished
 
 #: A closed connection is no proof: the rank may have failed and be about to end with its own reason.

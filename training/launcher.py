@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from include.contracts.errors import ContractError, NexusError
-from training.places import EXIT_INTERRUPTED, PEER_TIMEOUT_SECONDS, MlRoot
+from training.job_inputs import EXIT_INTERRUPTED, PEER_TIMEOUT_SECONDS, MlRoot
 
 #: Seconds from SIGTERM to SIGKILL; SageMaker gives 120 and then kills the container.
 GRACE_SECONDS = 110.0

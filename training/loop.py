@@ -31,8 +31,9 @@ from training.checkpoint import CheckpointSaver
 from training.checkpoint_store import CheckpointStore, Progress, TrainerState
 from training.export.safetensors import export_model
 from training.identity import Identity
-from training.model import build_model, build_optimiser, shard_model
-from training.places import EXIT_INTERRUPTED, Job, MlRoot, read_job
+from training.job_inputs import EXIT_INTERRUPTED, Job, MlRoot, read_job
+from training.model import build_model, shard_model
+from training.optimiser import build_optimiser
 from training.ranks import ERRORS, Agreement, RankPlace, describe, join
 from training.restore import Restorer
 from training.step import Stepper, StepResult

@@ -1,8 +1,7 @@
-"""Model and optimiser of a run: a Llama of transformers, plain on one rank, FSDP2 on several."""
+"""The model of a run: a Llama of transformers, plain on one rank, FSDP2 on several."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import torch
 from torch.distributed.fsdp import fully_shard
 
 from include.contracts.manifests import CorpusManifest
-from include.recipes.training import ModelShape, OptimiserRecipe, TrainingRecipe
+from include.recipes.training import ModelShape, TrainingRecipe
 from training.base_model import load_base_model
 
 if TYPE_CHECKING:
@@ -57,23 +56,3 @@ def shard_model(model: Any, world_size: int, device: torch.device) -> None:
         for layer in model.model.layers:
             fully_shard(layer)
         fully_shard(model)
-
-
-def build_optimiser(model: torch.nn.Module, recipe: OptimiserRecipe) -> torch.optim.AdamW:
-    """AdamW; norms and biases (one dimension) are not decayed."""
-    matrices = [p for p in model.parameters() if p.dim() >= 2]
-    vectors = [p for p in model.parameters() if p.dim() < 2]
-    groups = [
-        {"params": matrices, "weight_decay": recipe.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.beta1, recipe.beta2), fused=True)
-
-
-def learning_rate(recipe: OptimiserRecipe, step: int, steps: int) -> float:
-    """Rate of ``step`` (from 0): linear warm-up, then a cosine down to ``final_share`` at the last step."""
-    if step < recipe.warmup_steps:
-        return recipe.learning_rate * (step + 1) / recipe.warmup_steps
-    done = (step - recipe.warmup_steps) / max(1, steps - 1 - recipe.warmup_steps)
-    share = recipe.final_share + (1 - recipe.final_share) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-    return recipe.learning_rate * share

@@ -11,7 +11,7 @@ from torch.distributed.tensor import DTensor
 
 from include.recipes.training import TrainingRecipe
 from training.data import PackedTokens, SampleOrder, rank_positions
-from training.model import learning_rate
+from training.optimiser import learning_rate
 from training.ranks import Agreement
 
 

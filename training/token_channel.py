@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from include.contracts.errors import IntegrityError
 from include.object_store.verification import file_entry
 from training.data import PackedTokens, SampleOrder, mixture_of_present
-from training.places import Job, MlRoot
+from training.job_inputs import Job, MlRoot
 from training.tokens import open_shard
 from training.verification import ShardOnDisk, ShardVerification
 

@@ -14,7 +14,7 @@ from local_aws.images import ImageMap
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import Job
 from local_aws.logs_metrics.telemetry import Telemetry
-from local_aws.pages import offset_of
+from local_aws.pagination import offset_of
 from local_aws.settings import Settings
 from local_aws.spark.process import SparkProcesses
 from local_aws.spark.runs import JobRuns, RunStates

@@ -8,7 +8,7 @@ from typing import Any
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
 from local_aws.jobs.table import Job, JobTable
-from local_aws.pages import offset_of
+from local_aws.pagination import offset_of
 from local_aws.sagemaker.requests import arn, check_name, invalid
 from local_aws.settings import ACCOUNT
 

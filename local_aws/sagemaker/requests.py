@@ -8,7 +8,7 @@ from typing import Any
 
 from local_aws.errors import AwsError
 from local_aws.jobs.table import Job
-from local_aws.pages import offset_of
+from local_aws.pagination import offset_of
 from local_aws.settings import ACCOUNT, REGION
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")

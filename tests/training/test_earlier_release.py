@@ -17,7 +17,7 @@ from include.contracts.manifests import CorpusManifest
 from include.contracts.records import from_plain, parse_json
 from include.recipes.training import TrainingRecipe
 from tests.training.corpora import Corpus, Run, failure, losses, make_run
-from training.places import EXIT_INTERRUPTED
+from training.job_inputs import EXIT_INTERRUPTED
 
 FIXTURE = Path(__file__).parent / "fixtures" / "earlier_release"
 #: Sums in the same order on every x86-64 processor.

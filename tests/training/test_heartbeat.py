@@ -19,8 +19,8 @@ import pytest
 from include.contracts.errors import ContractError
 from tests.training.corpora import Corpus, Run, configure, failure, make_run
 from training.heartbeat import Heartbeat
+from training.job_inputs import PEER_TIMEOUT_SECONDS, MlRoot
 from training.launcher import read_plan
-from training.places import PEER_TIMEOUT_SECONDS, MlRoot
 from training.ranks import RankPlace
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

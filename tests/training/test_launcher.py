@@ -28,8 +28,8 @@ from tests.training.corpora import (
     make_run,
     write_megatron,
 )
+from training.job_inputs import EXIT_INTERRUPTED, MlRoot
 from training.launcher import Plan, Ranks, check_channels, read_plan
-from training.places import EXIT_INTERRUPTED, MlRoot
 
 
 def test_plan_comes_from_sagemakers_files(tmp_path: Path, corpus: Corpus) -> None:

@@ -25,7 +25,7 @@ from tests.training.corpora import ROOT, Corpus, Run, failure, interrupt_at, los
 from training.checkpoint import CheckpointSaver
 from training.checkpoint_store import CheckpointStore, Progress, TrainerState
 from training.identity import Identity
-from training.places import EXIT_INTERRUPTED
+from training.job_inputs import EXIT_INTERRUPTED
 from training.ranks import Agreement, RankPlace, join
 from training.state_loading import not_finite
 

@@ -19,7 +19,7 @@ import pytest
 from include.contracts.manifests import CheckpointMarker, TrainingReport
 from include.contracts.records import parse_json
 from tests.training.corpora import RECIPE, Corpus, Run, failure, interrupt_at, losses, make_run
-from training.places import EXIT_INTERRUPTED
+from training.job_inputs import EXIT_INTERRUPTED
 
 
 def weights(run: Run) -> bytes:

@@ -13,8 +13,8 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from include.contracts.manifests import ModelManifest, TrainingReport
 from include.contracts.records import canonical_json
 from training.finite import require_finite
+from training.job_inputs import RUN_KEYS, Job, MlRoot
 from training.model_store import publish_model
-from training.places import RUN_KEYS, Job, MlRoot
 
 if TYPE_CHECKING:
     from training.checkpoint_store import CheckpointStore, Progress

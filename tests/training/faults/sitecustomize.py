@@ -10,7 +10,7 @@ from typing import Any
 if "training.loop" in sys.orig_argv and os.environ["RANK"] == os.environ.get("FAULTY_RANK", "0"):
     import torch
 
-    from training import model
+    from training import optimiser
     from training import step as step_module
     from training.export import safetensors as safetensors_module
 
@@ -23,7 +23,7 @@ if "training.loop" in sys.orig_argv and os.environ["RANK"] == os.environ.get("FA
 
     def noting_the_step(recipe: Any, number: int, steps: int) -> Any:
         current["step"] = number
-        return model.learning_rate(recipe, number, steps)
+        return optimiser.learning_rate(recipe, number, steps)
 
     def local(tensor: Any) -> Any:
         return tensor.to_local() if hasattr(tensor, "to_local") else tensor
