@@ -1,4 +1,4 @@
-"""Errors of local_aws itself, and the errors it answers in the dialect of the protocol that was asked."""
+"""Errors of local_aws itself, and AWS errors rendered for each protocol."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from local_aws.http.messages import Response
 
 
 class LocalAwsError(NexusError):
-    """The local endpoint cannot start or go on."""
+    """Raised when local_aws cannot start or cannot continue."""
 
 
 @dataclass
 class AwsError(Exception):
-    """An error as AWS answers it: ``code`` and HTTP ``status`` are what clients branch on.
+    """An error that is answered as AWS does. Clients branch on ``code`` and the HTTP ``status``.
 
     ``extra`` adds elements to an S3 error document, ``headers`` to the response.
     """
@@ -32,7 +32,7 @@ class AwsError(Exception):
 
 
 def render(error: AwsError, protocol: str, request_id: str) -> Response:
-    """The error document in ``protocol``: rest-xml (S3), query, json, rest-json or cbor."""
+    """Render an error for ``protocol``: rest-xml (S3), query, json, rest-json or cbor."""
     headers = {"x-amzn-RequestId": request_id, **error.headers}
     code, message = error.code, error.message
     if protocol == "rest-xml":

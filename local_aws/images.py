@@ -1,4 +1,4 @@
-"""From an image URI to what stands for it on this machine (``images.toml``)."""
+"""Maps container image URIs to local environments and commands, as ``images.toml`` says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _PASSED_ON = ("HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "OMP_NUM_THREADS", "SSL_
 
 @dataclass(frozen=True)
 class Image:
-    """A search path, a Python path, extra variables and a default command; folders are absolute."""
+    """The local replacement of a container image: search paths, variables and a default command.
+
+    ``match`` is a pattern of image URIs as in ``fnmatch``. All folders are absolute.
+    """
 
     match: str
     path: tuple[str, ...]
@@ -31,7 +34,7 @@ class Image:
 
 @dataclass(frozen=True)
 class EmrSettings:
-    """How EMR steps run: the Spark environment and its local limits."""
+    """The Spark environment and resource limits of EMR steps."""
 
     venv: Path
     pythonpath: tuple[str, ...]
@@ -41,14 +44,14 @@ class EmrSettings:
 
 @dataclass(frozen=True)
 class ImageMap:
-    """The whole map, read once when local_aws starts."""
+    """The content of ``images.toml``, read once when local_aws starts."""
 
     images: tuple[Image, ...]
     emr: EmrSettings
 
     @classmethod
     def read(cls, path: Path | None = None) -> ImageMap:
-        """Read ``path`` (default: the map beside this file); LocalAwsError when it is malformed."""
+        """Read ``path``, by default ``images.toml`` in this folder. Raises LocalAwsError."""
         path = path or DEFAULT_MAP
         try:
             content = tomllib.loads(path.read_text())
@@ -80,14 +83,14 @@ class ImageMap:
             ) from error
 
     def find(self, uri: str) -> Image | None:
-        """The first entry whose pattern matches; None when nothing stands for this image."""
+        """Return the first entry whose pattern matches ``uri``, or None if no entry does."""
         return next((image for image in self.images if fnmatch.fnmatchcase(uri, image.match)), None)
 
 
 def container_environment(
     image: Image, settings: Settings, identity: Identity, requested: dict[str, str]
 ) -> dict[str, str]:
-    """Return the environment of a container: the machine's basics, the endpoint, then what is requested."""
+    """Return a container's environment variables. Those in ``requested`` override all others."""
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment |= aws_environment(settings, identity)
     environment["PATH"] = ":".join([*image.path, _SYSTEM_PATH])

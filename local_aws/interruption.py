@@ -1,7 +1,7 @@
-"""SIGTERM and SIGHUP end a command as ^C does: by an exception, so that it ends what it started.
+"""Turns SIGTERM and SIGHUP into KeyboardInterrupt, so that a command can end the processes it started.
 
-No signal reaches processes in sessions of their own; a command that starts such has to end them itself,
-also when its terminal is closed or make is told to end.
+Processes in sessions of their own do not receive the signals of the terminal. The command that starts such
+processes must end them itself, also if its terminal is closed or make receives SIGTERM.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from typing import Any
 #: The exit status of a command that was interrupted, as shells count ^C.
 INTERRUPTED = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: A closed terminal hangs up twice, by the kernel and by its shell, and a user's second ^C comes soon.
-_SAME_WISH_SECONDS = 5.0
+#: A closed terminal sends SIGHUP twice, by the kernel and by its shell, and users often press ^C twice.
+_REPEAT_SECONDS = 5.0
 _CHILD_GRACE_SECONDS = 20.0
 
 
 @dataclass
 class _Interruption:
-    """What signals have come; ``holders`` counts the blocks that must not be left half done."""
+    """The pending interruption. ``holders`` counts the open ``uninterrupted`` blocks."""
 
     holders: int = 0
     waiting: bool = False
     raised_at: float = float("-inf")
 
     def come(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler; Python calls it in the main thread."""
-        if time.monotonic() - self.raised_at < _SAME_WISH_SECONDS:
+        """Handle a signal. Python calls this in the main thread."""
+        if time.monotonic() - self.raised_at < _REPEAT_SECONDS:
             return
         if self.holders:
             self.waiting = True
@@ -42,7 +42,7 @@ class _Interruption:
         raise KeyboardInterrupt
 
     def go_on(self) -> None:
-        """Raise what had to wait."""
+        """Raise KeyboardInterrupt if a signal arrived inside the last ``uninterrupted`` block."""
         if self.waiting and not self.holders:
             self.waiting = False
             self.raised_at = time.monotonic()
@@ -54,9 +54,10 @@ _interruption = _Interruption()
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within, SIGTERM and SIGHUP raise KeyboardInterrupt as ^C does; repeats of one wish count once.
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt in the block, as ^C does.
 
-    For the main thread. A signal that the caller of the command ignores (nohup) stays ignored.
+    Further signals within a few seconds are ignored. Use it in the main thread. A signal that the
+    caller of the command ignores (nohup) stays ignored.
     """
     former = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, handler in former.items():
@@ -72,7 +73,7 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """What is begun within is finished: an interruption waits for the end of the block."""
+    """Delay KeyboardInterrupt until the end of the block."""
     _interruption.holders += 1
     try:
         yield
@@ -83,7 +84,7 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """A process that does not outlive the block; its output, if piped, is text."""
+    """Start a process and end it at the end of the block. Piped output is text."""
     process: subprocess.Popen[str] | None = None
     try:
         with uninterrupted():

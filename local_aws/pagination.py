@@ -1,4 +1,4 @@
-"""Pages of a listing: a token is the place of the next entry, as the page before gave it out."""
+"""Pagination of listings. A page token is the position of the next entry."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from local_aws.errors import AwsError
 
 
 def offset_of(token: str | None) -> int:
-    """Where the page begins; ValidationException for a token that no page gave out."""
+    """Return the position at which the page begins. Raises ValidationException for an invalid token."""
     if not token:
         return 0
     if not re.fullmatch(r"[1-9][0-9]{0,8}", token):
-        raise AwsError("ValidationException", f"no page gave out the token {token[:50]!r}")
+        raise AwsError("ValidationException", f"The pagination token {token[:50]!r} is not valid.")
     return int(token)

@@ -1,4 +1,4 @@
-"""Who serves a folder: one local_aws at a time, known by a lock that the kernel drops with its process."""
+"""A file lock, so that at most one local_aws serves a folder. It is released when the process ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from local_aws.errors import LocalAwsError
 
 
 def lock_root(root: Path) -> IO[str]:
-    """Hold ``root`` until the answer is closed: two servers on one folder would mix their uploads."""
+    """Lock ``root`` until the returned file is closed: two servers on one folder would mix their uploads.
+
+    Raises LocalAwsError if another process holds the lock.
+    """
     lock = (root / ".lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""What one local_aws process is started with."""
+"""The settings of one local_aws process."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ACCOUNT = "123456789012"
 
 @dataclass(frozen=True)
 class Settings:
-    """Places and switches; ``port`` is the one that was bound, also when 0 was asked for.
+    """Folders, address and options. ``port`` is the port that is bound, also if 0 was requested.
 
-    Buckets are the folders ``root/<bucket>``; what belongs to the S3 server beside them starts with a dot
-    (``root/.s3``). Everything else may keep its state in ``root/.state``.
+    Buckets are the folders ``root/<bucket>``. The S3 server keeps its metadata in ``root/.s3``, and the other
+    services keep their state in ``root/.state``.
     """
 
     root: Path
@@ -35,11 +35,11 @@ class Settings:
 
     @property
     def state(self) -> Path:
-        """Where services other than S3 keep what must survive a restart (made on demand)."""
+        """The folder in which services other than S3 keep their state, created on first use."""
         path = self.root / ".state"
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     def bucket(self, name: str) -> Path:
-        """The folder that holds a bucket's objects, one file a key."""
+        """Return the folder of a bucket. It holds one file for each object."""
         return self.root / name

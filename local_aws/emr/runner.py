@@ -1,4 +1,4 @@
-"""Moves clusters and steps: starts what is due, waits, ships logs, obeys ActionOnFailure."""
+"""Runs EMR clusters: starts pending steps, waits for them, uploads logs and applies ActionOnFailure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class StepRunner:
-    """The executor of EMR."""
+    """Changes the states of EMR clusters and steps, and runs each step in a thread."""
 
     def __init__(
         self, settings: Settings, supervisor: Supervisor, images: ImageMap, transfer: Transfer
@@ -41,7 +41,7 @@ class StepRunner:
         self._transfer = transfer
 
     def adopt(self) -> None:
-        """Wait for steps that still run; one that was about to start starts again."""
+        """Follow the steps that still run after a restart. A step without a process becomes pending again."""
         for step in self._table.list(STEP):
             if step.state in RUNNING_STEP:
                 if step.processes:
@@ -51,10 +51,10 @@ class StepRunner:
                         row.state = PENDING_STEP
 
     def stop(self) -> None:
-        """The threads end by themselves."""
+        """Do nothing: the threads of the steps end when the supervisor stops."""
 
     def tick(self) -> None:
-        """Move every living cluster."""
+        """Advance every cluster that has not ended by one state."""
         for cluster in self._table.list(CLUSTER):
             if cluster.state in ACTIVE_CLUSTER:
                 self._move(cluster)
@@ -81,7 +81,7 @@ class StepRunner:
         self._settle(cluster.name, busy=bool(running or pending))
 
     def _settle(self, name: str, *, busy: bool) -> None:
-        """RUNNING or WAITING; a cluster that need not be kept alive ends with its last step."""
+        """Set the cluster to RUNNING or WAITING, or to TERMINATING if it is idle and not kept alive."""
         with self._table.editing(CLUSTER, name) as row:
             if row.state not in ACTIVE_CLUSTER:
                 return
@@ -133,7 +133,7 @@ class StepRunner:
             process.kill()
             end_step(self._table, name, "INTERRUPTED", message="local_aws was stopped while the step ran")
             raise
-        process.kill()  # whatever spark-submit left behind
+        process.kill()  # processes that spark-submit left behind
         self._ship_logs(name)
         if isinstance(end, str):
             end_step(self._table, name, end)
@@ -145,7 +145,7 @@ class StepRunner:
         self._processes.tidy(name)
 
     def _unwanted(self, name: str) -> str:
-        """The state in which the step is to end although it runs; empty while it may run."""
+        """Return the final state of a running step that must be stopped, or '' if it may go on."""
         step = self._step(name)
         if step.state == "CANCEL_PENDING":
             return "CANCELLED"
@@ -160,7 +160,7 @@ class StepRunner:
         if log_uri:
             failure["LogFile"] = f"{log_uri.rstrip('/')}/{step.parent}/steps/{name}/stderr.gz"
         action = step.request.get("ActionOnFailure", "CONTINUE")
-        # what follows must be settled before the failure shows, or the next step slips in between
+        # cancel the other steps before the failure is visible, or the next one could start in between
         if action in ("CANCEL_AND_WAIT", "TERMINATE_CLUSTER", "TERMINATE_JOB_FLOW"):
             for other in self._table.list(STEP, step.parent):
                 if other.state == PENDING_STEP:
@@ -182,7 +182,7 @@ class StepRunner:
                 content = gzip.compress(self._processes.output(name, source))
                 self._transfer.put(place / f"{part}.gz", content)
         except (NexusError, OSError) as error:
-            # what the step did stands: a missing log bucket makes it neither better nor worse
+            # a missing log bucket does not change the result of the step
             log.warning("step %s: its logs are not in S3: %s", name, error)
 
     def _step(self, name: str) -> Job:

@@ -1,4 +1,4 @@
-"""States of clusters and steps, and the two ways in which they end."""
+"""The states of EMR clusters and steps, and the functions that end them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RUNNING_STEP = ("RUNNING", "CANCEL_PENDING")
 def end_step(
     table: JobTable, name: str, state: str, message: str = "", failure: dict[str, str] | None = None
 ) -> None:
-    """A step's final state, with the reason that DescribeStep shows."""
+    """Set a step's final state and the reason or failure that DescribeStep shows."""
     with table.editing(STEP, name) as row:
         row.state = state
         row.processes = []
@@ -27,7 +27,7 @@ def end_step(
 
 
 def end_cluster(table: JobTable, name: str, state: str, code: str, message: str) -> None:
-    """A cluster's way to its end: TERMINATING first, then a terminal state with the same reason."""
+    """Set a cluster's state and the reason for its end. The runner keeps the reason in the terminal state."""
     with table.editing(CLUSTER, name) as row:
         row.state = state
         row.detail["reason"] = {"Code": code, "Message": message}

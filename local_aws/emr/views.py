@@ -1,4 +1,4 @@
-"""What EMR's reading operations show of a cluster and its steps."""
+"""The answers of EMR's Describe and List operations, built from rows of the job table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from local_aws.settings import ACCOUNT, REGION
 
 
 def cluster_view(row: Job) -> dict[str, Any]:
-    """DescribeCluster's view of a row."""
+    """Build the ``Cluster`` of DescribeCluster."""
     instances = row.request["Instances"]
     attributes: dict[str, Any] = {
         "IamInstanceProfile": row.request.get("JobFlowRole", ""),
@@ -49,7 +49,7 @@ def cluster_view(row: Job) -> dict[str, Any]:
 
 
 def step_view(row: Job) -> dict[str, Any]:
-    """DescribeStep's view of a row."""
+    """Build the ``Step`` of DescribeStep."""
     jar = row.request["HadoopJarStep"]
     status: dict[str, Any] = {
         "State": row.state,
@@ -80,7 +80,7 @@ def step_view(row: Job) -> dict[str, Any]:
 
 
 def bootstrap_views(cluster: Job) -> list[dict[str, Any]]:
-    """ListBootstrapActions, as the request had them."""
+    """Build the ``BootstrapActions`` of ListBootstrapActions from the cluster's request."""
     return [
         {
             "Name": action["Name"],
@@ -92,5 +92,5 @@ def bootstrap_views(cluster: Job) -> list[dict[str, Any]]:
 
 
 def cluster_arn(name: str) -> str:
-    """ARN of the cluster with this id."""
+    """Return the ARN of the cluster with this id."""
     return f"arn:aws:elasticmapreduce:{REGION}:{ACCOUNT}:cluster/{name}"

@@ -1,4 +1,4 @@
-"""The body of a request off the wire: by Content-Length, or chunked."""
+"""Readers of request bodies: by Content-Length, or with chunked transfer encoding."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Source(Protocol):
 
 
 class BodyReader(RawIOBase):
-    """A readable body. ``readinto`` raises ConnectionError when the client leaves in the middle."""
+    """A readable body. ``readinto`` raises ConnectionError if the client disconnects in the middle."""
 
     def readable(self) -> bool:
         return True
 
 
 class SizedBody(BodyReader):
-    """Exactly ``length`` bytes of ``source``."""
+    """A body of exactly ``length`` bytes of ``source``."""
 
     def __init__(self, source: Source, length: int) -> None:
         self._source = source
@@ -39,13 +39,15 @@ class SizedBody(BodyReader):
         view = memoryview(buffer)[: self._left]
         count: int = self._source.readinto1(view)
         if not count:
-            raise ConnectionAbortedError(f"the client left {self._left} bytes before the end of the body")
+            raise ConnectionAbortedError(
+                f"the client disconnected {self._left} bytes before the end of the body"
+            )
         self._left -= count
         return count
 
 
 class ChunkedBody(BodyReader):
-    """Transfer-Encoding: chunked; the framing of HTTP, not that of aws-chunked."""
+    """A body in HTTP's chunked transfer encoding. S3's aws-chunked is another format, inside the body."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -59,7 +61,9 @@ class ChunkedBody(BodyReader):
         if not self._left:
             size = self._line().split(b";")[0].strip()
             if not re.fullmatch(rb"[0-9a-fA-F]{1,15}", size):
-                raise ConnectionAbortedError("a chunk has no size: the stream cannot be read on")
+                raise ConnectionAbortedError(
+                    "a chunk does not begin with its size, so the rest of the body cannot be read"
+                )
             self._left = int(size, 16)
             if not self._left:
                 while self._line():
@@ -69,7 +73,7 @@ class ChunkedBody(BodyReader):
         view = memoryview(buffer)[: self._left]
         count: int = self._source.readinto1(view)
         if not count:
-            raise ConnectionAbortedError("the client left in the middle of a chunk")
+            raise ConnectionAbortedError("the client disconnected in the middle of a chunk")
         self._left -= count
         if not self._left:
             self._line()
@@ -78,19 +82,19 @@ class ChunkedBody(BodyReader):
     def _line(self) -> bytes:
         line = self._source.readline(_MAX_LINE_BYTES)
         if not line.endswith(b"\n"):
-            raise ConnectionAbortedError("the client left in the middle of a chunk header")
+            raise ConnectionAbortedError("the client disconnected in the middle of a chunk header")
         return line.strip()
 
 
 def request_body(headers: Mapping[str, str], source: Source) -> BodyReader:
-    """The body that ``headers`` announce; ValueError when they announce it wrongly."""
+    """Return a reader of the body that ``headers`` describe. Raises ValueError if they are malformed."""
     if encoding := headers.get("transfer-encoding", "").strip().lower():
         if encoding != "chunked":
-            raise ValueError(f"Transfer-Encoding is not chunked: {encoding!r}")
+            raise ValueError(f"Transfer-Encoding: expected chunked, got {encoding!r}")
         if "content-length" in headers:
-            raise ValueError("Content-Length beside Transfer-Encoding: where does the body end?")
+            raise ValueError("the request has both Content-Length and Transfer-Encoding; send one of them")
         return ChunkedBody(source)
     length = headers.get("content-length", "0")
     if not re.fullmatch("[0-9]{1,15}", length):
-        raise ValueError(f"Content-Length is not a number: {length!r}")
+        raise ValueError(f"Content-Length: expected a number, got {length!r}")
     return SizedBody(source, int(length))

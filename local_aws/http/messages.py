@@ -1,4 +1,4 @@
-"""Requests and responses between the HTTP server and the apps behind it."""
+"""Requests and responses that the HTTP server and the services exchange."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Reader(Protocol):
 
 
 class Headers(Mapping[str, str]):
-    """Headers by case-insensitive name; a name sent twice holds both values, joined by a comma."""
+    """Headers by case-insensitive name. The values of a repeated header are joined by commas."""
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._values: dict[str, str] = {}
@@ -40,7 +40,7 @@ class Headers(Mapping[str, str]):
 
 @dataclass
 class Request:
-    """One request; ``target`` is the path and query exactly as sent."""
+    """One HTTP request. ``target`` is the path and query exactly as the client sent them."""
 
     method: str
     target: str
@@ -59,13 +59,13 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The path with its percent escapes undone."""
+        """The percent-decoded path."""
         return unquote(self.raw_path)
 
 
 @dataclass
 class FileSlice:
-    """``length`` bytes of an open file from ``offset``; sent by sendfile and closed by the server."""
+    """``length`` bytes of an open file from ``offset``. The server sends them and closes the file."""
 
     file: BinaryIO
     offset: int
@@ -74,7 +74,7 @@ class FileSlice:
 
 @dataclass
 class Response:
-    """What an app answers; the server adds Content-Length, Date and Server."""
+    """A response of a service. The server adds Content-Length, Date and Server."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)

@@ -1,1 +1,1 @@
-"""CloudWatch Logs and metrics fed from jobs, and alarms that are evaluated."""
+"""CloudWatch Logs and metrics of jobs, and the evaluation of alarms."""

@@ -1,4 +1,4 @@
-"""Metric alarms that are evaluated: moto stores them, this decides their state once a second."""
+"""Evaluates CloudWatch metric alarms once a second. moto stores the alarms and their state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True)
 class Rule:
-    """What an alarm asks: ``needed`` of ``periods`` data points beyond ``threshold``."""
+    """The condition of an alarm: at least ``needed`` of ``periods`` data points are beyond ``threshold``.
+
+    ``missing`` is CloudWatch's TreatMissingData.
+    """
 
     comparison: str
     threshold: float
@@ -32,7 +35,10 @@ class Rule:
 
 
 def judge(rule: Rule, points: Sequence[float | None], before: str) -> str:
-    """OK, ALARM or INSUFFICIENT_DATA from data points, newest first; None is a period without data."""
+    """Return OK, ALARM or INSUFFICIENT_DATA for data points, newest first; None is a period without data.
+
+    ``before`` is the current state, which "ignore" keeps if all data are missing.
+    """
     known = [point for point in points if point is not None]
     absent = len(points) - len(known)
     breaching = sum(_COMPARE[rule.comparison](point, rule.threshold) for point in known)
@@ -46,7 +52,7 @@ def judge(rule: Rule, points: Sequence[float | None], before: str) -> str:
 
 
 def statistic(name: str, values: Sequence[float]) -> float:
-    """A statistic of a period's values: Sum, Average, Minimum, Maximum, SampleCount or pNN."""
+    """Compute Sum, Average, Minimum, Maximum, SampleCount or a percentile (pNN) of a period's values."""
     if name.startswith("p"):
         ordered = sorted(values)
         return ordered[min(len(ordered) - 1, int(float(name[1:]) / 100 * len(ordered)))]
@@ -61,7 +67,7 @@ def statistic(name: str, values: Sequence[float]) -> float:
 
 
 class Alarms:
-    """The executor of alarms; ``now`` is the movable clock."""
+    """Evaluates the metric alarms. ``now`` returns the time of the test clock in seconds since 1970."""
 
     def __init__(self, moto: MotoHandler, now: Callable[[], float]) -> None:
         self._moto = moto
@@ -69,10 +75,10 @@ class Alarms:
         self._next = 0.0
 
     def adopt(self) -> None:
-        """Alarms are evaluated from their data alone."""
+        """Do nothing: alarms are evaluated from stored data only."""
 
     def stop(self) -> None:
-        """Nothing runs."""
+        """Do nothing: no thread or process is running."""
 
     def tick(self) -> None:
         """Evaluate all metric alarms once a second."""
@@ -109,7 +115,7 @@ class Alarms:
         self._change(alarm, state, reason, points)
 
     def _points(self, backend: Any, alarm: Any, periods: int) -> list[float | None]:
-        """Data points of the last periods, newest first."""
+        """Compute the data points of the last periods, newest first."""
         now, length = self._now(), float(alarm.period)
         wanted = sorted((d.name, d.value) for d in alarm.dimensions)
         values: list[list[float]] = [[] for _ in range(periods)]

@@ -1,6 +1,6 @@
-"""Job output to CloudWatch Logs, and numbers found in it to CloudWatch metrics.
+"""Sends the output of jobs to CloudWatch Logs, and numbers found in it to CloudWatch metrics.
 
-The files are the truth; moto's streams are a view of them, filled again after a restart.
+The files hold all output. moto's log streams are copies of them, which are filled again after a restart.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Telemetry:
         self._table = table
         self._moto = fallback
         self._followed: dict[tuple[str, str], _Followed] = {}
-        self._known: set[tuple[str, str]] = set()  # followed since the start, also those that ended since
+        self._known: set[tuple[str, str]] = set()  # all streams followed in this process, also ended ones
         self._ended_before: list[_Followed] = []
         self._lock = threading.Lock()
 
     def follow(self, group: str, stream: str, path: Path, on_line: OnLine | None = None) -> None:
-        """Send what is and will be in ``path`` to a stream; ``on_line`` sees every whole line once."""
+        """Send all lines of ``path`` to a log stream. ``on_line`` is called once for each line."""
         with self._lock:
             if (group, stream) in self._followed:
                 return
@@ -56,14 +56,14 @@ class Telemetry:
         )
 
     def finish(self, group: str, stream: str) -> None:
-        """Send the rest and follow no longer."""
+        """Send the remaining lines and stop following the file."""
         with self._lock:
             followed = self._followed.pop((group, stream), None)
         if followed:
             self._pump(followed, last=True)
 
     def put_metric(self, namespace: str, name: str, value: float, dimensions: dict[str, str]) -> None:
-        """One data point, now."""
+        """Store one data point with the current time."""
         datum = {
             "MetricName": name,
             "Value": value,
@@ -74,7 +74,7 @@ class Telemetry:
             moto_backend("cloudwatch").put_metric_data(namespace, [datum])
 
     def adopt(self) -> None:
-        """Fill the streams of jobs that ended before this process started, with the next tick, once."""
+        """Let the next ``tick`` fill the streams of jobs that ended before this process started."""
         for row in self._table.list(KIND):
             path = Path(row.request["path"])
             ended = _Followed(row.request["group"], row.request["stream"], path)
@@ -85,7 +85,7 @@ class Telemetry:
                 self._ended_before.append(ended)
 
     def tick(self) -> None:
-        """Send what is new."""
+        """Send the new lines of all files."""
         with self._lock:
             followed = list(self._followed.values())
             ended, self._ended_before = self._ended_before, []
@@ -95,7 +95,7 @@ class Telemetry:
             self._pump(entry, last=True)
 
     def stop(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: files are closed after each read."""
 
     def _pump(self, entry: _Followed, last: bool = False) -> None:
         with entry.lock:

@@ -1,1 +1,1 @@
-"""S3 on plain files: ``root/<bucket>/<key>``, with metadata beside the buckets under ``root/.s3``."""
+"""S3 on plain files: objects are ``root/<bucket>/<key>``, and their metadata is under ``root/.s3``."""

@@ -1,4 +1,4 @@
-"""The aws-chunked content encoding: chunks with optional signatures, and trailers with checksums.
+"""Decodes S3's aws-chunked content encoding: chunks with optional signatures, trailers with checksums.
 
 400;chunk-signature=…\\r\\n<0x400 bytes>\\r\\n0;chunk-signature=…\\r\\nx-amz-checksum-crc32:…\\r\\n\\r\\n
 """
@@ -14,7 +14,7 @@ _MAX_LINE_BYTES = 16384
 
 
 class AwsChunkedBody(RawIOBase):
-    """The decoded bytes; ``trailers`` (lower-case names) are complete once it returned 0."""
+    """The decoded body. ``trailers`` (by lower-case name) are complete after ``readinto`` has returned 0."""
 
     def __init__(self, source: RawIOBase) -> None:
         self._source = BufferedReader(source, 1 << 16)
@@ -23,11 +23,11 @@ class AwsChunkedBody(RawIOBase):
         self.trailers: dict[str, str] = {}
 
     def readable(self) -> bool:
-        """Readable."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill at most ``buffer``; 0 at the end. AwsError IncompleteBody on broken framing."""
+        """Fill ``buffer`` at most and return the count, 0 at the end. Raises AwsError IncompleteBody."""
         if self._ended:
             return 0
         if not self._left:
@@ -64,7 +64,7 @@ class AwsChunkedBody(RawIOBase):
 
 
 def decoded_body(request: Request) -> tuple[RawIOBase, AwsChunkedBody | None]:
-    """The object's bytes, and the decoder when they came aws-chunked."""
+    """Return a reader of the object's bytes, and the same as AwsChunkedBody if the body is aws-chunked."""
     source = request.body
     assert isinstance(source, RawIOBase)
     encoded = request.headers.get("content-encoding", "")

@@ -1,4 +1,4 @@
-"""Buckets: create, head, list, delete, location, versioning, tags."""
+"""Handlers of the operations on buckets: create, head, list, delete, location, versioning, tags."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OWNER = {"ID": "local", "DisplayName": "local"}
 
 
 def list_buckets(call: S3Call) -> Response:
-    """ListBuckets with prefix and pagination."""
+    """Handle ListBuckets, with prefix and pagination."""
     prefix = call.query.get("prefix", "")
     after = call.query.get("continuation-token", "")
     limit = call.number("max-buckets", 10_000, 10_000)
@@ -40,7 +40,7 @@ def list_buckets(call: S3Call) -> Response:
 
 
 def create_bucket(call: S3Call) -> Response:
-    """CreateBucket; one that exists is no error, as in us-east-1."""
+    """Handle CreateBucket. As in us-east-1, it succeeds if the bucket exists."""
     region, tags = REGION, dict[str, str]()
     if body := read_body(call.request):
         configuration = parse_document(body, "CreateBucketConfiguration")
@@ -53,30 +53,30 @@ def create_bucket(call: S3Call) -> Response:
 
 
 def head_bucket(call: S3Call) -> Response:
-    """HeadBucket."""
+    """Handle HeadBucket."""
     region = call.bucket.record.region
     return Response(200, {"x-amz-bucket-region": region, "x-amz-access-point-alias": "false"})
 
 
 def delete_bucket(call: S3Call) -> Response:
-    """DeleteBucket: only an empty one; uploads in progress go with it."""
+    """Handle DeleteBucket. The bucket must be empty; its uploads in progress are removed."""
     call.storage.buckets.remove(call.bucket)
     return Response(204)
 
 
 def get_bucket_location(call: S3Call) -> Response:
-    """GetBucketLocation; the constraint of us-east-1 is empty."""
+    """Handle GetBucketLocation. The location of us-east-1 is empty."""
     region = call.bucket.record.region
     return document("LocationConstraint", "" if region == REGION else region)
 
 
 def get_bucket_versioning(call: S3Call) -> Response:
-    """GetBucketVersioning."""
+    """Handle GetBucketVersioning."""
     return document("VersioningConfiguration", {"Status": call.bucket.record.versioning or None})
 
 
 def put_bucket_versioning(call: S3Call) -> Response:
-    """PutBucketVersioning: Enabled or Suspended."""
+    """Handle PutBucketVersioning, with the states Enabled and Suspended."""
     bucket = call.bucket
     configuration = read_document(call.request, "VersioningConfiguration")
     if text_of(configuration, "MfaDelete") == "Enabled":
@@ -89,20 +89,20 @@ def put_bucket_versioning(call: S3Call) -> Response:
 
 
 def get_bucket_tagging(call: S3Call) -> Response:
-    """GetBucketTagging; AwsError NoSuchTagSet when there are none."""
+    """Handle GetBucketTagging. Raises AwsError NoSuchTagSet if the bucket has no tags."""
     if not call.bucket.record.tags:
         raise AwsError("NoSuchTagSet", "The TagSet does not exist", 404, {"BucketName": call.bucket_name})
     return tagging(call.bucket.record.tags)
 
 
 def put_bucket_tagging(call: S3Call) -> Response:
-    """PutBucketTagging: replaces the tag set."""
+    """Handle PutBucketTagging, which replaces the tag set."""
     bucket = call.bucket
     call.storage.buckets.update(bucket, tags=tags_of(read_document(call.request, "Tagging")))
     return Response(204)
 
 
 def delete_bucket_tagging(call: S3Call) -> Response:
-    """DeleteBucketTagging."""
+    """Handle DeleteBucketTagging."""
     call.storage.buckets.update(call.bucket, tags={})
     return Response(204)

@@ -1,4 +1,4 @@
-"""Buckets: a folder of the root each, and a record beside it that says it is a bucket."""
+"""Buckets: each is a folder ``root/<bucket>`` with a record in ``root/.s3/<bucket>``."""
 
 # The os calls: pathlib doubles the cost of a small put or of a listed key.
 # ruff: noqa: PTH106, PTH112
@@ -23,9 +23,10 @@ from local_aws.settings import REGION
 
 @dataclass(frozen=True)
 class BucketRecord:
-    """``versioning`` is '', 'Enabled' or 'Suspended'; ``created`` in seconds since 1970.
+    """The settings of a bucket.
 
-    ``region`` is what the bucket was created for. All buckets are on this machine.
+    ``versioning`` is '', 'Enabled' or 'Suspended', and ``created`` is in seconds since 1970. ``region`` is
+    from the CreateBucket request, although all buckets are on this machine.
     """
 
     name: str
@@ -37,7 +38,7 @@ class BucketRecord:
 
 @dataclass(frozen=True)
 class Bucket:
-    """The places of one bucket."""
+    """One bucket: its settings, and the folders of its objects and of its metadata (``beside``)."""
 
     record: BucketRecord
     folder: Path
@@ -47,12 +48,12 @@ class Bucket:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the bucket."""
         return self.record.name
 
     @property
     def versioned(self) -> bool:
-        """Whether versioning was ever switched on."""
+        """True if versioning is enabled, or was and is now suspended."""
         return bool(self.record.versioning)
 
     def path(self, key: str) -> str:
@@ -60,12 +61,12 @@ class Bucket:
         return self.names.path(self.folder, key)
 
     def path_aside(self, key: str) -> str:
-        """Return the data file of ``key`` when there are keys below it."""
+        """Return the data file of ``key`` if a folder has the name of the plain file."""
         return self.names.path_aside(self.folder, key)
 
 
 class Buckets:
-    """All buckets under ``root``; records and uploads lie in ``root/.s3/<bucket>``."""
+    """The buckets under ``root``. Their records and uploads are in ``root/.s3/<bucket>``."""
 
     def __init__(self, root: Path, fsync: bool) -> None:
         self.root = root
@@ -73,12 +74,12 @@ class Buckets:
         self._fsync = fsync
         self._lock = threading.Lock()
         self._known: dict[str, Bucket] = {}
-        # whatever lies here belongs to requests that a killed process never finished
+        # files in this folder belong to requests of a process that was killed
         shutil.rmtree(self.temporary, ignore_errors=True)
         self.temporary.mkdir(parents=True)
 
     def get(self, name: str) -> Bucket:
-        """The bucket; AwsError NoSuchBucket."""
+        """Return a bucket by name. Raises AwsError NoSuchBucket."""
         bucket = self._known.get(name)
         if bucket is not None and os.path.isdir(bucket.folder):
             return bucket
@@ -98,7 +99,7 @@ class Buckets:
         return bucket
 
     def list(self) -> list[BucketRecord]:
-        """All buckets by name."""
+        """Return the records of all buckets, ordered by name."""
         records = []
         for entry in sorted((self.root / ".s3").glob("*/bucket.json")):
             try:
@@ -108,7 +109,7 @@ class Buckets:
         return records
 
     def create(self, name: str, region: str = REGION, tags: dict[str, str] | None = None) -> bool:
-        """Make a bucket; False if it exists. A folder of that name becomes a bucket with its files."""
+        """Create a bucket. Return False if it exists. An existing folder of that name becomes a bucket."""
         check_bucket_name(name)
         with self._lock:
             try:
@@ -130,7 +131,7 @@ class Buckets:
             self._write(replace(self.get(bucket.name).record, **changes))  # type: ignore[arg-type]
 
     def remove(self, bucket: Bucket) -> None:
-        """Remove an empty bucket; AwsError BucketNotEmpty. ``os.rmdir`` decides, whoever writes meanwhile."""
+        """Remove a bucket. Raises AwsError BucketNotEmpty, even if an object is written at this moment."""
         with self._lock:
             remove_empty_folders(str(bucket.folder))
             if any((bucket.beside / "versions").glob("*/*/*.json")):
@@ -155,7 +156,7 @@ class Buckets:
 
 
 def remove_empty_folders(folder: str) -> None:
-    """Remove every folder below ``folder`` that holds no file at any depth; not ``folder`` itself."""
+    """Remove the folders below ``folder`` that hold no file at any depth. ``folder`` itself stays."""
     for current, _, _ in os.walk(folder, topdown=False):
         if current != folder:
             try:

@@ -1,4 +1,4 @@
-"""One S3 request on its way through a handler."""
+"""The arguments of S3 handlers, and the request headers that are stored with an object."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MAX_METADATA_BYTES = 2048
 
 @dataclass(frozen=True)
 class Storage:
-    """What the handlers work on."""
+    """The stores that the handlers use."""
 
     buckets: Buckets
     objects: ObjectStore
@@ -59,11 +59,11 @@ class S3Call:
 
     @cached_property
     def bucket(self) -> Bucket:
-        """The bucket; AwsError NoSuchBucket."""
+        """The bucket of the path. Raises AwsError NoSuchBucket."""
         return self.storage.buckets.get(self.bucket_name)
 
     def number(self, name: str, default: int, highest: int) -> int:
-        """A whole number of the query, at most ``highest``; AwsError InvalidArgument."""
+        """Return an integer parameter, or ``highest`` if it is larger. Raises AwsError InvalidArgument."""
         text = self.query.get(name)
         if not text:
             return default
@@ -78,10 +78,12 @@ class S3Call:
 
 
 def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers that a later GET sends back."""
+    """Return the headers of a write that are stored and sent with each later read."""
     kept = {name: headers[name] for name in STORED_HEADERS if name in headers}
     encodings = [e.strip() for e in kept.pop("Content-Encoding", "").split(",")]
-    encoding = ",".join(e for e in encodings if e and e != "aws-chunked")  # that one was for the wire only
+    encoding = ",".join(
+        e for e in encodings if e and e != "aws-chunked"
+    )  # it describes the transfer, not the object
     if encoding:
         kept["Content-Encoding"] = encoding
     if kept.get("x-amz-storage-class") == "STANDARD":
@@ -91,7 +93,7 @@ def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
-    """x-amz-meta-… without the prefix; AwsError MetadataTooLarge."""
+    """Return the x-amz-meta- headers without this prefix. Raises AwsError MetadataTooLarge."""
     prefix = "x-amz-meta-"
     metadata = {name[len(prefix) :]: value for name, value in headers.items() if name.startswith(prefix)}
     if sum(len(name) + len(value.encode()) for name, value in metadata.items()) > _MAX_METADATA_BYTES:
@@ -102,5 +104,5 @@ def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def header_tags(headers: Mapping[str, str]) -> dict[str, str]:
-    """The tags of an x-amz-tagging header."""
+    """Parse the tags of the x-amz-tagging header."""
     return dict(parse_qsl(headers.get("x-amz-tagging", ""), keep_blank_values=True))

@@ -1,4 +1,4 @@
-"""The checksums that S3 knows, as running digests."""
+"""The checksum algorithms of S3, and their combination for multipart uploads."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from awscrt import checksums as crt
 from local_aws.errors import AwsError
 
 DEFAULT = "CRC64NVME"
-"""What S3 keeps for an object whose client sent none."""
+"""The algorithm that S3 uses if the client does not send a checksum."""
 
 
 class Digest(Protocol):
-    """A running digest, as hashlib's."""
+    """An incremental digest with the interface of hashlib."""
 
     def update(self, data: bytes | bytearray | memoryview, /) -> None: ...
 
@@ -37,7 +37,7 @@ class _Crc:
         return self._value.to_bytes(self._size_bytes, "big")
 
 
-# zlib lets other threads run meanwhile; the C runtime's CRC32 does not and is no faster
+# zlib's CRC32 releases the GIL; that of awscrt does not, and is not faster
 _MAKERS: dict[str, Callable[[], Digest]] = {
     "CRC32": lambda: _Crc(zlib.crc32, 4),
     "CRC32C": lambda: _Crc(crt.crc32c, 4),
@@ -54,7 +54,7 @@ ALGORITHMS = tuple(_MAKERS)
 
 
 def new_digest(algorithm: str) -> Digest:
-    """A running digest of ``algorithm``; AwsError InvalidRequest when S3 has none of that name."""
+    """Create an incremental digest. Raises AwsError InvalidRequest if S3 does not know ``algorithm``."""
     if algorithm not in _MAKERS:
         raise AwsError(
             "InvalidRequest",
@@ -65,17 +65,20 @@ def new_digest(algorithm: str) -> Digest:
 
 
 def header_of(algorithm: str) -> str:
-    """The header that carries a checksum of ``algorithm``."""
+    """Return the name of the header for a checksum of ``algorithm``."""
     return f"x-amz-checksum-{algorithm.lower()}"
 
 
 def claimed(headers: Mapping[str, str]) -> dict[str, str]:
-    """Algorithm -> base64 value for every checksum in ``headers``."""
+    """Return the checksums in ``headers`` as {algorithm: base64 value}."""
     return {a: headers[header_of(a)] for a in ALGORITHMS if header_of(a) in headers}
 
 
 def combined(algorithm: str, parts: Sequence[tuple[str, int]]) -> str:
-    """The checksum of a whole from (base64 checksum, bytes) of its parts; AwsError where that cannot be."""
+    """Compute the base64 checksum of an object from its ``parts`` (base64 checksum, size in bytes).
+
+    Raises AwsError InvalidRequest for an algorithm that cannot combine checksums, such as SHA256.
+    """
     if algorithm not in _COMBINERS:
         raise AwsError(
             "InvalidRequest", f"{algorithm} has no full object checksum for a multipart upload", 400
@@ -88,7 +91,10 @@ def combined(algorithm: str, parts: Sequence[tuple[str, int]]) -> str:
 
 
 def composite(algorithm: str, parts: Sequence[tuple[str, int]]) -> str:
-    """The checksum of the parts' checksums, with their number."""
+    """Compute the composite checksum of ``parts`` (base64 checksum, size in bytes).
+
+    It is the checksum of the concatenated checksums, a hyphen and the number of parts.
+    """
     digest = new_digest(algorithm)
     for value, _ in parts:
         digest.update(base64.b64decode(value))

@@ -1,4 +1,4 @@
-"""Ranges and conditional requests."""
+"""Range headers and conditional requests."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """(offset, length) of a Range header, None for the whole; AwsError InvalidRange (416).
+    """Parse a Range header into (offset, length) in bytes. Return None for the whole object.
 
-    As S3 does, a header that is no single range is taken as absent.
+    As in S3, a header that is not a single valid range is ignored. Raises AwsError InvalidRange (416).
     """
     match = _RANGE.fullmatch(header.strip()) if header else None
     if not match or match[0] == "bytes=-":
@@ -42,7 +42,10 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 def check_read(headers: Mapping[str, str], record: ObjectRecord, prefix: str = "") -> None:
-    """Raise 412, or 304 as AwsError NotModified; ``prefix`` is x-amz-copy-source- for a copy's source."""
+    """Check the conditional headers of a read. Raises AwsError PreconditionFailed (412) or NotModified (304).
+
+    ``prefix`` is "x-amz-copy-source-" for the source of a copy.
+    """
     modified = record.modified_ns // 1_000_000_000
     match = headers.get(f"{prefix}if-match")
     none_match = headers.get(f"{prefix}if-none-match")
@@ -65,7 +68,10 @@ def check_read(headers: Mapping[str, str], record: ObjectRecord, prefix: str = "
 
 
 def write_precondition(headers: Mapping[str, str]) -> Precondition | None:
-    """If-Match and If-None-Match of a write, to be checked under the key's lock."""
+    """Return the check of a write's If-Match and If-None-Match headers, or None if there are none.
+
+    The store calls it with the current object while it holds the key's lock.
+    """
     match, none_match = headers.get("if-match"), headers.get("if-none-match")
     if match is None and none_match is None:
         return None
@@ -73,7 +79,7 @@ def write_precondition(headers: Mapping[str, str]) -> Precondition | None:
         raise AwsError(
             "NotImplemented",
             "A header you provided implies functionality that is not implemented: "
-            "If-None-Match of a write takes only *",
+            "If-None-Match of a write accepts only *",
             501,
         )
 

@@ -1,4 +1,4 @@
-"""Copying objects inside the server."""
+"""Handler of CopyObject, and the source of copies for it and UploadPartCopy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from local_aws.s3.uploads import copy_range
 
 
 def open_copy_source(call: S3Call) -> tuple[Bucket, Opened]:
-    """The source of a copy, its conditions met."""
+    """Open the source of a copy and check its conditional headers. Raises AwsError if one fails."""
     source, _, query = call.headers["x-amz-copy-source"].partition("?")
     bucket_name, _, key = unquote(source).removeprefix("/").partition("/")
     version = query.removeprefix("versionId=") or None
@@ -54,7 +54,7 @@ class FileBody(RawIOBase):
 
 
 def copy_object(call: S3Call) -> Response:
-    """CopyObject: metadata and tags from the source, or REPLACEd by the request's."""
+    """Handle CopyObject. Metadata and tags come from the source, or from the request with REPLACE."""
     bucket = call.bucket
     check_key(call.key)
     check = write_precondition(call.headers)
@@ -106,7 +106,7 @@ def _copied(record: ObjectRecord) -> Mapping[str, str]:
 
 
 def _copy_bytes(storage: Storage, opened: Opened, algorithm: str | None) -> Received:
-    """Copy inside the kernel where ETag and checksum are known already; else digest on the way."""
+    """Copy in the kernel if ETag and checksum are known. Otherwise read the bytes and compute them."""
     source, descriptor = opened.record, opened.file.fileno()
     wanted = {algorithm.upper()} if algorithm else set(source.checksums)
     known = (

@@ -1,4 +1,4 @@
-"""The XML documents of S3, out and in."""
+"""Builds and parses the XML documents of S3."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_DOCUMENT_BYTES = 8 << 20
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 Value = Any
-"""str, int, bool, None (left out), a mapping (child elements) or a list (repeated elements)."""
+"""A str, int, bool, None (left out), mapping (child elements) or list (repeated elements)."""
 
 
 def document(name: str, content: Mapping[str, Value] | str, status: int = 200) -> Response:
@@ -83,7 +83,7 @@ def parse_document(raw: bytes, expected: str) -> ElementTree.Element:
 
 
 def text_of(element: ElementTree.Element, name: str) -> str:
-    """The text of a child, '' when there is none."""
+    """Return the text of the child ``name``, or '' if there is none."""
     return element.findtext(name) or ""
 
 
@@ -99,17 +99,20 @@ def tags_of(element: ElementTree.Element, path: str = "TagSet/Tag") -> dict[str,
 
 
 def tagging(tags: Mapping[str, str]) -> Response:
-    """A Tagging document."""
+    """Build a response with a Tagging document."""
     return document("Tagging", {"TagSet": {"Tag": [{"Key": k, "Value": v} for k, v in tags.items()]}})
 
 
 def iso_time(seconds: float) -> str:
-    """As S3's documents hold times: to the second, in UTC."""
+    """Format seconds since 1970 as S3's documents do: in UTC, without fractions of a second."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def encoder(encoding_type: str | None) -> Any:
-    """How keys are written in a listing: as they are, or percent-encoded for encoding-type=url."""
+    """Return the function that encodes keys in a listing.
+
+    It percent-encodes for encoding-type=url. Raises AwsError InvalidArgument for another encoding type.
+    """
     if encoding_type is None:
         return lambda text: text
     if encoding_type != "url":

@@ -1,4 +1,4 @@
-"""Takes an object's bytes off the wire into a temporary file, digesting them on the way."""
+"""Writes a request body to a temporary file, and computes and verifies its checksums."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _THREAD_FROM_BYTES = 2 << 20
 
 @dataclass
 class Received:
-    """Bytes that lie in ``temporary`` and are nobody's object yet; ``discard`` or publish them."""
+    """A body in the file ``temporary``, not yet an object. The caller publishes or discards it.
+
+    ``checksums`` maps algorithms to base64 values.
+    """
 
     temporary: Path
     size: int
@@ -33,12 +36,12 @@ class Received:
     checksums: dict[str, str]
 
     def discard(self) -> None:
-        """Remove the temporary file if it still is one."""
+        """Remove the temporary file if it still exists."""
         self.temporary.unlink(missing_ok=True)
 
 
 class Md5:
-    """MD5 of blocks; in a thread of its own once the body is long, as it is slower than all else."""
+    """The MD5 of a body. If ``threaded``, it is computed in a thread, because it is the slowest step."""
 
     def __init__(self, threaded: bool) -> None:
         self._digest = hashlib.md5(usedforsecurity=False)
@@ -48,7 +51,7 @@ class Md5:
             self._thread.start()
 
     def update(self, block: memoryview, free: threading.Semaphore) -> None:
-        """Digest ``block``, then release ``free``: only then may the block be overwritten."""
+        """Digest ``block``, then release ``free`` to tell the caller that it may overwrite the block."""
         if self._thread:
             self._todo.put((block, free))
         else:
@@ -56,7 +59,7 @@ class Md5:
             free.release()
 
     def digest(self) -> bytes:
-        """The digest of all blocks; ends the thread."""
+        """Return the digest of all blocks and end the thread."""
         if self._thread:
             self._todo.put(None)
             self._thread.join()
@@ -72,9 +75,9 @@ class Md5:
 def receive(
     request: Request, temporary_folder: Path, *, also: Iterable[str] = (), fsync: bool = False
 ) -> Received:
-    """Store the body of ``request``; AwsError when it breaks a promise of its headers or trailers.
+    """Store the body of ``request`` and verify the checksums and length in its headers and trailers.
 
-    ``also`` names checksums to compute besides those that the client sent.
+    ``also`` names checksums to compute besides those that the client sent. Raises AwsError if one differs.
     """
     headers = request.headers
     body, chunked = decoded_body(request)
@@ -87,7 +90,7 @@ def receive(
             "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
             400,
         )
-    # one proof of the bytes is enough: with a checksum, SHA-256 would be a second pass over them
+    # one verified digest is enough: SHA-256 as well would be a second pass over the bytes
     proven = algorithms or "content-md5" in headers
     payload_hash = "" if proven else _payload_hash(headers)
     kept = algorithms or {checksums.DEFAULT}
@@ -137,7 +140,7 @@ def read_small(request: Request, limit_bytes: int, *, verify_checksums: bool = T
 def store(
     body: RawIOBase, folder: Path, algorithms: Iterable[str], expected_bytes: int, fsync: bool = False
 ) -> Received:
-    """Write ``body`` to a new file in ``folder``; whatever fails, no file is left."""
+    """Write ``body`` to a new file in ``folder`` and compute its digests. A failure leaves no file."""
     digests = {a: checksums.new_digest(a) for a in set(algorithms) or {checksums.DEFAULT}}
     temporary = folder / uuid.uuid4().hex
     block_bytes = max(1, min(_BLOCK_BYTES, expected_bytes or _BLOCK_BYTES))
@@ -173,7 +176,7 @@ def store(
 
 
 def _fill(body: RawIOBase, block: memoryview) -> int:
-    """Fill ``block`` as far as the body goes; small socket reads would mean small writes."""
+    """Fill ``block`` from several reads, because small reads would cause small writes."""
     filled = 0
     while filled < len(block):
         count = body.readinto(block[filled:])
@@ -193,7 +196,7 @@ def _trailer_names(headers: Mapping[str, str]) -> list[str]:
 
 
 def _payload_hash(headers: Mapping[str, str]) -> str:
-    """The hex SHA-256 that signs the body, '' when the body is unsigned or signed by chunk."""
+    """Return the hex SHA-256 of a signed body, or '' if it is unsigned or each chunk is signed."""
     value = headers.get("x-amz-content-sha256", "")
     return value if len(value) == 64 and all(c in "0123456789abcdef" for c in value.lower()) else ""
 

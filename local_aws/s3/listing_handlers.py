@@ -1,4 +1,4 @@
-"""Listings of objects and of versions."""
+"""Handlers of the operations that list objects and versions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Encode = Callable[[str], str]
 
 
 def list_objects_v2(call: S3Call) -> Response:
-    """ListObjectsV2."""
+    """Handle ListObjectsV2."""
     query, encode = call.query, encoder(call.query.get("encoding-type"))
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     limit = call.number("max-keys", 1000, 1000)
@@ -41,11 +41,11 @@ def list_objects_v2(call: S3Call) -> Response:
 
 
 def list_objects(call: S3Call) -> Response:
-    """ListObjects, the first version of the API."""
+    """Handle ListObjects, the first version of the API."""
     query, encode = call.query, encoder(call.query.get("encoding-type"))
     prefix, delimiter, marker = query.get("prefix", ""), query.get("delimiter", ""), query.get("marker", "")
     limit = call.number("max-keys", 1000, 1000)
-    # a marker that is a common prefix means: go on behind everything it stands for
+    # a marker that is a common prefix skips all keys that begin with it
     grouped = delimiter and marker.startswith(prefix) and marker.endswith(delimiter)
     skip = marker if grouped and len(marker) > len(prefix) else ""
     page = list_page(call.bucket, prefix, delimiter, after=marker, skip=skip, limit=limit)
@@ -93,13 +93,13 @@ def _described(record: ObjectRecord, encode: _Encode) -> dict[str, Any]:
 
 
 def _token(page: Page) -> str:
-    """Opaque to clients: whether the page ended in a common prefix, and where."""
+    """Encode the end of a page as a continuation token: 'p' and a common prefix, or 'k' and a key."""
     grouped = bool(page.prefixes) and page.last == page.prefixes[-1]
     return base64.urlsafe_b64encode(f"{'p' if grouped else 'k'}{page.last}".encode()).decode()
 
 
 def _read_token(token: str) -> tuple[str, str]:
-    """(after, skip)."""
+    """Decode a continuation token into the arguments ``after`` and ``skip`` of ``list_page``."""
     try:
         text = base64.urlsafe_b64decode(token.encode()).decode()
     except (binascii.Error, ValueError):
@@ -111,7 +111,7 @@ def _read_token(token: str) -> tuple[str, str]:
 
 # ---- versions -------------------------------------------------------------------
 def list_object_versions(call: S3Call) -> Response:
-    """ListObjectVersions: keys in order, each one's versions from the newest back."""
+    """Handle ListObjectVersions: keys in order, and the versions of each key from new to old."""
     query, encode = call.query, encoder(call.query.get("encoding-type"))
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     limit = call.number("max-keys", 1000, 1000)
@@ -154,7 +154,7 @@ def list_object_versions(call: S3Call) -> Response:
 
 
 def _all_versions(call: S3Call, prefix: str) -> list[tuple[ObjectRecord, bool]]:
-    """(record, is it the latest) in the order of the listing."""
+    """Return (record, True if it is the latest of its key) in the order of the listing."""
     bucket = call.bucket
     by_key: dict[str, dict[str, ObjectRecord]] = {}
     for record in call.storage.objects.archive(bucket).all():

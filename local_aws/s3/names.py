@@ -1,12 +1,12 @@
-"""Keys and the file names that hold them.
+"""Translates the keys of objects to file names, and back.
 
-A segment of a key (between slashes) is its own file name wherever a file can be called that, so Spark and
-people see what they expect. What no file can be called is escaped:
+Each segment of a key (the text between slashes) is the name of a folder or file where that is possible, so
+that Spark and people find the files under their keys. The other segments are escaped:
 
-    '.'  '..'  with NUL  starting with our own marks       ->  '.%' + percent-encoded segment
-    '' at the end of a key, '' before a slash              ->  '.%', '.%%'
-    longer than a file name may be                         ->  '.=' + SHA-256, spelled out in ``names/``
-    an object next to keys below it ('foo', 'foo/bar')     ->  '.~' + the name that it would have alone
+    '.', '..', with NUL, or beginning with one of these marks  ->  '.%' + percent-encoded segment
+    '' at the end of a key, '' before a slash                  ->  '.%', '.%%'
+    longer than a file name may be                             ->  '.=' + SHA-256, with its text in ``names/``
+    an object whose name a folder has ('foo' and 'foo/bar')    ->  '.~' + its usual name
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib.parse import quote, unquote
 from local_aws.errors import AwsError
 
 _ESCAPED, _HASHED, _ASIDE = ".%", ".=", ".~"
-# two names, so that the keys 'a/' (a folder marker) and 'a//b' can live side by side
+# two names, so that the keys 'a/' (a folder marker) and 'a//b' can both exist
 _EMPTY_FILE, _EMPTY_FOLDER = ".%", ".%%"
 _MAX_NAME_BYTES = 255
 _MAX_KEY_BYTES = 1024
@@ -30,13 +30,13 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 def check_bucket_name(name: str) -> None:
-    """AwsError InvalidBucketName unless ``name`` may name a bucket (and so a folder of the root)."""
+    """Raise AwsError InvalidBucketName unless ``name`` is a valid name of a bucket."""
     if not _BUCKET.fullmatch(name) or ".." in name:
         raise AwsError("InvalidBucketName", "The specified bucket is not valid.", 400, {"BucketName": name})
 
 
 def check_key(key: str) -> None:
-    """AwsError when ``key`` is too long or no UTF-8."""
+    """Raise AwsError if ``key`` is too long or not valid UTF-8."""
     try:
         raw = key.encode()
     except UnicodeEncodeError as error:
@@ -55,7 +55,7 @@ def path_of(bucket: Path, key: str) -> str:
 
 
 class Names:
-    """Translates the keys of one bucket; ``table`` is the folder for names that had to be hashed."""
+    """The file names of one bucket. The folder ``table`` holds the full text of hashed segments."""
 
     def __init__(self, table: Path) -> None:
         self._table = table
@@ -66,23 +66,23 @@ class Names:
         return path_of(bucket, key)
 
     def path_aside(self, bucket: Path, key: str) -> str:
-        """Return the file of ``key`` when a folder has the name that the file would have."""
+        """Return the file of ``key`` if a folder has the name of the plain file."""
         parent, _, name = path_of(bucket, key).rpartition("/")
         return f"{parent}/{self.aside(name)}"
 
     def aside(self, file_name: str) -> str:
-        """Return the name by which a file makes room for a folder called ``file_name``."""
+        """Return the name of an object's file if a folder is called ``file_name``."""
         moved = _ASIDE + file_name
         return moved if len(moved.encode()) <= _MAX_NAME_BYTES else _ASIDE + _hashed(self.segment(file_name))
 
     def remember(self, key: str) -> None:
-        """Write down the segments of ``key`` that only their hash can name; before the file exists."""
+        """Store the full text of the hashed segments of ``key``. Call it before the file is created."""
         for segment in key.split("/"):
             if (name := _file_name(segment)).startswith(_HASHED):
                 self._spell(name, segment)
 
     def remember_aside(self, file_name: str) -> None:
-        """Write down the segment of a file that only its hash can name once it has moved aside."""
+        """Store the full text of the segment ``file_name`` if its name for the moved file is hashed."""
         if (name := self.aside(file_name).removeprefix(_ASIDE)).startswith(_HASHED):
             self._spell(name, self.segment(file_name))
 
@@ -105,7 +105,7 @@ class Names:
                 try:
                     self._spelled[file_name] = (self._table / file_name).read_text()
                 except FileNotFoundError:
-                    return file_name  # not one of ours: somebody put a file of that name there
+                    return file_name  # another program wrote a file of that name
             return self._spelled[file_name]
         return file_name
 

@@ -1,4 +1,4 @@
-"""Objects: put, get, head, delete, copy, tags, attributes."""
+"""Handlers of the operations on objects: put, get, head, delete, tags, attributes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_DELETES = 1000
 
 
 def put_object(call: S3Call) -> Response:
-    """PutObject: atomic, conditional, its checksums verified."""
+    """Handle PutObject. It is atomic, may be conditional, and verifies checksums."""
     bucket = call.bucket
     check_key(call.key)
     check = write_precondition(call.headers)
@@ -36,7 +36,7 @@ def put_object(call: S3Call) -> Response:
 
 
 def new_record(call: S3Call) -> ObjectRecord:
-    """The record that the headers of a put describe; without bytes yet."""
+    """Build an object's record from the headers of a write, without size, time and ETag."""
     return ObjectRecord(
         call.key,
         0,
@@ -49,12 +49,12 @@ def new_record(call: S3Call) -> ObjectRecord:
 
 
 def with_bytes(record: ObjectRecord, received: Received) -> ObjectRecord:
-    """``record`` with size, ETag and checksums of what was received."""
+    """Return ``record`` with the size, ETag and checksums of the received body."""
     return replace(record, size=received.size, etag=received.md5.hex(), checksums=received.checksums)
 
 
 def get_object(call: S3Call) -> Response:
-    """GetObject: whole, a range, or a part; sent by sendfile."""
+    """Handle GetObject for a whole object, a range or a part. The body is sent by sendfile."""
     opened = open_for(call)
     try:
         check_read(call.headers, opened.record)
@@ -66,7 +66,7 @@ def get_object(call: S3Call) -> Response:
 
 
 def head_object(call: S3Call) -> Response:
-    """HeadObject: the headers of the GET."""
+    """Handle HeadObject. The headers are those of GetObject."""
     opened = open_for(call)
     with opened.file:
         check_read(call.headers, opened.record)
@@ -75,7 +75,7 @@ def head_object(call: S3Call) -> Response:
 
 
 def open_for(call: S3Call) -> Opened:
-    """The object that the path and ``versionId`` name."""
+    """Open the object of the path, in the version of ``versionId`` if it is given."""
     return call.storage.objects.open(call.bucket, call.key, call.query.get("versionId"))
 
 
@@ -112,7 +112,7 @@ def _read_response(
 
 
 def object_headers(bucket: Bucket, record: ObjectRecord) -> dict[str, str]:
-    """The headers that describe an object."""
+    """Return the response headers that describe an object."""
     headers = {
         "ETag": f'"{record.etag}"',
         "Last-Modified": formatdate(record.modified_ns // 1_000_000_000, usegmt=True),
@@ -126,12 +126,12 @@ def object_headers(bucket: Bucket, record: ObjectRecord) -> dict[str, str]:
 
 
 def version_header(bucket: Bucket, record: ObjectRecord) -> dict[str, str]:
-    """x-amz-version-id in a bucket that has versions."""
+    """Return the x-amz-version-id header, or none in a bucket without versions."""
     return {"x-amz-version-id": record.version_id} if bucket.versioned else {}
 
 
 def checksum_headers(record: ObjectRecord) -> dict[str, str]:
-    """The stored checksums as headers."""
+    """Return the stored checksums as response headers."""
     if not record.checksums:
         return {}
     headers = {checksums.header_of(name): value for name, value in record.checksums.items()}
@@ -139,7 +139,7 @@ def checksum_headers(record: ObjectRecord) -> dict[str, str]:
 
 
 def checksum_elements(record: ObjectRecord) -> dict[str, str]:
-    """The stored checksums as elements of a document."""
+    """Return the stored checksums as elements of an XML document."""
     if not record.checksums:
         return {}
     elements = {f"Checksum{name}": value for name, value in record.checksums.items()}
@@ -157,7 +157,7 @@ def _written(bucket: Bucket, record: ObjectRecord) -> dict[str, str]:
 
 # ---- delete -------------------------------------------------------------------
 def delete_object(call: S3Call) -> Response:
-    """DeleteObject; missing keys are fine."""
+    """Handle DeleteObject. It succeeds if the key does not exist."""
     check = write_precondition(call.headers)
     deleted = call.storage.objects.delete(call.bucket, call.key, call.query.get("versionId"), check)
     headers = {}
@@ -169,7 +169,7 @@ def delete_object(call: S3Call) -> Response:
 
 
 def delete_objects(call: S3Call) -> Response:
-    """DeleteObjects: up to 1,000 keys, each answered on its own."""
+    """Handle DeleteObjects: up to 1,000 keys, each with its own result."""
     bucket = call.bucket
     root = read_document(call.request, "Delete")
     entries = root.findall("Object")
@@ -197,20 +197,20 @@ def delete_objects(call: S3Call) -> Response:
 
 # ---- tags and attributes ----------------------------------------------------------
 def get_object_tagging(call: S3Call) -> Response:
-    """GetObjectTagging."""
+    """Handle GetObjectTagging."""
     opened = open_for(call)
     opened.file.close()
     return tagging(opened.record.tags)
 
 
 def put_object_tagging(call: S3Call) -> Response:
-    """PutObjectTagging: replaces the tag set."""
+    """Handle PutObjectTagging, which replaces the tag set."""
     tags = tags_of(read_document(call.request, "Tagging"))
     return _retag(call, tags, 200)
 
 
 def delete_object_tagging(call: S3Call) -> Response:
-    """DeleteObjectTagging."""
+    """Handle DeleteObjectTagging."""
     return _retag(call, {}, 204)
 
 
@@ -222,7 +222,7 @@ def _retag(call: S3Call, tags: dict[str, str], status: int) -> Response:
 
 
 def get_object_attributes(call: S3Call) -> Response:
-    """GetObjectAttributes: those of x-amz-object-attributes."""
+    """Handle GetObjectAttributes. The header x-amz-object-attributes selects the attributes."""
     opened = open_for(call)
     opened.file.close()
     record = opened.record

@@ -1,4 +1,4 @@
-"""Tell which S3 operation a request asks for, from method, path depth, sub-resource and a few headers."""
+"""Identifies the S3 operation of a request by its method, path, query and a few headers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local_aws.http.messages import Request
 
 @functools.cache
 def _routes() -> dict[tuple[str, str], list[tuple[frozenset[tuple[str, str]], str]]]:
-    """(method, 'service'|'bucket'|'key') -> sub-resource queries and operation, from botocore's model."""
+    """Map (method, 'service', 'bucket' or 'key') to (required query, operation), from botocore's model."""
     import botocore.session
 
     model = botocore.session.get_session().get_service_model("s3")
@@ -31,7 +31,7 @@ def _routes() -> dict[tuple[str, str], list[tuple[frozenset[tuple[str, str]], st
     return routes
 
 
-# operations that share method and path with another and are told apart by a header
+# operations that differ from another only by the header x-amz-copy-source
 _COPIES = {"PutObject": "CopyObject", "UploadPart": "UploadPartCopy"}
 _NOT_BY_PATH = {
     "CopyObject",

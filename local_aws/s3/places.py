@@ -1,9 +1,9 @@
-"""The places of objects in the file system.
+"""Reads, writes and removes the files of objects.
 
-An object is the file of its key: ``foo/bar`` is the file ``bar`` in the folder ``foo``. A file and a folder
-cannot share a name, so an object ``foo`` moves aside to ``.~foo`` as soon as there are keys below ``foo/``.
-The next object ``foo`` after they are gone is a plain file again. A reader that finds an object takes no
-lock. One that finds none looks again while nothing can move, as an object may move between two looks.
+The object ``foo/bar`` is the file ``bar`` in the folder ``foo``. A file and a folder cannot have the same
+name, so the file of an object ``foo`` is renamed to ``.~foo`` as soon as there are keys below ``foo/``. If
+``foo`` is written after these keys are deleted, it is a plain file again. Readers look under both names
+without a lock. If they find nothing, they look again under the lock that renaming takes.
 """
 
 # The os calls: pathlib doubles the cost of a small put or of a listed key.
@@ -25,8 +25,8 @@ from local_aws.s3.buckets import Bucket, remove_empty_folders
 
 T = TypeVar("T")
 ATTEMPTS = 100
-#: Held while an object changes its place, which is rare. Without it, a new object that moves aside just then
-#: could be taken for the old one and removed.
+#: Held while the file of an object is renamed, which is rare. Without it, a writer could remove a new object
+#: that is renamed at this moment in place of the old one.
 _MOVING = threading.Lock()
 _IS_FOLDER = (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST)
 _NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
@@ -46,7 +46,7 @@ def file_status(bucket: Bucket, key: str) -> os.stat_result | None:
 
 
 def _look(bucket: Bucket, key: str, use: Callable[[str], T]) -> T | None:
-    """Return what ``use`` makes of the file of a key, None if there is no file."""
+    """Call ``use`` with the path of a key's file and return its result, or None if there is no file."""
     plain = bucket.path(key)
     with contextlib.suppress(*_NO_FILE):
         return use(plain)
@@ -72,7 +72,7 @@ def _status(path: str) -> os.stat_result:
 
 
 def put_in_place(bucket: Bucket, key: str, temporary: Path, *, fsync: bool) -> list[int]:
-    """Rename ``temporary`` to the place of ``key``; return the times (ns) of the files that it replaced."""
+    """Rename ``temporary`` to the file of ``key``. Return the times (ns) of the files that it replaced."""
     plain, aside = bucket.path(key), bucket.path_aside(key)
     parent, name = os.path.split(plain)
     for _ in range(ATTEMPTS):
@@ -86,7 +86,7 @@ def put_in_place(bucket: Bucket, key: str, temporary: Path, *, fsync: bool) -> l
             else:
                 os.replace(temporary, plain)
         except (FileNotFoundError, NotADirectoryError):
-            # the parent is missing, is an object, or was pruned by a delete just now
+            # the parent is missing, is an object, or was removed by a concurrent delete
             _make_folders(bucket, parent)
             continue
         except OSError as error:
@@ -98,15 +98,17 @@ def put_in_place(bucket: Bucket, key: str, temporary: Path, *, fsync: bool) -> l
             try:
                 os.replace(temporary, aside)
             except FileNotFoundError:
-                continue  # the folder was pruned
+                continue  # a concurrent delete removed the folder
         if fsync:
             _fsync_folder(parent)
         return replaced
-    raise AwsError("SlowDown", f"The folder of {key} is removed as fast as it is made.", 503)
+    raise AwsError(
+        "SlowDown", f"The folder of {key} is repeatedly removed by concurrent deletes; try again.", 503
+    )
 
 
 def _removed_if_empty(folder: str) -> bool:
-    """Remove a folder that holds no keys, and tell whether it is gone."""
+    """Remove a folder if it holds no keys. Return True if it does not exist afterwards."""
     remove_empty_folders(folder)
     try:
         os.rmdir(folder)
@@ -124,7 +126,7 @@ def link_current(bucket: Bucket, key: str, target: Path) -> None:
         _status(path)
         try:
             os.link(path, target)
-        except PermissionError as error:  # a folder has come meanwhile
+        except PermissionError as error:  # a folder was created at the same time
             raise IsADirectoryError(path) from error
         return True
 
@@ -147,7 +149,7 @@ def remove_current(bucket: Bucket, key: str) -> None:
 
 
 def _make_folders(bucket: Bucket, folder: str) -> None:
-    """Make a folder below the bucket's, never that one itself: a deleted bucket must not come back."""
+    """Create a folder below the bucket's folder. Raises AwsError NoSuchBucket if the bucket was deleted."""
     if folder == str(bucket.folder):
         if not os.path.isdir(folder):
             raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404)
@@ -159,13 +161,13 @@ def _make_folders(bucket: Bucket, folder: str) -> None:
             _move_aside(bucket, folder)
     except (FileNotFoundError, NotADirectoryError):
         _make_folders(bucket, os.path.dirname(folder))
-        # another writer may be faster, or a delete may prune it again: the caller tries again
+        # the caller tries again if another writer creates it first or a delete removes it
         with contextlib.suppress(FileExistsError, FileNotFoundError, NotADirectoryError):
             os.mkdir(folder)
 
 
 def _move_aside(bucket: Bucket, path: str) -> None:
-    """Free the name of an object for a folder. A new object of that key may come meanwhile: it moves too."""
+    """Rename the file of an object, so that a folder can have its name."""
     parent, name = os.path.split(path)
     bucket.names.remember_aside(name)
     with _MOVING, contextlib.suppress(*_NO_FILE):

@@ -1,9 +1,9 @@
-"""What is known of an object besides its bytes, and where that is kept.
+"""The metadata of objects, in one record file for each object.
 
-A record lies in a file named for the key's hash and the modification time of the data file that it
-describes. So it is written before the data file is renamed into place and counts only with it: a crash
-at any moment leaves the old object or the new one, never the bytes of one with the ETag of the other.
-A file that another program wrote (Spark) has no record of its time; its ETag comes from size and time.
+The name of a record's file holds the hash of the key and the modification time of the data file. The record
+is written before the data file is renamed into place, and is used only with that data file. So a crash at any
+moment leaves the old object or the new one, and never the bytes of one with the ETag of the other. A file
+that another program wrote, such as Spark, has no record; its ETag is derived from its size and time.
 """
 
 # The os calls: pathlib doubles the cost of a small put or of a listed key.
@@ -26,7 +26,7 @@ DEFAULT_TYPE = "binary/octet-stream"
 
 @dataclass(frozen=True)
 class ObjectRecord:
-    """One version of an object; ``etag`` without quotes, ``headers`` as they are sent back.
+    """The metadata of one version of an object. ``etag`` has no quotes; ``headers`` are sent with each read.
 
     ``upload_id`` names the multipart upload that made the object, and ``parts`` holds the size in bytes and
     the {algorithm: base64} checksums of each of its parts.
@@ -47,19 +47,19 @@ class ObjectRecord:
     upload_id: str = ""
 
     def to_json(self) -> str:
-        """As one line of JSON."""
+        """Serialize the record to one line of JSON."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """From ``to_json``; ValueError or TypeError when it is torn."""
+        """Parse the output of ``to_json``. Raises ValueError, TypeError or KeyError if it is incomplete."""
         document: dict[str, Any] = json.loads(text)
         document["parts"] = [(size, sums) for size, sums in document["parts"]]
         return cls(**document)
 
     @classmethod
     def derived(cls, key: str, stat: os.stat_result) -> Self:
-        """The record of a file that was not written through S3."""
+        """Derive the record of a file that was not written through S3 from its size and time."""
         digest = hashlib.md5(f"{stat.st_size}-{stat.st_mtime_ns}".encode(), usedforsecurity=False)
         # "-1" tells clients, as for multipart uploads, that it is not the MD5 of the bytes
         return cls(
@@ -72,19 +72,19 @@ class ObjectRecord:
 
 
 def key_hash(key: str) -> str:
-    """A file-name-sized stand-in for a key."""
+    """Return the first 40 hex digits of the key's SHA-256, for file names."""
     return hashlib.sha256(key.encode()).hexdigest()[:40]
 
 
 class Records:
-    """The records of one bucket's current objects, under ``folder``."""
+    """The records of the current objects of one bucket, below ``folder``."""
 
     def __init__(self, folder: Path, fsync: bool) -> None:
         self._folder = folder
         self._fsync = fsync
 
     def write(self, record: ObjectRecord, *, replace: bool = False) -> None:
-        """Write before the data file is published; ``replace`` rewrites the record of one that is."""
+        """Write a record before its data file is published. ``replace`` is for a published file."""
         path = self._path(record.key, record.modified_ns)
         target = f"{path}.{uuid.uuid4().hex}" if replace else path
         write_text(target, record.to_json(), self._fsync)
@@ -92,7 +92,7 @@ class Records:
             os.replace(target, path)
 
     def read(self, key: str, stat: os.stat_result) -> ObjectRecord | None:
-        """The record of the data file with ``stat``; None when it was not written through S3."""
+        """Return the record of the data file with status ``stat``, or None if it has none."""
         try:
             with open(self._path(key, stat.st_mtime_ns), encoding="utf-8") as file:
                 record = ObjectRecord.from_json(file.read())
@@ -101,7 +101,7 @@ class Records:
         return record if record.size == stat.st_size else None
 
     def remove(self, key: str, modified_ns: int) -> None:
-        """Forget one record."""
+        """Remove one record, if it exists."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path(key, modified_ns))
 
@@ -111,7 +111,7 @@ class Records:
 
 
 def write_text(path: str, text: str, fsync: bool) -> None:
-    """Write a file, making its folder on demand."""
+    """Write a file, and create its folder if it is missing."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     except FileNotFoundError:

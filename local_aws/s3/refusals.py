@@ -1,7 +1,6 @@
-"""Refuse request headers whose promise the local S3 does not keep, instead of ignoring them.
+"""Refuses requests with headers that the local S3 cannot honour, instead of ignoring the headers.
 
-Objects are plain files that Spark and people read directly. So nothing here can encrypt them, hold them back
-or lock them.
+Objects are plain files that Spark and people read directly, so they cannot be encrypted, archived or locked.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _CHECKSUM_HEADERS |= {f"{_CHECKSUM}{name.lower()}" for name in ALGORITHMS}
 
 
 def refuse_empty_promises(call: AwsCall) -> None:
-    """Raise AwsError if a header of ``call`` asks for something that would only be pretended."""
+    """Raise AwsError if a header of ``call`` asks for a feature that is not implemented."""
     headers = call.http.headers
     for name, value in headers.items():
         for beginning, reason in _NOT_IMPLEMENTED.items():

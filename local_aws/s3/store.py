@@ -1,4 +1,4 @@
-"""Objects: publishing a received file as one, opening, tagging and deleting; versions where they are on."""
+"""Publishes, opens, tags and deletes objects and their versions."""
 
 # The os calls: pathlib doubles the cost of a small put or of a listed key.
 # ruff: noqa: PTH116
@@ -31,12 +31,12 @@ from local_aws.s3.versions import Archive
 _STRIPES = 256
 
 Precondition = Callable[[ObjectRecord | None], None]
-"""Gets the current object (None: there is none) while its key is locked; raises AwsError to refuse."""
+"""A check of a write. It receives the current object or None under the key's lock, and raises AwsError."""
 
 
 @dataclass
 class Opened:
-    """An object's record with its open file."""
+    """An object's record and its open file."""
 
     record: ObjectRecord
     file: BinaryIO
@@ -44,14 +44,14 @@ class Opened:
 
 @dataclass(frozen=True)
 class Deleted:
-    """What a delete did: the version that it made or removed ('' when unversioned)."""
+    """The result of a delete: the version that it added or removed, '' in a bucket without versions."""
 
     version_id: str = ""
     delete_marker: bool = False
 
 
 class ObjectStore:
-    """Objects of all buckets. One lock a key (striped) orders writers; readers take none."""
+    """The objects of all buckets. Writers of a key take one of 256 locks; readers take none."""
 
     def __init__(self, buckets: Buckets, fsync: bool) -> None:
         self._buckets = buckets
@@ -61,16 +61,16 @@ class ObjectStore:
         self._last_ns = 0
 
     def lock(self, bucket: Bucket, key: str) -> threading.RLock:
-        """The lock that writers of ``key`` hold."""
+        """Return the lock that writers of ``key`` must hold."""
         return self._stripes[hash((bucket.name, key)) % _STRIPES]
 
     def archive(self, bucket: Bucket) -> Archive:
-        """The bucket's older versions."""
+        """Return the archive of the bucket's older versions."""
         return Archive(bucket.beside / "versions", self._fsync)
 
     # ---- reading --------------------------------------------------------------
     def current(self, bucket: Bucket, key: str) -> ObjectRecord | None:
-        """The current object; None when there is none (a delete marker is none)."""
+        """Return the record of the current object, or None if there is none or a delete marker hides it."""
         try:
             opened = self.open(bucket, key)
         except AwsError as error:
@@ -81,7 +81,10 @@ class ObjectStore:
         return opened.record
 
     def open(self, bucket: Bucket, key: str, version_id: str | None = None) -> Opened:
-        """Record and open file, both of one version; AwsError NoSuchKey, NoSuchVersion, MethodNotAllowed."""
+        """Open an object in one version, by default the current one.
+
+        Raises AwsError NoSuchKey or NoSuchVersion, or MethodNotAllowed for a delete marker.
+        """
         check_key(key)
         if version_id is not None:
             return self._open_version(bucket, key, version_id)
@@ -99,7 +102,7 @@ class ObjectStore:
             if now is not None and now.st_mtime_ns == stat.st_mtime_ns:
                 return Opened(ObjectRecord.derived(key, stat), file)
             file.close()
-        raise AwsError("SlowDown", f"{key} is being replaced faster than it can be read", 503)
+        raise AwsError("SlowDown", f"{key} is replaced faster than it can be read; try again.", 503)
 
     def made_by(self, bucket: Bucket, key: str, upload_id: str) -> ObjectRecord | None:
         """Return the object or version that a multipart upload made, if it still exists."""
@@ -140,9 +143,9 @@ class ObjectStore:
     def publish(
         self, bucket: Bucket, record: ObjectRecord, temporary: Path, check: Precondition | None = None
     ) -> ObjectRecord:
-        """Make ``temporary`` the current object of ``record.key`` at once; ``temporary`` is gone after it.
+        """Rename ``temporary`` to the current object of ``record.key``, atomically.
 
-        The time and the version of ``record`` are set here. Raises AwsError if ``check`` refuses.
+        Return ``record`` with its time and version. If ``check`` raises, ``temporary`` is removed.
         """
         key = record.key
         check_key(key)
@@ -188,7 +191,10 @@ class ObjectStore:
     def delete(
         self, bucket: Bucket, key: str, version_id: str | None = None, check: Precondition | None = None
     ) -> Deleted:
-        """Delete an object, or one version of it, or put a delete marker in front; missing ones are fine."""
+        """Delete an object or one version of it. In a bucket with versions, a delete marker hides the object.
+
+        A missing object is no error. Raises AwsError if ``check`` does.
+        """
         check_key(key)
         with self.lock(bucket, key):
             current = self.current(bucket, key)
@@ -223,7 +229,7 @@ class ObjectStore:
             archive.remove(key, version_id)
             if removed is None or current is not None or removed != newest:
                 return Deleted(version_id, bool(removed and removed.delete_marker))
-        # the newest version is gone: the one before it is current again
+        # the newest version was removed, so the next older one becomes current
         promoted = archive.newest(key)
         if promoted is not None and not promoted.delete_marker:
             self._promote(bucket, archive, promoted)
@@ -250,7 +256,10 @@ class ObjectStore:
     # ---- time and versions ------------------------------------------------------
     @staticmethod
     def _keeps(bucket: Bucket, previous: ObjectRecord) -> bool:
-        """Whether ``previous`` survives being replaced: suspended versioning overwrites the null version."""
+        """Return True if ``previous`` becomes a noncurrent version when it is replaced.
+
+        Suspended versioning overwrites the null version.
+        """
         return bucket.record.versioning == "Enabled" or previous.version_id != NULL_VERSION
 
     @staticmethod
@@ -263,7 +272,7 @@ class ObjectStore:
             return self._last_ns
 
     def _stamp(self, temporary: Path) -> int:
-        """Give the file a time that no other object has, and return it as the file system keeps it."""
+        """Set a modification time that no other object has. Return it in ns, as the file system rounds it."""
         stamp = self._now_ns()
         os.utime(temporary, ns=(stamp, stamp))
         return os.stat(temporary).st_mtime_ns

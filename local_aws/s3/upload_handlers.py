@@ -1,4 +1,4 @@
-"""Multipart uploads."""
+"""Handlers of the operations of multipart uploads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OWNER = {"ID": "local", "DisplayName": "local"}
 
 
 def create_multipart_upload(call: S3Call) -> Response:
-    """CreateMultipartUpload."""
+    """Handle CreateMultipartUpload."""
     bucket = call.bucket
     check_key(call.key)
     asked = call.headers.get("x-amz-checksum-algorithm", "").upper()
@@ -59,7 +59,7 @@ def create_multipart_upload(call: S3Call) -> Response:
 
 
 def upload_part(call: S3Call) -> Response:
-    """UploadPart: its checksums verified; replaces an earlier part of that number."""
+    """Handle UploadPart. It verifies checksums and replaces an earlier part of the same number."""
     upload, number = _upload(call), _part_number(call)
     received = receive(
         call.request, call.storage.buckets.temporary, also=[upload.algorithm], fsync=call.storage.fsync
@@ -71,7 +71,7 @@ def upload_part(call: S3Call) -> Response:
 
 
 def upload_part_copy(call: S3Call) -> Response:
-    """UploadPartCopy: a whole object or a range of one as a part."""
+    """Handle UploadPartCopy, which copies an object or a range of it to a part."""
     upload, number = _upload(call), _part_number(call)
     source_bucket, opened = open_copy_source(call)
     with opened.file:
@@ -103,7 +103,7 @@ def upload_part_copy(call: S3Call) -> Response:
 
 
 def complete_multipart_upload(call: S3Call) -> Response:
-    """CompleteMultipartUpload: the object appears whole and at once."""
+    """Handle CompleteMultipartUpload. The object is published atomically."""
     bucket, upload_id = call.bucket, call.query["uploadId"]
     check = write_precondition(call.headers)
     record = call.storage.uploads.complete(bucket, call.key, upload_id, _completion(call), check)
@@ -145,13 +145,13 @@ def _completion(call: S3Call) -> Completion:
 
 
 def abort_multipart_upload(call: S3Call) -> Response:
-    """AbortMultipartUpload."""
+    """Handle AbortMultipartUpload."""
     call.storage.uploads.abort(call.bucket, _upload(call))
     return Response(204)
 
 
 def list_parts(call: S3Call) -> Response:
-    """ListParts, paginated by part number."""
+    """Handle ListParts, with pagination by part number."""
     upload = _upload(call)
     limit = call.number("max-parts", 1000, 1000)
     after = call.number("part-number-marker", 0, MAX_PARTS)
@@ -187,7 +187,7 @@ def list_parts(call: S3Call) -> Response:
 
 
 def list_multipart_uploads(call: S3Call) -> Response:
-    """ListMultipartUploads with prefix, delimiter and both markers."""
+    """Handle ListMultipartUploads, with prefix, delimiter and both markers."""
     query, encode = call.query, encoder(call.query.get("encoding-type"))
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     limit = call.number("max-uploads", 1000, 1000)

@@ -1,7 +1,7 @@
-"""Multipart uploads: ``root/.s3/<bucket>/uploads/<id>/`` holds the request and, per part, bytes and a record.
+"""Stores multipart uploads in ``root/.s3/<bucket>/uploads/<id>/``: the request, and two files for each part.
 
-A part counts when its record does, and the record names the file with its bytes: sending a part again
-replaces it at once, and a crash leaves the old part or the new one.
+A part exists when its record does, and the record names the file with its bytes. So uploading a part again
+replaces it atomically: a crash leaves the old part or the new one.
 """
 
 # The os calls: pathlib doubles the cost of a small put or of a listed key.
@@ -31,7 +31,7 @@ from local_aws.s3.store import ObjectStore, Precondition
 
 
 class Uploads:
-    """The uploads of all buckets."""
+    """The multipart uploads of all buckets."""
 
     def __init__(self, buckets: Buckets, store: ObjectStore, fsync: bool) -> None:
         self._buckets = buckets
@@ -47,7 +47,7 @@ class Uploads:
         self._write(folder / "upload.json", asdict(upload))
 
     def get(self, bucket: Bucket, key: str, upload_id: str) -> Upload:
-        """The upload; AwsError NoSuchUpload."""
+        """Return an upload in progress. Raises AwsError NoSuchUpload if there is none of this key and id."""
         missing = AwsError(
             "NoSuchUpload",
             "The specified upload does not exist. The upload ID may be invalid, or the upload may have been "
@@ -67,7 +67,7 @@ class Uploads:
         return upload
 
     def all(self, bucket: Bucket) -> list[Upload]:
-        """All uploads in progress, by key and then by time of initiation."""
+        """Return all uploads in progress, ordered by key and time of initiation."""
         uploads = []
         for path in (bucket.beside / "uploads").glob("*/upload.json"):
             with contextlib.suppress(FileNotFoundError):
@@ -75,7 +75,7 @@ class Uploads:
         return sorted(uploads, key=lambda u: (u.key, u.initiated, u.upload_id))
 
     def add_part(self, bucket: Bucket, upload: Upload, number: int, received: Received) -> Part:
-        """Make the received bytes a part, in place of an earlier one of that number."""
+        """Store the received bytes as a part. It replaces an earlier part of the same number."""
         folder = self._folder(bucket, upload.upload_id)
         part = Part(
             number,
@@ -91,7 +91,7 @@ class Uploads:
                 os.replace(received.temporary, folder / part.file)
             except FileNotFoundError:
                 received.discard()
-                self.get(bucket, upload.key, upload.upload_id)  # aborted meanwhile: NoSuchUpload
+                self.get(bucket, upload.key, upload.upload_id)  # raises NoSuchUpload if it was aborted
                 raise
             self._write(folder / _record_name(number), asdict(part))
             if previous is not None:
@@ -99,7 +99,7 @@ class Uploads:
         return part
 
     def parts(self, bucket: Bucket, upload: Upload) -> list[Part]:
-        """The parts sent so far, by number."""
+        """Return the uploaded parts, ordered by number."""
         folder = self._folder(bucket, upload.upload_id)
         numbers = sorted(int(path.stem) for path in folder.glob("[0-9]*.json"))
         return [part for number in numbers if (part := self._part(folder, number)) is not None]
@@ -142,7 +142,7 @@ class Uploads:
 
     def _remove(self, bucket: Bucket, upload_id: str) -> None:
         folder = self._folder(bucket, upload_id)
-        (folder / "upload.json").unlink(missing_ok=True)  # first: half removed is removed
+        (folder / "upload.json").unlink(missing_ok=True)  # first, so that an interrupted removal counts
         shutil.rmtree(folder, ignore_errors=True)
         with self._locks_lock:
             self._locks.pop(upload_id, None)
@@ -178,7 +178,7 @@ def _record_name(number: int) -> str:
 
 
 def _concatenate(sources: Sequence[Path], target: Path, fsync: bool) -> None:
-    """Append the files inside the kernel."""
+    """Write ``sources`` one after the other to ``target``. The kernel copies the bytes."""
     with open(target, "xb", buffering=0) as out:
         for source in sources:
             with open(source, "rb", buffering=0) as file:
@@ -188,7 +188,7 @@ def _concatenate(sources: Sequence[Path], target: Path, fsync: bool) -> None:
 
 
 def copy_range(source: int, target: int, offset: int, length: int) -> None:
-    """Append ``length`` bytes of ``source`` from ``offset`` to ``target`` without bringing them here."""
+    """Append ``length`` bytes of ``source`` from ``offset`` to ``target``. The kernel copies the bytes."""
     end = offset + length
     while offset < end:
         try:
@@ -198,5 +198,5 @@ def copy_range(source: int, target: int, offset: int, length: int) -> None:
                 raise
             count = os.sendfile(target, source, offset, end - offset)
         if not count:
-            raise OSError(f"a part ended {end - offset} bytes early")
+            raise OSError(f"cannot copy: the source file ends {end - offset} bytes early")
         offset += count

@@ -1,4 +1,4 @@
-"""The keys of a bucket in UTF-8 order, read off the folders as they are now."""
+"""Lists the keys of a bucket in UTF-8 order, directly from its folders."""
 
 # The os calls: pathlib doubles the cost of a small put or of a listed key.
 
@@ -16,7 +16,7 @@ from local_aws.s3.records import ObjectRecord
 
 @dataclass
 class Page:
-    """One page of a listing; ``prefixes`` are common prefixes. ``last`` is where the next page goes on."""
+    """One page of a listing. ``prefixes`` are common prefixes; the next page continues after ``last``."""
 
     records: list[ObjectRecord] = field(default_factory=list)
     prefixes: list[str] = field(default_factory=list)
@@ -25,10 +25,10 @@ class Page:
 
 
 class Walk:
-    """Keys after ``after`` with ``prefix``, in key order; folders that cannot hold any are not read.
+    """The keys with ``prefix`` that follow ``after``, in order. Folders without such keys are not read.
 
-    Code points sort as their UTF-8 bytes do, so comparing ``str`` is S3's order. A folder sorts as its name
-    with a slash: ``a.b`` comes before ``a/b``.
+    Code points sort as their UTF-8 bytes do, so the order of ``str`` is S3's order. A folder sorts as if its
+    name ended in a slash: ``a.b`` comes before ``a/b``.
     """
 
     def __init__(self, bucket: Bucket, prefix: str, after: str = "", skip: str = "") -> None:
@@ -36,7 +36,7 @@ class Walk:
         self._prefix = prefix
         self._after = after
         self.skip = skip
-        """Keys with this prefix are passed over; may be set between two keys."""
+        """Keys with this prefix are skipped. It may be changed between two keys."""
 
     def __iter__(self) -> Iterator[str]:
         """Yield the keys."""
@@ -65,7 +65,7 @@ class Walk:
         except (FileNotFoundError, NotADirectoryError):
             return []  # deleted since its parent was read
         entries.sort(key=lambda item: item[0])
-        # an object that moves aside at this moment may show twice
+        # a file that is renamed at this moment may be found under both names
         return [entry for _, (entry, *_) in groupby(entries, key=lambda item: item[0])]
 
     @staticmethod
@@ -77,7 +77,11 @@ class Walk:
 
 
 def list_page(bucket: Bucket, prefix: str, delimiter: str, *, after: str, skip: str, limit: int) -> Page:
-    """At most ``limit`` keys and common prefixes together."""
+    """List at most ``limit`` keys and common prefixes.
+
+    Keys up to ``after`` and keys that begin with ``skip`` are left out. Without a ``delimiter``, keys are not
+    grouped by prefix.
+    """
     page = Page()
     if limit == 0:
         return page
@@ -103,7 +107,7 @@ def list_page(bucket: Bucket, prefix: str, delimiter: str, *, after: str, skip: 
 
 
 def read_record(bucket: Bucket, key: str) -> ObjectRecord | None:
-    """Return the record of the file as it is now, None if it is gone."""
+    """Return the record of a key's file, or None if the file was deleted."""
     while True:
         status = file_status(bucket, key)
         if status is None:
