@@ -10,7 +10,7 @@ from pathlib import Path
 
 from local_aws.errors import LocalAwsError
 from local_aws.jobs.identities import Identity
-from local_aws.settings import REGION, Settings
+from local_aws.settings import REGION, LocalAwsSettings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFAULT_MAP = Path(__file__).with_name("images.toml")
@@ -33,7 +33,7 @@ class Image:
 
 
 @dataclass(frozen=True)
-class EmrSettings:
+class SparkRuntime:
     """The Spark environment and resource limits of EMR steps."""
 
     venv: Path
@@ -47,7 +47,7 @@ class ImageMap:
     """The content of ``images.toml``, read once when local_aws starts."""
 
     images: tuple[Image, ...]
-    emr: EmrSettings
+    emr: SparkRuntime
 
     @classmethod
     def read(cls, path: Path | None = None) -> ImageMap:
@@ -67,7 +67,7 @@ class ImageMap:
                     )
                     for entry in content.get("images", {}).values()
                 ),
-                emr=EmrSettings(
+                emr=SparkRuntime(
                     venv=REPOSITORY / emr.get("venv", ".venvs/spark"),
                     pythonpath=_absolute(emr.get("pythonpath", ["."])),
                     master=emr.get("master", "local[2]"),
@@ -88,7 +88,7 @@ class ImageMap:
 
 
 def container_environment(
-    image: Image, settings: Settings, identity: Identity, requested: dict[str, str]
+    image: Image, settings: LocalAwsSettings, identity: Identity, requested: dict[str, str]
 ) -> dict[str, str]:
     """Return a container's environment variables. Those in ``requested`` override all others."""
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
@@ -99,7 +99,7 @@ def container_environment(
     return environment | image.environment | requested
 
 
-def aws_environment(settings: Settings, identity: Identity) -> dict[str, str]:
+def aws_environment(settings: LocalAwsSettings, identity: Identity) -> dict[str, str]:
     """Return the variables that point the SDKs of a job at this endpoint, with the job's own credentials."""
     return {
         "AWS_ENDPOINT_URL": settings.endpoint,

@@ -16,7 +16,7 @@ from local_aws.http.handler import Sockets
 from local_aws.http.messages import Request, Response
 from local_aws.root_lock import lock_root
 from local_aws.services import build_services
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 from local_aws.ui import app as ui
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class LocalServer:
             ) from error
         (root / ".state").mkdir(mode=0o700, exist_ok=True)
         (root / ".state").chmod(0o700)  # an existing folder may be readable by all
-        self.settings = Settings(root, self._sockets.server_address[1], self.control, fsync, images)
+        self.settings = LocalAwsSettings(root, self._sockets.server_address[1], self.control, fsync, images)
         self._built = build_services(self.settings)
         self.on_ready: Callable[[], None] = lambda: None
 

@@ -31,7 +31,7 @@ from local_aws.sagemaker.interruptions import Interruptions
 from local_aws.sagemaker.processing import ProcessingJobs
 from local_aws.sagemaker.registry import ModelRegistry
 from local_aws.sagemaker.training import TrainingJobs
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 from local_aws.ui.app import WebPages
 
 
@@ -44,7 +44,7 @@ class Built:
     supervisor: Supervisor
 
 
-def build_services(settings: Settings) -> Built:
+def build_services(settings: LocalAwsSettings) -> Built:
     """Build all services on the state below ``settings.root``."""
     moto = MotoHandler()
     operations = Operations(moto)

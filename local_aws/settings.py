@@ -14,7 +14,7 @@ ACCOUNT = "123456789012"
 
 
 @dataclass(frozen=True)
-class Settings:
+class LocalAwsSettings:
     """Folders, address and options. ``port`` is the port that is bound, also if 0 was requested.
 
     Buckets are the folders ``root/<bucket>``. The S3 server keeps its metadata in ``root/.s3``, and the other

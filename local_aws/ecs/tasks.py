@@ -18,7 +18,7 @@ from local_aws.jobs.processes import JobProcess, Spec, kill_marked
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import Job
 from local_aws.logs_metrics.telemetry import Telemetry
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 
 log = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
@@ -35,7 +35,7 @@ class Tasks:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: LocalAwsSettings,
         supervisor: Supervisor,
         images: ImageMap,
         telemetry: Telemetry,

@@ -23,7 +23,7 @@ from local_aws.jobs.processes import JobProcess
 from local_aws.jobs.supervisor import Stopping, Supervisor
 from local_aws.jobs.table import Job
 from local_aws.jobs.transfer import Transfer
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 from local_aws.spark.process import SparkProcesses
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class StepRunner:
     """Changes the states of EMR clusters and steps, and runs each step in a thread."""
 
     def __init__(
-        self, settings: Settings, supervisor: Supervisor, images: ImageMap, transfer: Transfer
+        self, settings: LocalAwsSettings, supervisor: Supervisor, images: ImageMap, transfer: Transfer
     ) -> None:
         self._supervisor = supervisor
         self._table = supervisor.table

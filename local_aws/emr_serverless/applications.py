@@ -9,7 +9,7 @@ from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
 from local_aws.jobs.table import Job, JobTable
 from local_aws.pagination import offset_of
-from local_aws.settings import ACCOUNT, REGION, Settings
+from local_aws.settings import ACCOUNT, REGION, LocalAwsSettings
 
 APPLICATION, RUN = "emr-serverless-application", "emr-serverless-run"
 #: What time alone does to an application.
@@ -28,7 +28,7 @@ _DEFAULTS = {
 class Applications:
     """The operations on applications, and the executor that changes their states."""
 
-    def __init__(self, settings: Settings, table: JobTable, active_states: tuple[str, ...]) -> None:
+    def __init__(self, settings: LocalAwsSettings, table: JobTable, active_states: tuple[str, ...]) -> None:
         self._now = settings.control.now
         self._table = table
         self._active_states = active_states

@@ -26,7 +26,7 @@ from local_aws.images import ImageMap
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import Job
 from local_aws.jobs.transfer import Transfer
-from local_aws.settings import ACCOUNT, Settings
+from local_aws.settings import ACCOUNT, LocalAwsSettings
 from local_aws.spark.process import SparkProcesses
 from local_aws.spark.runs import JobRuns, RunStates
 
@@ -55,7 +55,7 @@ class ServerlessRuns:
     states = STATES
 
     def __init__(
-        self, settings: Settings, supervisor: Supervisor, images: ImageMap, transfer: Transfer
+        self, settings: LocalAwsSettings, supervisor: Supervisor, images: ImageMap, transfer: Transfer
     ) -> None:
         self._table = supervisor.table
         self._transfer = transfer

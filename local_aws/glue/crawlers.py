@@ -15,7 +15,7 @@ from local_aws.jobs.supervisor import Stopping, Supervisor
 from local_aws.jobs.table import Job
 from local_aws.moto_services.handler import MotoHandler, moto_backend
 from local_aws.s3.names import path_of
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 
 KIND = "glue-crawler"
 _MEMBERS = (
@@ -36,7 +36,7 @@ _MEMBERS = (
 class Crawlers:
     """The operations and the executor of crawlers."""
 
-    def __init__(self, settings: Settings, supervisor: Supervisor, moto: MotoHandler) -> None:
+    def __init__(self, settings: LocalAwsSettings, supervisor: Supervisor, moto: MotoHandler) -> None:
         self._settings = settings
         self._supervisor = supervisor
         self._table = supervisor.table

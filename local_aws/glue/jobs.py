@@ -15,7 +15,7 @@ from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import Job
 from local_aws.logs_metrics.telemetry import Telemetry
 from local_aws.pagination import offset_of
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 from local_aws.spark.process import SparkProcesses
 from local_aws.spark.runs import JobRuns, RunStates
 
@@ -51,7 +51,7 @@ class GlueJobs:
     states = STATES
 
     def __init__(
-        self, settings: Settings, supervisor: Supervisor, images: ImageMap, telemetry: Telemetry
+        self, settings: LocalAwsSettings, supervisor: Supervisor, images: ImageMap, telemetry: Telemetry
     ) -> None:
         self._table = supervisor.table
         self._telemetry = telemetry

@@ -18,13 +18,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from include.contracts.errors import InputError
 from include.contracts.storage import S3Uri
 from local_aws.s3.names import path_of
-from local_aws.settings import REGION, Settings
+from local_aws.settings import REGION, LocalAwsSettings
 
 
 class Transfer:
     """Downloads from and uploads to the S3 of this endpoint."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: LocalAwsSettings) -> None:
         self._settings = settings
 
     @cached_property
@@ -113,7 +113,7 @@ class Transfer:
         self.s3.download_file(place.bucket, place.key, str(destination))
 
 
-def client(settings: Settings, service: str) -> Any:
+def client(settings: LocalAwsSettings, service: str) -> Any:
     """Create a boto3 client of this endpoint with the local credentials."""
     return boto3.client(
         service,  # type: ignore[call-overload]

@@ -17,7 +17,7 @@ from local_aws.s3.calls import S3Call, Storage
 from local_aws.s3.refusals import refuse_empty_promises
 from local_aws.s3.store import ObjectStore
 from local_aws.s3.uploads import Uploads
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 
 HANDLERS: dict[str, Callable[[S3Call], Response]] = {
     "ListBuckets": bucket_handlers.list_buckets,
@@ -57,7 +57,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class S3App:
     """The S3 service on ``settings.root``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: LocalAwsSettings) -> None:
         self._settings = settings
         buckets = Buckets(settings.root, settings.fsync)
         objects = ObjectStore(buckets, settings.fsync)

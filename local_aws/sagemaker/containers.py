@@ -14,7 +14,7 @@ from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import Job, JobTable
 from local_aws.jobs.transfer import Transfer
 from local_aws.logs_metrics.telemetry import OnLine, Telemetry
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 
 
 class JobFailed(Exception):
@@ -25,7 +25,7 @@ class JobFailed(Exception):
 class World:
     """The environment of SageMaker jobs, which training and processing share."""
 
-    settings: Settings
+    settings: LocalAwsSettings
     supervisor: Supervisor
     telemetry: Telemetry
     images: ImageMap

@@ -13,7 +13,7 @@ from include.contracts.storage import S3Uri
 from local_aws.errors import AwsError
 from local_aws.jobs.table import Job, JobTable
 from local_aws.s3.names import path_of
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 
 KIND = "training-job"
 POLICY = "interruption-policy"
@@ -33,7 +33,7 @@ class Policy:
 class Interruptions:
     """The decision when a running spot job loses its instance."""
 
-    def __init__(self, table: JobTable, settings: Settings) -> None:
+    def __init__(self, table: JobTable, settings: LocalAwsSettings) -> None:
         self._table = table
         self._settings = settings
         self._lock = threading.Lock()

@@ -7,8 +7,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from local_aws.images import EmrSettings
-from local_aws.settings import Settings
+from local_aws.images import SparkRuntime
+from local_aws.settings import LocalAwsSettings
 
 _REPLACED = {"--master", "--deploy-mode", "--driver-memory"}
 _DROPPED = {"--num-executors", "--executor-memory", "--executor-cores", "--driver-cores", "--queue"}
@@ -22,7 +22,7 @@ _DROPPED_PROPERTIES = re.compile(
 )
 
 
-def mount_table(settings: Settings) -> dict[str, str]:
+def mount_table(settings: LocalAwsSettings) -> dict[str, str]:
     """Return Spark properties that map ``s3://bucket`` to the folder of the bucket.
 
     A Spark job does not see buckets that are created later.
@@ -38,7 +38,9 @@ def mount_table(settings: Settings) -> dict[str, str]:
     return properties
 
 
-def spark_submit(arguments: list[str], emr: EmrSettings, settings: Settings, scratch: Path) -> list[str]:
+def spark_submit(
+    arguments: list[str], emr: SparkRuntime, settings: LocalAwsSettings, scratch: Path
+) -> list[str]:
     """Return the command line. ``arguments`` are those after "spark-submit" in the step."""
     given: dict[str, str] = {}
     kept: list[str] = []
@@ -86,7 +88,7 @@ def _option(word: str, rest: list[str]) -> list[str]:
     return [] if is_dropped else [word, value]
 
 
-def spark_environment(emr: EmrSettings) -> dict[str, str]:
+def spark_environment(emr: SparkRuntime) -> dict[str, str]:
     """Return SPARK_HOME, PYSPARK_PYTHON and JAVA_HOME of the Spark environment."""
     python = emr.venv / "bin/python"
     spark_home, java_home = _homes(str(python))

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from local_aws.images import EmrSettings, Image, ImageMap, container_environment
+from local_aws.images import Image, ImageMap, SparkRuntime, container_environment
 from local_aws.jobs.processes import Exit, JobProcess, Spec
 from local_aws.jobs.supervisor import Supervisor
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 from local_aws.spark.command import spark_environment, spark_submit
 
 GRACE_SECONDS = 10.0
@@ -25,11 +25,13 @@ _SHELL = 'out=$1 err=$2; shift 2; exec "$@" >>"$out" 2>>"$err"'
 class SparkProcesses:
     """The processes of the Spark jobs of one kind, each in its own folder below ``state/<kind>``."""
 
-    def __init__(self, kind: str, settings: Settings, supervisor: Supervisor, images: ImageMap) -> None:
+    def __init__(
+        self, kind: str, settings: LocalAwsSettings, supervisor: Supervisor, images: ImageMap
+    ) -> None:
         self._kind = kind
         self._settings = settings
         self._supervisor = supervisor
-        self._spark: EmrSettings = images.emr
+        self._spark: SparkRuntime = images.emr
 
     def folder(self, name: str) -> Path:
         """Return the folder with ``stdout``, ``stderr``, ``output.log`` and, during the run, ``scratch``."""

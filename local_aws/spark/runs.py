@@ -15,7 +15,7 @@ from typing import Protocol
 from local_aws.jobs.processes import Exit, JobProcess
 from local_aws.jobs.supervisor import Stopping, Supervisor
 from local_aws.jobs.table import Job
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 from local_aws.spark.process import SparkProcesses
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,11 @@ class JobRuns:
     """The executor of one service's runs."""
 
     def __init__(
-        self, service: RunService, settings: Settings, supervisor: Supervisor, processes: SparkProcesses
+        self,
+        service: RunService,
+        settings: LocalAwsSettings,
+        supervisor: Supervisor,
+        processes: SparkProcesses,
     ) -> None:
         self._service = service
         self._now = settings.control.now  # limits follow the clock that tests may move

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from local_aws.http.messages import Request, Response
 from local_aws.jobs.identities import Identities
 from local_aws.jobs.table import Job, JobTable
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 from local_aws.ui import assets, logs, pages
 from local_aws.ui.html import Html
 from local_aws.ui.model import Jobs, JobView, LogFile
@@ -38,7 +38,7 @@ _HEADERS = {
 class WebPages:
     """The read-only pages of jobs and services."""
 
-    def __init__(self, table: JobTable, settings: Settings, identities: Identities) -> None:
+    def __init__(self, table: JobTable, settings: LocalAwsSettings, identities: Identities) -> None:
         self._identities = identities
         self._jobs = Jobs(table, settings.state)
         self._services = ServicePages(table, settings.state / "ecs")

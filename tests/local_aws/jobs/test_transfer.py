@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from local_aws.front_door.control import Control
 from local_aws.jobs.transfer import Transfer
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 
 
 def test_a_key_that_is_a_path_of_the_host_gives_the_object(shared_local_aws: Any, tmp_path: Path) -> None:
@@ -16,6 +16,6 @@ def test_a_key_that_is_a_path_of_the_host_gives_the_object(shared_local_aws: Any
     s3 = shared_local_aws.client("s3")
     s3.create_bucket(Bucket="transfers")
     s3.put_object(Bucket="transfers", Key=str(host), Body=b"the object")
-    settings = Settings(shared_local_aws.root, shared_local_aws.port, cast(Control, None))
+    settings = LocalAwsSettings(shared_local_aws.root, shared_local_aws.port, cast(Control, None))
     assert Transfer(settings).download(f"s3://transfers/{tmp_path}/", tmp_path / "job") == 1
     assert [path.read_text() for path in (tmp_path / "job").rglob("*.txt")] == ["the object"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from local_aws.front_door.control import Control
 from local_aws.services import build_services
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 from tests.local_aws.operations.callers import REPOSITORY, Operation
 
 GUIDE = REPOSITORY / "docs/guides/local_aws.md"
@@ -15,7 +15,7 @@ BEGIN, END = "<!-- operations: begin -->", "<!-- operations: end -->"
 
 def executed(root: Path) -> set[Operation]:
     """Operations that local_aws answers by executors of its own."""
-    settings = Settings(root, 0, Control())
+    settings = LocalAwsSettings(root, 0, Control())
     built = build_services(settings)
     built.supervisor.stop()
     return built.operations.executed()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from local_aws.images import EmrSettings
+from local_aws.images import SparkRuntime
 from local_aws.spark.command import spark_submit
 
-EMR = EmrSettings(Path("/venv"), (), "local[2]", "3g")
+EMR = SparkRuntime(Path("/venv"), (), "local[2]", "3g")
 
 
 @pytest.fixture

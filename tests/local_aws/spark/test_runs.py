@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from local_aws.front_door.control import Control
-from local_aws.images import EmrSettings, ImageMap
+from local_aws.images import ImageMap, SparkRuntime
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.table import Job, JobTable
-from local_aws.settings import Settings
+from local_aws.settings import LocalAwsSettings
 from local_aws.spark.process import SparkProcesses
 from local_aws.spark.runs import JobRuns, RunStates
 from tests.support.waiting import wait_until
@@ -49,10 +49,10 @@ class Service:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Any]:
-    settings = Settings(tmp_path, 1, Control())
+    settings = LocalAwsSettings(tmp_path, 1, Control())
     table = JobTable(tmp_path / "jobs.sqlite")
     supervisor = Supervisor(table, tmp_path)
-    images = ImageMap((), EmrSettings(tmp_path, (), "local[1]", "1g"))
+    images = ImageMap((), SparkRuntime(tmp_path, (), "local[1]", "1g"))
     service = Service()
     runs = JobRuns(service, settings, supervisor, SparkProcesses("run", settings, supervisor, images))
     supervisor.executors.append(runs)
