@@ -19,12 +19,12 @@ from local_aws.glue.jobs import GlueJobs
 from local_aws.images import ImageMap
 from local_aws.jobs.identities import caller_identity
 from local_aws.jobs.supervisor import Supervisor
-from local_aws.jobs.table import JobTable
 from local_aws.jobs.transfer import Transfer
 from local_aws.logs_metrics.alarms import Alarms
 from local_aws.logs_metrics.telemetry import Telemetry
 from local_aws.moto_services.handler import MotoHandler
 from local_aws.moto_services.state import MotoState
+from local_aws.resources import ResourceTable
 from local_aws.s3.app import S3App
 from local_aws.sagemaker.containers import World
 from local_aws.sagemaker.interruptions import Interruptions
@@ -49,7 +49,7 @@ def build_services(settings: LocalAwsSettings) -> Built:
     moto = MotoHandler()
     operations = Operations(moto)
     operations.add_service("s3", S3App(settings).answer)
-    table = JobTable(settings.state / "jobs.sqlite")
+    table = ResourceTable(settings.state / "jobs.sqlite")
     supervisor = Supervisor(table, settings.root)
     telemetry = Telemetry(table, moto)
     images = ImageMap.read(settings.images)

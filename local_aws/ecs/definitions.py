@@ -8,7 +8,7 @@ from typing import Any
 from local_aws.ecs.names import CLUSTER, DEFINITION, SERVICE, TASK, arn, client_error, invalid, short
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 
 _DEFINITION_MEMBERS = (
     "family", "taskRoleArn", "executionRoleArn", "networkMode", "volumes", "placementConstraints",
@@ -19,7 +19,7 @@ _DEFINITION_MEMBERS = (
 class Definitions:
     """The operations on clusters and task definitions. A registered definition never changes."""
 
-    def __init__(self, table: JobTable) -> None:
+    def __init__(self, table: ResourceTable) -> None:
         self._table = table
 
     def handlers(self) -> dict[str, Handler]:
@@ -37,13 +37,13 @@ class Definitions:
 
     def create_cluster(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request.get("clusterName", "default")
-        if not self._table.insert(Job(CLUSTER, name, "ACTIVE", request)):
+        if not self._table.insert(Resource(CLUSTER, name, "ACTIVE", request)):
             with self._table.editing(CLUSTER, name) as row:
                 if row.state == "INACTIVE":  # a deleted cluster may be created again
                     row.state, row.request = "ACTIVE", request
         return {"cluster": self._cluster_view(self.cluster(name))}
 
-    def cluster(self, name_or_arn: str | None) -> Job:
+    def cluster(self, name_or_arn: str | None) -> Resource:
         """Return a cluster. Raises ClusterNotFoundException if it does not exist."""
         row = self._table.get(CLUSTER, short(name_or_arn or "default"))
         if row is None or row.state == "INACTIVE":
@@ -84,7 +84,7 @@ class Definitions:
         revision = 1 + max(
             (row.detail["revision"] for row in self._table.list(DEFINITION, family)), default=0
         )
-        row = Job(
+        row = Resource(
             DEFINITION, f"{family}:{revision}", "ACTIVE", request, {"revision": revision}, parent=family
         )
         self._table.insert(row)
@@ -92,7 +92,7 @@ class Definitions:
             {"tags": request["tags"]} if request.get("tags") else {}
         )
 
-    def definition(self, name_or_arn: str) -> Job:
+    def definition(self, name_or_arn: str) -> Resource:
         """Return a definition by its family (newest active revision), family:revision or ARN."""
         name = short(name_or_arn)
         if ":" in name:
@@ -124,7 +124,7 @@ class Definitions:
         names = names[::-1] if request.get("sort") == "DESC" else names
         return {"taskDefinitionArns": [arn(f"task-definition/{name}") for name in names]}
 
-    def _cluster_view(self, row: Job) -> dict[str, Any]:
+    def _cluster_view(self, row: Resource) -> dict[str, Any]:
         services = [s for s in self._table.list(SERVICE) if s.name.startswith(row.name + "/")]
         tasks = [t for t in self._table.list(TASK) if t.detail["cluster"] == row.name]
         return {
@@ -141,7 +141,7 @@ class Definitions:
         }
 
 
-def _definition_view(row: Job) -> dict[str, Any]:
+def _definition_view(row: Resource) -> dict[str, Any]:
     containers = []
     for container in row.request["containerDefinitions"]:
         defaults = {"cpu": 0, "environment": [], "mountPoints": [], "volumesFrom": [], "essential": True}

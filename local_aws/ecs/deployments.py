@@ -12,17 +12,17 @@ from typing import Any
 
 from local_aws.ecs.names import DEPLOYMENT, OPEN_DEPLOYMENT, REVISION, arn, new_id
 from local_aws.ecs.views import deployment_configuration
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 
 
-def new_deployment(table: JobTable, service: Job) -> None:
+def new_deployment(table: ResourceTable, service: Resource) -> None:
     """Add a PRIMARY deployment of the current ``service.request`` (``service`` is being edited)."""
     now = time.time()
     revision = arn(f"service-revision/{service.name}/{int(now * 1e6)}")
     content = {
         k: service.request.get(k) for k in ("taskDefinition", "loadBalancers") if service.request.get(k)
     }
-    table.insert(Job(REVISION, revision, "ACTIVE", content, parent=service.name))
+    table.insert(Resource(REVISION, revision, "ACTIVE", content, parent=service.name))
     entry = {
         "id": f"ecs-svc/{int(now * 1e6):019d}",
         "status": "PRIMARY",
@@ -56,10 +56,10 @@ def new_deployment(table: JobTable, service: Job) -> None:
         "threshold": breaker_threshold(breaker, service.request["desiredCount"]),
         "breaker": "MONITORING" if breaker.get("enable") else "DISABLED",
     }
-    table.insert(Job(DEPLOYMENT, entry["history"], "IN_PROGRESS", {}, detail, parent=service.name))
+    table.insert(Resource(DEPLOYMENT, entry["history"], "IN_PROGRESS", {}, detail, parent=service.name))
 
 
-def supersede(table: JobTable, service: Job) -> None:
+def supersede(table: ResourceTable, service: Resource) -> None:
     """Stop the open deployments in the history, because a newer one replaces them."""
     for row in table.list(DEPLOYMENT, service.name):
         if row.state in OPEN_DEPLOYMENT:
@@ -71,7 +71,7 @@ def supersede(table: JobTable, service: Job) -> None:
             entry["rolloutStateReason"] = f"ECS deployment {entry['id']} was replaced."
 
 
-def begin_rollback(table: JobTable, service: Job, reason: str) -> bool:
+def begin_rollback(table: ResourceTable, service: Resource, reason: str) -> bool:
     """Make the last completed deployment PRIMARY again. Return False if there is none."""
     failed, *older = service.detail["deployments"]
     target = next((entry for entry in older if entry["completed"]), None)
@@ -105,7 +105,7 @@ def begin_rollback(table: JobTable, service: Job, reason: str) -> bool:
     return True
 
 
-def stall(table: JobTable, service: Job, state: str, reason: str) -> None:
+def stall(table: ResourceTable, service: Resource, state: str, reason: str) -> None:
     """Mark the PRIMARY deployment as failed without a rollback. No more of its tasks are started."""
     primary = service.detail["deployments"][0]
     primary |= {"rolloutState": "FAILED", "rolloutStateReason": reason, "updatedAt": time.time()}
@@ -123,7 +123,7 @@ def breaker_threshold(breaker: dict[str, Any], desired: int) -> int:
     return int(min(200, max(3, share)) if configured["type"] == "BOUNDED_PERCENT" else share)
 
 
-def close(table: JobTable, name: str, state: str, reason: str) -> None:
+def close(table: ResourceTable, name: str, state: str, reason: str) -> None:
     """Record the final state of the entry ``name`` of the history."""
     with table.editing(DEPLOYMENT, name) as row:
         now = time.time()

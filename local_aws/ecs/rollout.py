@@ -11,7 +11,7 @@ from local_aws.ecs.names import DEPLOYMENT, LIVE_TASK, SERVICE, TASK, new_id
 from local_aws.ecs.tasks import Tasks
 from local_aws.ecs.views import deployment_configuration
 from local_aws.elbv2.targets import Targets
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 
 _BACKOFF_SECONDS = 0.5
 _SETTLE_SECONDS = 1.0
@@ -21,7 +21,7 @@ _MAX_BACKOFF_SECONDS = 10.0
 class Rollouts:
     """The executor of ECS. ``tick`` advances the tasks, then the services."""
 
-    def __init__(self, table: JobTable, tasks: Tasks, groups: Targets) -> None:
+    def __init__(self, table: ResourceTable, tasks: Tasks, groups: Targets) -> None:
         self._table = table
         self._tasks = tasks
         self._groups = groups
@@ -44,7 +44,7 @@ class Rollouts:
             elif service.state == "DRAINING":
                 self._drain(service)
 
-    def _judge(self, service: Job) -> None:
+    def _judge(self, service: Resource) -> None:
         """Record which tasks are healthy, stop unhealthy ones, and count failures of deployments."""
         grace = float(service.request.get("healthCheckGracePeriodSeconds", 0))
         for task in self._table.list(TASK, service.name):
@@ -70,12 +70,12 @@ class Rollouts:
             ):
                 self._count_failure(service.name, task)
 
-    def _states(self, task: Job) -> list[str]:
+    def _states(self, task: Resource) -> list[str]:
         port = task.detail["port"]
         balancers = task.detail.get("balancers", [])
         return [self._groups.state(b["targetGroupArn"], "127.0.0.1", port)[0] for b in balancers]
 
-    def _forgive(self, name: str, task: Job) -> None:
+    def _forgive(self, name: str, task: Resource) -> None:
         """Reset the failure counts of a deployment, because one of its tasks is healthy."""
         with self._table.editing(SERVICE, name) as service:
             breaker = deployment_configuration(service)["deploymentCircuitBreaker"]
@@ -85,7 +85,7 @@ class Rollouts:
                     if breaker.get("resetOnHealthyTask", True):
                         entry["failedTasks"] = 0
 
-    def _count_failure(self, name: str, task: Job) -> None:
+    def _count_failure(self, name: str, task: Resource) -> None:
         if task.detail.get("counted"):
             return
         with self._table.editing(TASK, task.name) as row:
@@ -124,7 +124,7 @@ class Rollouts:
                 if not ending:
                     self._complete(service, primary)
 
-    def _trip_breaker(self, service: Job, primary: dict[str, Any]) -> None:
+    def _trip_breaker(self, service: Resource, primary: dict[str, Any]) -> None:
         history = self._table.get(DEPLOYMENT, primary["history"])
         if primary["completed"] or history is None or history.state != "IN_PROGRESS":
             return
@@ -140,14 +140,14 @@ class Rollouts:
         elif not begin_rollback(self._table, service, reason):
             stall(self._table, service, "ROLLBACK_FAILED", f"{reason} No rollback candidate was found.")
 
-    def _scale_in(self, mine: list[Job], desired: int) -> None:
+    def _scale_in(self, mine: list[Resource], desired: int) -> None:
         for task in mine[desired:]:
             self._tasks.request_stop(
                 task.name, "ServiceSchedulerInitiated", "Scaling activity initiated by service"
             )
         del mine[desired:]
 
-    def _shrink(self, service: Job, mine: list[Job], rest: list[Job], desired: int) -> None:
+    def _shrink(self, service: Resource, mine: list[Resource], rest: list[Resource], desired: int) -> None:
         """Stop old tasks, unhealthy ones first, as long as enough healthy ones remain.
 
         If ``maximumPercent`` allows one more task, the number of healthy tasks stays at the desired count.
@@ -168,7 +168,7 @@ class Rollouts:
             if entry := entries.get(task.detail["revision"]):
                 entry["wanted"] = max(0, entry.get("wanted", 0) - 1)
 
-    def _grow(self, service: Job, entry: dict[str, Any], missing: int, live: list[Job]) -> None:
+    def _grow(self, service: Resource, entry: dict[str, Any], missing: int, live: list[Resource]) -> None:
         """Start the missing tasks of a deployment within maximumPercent, and add them to ``live``."""
         if time.time() < entry["next_start"]:
             return
@@ -185,7 +185,7 @@ class Rollouts:
             )
             live.append(task)
 
-    def _complete(self, service: Job, primary: dict[str, Any]) -> None:
+    def _complete(self, service: Resource, primary: dict[str, Any]) -> None:
         """Complete the deployment, and remove the older ones in the same write."""
         now = time.time()
         rolled_back = primary.pop("rollback_of", None)
@@ -205,7 +205,7 @@ class Rollouts:
             return
         close(self._table, primary["history"], "SUCCESSFUL", "")
 
-    def _drain(self, service: Job) -> None:
+    def _drain(self, service: Resource) -> None:
         tasks = self._table.list(TASK, service.name)
         for task in tasks:
             if task.state in LIVE_TASK:
@@ -216,12 +216,12 @@ class Rollouts:
                 row.detail["deployments"] = []
 
     @staticmethod
-    def _event(service: Job, message: str) -> None:
+    def _event(service: Resource, message: str) -> None:
         event = {"id": new_id(), "createdAt": time.time(), "message": message}
         service.detail["events"] = [*service.detail["events"][-99:], event]
 
 
-def _bounds(service: Job, desired: int) -> tuple[int, int]:
+def _bounds(service: Resource, desired: int) -> tuple[int, int]:
     """Return how many tasks must be healthy, and how many may run, during a deployment."""
     configuration = deployment_configuration(service)
     low = math.ceil(desired * configuration["minimumHealthyPercent"] / 100)

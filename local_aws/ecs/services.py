@@ -26,7 +26,7 @@ from local_aws.elbv2.groups import users
 from local_aws.elbv2.names import GROUP
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 
 _ROLLED = ("taskDefinition", "loadBalancers", "networkConfiguration", "capacityProviderStrategy")
 
@@ -34,7 +34,7 @@ _ROLLED = ("taskDefinition", "loadBalancers", "networkConfiguration", "capacityP
 class Services:
     """The operations on services. ``Rollouts`` carries out the deployments."""
 
-    def __init__(self, table: JobTable, definitions: Definitions, tasks: Tasks) -> None:
+    def __init__(self, table: ResourceTable, definitions: Definitions, tasks: Tasks) -> None:
         self._table = table
         self._definitions = definitions
         self._tasks = tasks
@@ -75,7 +75,7 @@ class Services:
             "desiredCount": int(request.get("desiredCount", 1)),
         }
         detail: dict[str, Any] = {"deployments": [], "events": [], "cluster": cluster}
-        service = Job(SERVICE, name, "ACTIVE", request, detail)
+        service = Resource(SERVICE, name, "ACTIVE", request, detail)
         new_deployment(self._table, service)
         self._table.insert(service)
         return {"service": service_view(self._table, service)}
@@ -251,7 +251,7 @@ class Services:
         return {"serviceDeploymentArn": name}
 
     # ---- shared ---------------------------------------------------------------------------
-    def _service(self, request: dict[str, Any]) -> Job:
+    def _service(self, request: dict[str, Any]) -> Resource:
         cluster = self._definitions.cluster(request.get("cluster")).name
         service = self._table.get(SERVICE, f"{cluster}/{short(request['service'])}")
         if service is None or service.state == "INACTIVE":

@@ -16,8 +16,8 @@ from local_aws.errors import AwsError
 from local_aws.images import ImageMap, container_environment
 from local_aws.jobs.processes import JobProcess, Spec, kill_marked
 from local_aws.jobs.supervisor import Supervisor
-from local_aws.jobs.table import Job
 from local_aws.logs_metrics.telemetry import Telemetry
+from local_aws.resources import Resource
 from local_aws.settings import LocalAwsSettings
 
 log = logging.getLogger(__name__)
@@ -50,11 +50,11 @@ class Tasks:
 
     def create(
         self, cluster: str, definition: str, *, service: str = "", revision: str = "", **extra: Any
-    ) -> Job:
+    ) -> Resource:
         """Add a task that the next tick starts. ``extra`` may hold balancers, overrides, tags and group."""
         name = arn(f"task/{cluster}/{new_id()}")
         detail = {"cluster": cluster, "definition": definition, "revision": revision, **extra}
-        job = Job(TASK, name, "PROVISIONING", {}, detail, parent=service)
+        job = Resource(TASK, name, "PROVISIONING", {}, detail, parent=service)
         self._table.insert(job)
         return job
 
@@ -123,7 +123,7 @@ class Tasks:
                     self._groups.deregister(balancer["targetGroupArn"], _HOST, task.detail.get("port", 0))
 
     # ---- one step each --------------------------------------------------------------------
-    def _start(self, task: Job) -> None:
+    def _start(self, task: Resource) -> None:
         """Start all containers of a task. If one fails, end the others and stop the task."""
         port = _free_port()
         try:
@@ -140,7 +140,7 @@ class Tasks:
                 reason = f"CannotStartContainerError: {type(error).__name__}: {error}"
             self._stopped(task.name, "TaskFailedToStart", reason)
 
-    def _start_containers(self, task: Job, port: int) -> None:
+    def _start_containers(self, task: Resource, port: int) -> None:
         definition = self._table.get(DEFINITION, task.detail["definition"])
         assert definition is not None
         self._set(task.name, state="PENDING", port=port, pull_started=time.time())
@@ -157,7 +157,7 @@ class Tasks:
         for balancer in task.detail.get("balancers", []):
             self._groups.register(balancer["targetGroupArn"], _HOST, port)
 
-    def _start_container(self, task: Job, container: dict[str, Any], port: int) -> JobProcess:
+    def _start_container(self, task: Resource, container: dict[str, Any], port: int) -> JobProcess:
         image = self._images.find(container["image"])
         overrides = _override(task, container["name"])
         command = overrides.get("command") or container.get("command") or []
@@ -185,7 +185,7 @@ class Tasks:
         )
         return JobProcess.start(spec, folder)
 
-    def _watch(self, task: Job) -> None:
+    def _watch(self, task: Resource) -> None:
         definition = self._table.get(DEFINITION, task.detail["definition"])
         assert definition is not None
         containers = definition.request["containerDefinitions"]
@@ -196,7 +196,7 @@ class Tasks:
                 self.request_stop(task.name, "EssentialContainerExited", "Essential container in task exited")
                 return
 
-    def _terminate(self, task: Job) -> None:
+    def _terminate(self, task: Resource) -> None:
         """Send SIGTERM after the task has left all load balancers."""
         port = task.detail.get("port", 0)
         if not all(
@@ -207,7 +207,7 @@ class Tasks:
             JobProcess.load(row).terminate()
         self._set(task.name, state="STOPPING", kill_at=time.time() + self._stop_timeout(task))
 
-    def _reap(self, task: Job) -> None:
+    def _reap(self, task: Resource) -> None:
         processes = [JobProcess.load(row) for row in task.processes]
         if any(process.exit() is None for process in processes) and time.time() < task.detail["kill_at"]:
             return
@@ -223,21 +223,21 @@ class Tasks:
         for group, stream, _ in self._streams(task):
             self._telemetry.finish(group, stream)
 
-    def _note_exits(self, task: Job) -> None:
+    def _note_exits(self, task: Resource) -> None:
         exits = [JobProcess.load(row).exit() for row in task.processes]
         self._set(task.name, exit_codes=[end.code if end else None for end in exits])
 
-    def _stop_timeout(self, task: Job) -> float:
+    def _stop_timeout(self, task: Resource) -> float:
         definition = self._table.get(DEFINITION, task.detail["definition"])
         containers = definition.request["containerDefinitions"] if definition else []
         return max((float(c.get("stopTimeout", _STOP_TIMEOUT_SECONDS)) for c in containers), default=0.0)
 
     # ---- output ---------------------------------------------------------------------------
-    def _follow(self, task: Job) -> None:
+    def _follow(self, task: Resource) -> None:
         for group, stream, path in self._streams(task):
             self._telemetry.follow(group, stream, path)
 
-    def _streams(self, task: Job) -> list[tuple[str, str, Path]]:
+    def _streams(self, task: Resource) -> list[tuple[str, str, Path]]:
         definition = self._table.get(DEFINITION, task.detail["definition"])
         streams = []
         for container in definition.request["containerDefinitions"] if definition else []:
@@ -250,10 +250,10 @@ class Tasks:
                 streams.append((options["awslogs-group"], stream, path))
         return streams
 
-    def _folder(self, task: Job, container: str) -> Path:
+    def _folder(self, task: Resource, container: str) -> Path:
         return self._settings.state / "ecs" / task.name.rsplit("/", 1)[1] / container
 
-    def _marker(self, task: Job) -> str:
+    def _marker(self, task: Resource) -> str:
         return self._supervisor.job_marker(TASK, task.name, task.generation)
 
     def _set(self, name: str, state: str | None = None, **values: Any) -> None:
@@ -262,7 +262,7 @@ class Tasks:
             task.detail |= values
 
 
-def view(task: Job, definition: Job | None) -> dict[str, Any]:
+def view(task: Resource, definition: Resource | None) -> dict[str, Any]:
     """Return the description of a task for DescribeTasks."""
     detail = task.detail
     identifier = short(task.name)
@@ -318,7 +318,7 @@ def view(task: Job, definition: Job | None) -> dict[str, Any]:
     return answer | {m: detail[key] for m, key in members.items() if key in detail}
 
 
-def _override(task: Job, container: str) -> dict[str, Any]:
+def _override(task: Resource, container: str) -> dict[str, Any]:
     overrides = task.detail.get("overrides", {}).get("containerOverrides", [])
     return next((o for o in overrides if o.get("name") == container), {})
 

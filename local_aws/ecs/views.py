@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from local_aws.ecs.names import DEPLOYMENT, LIVE_TASK, OPEN_DEPLOYMENT, TASK, arn
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 
 _ECHOED = (
     "loadBalancers", "serviceRegistries", "desiredCount", "capacityProviderStrategy", "networkConfiguration",
@@ -14,7 +14,7 @@ _ECHOED = (
 )  # fmt: skip
 
 
-def deployment_configuration(service: Job) -> dict[str, Any]:
+def deployment_configuration(service: Resource) -> dict[str, Any]:
     """Return the deployment configuration of a service with the defaults of ECS."""
     configuration: dict[str, Any] = {
         "strategy": "ROLLING",
@@ -26,7 +26,7 @@ def deployment_configuration(service: Job) -> dict[str, Any]:
     return configuration
 
 
-def service_view(table: JobTable, service: Job) -> dict[str, Any]:
+def service_view(table: ResourceTable, service: Resource) -> dict[str, Any]:
     """Return the description of a service. In a deployment, only healthy tasks count as running."""
     tasks = table.list(TASK, service.name)
     deployments = [_roll_view(service, entry, tasks) for entry in service.detail["deployments"]]
@@ -51,7 +51,7 @@ def service_view(table: JobTable, service: Job) -> dict[str, Any]:
     return view | ({"currentServiceDeployment": current[-1].name} if current else {})
 
 
-def _roll_view(service: Job, entry: dict[str, Any], tasks: list[Job]) -> dict[str, Any]:
+def _roll_view(service: Resource, entry: dict[str, Any], tasks: list[Resource]) -> dict[str, Any]:
     mine = [t for t in tasks if t.detail["revision"] == entry["revision"] and t.state in LIVE_TASK]
     # in a deployment only healthy tasks count, or a waiter would see its end when the processes start
     rolling = entry["rolloutState"] == "IN_PROGRESS"
@@ -73,7 +73,7 @@ def _roll_view(service: Job, entry: dict[str, Any], tasks: list[Job]) -> dict[st
     }
 
 
-def deployment_view(table: JobTable, row: Job) -> dict[str, Any]:
+def deployment_view(table: ResourceTable, row: Resource) -> dict[str, Any]:
     """Return the description of a service deployment in any state."""
     detail = row.detail
     tasks = table.list(TASK, row.parent)
@@ -102,7 +102,7 @@ def deployment_view(table: JobTable, row: Job) -> dict[str, Any]:
     return view
 
 
-def _revision_view(revision: str, tasks: list[Job], requested: int) -> dict[str, Any]:
+def _revision_view(revision: str, tasks: list[Resource], requested: int) -> dict[str, Any]:
     mine = [t for t in tasks if t.detail["revision"] == revision and t.state in LIVE_TASK]
     running = sum(t.state == "RUNNING" for t in mine)
     return {

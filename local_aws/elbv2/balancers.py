@@ -21,7 +21,7 @@ from local_aws.elbv2.names import (
 from local_aws.elbv2.plane import DataPlane
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 from local_aws.settings import REGION
 
 _DNS_NAME = "127.0.0.1"
@@ -30,7 +30,7 @@ _DNS_NAME = "127.0.0.1"
 class LoadBalancers:
     """Application load balancers with HTTP listeners that forward or answer a fixed response."""
 
-    def __init__(self, table: JobTable, plane: DataPlane) -> None:
+    def __init__(self, table: ResourceTable, plane: DataPlane) -> None:
         self._table = table
         self._plane = plane
 
@@ -86,7 +86,7 @@ class LoadBalancers:
             "IpAddressType": request.get("IpAddressType", "ipv4"),
         }
         tags = {tag["Key"]: tag.get("Value", "") for tag in request.get("Tags", [])}
-        row = Job(
+        row = Resource(
             BALANCER,
             arn,
             "active",
@@ -151,7 +151,7 @@ class LoadBalancers:
             "DefaultActions": _complete(request["DefaultActions"]),
         }
         tags = {tag["Key"]: tag.get("Value", "") for tag in request.get("Tags", [])}
-        row = Job(LISTENER, arn, "active", request, {"view": view, "tags": tags}, parent=balancer.name)
+        row = Resource(LISTENER, arn, "active", request, {"view": view, "tags": tags}, parent=balancer.name)
         self._open(row)
         self._table.insert(row)
         return {"Listeners": [view]}
@@ -223,7 +223,7 @@ class LoadBalancers:
         return {"TagDescriptions": descriptions}
 
     # ---- helpers ------------------------------------------------------------
-    def _open(self, row: Job) -> None:
+    def _open(self, row: Resource) -> None:
         balancer = self._row(BALANCER, row.parent)
         idle = float(balancer.detail["attributes"]["idle_timeout.timeout_seconds"])
         try:
@@ -245,7 +245,7 @@ class LoadBalancers:
             if not 0 <= weight <= 999:
                 raise invalid(f"The weight of target group '{arn}' must be from 0 to 999, got {weight}")
 
-    def _row(self, kind: str, arn: str) -> Job:
+    def _row(self, kind: str, arn: str) -> Resource:
         row = self._table.get(kind, arn)
         if row is None:
             raise missing(kind, arn)
@@ -272,15 +272,15 @@ def _complete(actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return shown
 
 
-def _view(row: Job) -> dict[str, Any]:
+def _view(row: Resource) -> dict[str, Any]:
     return {**row.detail["view"], "CreatedTime": row.created}
 
 
-def _attributes(row: Job) -> dict[str, Any]:
+def _attributes(row: Resource) -> dict[str, Any]:
     return {"Attributes": [{"Key": k, "Value": v} for k, v in sorted(row.detail["attributes"].items())]}
 
 
-def _kind(table: JobTable, arn: str) -> str:
+def _kind(table: ResourceTable, arn: str) -> str:
     for kind in (BALANCER, GROUP, LISTENER):
         if table.get(kind, arn):
             return kind

@@ -18,7 +18,7 @@ from local_aws.elbv2.names import (
 from local_aws.elbv2.targets import Group, Key, Targets
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 
 _MODIFIABLE = (
     "HealthCheckProtocol",
@@ -37,7 +37,7 @@ _CREATABLE = (*_MODIFIABLE, "Protocol", "ProtocolVersion", "Port", "VpcId", "Tar
 class TargetGroups:
     """The operations that manage target groups, register their targets and describe target health."""
 
-    def __init__(self, table: JobTable, targets: Targets) -> None:
+    def __init__(self, table: ResourceTable, targets: Targets) -> None:
         self._table = table
         self._targets = targets
 
@@ -79,7 +79,7 @@ class TargetGroups:
             "targets": [],
             "tags": {tag["Key"]: tag.get("Value", "") for tag in request.get("Tags", [])},
         }
-        row = Job(GROUP, arn, "active", request, detail)
+        row = Resource(GROUP, arn, "active", request, detail)
         self._table.insert(row)
         self._targets.put(row)
         return {"TargetGroups": [self._view(row)]}
@@ -161,17 +161,17 @@ class TargetGroups:
         default = self._row(arn).detail["view"]["Port"]
         return [(target["Id"], int(target.get("Port") or default)) for target in request["Targets"]]
 
-    def _row(self, arn: str) -> Job:
+    def _row(self, arn: str) -> Resource:
         row = self._table.get(GROUP, arn)
         if row is None:
             raise missing(GROUP, arn)
         return row
 
-    def _view(self, row: Job) -> dict[str, Any]:
+    def _view(self, row: Resource) -> dict[str, Any]:
         return {**row.detail["view"], "LoadBalancerArns": users(self._table, row.name)}
 
 
-def users(table: JobTable, group: str) -> list[str]:
+def users(table: ResourceTable, group: str) -> list[str]:
     """Return the ARNs of the load balancers that forward to a group."""
     forwarding = (
         row.parent
@@ -202,7 +202,7 @@ def _health(group: Group, key: Key, in_use: bool) -> dict[str, Any]:
     }
 
 
-def _attributes(row: Job) -> dict[str, Any]:
+def _attributes(row: Resource) -> dict[str, Any]:
     return {"Attributes": [{"Key": k, "Value": v} for k, v in sorted(row.detail["attributes"].items())]}
 
 

@@ -1,6 +1,6 @@
 """The targets of the load balancers: their health, their draining, and the choice of the next target.
 
-The API, the health checks, the proxy and ECS share one object. Registrations are kept in the job table;
+The API, the health checks, the proxy and ECS share one object. Registrations are kept in the resource table;
 health is checked again after a restart.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_aws.elbv2.names import GROUP, missing
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 
 _STARTING_PROBE_SECONDS = 0.25
 Key = tuple[str, int]
@@ -67,11 +67,11 @@ class Group:
 class Targets:
     """All target groups of this process. Every method is safe in any thread.
 
-    A thread that holds ``lock`` never waits for the lock of the job table. A thread may therefore hold the
-    lock of the table while it waits for this one.
+    A thread that holds ``lock`` never waits for the lock of the resource table. A thread may therefore hold
+    the lock of the table while it waits for this one.
     """
 
-    def __init__(self, table: JobTable) -> None:
+    def __init__(self, table: ResourceTable) -> None:
         self._table = table
         self._groups: dict[str, Group] = {}
         self._credit: dict[str, dict[str, float]] = {}
@@ -84,7 +84,7 @@ class Targets:
             for host, port in row.detail["targets"]:
                 self.register(row.name, host, int(port))
 
-    def put(self, row: Job) -> None:
+    def put(self, row: Resource) -> None:
         """Add a group, or update its settings and attributes."""
         with self.lock:
             group = self._groups.setdefault(row.name, Group(row.name, {}, {}))

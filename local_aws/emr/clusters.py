@@ -1,4 +1,4 @@
-"""EMR's operations on clusters and steps, as views of the job table."""
+"""EMR's operations on clusters and steps, as views of the resource table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from local_aws.emr.states import ACTIVE_CLUSTER, CLUSTER, PENDING_STEP, STEP, en
 from local_aws.emr.views import bootstrap_views, cluster_arn, cluster_view, step_view
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 
 _LETTERS = string.ascii_uppercase + string.digits
 _PAGE = 50
@@ -28,7 +28,7 @@ _PAGE = 50
 class EmrOperations:
     """The API side; ``StepRunner`` does the work."""
 
-    def __init__(self, table: JobTable) -> None:
+    def __init__(self, table: ResourceTable) -> None:
         self._table = table
 
     def handlers(self) -> dict[str, Handler]:
@@ -77,7 +77,7 @@ class EmrOperations:
         }
         steps = request.get("Steps", [])
         _check_steps(steps)
-        self._table.insert(Job(CLUSTER, name, "STARTING", request, detail))
+        self._table.insert(Resource(CLUSTER, name, "STARTING", request, detail))
         self._insert_steps(name, steps)
         return {"JobFlowId": name, "ClusterArn": cluster_arn(name)}
 
@@ -210,7 +210,7 @@ class EmrOperations:
             tags = {t["Key"]: t.get("Value", "") for t in row.detail["tags"] + request["Tags"]}
             row.detail["tags"] = [{"Key": k, "Value": v} for k, v in tags.items()]
 
-    def _cluster(self, name: str) -> Job:
+    def _cluster(self, name: str) -> Resource:
         row = self._table.get(CLUSTER, name)
         if row is None:
             raise _invalid(f"Cluster id '{name}' is not valid.")
@@ -220,7 +220,7 @@ class EmrOperations:
         names = []
         for step in steps:
             name = "s-" + _identifier()
-            self._table.insert(Job(STEP, name, PENDING_STEP, step, {}, parent=cluster))
+            self._table.insert(Resource(STEP, name, PENDING_STEP, step, {}, parent=cluster))
             names.append(name)
         return names
 
@@ -238,7 +238,7 @@ def _check_steps(steps: list[dict[str, Any]]) -> None:
 
 
 def _page(
-    member: str, rows: list[Job], request: dict[str, Any], view: Callable[[Job], dict[str, Any]]
+    member: str, rows: list[Resource], request: dict[str, Any], view: Callable[[Resource], dict[str, Any]]
 ) -> dict[str, Any]:
     offset = int(request.get("Marker") or 0)
     answer: dict[str, Any] = {member: [view(row) for row in rows[offset : offset + _PAGE]]}

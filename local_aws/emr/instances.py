@@ -11,7 +11,7 @@ from typing import Any
 
 from local_aws.emr.states import ACTIVE_CLUSTER
 from local_aws.errors import AwsError
-from local_aws.jobs.table import Job
+from local_aws.resources import Resource
 
 
 def check_instances(instances: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ def check_scaling(instances: dict[str, Any], policy: dict[str, Any]) -> None:
             raise _invalid(f"{name} {limits[name]} is above MaximumCapacityUnits {most}")
 
 
-def group_views(cluster: Job) -> list[dict[str, Any]]:
+def group_views(cluster: Resource) -> list[dict[str, Any]]:
     """ListInstanceGroups: the groups that were asked for, running when the cluster is."""
     state = _member_state(cluster)
     return [
@@ -66,7 +66,7 @@ def group_views(cluster: Job) -> list[dict[str, Any]]:
     ]
 
 
-def fleet_views(cluster: Job) -> list[dict[str, Any]]:
+def fleet_views(cluster: Resource) -> list[dict[str, Any]]:
     """ListInstanceFleets: the fleets that were asked for, with every target met when the cluster runs."""
     is_up = _member_state(cluster) == "RUNNING"
     views = []
@@ -93,7 +93,7 @@ def fleet_views(cluster: Job) -> list[dict[str, Any]]:
     return views
 
 
-def instance_views(cluster: Job, request: dict[str, Any]) -> list[dict[str, Any]]:
+def instance_views(cluster: Resource, request: dict[str, Any]) -> list[dict[str, Any]]:
     """ListInstances: one entry for each instance, of the groups or of the fleet that the request names."""
     roles, fleet_type = request.get("InstanceGroupTypes"), request.get("InstanceFleetType")
     views = []
@@ -122,7 +122,7 @@ def instance_views(cluster: Job, request: dict[str, Any]) -> list[dict[str, Any]
 
 
 def _instance_view(
-    cluster: Job, place: dict[str, str], index: int, number: int, instance_type: str, market: str
+    cluster: Resource, place: dict[str, str], index: int, number: int, instance_type: str, market: str
 ) -> dict[str, Any]:
     digest = hashlib.sha256(f"{cluster.name}/{index}/{number}".encode()).hexdigest()
     return {
@@ -142,7 +142,7 @@ def _instance_view(
     }
 
 
-def _groups(cluster: Job) -> list[dict[str, Any]]:
+def _groups(cluster: Resource) -> list[dict[str, Any]]:
     instances = cluster.request["Instances"]
     if groups := instances.get("InstanceGroups"):
         return list(groups)
@@ -162,20 +162,20 @@ def _groups(cluster: Job) -> list[dict[str, Any]]:
     return [master, core] if count > 1 else [master]
 
 
-def _fleets(cluster: Job) -> list[dict[str, Any]]:
+def _fleets(cluster: Resource) -> list[dict[str, Any]]:
     return list(cluster.request["Instances"].get("InstanceFleets") or ())
 
 
-def _fleet_id(cluster: Job, index: int) -> str:
+def _fleet_id(cluster: Resource, index: int) -> str:
     return f"if-{cluster.name[2:]}{index}"
 
 
-def _status(cluster: Job) -> dict[str, Any]:
+def _status(cluster: Resource) -> dict[str, Any]:
     timeline = {"CreationDateTime": cluster.created}
     return {"State": _member_state(cluster), "StateChangeReason": {}, "Timeline": timeline}
 
 
-def _member_state(cluster: Job) -> str:
+def _member_state(cluster: Resource) -> str:
     if cluster.state in ("RUNNING", "WAITING"):
         return "RUNNING"
     return "PROVISIONING" if cluster.state in ACTIVE_CLUSTER else "TERMINATED"

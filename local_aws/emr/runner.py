@@ -21,8 +21,8 @@ from local_aws.emr.states import (
 from local_aws.images import ImageMap
 from local_aws.jobs.processes import JobProcess
 from local_aws.jobs.supervisor import Stopping, Supervisor
-from local_aws.jobs.table import Job
 from local_aws.jobs.transfer import Transfer
+from local_aws.resources import Resource
 from local_aws.settings import LocalAwsSettings
 from local_aws.spark.process import SparkProcesses
 
@@ -61,7 +61,7 @@ class StepRunner:
             elif cluster.state == "TERMINATING":
                 self._terminate(cluster)
 
-    def _move(self, cluster: Job) -> None:
+    def _move(self, cluster: Resource) -> None:
         if cluster.state == "STARTING":
             with self._table.editing(CLUSTER, cluster.name) as row:
                 if row.state == "STARTING":
@@ -96,7 +96,7 @@ class StepRunner:
                 row.state = "TERMINATING"
                 row.detail["reason"] = {"Code": "ALL_STEPS_COMPLETED", "Message": "Steps completed"}
 
-    def _terminate(self, cluster: Job) -> None:
+    def _terminate(self, cluster: Resource) -> None:
         steps = self._table.list(STEP, cluster.name)
         for step in steps:
             if step.state == PENDING_STEP:
@@ -185,7 +185,7 @@ class StepRunner:
             # a missing log bucket does not change the result of the step
             log.warning("step %s: its logs are not in S3: %s", name, error)
 
-    def _step(self, name: str) -> Job:
+    def _step(self, name: str) -> Resource:
         step = self._table.get(STEP, name)
         assert step is not None
         return step

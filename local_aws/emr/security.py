@@ -10,8 +10,8 @@ from typing import Any
 
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
-from local_aws.jobs.table import Job, JobTable
 from local_aws.pagination import offset_of
+from local_aws.resources import Resource, ResourceTable
 
 KIND = "emr-security-configuration"
 _PAGE = 50
@@ -20,7 +20,7 @@ _PAGE = 50
 class SecurityConfigurations:
     """Create, describe, list and delete."""
 
-    def __init__(self, table: JobTable) -> None:
+    def __init__(self, table: ResourceTable) -> None:
         self._table = table
 
     def handlers(self) -> dict[str, Handler]:
@@ -39,7 +39,7 @@ class SecurityConfigurations:
             raise _invalid(f"The security configuration is no JSON: {error}") from error
         if not isinstance(content, dict):
             raise _invalid("The security configuration must be a JSON object.")
-        row = Job(KIND, request["Name"], "ACTIVE", request)
+        row = Resource(KIND, request["Name"], "ACTIVE", request)
         if not self._table.insert(row):
             raise _invalid(f"Security configuration with name '{row.name}' already exists.")
         return _summary(row)
@@ -57,21 +57,21 @@ class SecurityConfigurations:
     def delete(self, request: dict[str, Any]) -> None:
         self._table.delete(KIND, self._row(request["Name"]).name)
 
-    def _row(self, name: str) -> Job:
+    def _row(self, name: str) -> Resource:
         row = self._table.get(KIND, name)
         if row is None:
             raise _invalid(f"Security configuration with name '{name}' does not exist.")
         return row
 
 
-def check_security_configuration(table: JobTable, request: dict[str, Any]) -> None:
+def check_security_configuration(table: ResourceTable, request: dict[str, Any]) -> None:
     """Raise AwsError if RunJobFlow names a security configuration that does not exist."""
     name = request.get("SecurityConfiguration")
     if name and table.get(KIND, name) is None:
         raise AwsError("ValidationException", f"Security configuration with name '{name}' does not exist.")
 
 
-def _summary(row: Job) -> dict[str, Any]:
+def _summary(row: Resource) -> dict[str, Any]:
     return {"Name": row.name, "CreationDateTime": row.created}
 
 

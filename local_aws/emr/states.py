@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from local_aws.jobs.table import JobTable
+from local_aws.resources import ResourceTable
 
 CLUSTER, STEP = "emr-cluster", "emr-step"
 PENDING_STEP = "PENDING"
@@ -13,7 +13,7 @@ RUNNING_STEP = ("RUNNING", "CANCEL_PENDING")
 
 
 def end_step(
-    table: JobTable, name: str, state: str, message: str = "", failure: dict[str, str] | None = None
+    table: ResourceTable, name: str, state: str, message: str = "", failure: dict[str, str] | None = None
 ) -> None:
     """Set a step's final state and the reason or failure that DescribeStep shows."""
     with table.editing(STEP, name) as row:
@@ -26,7 +26,7 @@ def end_step(
             row.detail["failure"] = failure
 
 
-def end_cluster(table: JobTable, name: str, state: str, code: str, message: str) -> None:
+def end_cluster(table: ResourceTable, name: str, state: str, code: str, message: str) -> None:
     """Set a cluster's state and the reason for its end. The runner keeps the reason in the terminal state."""
     with table.editing(CLUSTER, name) as row:
         row.state = state

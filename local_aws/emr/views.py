@@ -1,14 +1,14 @@
-"""The answers of EMR's Describe and List operations, built from rows of the job table."""
+"""The answers of EMR's Describe and List operations, built from rows of the resource table."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from local_aws.jobs.table import Job
+from local_aws.resources import Resource
 from local_aws.settings import ACCOUNT, REGION
 
 
-def cluster_view(row: Job) -> dict[str, Any]:
+def cluster_view(row: Resource) -> dict[str, Any]:
     """Build the ``Cluster`` of DescribeCluster."""
     instances = row.request["Instances"]
     attributes: dict[str, Any] = {
@@ -48,7 +48,7 @@ def cluster_view(row: Job) -> dict[str, Any]:
     return view
 
 
-def step_view(row: Job) -> dict[str, Any]:
+def step_view(row: Resource) -> dict[str, Any]:
     """Build the ``Step`` of DescribeStep."""
     jar = row.request["HadoopJarStep"]
     status: dict[str, Any] = {
@@ -79,7 +79,7 @@ def step_view(row: Job) -> dict[str, Any]:
     return view | ({"ExecutionRoleArn": role} if role else {})
 
 
-def bootstrap_views(cluster: Job) -> list[dict[str, Any]]:
+def bootstrap_views(cluster: Resource) -> list[dict[str, Any]]:
     """Build the ``BootstrapActions`` of ListBootstrapActions from the cluster's request."""
     return [
         {

@@ -7,8 +7,8 @@ from typing import Any
 
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
-from local_aws.jobs.table import Job, JobTable
 from local_aws.pagination import offset_of
+from local_aws.resources import Resource, ResourceTable
 from local_aws.settings import ACCOUNT, REGION, LocalAwsSettings
 
 APPLICATION, RUN = "emr-serverless-application", "emr-serverless-run"
@@ -28,7 +28,9 @@ _DEFAULTS = {
 class Applications:
     """The operations on applications, and the executor that changes their states."""
 
-    def __init__(self, settings: LocalAwsSettings, table: JobTable, active_states: tuple[str, ...]) -> None:
+    def __init__(
+        self, settings: LocalAwsSettings, table: ResourceTable, active_states: tuple[str, ...]
+    ) -> None:
         self._now = settings.control.now
         self._table = table
         self._active_states = active_states
@@ -52,7 +54,9 @@ class Applications:
             row = same_token(self._table.list(APPLICATION), request)
             if row is None:
                 name = identifier()
-                row = Job(APPLICATION, name, "CREATING", _DEFAULTS | request, {"idle_since": self._now()})
+                row = Resource(
+                    APPLICATION, name, "CREATING", _DEFAULTS | request, {"idle_since": self._now()}
+                )
                 self._table.insert(row)
         answer = {"applicationId": row.name, "arn": application_arn(row.name)}
         return answer | ({"name": request["name"]} if "name" in request else {})
@@ -88,7 +92,7 @@ class Applications:
     def delete(self, request: dict[str, Any]) -> None:
         self.move(self._resting(request["applicationId"], "deleted").name, "TERMINATED")
 
-    def application(self, name: str) -> Job:
+    def application(self, name: str) -> Resource:
         """Return the row of an application. Raises ResourceNotFoundException if it does not exist."""
         row = self._table.get(APPLICATION, name)
         if row is None:
@@ -146,20 +150,20 @@ class Applications:
     def _is_busy(self, name: str) -> bool:
         return any(run.state in self._active_states for run in self._table.list(RUN, name))
 
-    def _resting(self, name: str, what: str) -> Job:
+    def _resting(self, name: str, what: str) -> Resource:
         row = self.application(name)
         if row.state not in _RESTING:
             raise invalid(f"Application {name} must be in CREATED or STOPPED to be {what}; it is {row.state}")
         return row
 
 
-def _view(row: Job) -> dict[str, Any]:
+def _view(row: Resource) -> dict[str, Any]:
     view = {k: v for k, v in row.request.items() if k != "clientToken"}
     view |= {"applicationId": row.name, "arn": application_arn(row.name), "state": row.state}
     return view | {"createdAt": row.created, "updatedAt": row.updated}
 
 
-def same_token(rows: list[Job], request: dict[str, Any]) -> Job | None:
+def same_token(rows: list[Resource], request: dict[str, Any]) -> Resource | None:
     """Return the row of an earlier call with this client token, or None.
 
     Raises ConflictException if that call differs from this one.

@@ -24,8 +24,8 @@ from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
 from local_aws.images import ImageMap
 from local_aws.jobs.supervisor import Supervisor
-from local_aws.jobs.table import Job
 from local_aws.jobs.transfer import Transfer
+from local_aws.resources import Resource
 from local_aws.settings import ACCOUNT, LocalAwsSettings
 from local_aws.spark.process import SparkProcesses
 from local_aws.spark.runs import JobRuns, RunStates
@@ -81,7 +81,7 @@ class ServerlessRuns:
             run = same_token(self._table.list(RUN, application), request)
             if run is None:
                 self.applications.submitted(application)
-                run = Job(RUN, identifier(), STATES.waiting[0], request, {}, parent=application)
+                run = Resource(RUN, identifier(), STATES.waiting[0], request, {}, parent=application)
                 self._table.insert(run)
         return {"applicationId": application, "jobRunId": run.name, "arn": _arn(run)}
 
@@ -106,11 +106,11 @@ class ServerlessRuns:
         return {"applicationId": run.parent, "jobRunId": run.name}
 
     # ---- what the executor asks ---------------------------------------------
-    def may_start(self, run: Job) -> bool:
+    def may_start(self, run: Resource) -> bool:
         """See RunService."""
         return self.applications.is_started(run.parent)
 
-    def arguments(self, run: Job) -> list[str]:
+    def arguments(self, run: Resource) -> list[str]:
         """See RunService. Properties of the submission override those of the configuration."""
         submit = run.request["jobDriver"]["sparkSubmit"]
         configurations = run.request.get("configurationOverrides", {}).get("applicationConfiguration", [])
@@ -125,18 +125,18 @@ class ServerlessRuns:
         entry_point = [submit["entryPoint"], *submit.get("entryPointArguments", [])]
         return ["spark-submit", *properties, *given, *entry_point]
 
-    def role(self, run: Job) -> str:
+    def role(self, run: Resource) -> str:
         """See RunService."""
         return str(run.request["executionRoleArn"])
 
-    def timeout_seconds(self, run: Job) -> float:
+    def timeout_seconds(self, run: Resource) -> float:
         """See RunService. 0 minutes means no limit."""
         return 60.0 * run.request.get("executionTimeoutMinutes", _TIMEOUT_MINUTES) or math.inf
 
-    def started(self, run: Job) -> None:
+    def started(self, run: Resource) -> None:
         """See RunService. Do nothing, because logs are uploaded at the end."""
 
-    def ended(self, run: Job) -> None:
+    def ended(self, run: Resource) -> None:
         """See RunService. Upload the output of the driver to the monitoring URI as the service does."""
         overrides = run.request.get("configurationOverrides", {}).get("monitoringConfiguration", {})
         log_uri = overrides.get("s3MonitoringConfiguration", {}).get("logUri")
@@ -152,13 +152,13 @@ class ServerlessRuns:
             log.warning("job run %s: cannot upload its logs to S3: %s", run.name, error)
 
     # ---- views ----------------------------------------------------------------
-    def _run(self, request: dict[str, Any]) -> Job:
+    def _run(self, request: dict[str, Any]) -> Resource:
         run = self._table.get(RUN, request["jobRunId"])
         if run is None or run.parent != request["applicationId"]:
             raise AwsError("ResourceNotFoundException", f"Job run {request['jobRunId']} does not exist", 404)
         return run
 
-    def _view(self, run: Job) -> dict[str, Any]:
+    def _view(self, run: Resource) -> dict[str, Any]:
         started, ended = run.detail.get("started"), run.detail.get("ended")
         view = {
             "applicationId": run.parent,
@@ -190,5 +190,5 @@ def _short(reason: str) -> str:
     return reason if len(reason) <= 256 else f"{reason[:50]} … {reason[-200:]}"
 
 
-def _arn(run: Job) -> str:
+def _arn(run: Resource) -> str:
     return f"{application_arn(run.parent)}/jobruns/{run.name}"

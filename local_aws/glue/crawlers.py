@@ -12,8 +12,8 @@ from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
 from local_aws.glue.schema import FoundTable, find_tables
 from local_aws.jobs.supervisor import Stopping, Supervisor
-from local_aws.jobs.table import Job
 from local_aws.moto_services.handler import MotoHandler, moto_backend
+from local_aws.resources import Resource
 from local_aws.s3.names import path_of
 from local_aws.settings import LocalAwsSettings
 
@@ -58,7 +58,9 @@ class Crawlers:
 
     def create(self, request: dict[str, Any]) -> None:
         _check(request)
-        if not self._table.insert(Job(KIND, request["Name"], "READY", request, {"runs": [], "version": 1})):
+        if not self._table.insert(
+            Resource(KIND, request["Name"], "READY", request, {"runs": [], "version": 1})
+        ):
             raise AwsError("AlreadyExistsException", f"Crawler {request['Name']} already exists")
 
     def update(self, request: dict[str, Any]) -> None:
@@ -150,7 +152,7 @@ class Crawlers:
             run = {"started": started, "seconds": time.time() - started, "status": status, "message": message}
             row.detail["runs"] = [*row.detail["runs"][-49:], run | counts]
 
-    def _write(self, row: Job, found: FoundTable) -> str:
+    def _write(self, row: Resource, found: FoundTable) -> str:
         """Create or update one table and its partitions. Return which of the two it did."""
         database = row.request["DatabaseName"]
         table_input = found.table_input(row.request.get("TablePrefix", ""))
@@ -172,7 +174,7 @@ class Crawlers:
             self._moto.changed("glue")
         return "updated" if known else "created"
 
-    def _crawler(self, name: str) -> Job:
+    def _crawler(self, name: str) -> Resource:
         row = self._table.get(KIND, name)
         if row is None:
             raise AwsError("EntityNotFoundException", f"Crawler {name} not found.")
@@ -190,7 +192,7 @@ def _check(request: dict[str, Any]) -> None:
         raise AwsError("InvalidInputException", f"local_aws crawls S3Targets only, got {sorted(targets)}")
 
 
-def _view(row: Job) -> dict[str, Any]:
+def _view(row: Resource) -> dict[str, Any]:
     view = {member: row.request[member] for member in _MEMBERS if member in row.request}
     running = row.state != "READY"
     view |= {

@@ -12,9 +12,9 @@ from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
 from local_aws.images import ImageMap
 from local_aws.jobs.supervisor import Supervisor
-from local_aws.jobs.table import Job
 from local_aws.logs_metrics.telemetry import Telemetry
 from local_aws.pagination import offset_of
+from local_aws.resources import Resource
 from local_aws.settings import LocalAwsSettings
 from local_aws.spark.process import SparkProcesses
 from local_aws.spark.runs import JobRuns, RunStates
@@ -75,7 +75,7 @@ class GlueJobs:
 
     def create(self, request: dict[str, Any]) -> dict[str, Any]:
         _check_command(request["Command"])
-        if not self._table.insert(Job(DEFINITION, request["Name"], "READY", _DEFAULTS | request)):
+        if not self._table.insert(Resource(DEFINITION, request["Name"], "READY", _DEFAULTS | request)):
             raise AwsError("AlreadyExistsException", f"Job with name: {request['Name']} already submitted")
         return {"Name": request["Name"]}
 
@@ -104,7 +104,9 @@ class GlueJobs:
                 )
             # a copy of the definition, because a later update must not change the run
             detail = {"definition": definition.request}
-            run = Job(RUN, f"jr_{secrets.token_hex(32)}", "STARTING", request, detail, parent=definition.name)
+            run = Resource(
+                RUN, f"jr_{secrets.token_hex(32)}", "STARTING", request, detail, parent=definition.name
+            )
             self._table.insert(run)
         return {"JobRunId": run.name}
 
@@ -137,11 +139,11 @@ class GlueJobs:
         return {"SuccessfulSubmissions": done, "Errors": errors}
 
     # ---- what the executor asks ---------------------------------------------
-    def may_start(self, run: Job) -> bool:
+    def may_start(self, run: Resource) -> bool:
         """See RunService. StartJobRun has already checked the concurrency."""
         return True
 
-    def arguments(self, run: Job) -> list[str]:
+    def arguments(self, run: Resource) -> list[str]:
         """See RunService. The arguments of Glue come first, then those of the definition and the run."""
         given = _arguments(run)
         command = ["spark-submit"]
@@ -154,25 +156,25 @@ class GlueJobs:
         command += ["--JOB_ID", job_id, "--JOB_RUN_ID", run.name, "--JOB_NAME", run.parent]
         return command + [word for name, value in given.items() for word in (name, value) if word]
 
-    def role(self, run: Job) -> str:
+    def role(self, run: Resource) -> str:
         """See RunService."""
         return str(run.detail["definition"].get("Role", ""))
 
-    def timeout_seconds(self, run: Job) -> float:
+    def timeout_seconds(self, run: Resource) -> float:
         """See RunService."""
         return 60.0 * _timeout_minutes(run)
 
-    def started(self, run: Job) -> None:
+    def started(self, run: Resource) -> None:
         """See RunService. Send the output to CloudWatch Logs, with one stream for each run."""
         for group, part in _STREAMS:
             self._telemetry.follow(f"{_LOG_GROUP}/{group}", run.name, self._processes.folder(run.name) / part)
 
-    def ended(self, run: Job) -> None:
+    def ended(self, run: Resource) -> None:
         """See RunService."""
         for group, _ in _STREAMS:
             self._telemetry.finish(f"{_LOG_GROUP}/{group}", run.name)
 
-    def _definition(self, name: str) -> Job:
+    def _definition(self, name: str) -> Resource:
         row = self._table.get(DEFINITION, name)
         if row is None:
             raise AwsError("EntityNotFoundException", f"Job {name} not found.")
@@ -187,23 +189,23 @@ def _check_command(command: dict[str, Any]) -> None:
         raise AwsError("InvalidInputException", "Command.ScriptLocation is empty")
 
 
-def _arguments(run: Job) -> dict[str, str]:
+def _arguments(run: Resource) -> dict[str, str]:
     definition = run.detail["definition"]
     given = definition.get("DefaultArguments", {}) | run.request.get("Arguments", {})
     return dict(given | definition.get("NonOverridableArguments", {}))
 
 
-def _timeout_minutes(run: Job) -> int:
+def _timeout_minutes(run: Resource) -> int:
     return int(run.request.get("Timeout") or run.detail["definition"].get("Timeout") or _TIMEOUT_MINUTES)
 
 
-def _definition_view(row: Job) -> dict[str, Any]:
+def _definition_view(row: Resource) -> dict[str, Any]:
     hidden = ("Tags",)
     view = {name: value for name, value in row.request.items() if name not in hidden}
     return view | {"CreatedOn": row.created, "LastModifiedOn": row.updated}
 
 
-def _run_view(run: Job) -> dict[str, Any]:
+def _run_view(run: Resource) -> dict[str, Any]:
     definition, started = run.detail["definition"], run.detail.get("started")
     ended = run.detail.get("ended")
     view = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from local_aws.errors import AwsError
 from local_aws.front_door.call import AwsCall
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 from local_aws.settings import ACCOUNT
 
 KIND = "job-credentials"
@@ -44,9 +44,9 @@ class Identity:
 
 
 class Identities:
-    """The credentials of all jobs, kept in the job table. Safe to use from any thread."""
+    """The credentials of all jobs, kept in the resource table. Safe to use from any thread."""
 
-    def __init__(self, table: JobTable) -> None:
+    def __init__(self, table: ResourceTable) -> None:
         self._table = table
         self._lock = threading.Lock()
         self._by_key = {row.name: _identity(row) for row in table.list(KIND)}
@@ -61,7 +61,7 @@ class Identities:
             random = "".join(secrets.choice(_LETTERS) for _ in range(_KEY_LENGTH - len(KEY_PREFIX)))
             made = Identity(KEY_PREFIX + random, secrets.token_urlsafe(30), kind, name, role)
             content = {"secret_key": made.secret_key, "kind": kind, "name": name, "role": role}
-            self._table.insert(Job(KIND, made.access_key, "ACTIVE", content))
+            self._table.insert(Resource(KIND, made.access_key, "ACTIVE", content))
             self._by_key[made.access_key] = self._by_job[kind, name] = made
             return made
 
@@ -105,5 +105,5 @@ def caller_identity(call: AwsCall) -> dict[str, Any]:
     return {"Account": ACCOUNT, "Arn": call.caller.arn, "UserId": user}
 
 
-def _identity(row: Job) -> Identity:
+def _identity(row: Resource) -> Identity:
     return Identity(row.name, **row.request)

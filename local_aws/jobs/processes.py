@@ -88,7 +88,7 @@ class JobProcess:
         return cls(**row)
 
     def row(self) -> dict[str, Any]:
-        """Return the plain form for the job table."""
+        """Return the plain form for the resource table."""
         return asdict(self)
 
     @property

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from local_aws.jobs.identities import Identities
 from local_aws.jobs.processes import kill_marked, marked
-from local_aws.jobs.table import JobTable
+from local_aws.resources import ResourceTable
 
 log = logging.getLogger(__name__)
 TICK_SECONDS = 0.1
@@ -45,9 +45,9 @@ class Executor(Protocol):
 
 
 class Supervisor:
-    """The owner of the job table, the job threads and the processes of one root folder."""
+    """The owner of the resource table, the job threads and the processes of one root folder."""
 
-    def __init__(self, table: JobTable, root: Path) -> None:
+    def __init__(self, table: ResourceTable, root: Path) -> None:
         self.table = table
         self.identities = Identities(table)
         self.executors: list[Executor] = []

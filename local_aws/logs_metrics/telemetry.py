@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local_aws.jobs.table import Job, JobTable
 from local_aws.moto_services.handler import MotoHandler, moto_backend
+from local_aws.resources import Resource, ResourceTable
 
 KIND = "log-stream"
 _READ_BYTES = 1 << 20
@@ -36,7 +36,7 @@ class _Followed:
 class Telemetry:
     """Follows the output files of jobs (``tick`` is called by the supervisor)."""
 
-    def __init__(self, table: JobTable, fallback: MotoHandler) -> None:
+    def __init__(self, table: ResourceTable, fallback: MotoHandler) -> None:
         self._table = table
         self._moto = fallback
         self._followed: dict[tuple[str, str], _Followed] = {}
@@ -52,7 +52,9 @@ class Telemetry:
             self._followed[group, stream] = _Followed(group, stream, path, on_line)
             self._known.add((group, stream))
         self._table.insert(
-            Job(KIND, f"{group}\n{stream}", "OPEN", {"group": group, "stream": stream, "path": str(path)})
+            Resource(
+                KIND, f"{group}\n{stream}", "OPEN", {"group": group, "stream": stream, "path": str(path)}
+            )
         )
 
     def finish(self, group: str, stream: str) -> None:

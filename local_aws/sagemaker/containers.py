@@ -11,9 +11,9 @@ from typing import Any
 from local_aws.images import Image, ImageMap, container_environment
 from local_aws.jobs.processes import JobProcess, Spec
 from local_aws.jobs.supervisor import Supervisor
-from local_aws.jobs.table import Job, JobTable
 from local_aws.jobs.transfer import Transfer
 from local_aws.logs_metrics.telemetry import OnLine, Telemetry
+from local_aws.resources import Resource, ResourceTable
 from local_aws.settings import LocalAwsSettings
 
 
@@ -32,7 +32,7 @@ class World:
     transfer: Transfer
 
     @property
-    def table(self) -> JobTable:
+    def table(self) -> ResourceTable:
         return self.supervisor.table
 
 
@@ -49,7 +49,7 @@ class Host:
         return self.folder / "ml"
 
 
-def hosts(world: World, job: Job, count: int) -> list[Host]:
+def hosts(world: World, job: Resource, count: int) -> list[Host]:
     """Return the hosts of a job, algo-1 first."""
     base = world.settings.state / "sagemaker" / job.kind / job.name
     return [Host(f"algo-{n + 1}", base / f"algo-{n + 1}") for n in range(count)]
@@ -98,7 +98,7 @@ def resolve(world: World, uri: str, entrypoint: list[str], arguments: list[str])
 
 
 def start(
-    world: World, job: Job, host: Host, command: tuple[Image, list[str]], environment: dict[str, str]
+    world: World, job: Resource, host: Host, command: tuple[Image, list[str]], environment: dict[str, str]
 ) -> JobProcess:
     """Start the process of one host with its own /opt/ml."""
     image, argv = command
@@ -114,19 +114,21 @@ def start(
     return JobProcess.start(spec, host.folder)
 
 
-def follow(world: World, job: Job, group: str, all_hosts: list[Host], on_line: OnLine | None = None) -> None:
+def follow(
+    world: World, job: Resource, group: str, all_hosts: list[Host], on_line: OnLine | None = None
+) -> None:
     """Send the output of all hosts to CloudWatch Logs."""
     for host in all_hosts:
         world.telemetry.follow(group, stream_of(job, host), host.folder / "output.log", on_line)
 
 
-def finish_logs(world: World, job: Job, group: str, all_hosts: list[Host]) -> None:
+def finish_logs(world: World, job: Resource, group: str, all_hosts: list[Host]) -> None:
     """Send the rest of the output of all hosts."""
     for host in all_hosts:
         world.telemetry.finish(group, stream_of(job, host))
 
 
-def stream_of(job: Job, host: Host) -> str:
+def stream_of(job: Resource, host: Host) -> str:
     """Return the log stream of a host. It ends in the creation time of the job, as on AWS."""
     return f"{job.name}/{host.name}-{int(job.created)}"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from include.contracts.storage import S3Uri
 from local_aws.errors import AwsError
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 from local_aws.s3.names import path_of
 from local_aws.settings import LocalAwsSettings
 
@@ -33,7 +33,7 @@ class Policy:
 class Interruptions:
     """The decision when a running spot job loses its instance."""
 
-    def __init__(self, table: JobTable, settings: LocalAwsSettings) -> None:
+    def __init__(self, table: ResourceTable, settings: LocalAwsSettings) -> None:
         self._table = table
         self._settings = settings
         self._lock = threading.Lock()
@@ -64,12 +64,12 @@ class Interruptions:
             "after_first_checkpoint": bool(request.get("after_first_checkpoint", True)),
             "grace_seconds": float(request.get("grace_seconds", DEFAULT_GRACE_SECONDS)),
         }
-        if not self._table.insert(Job(POLICY, "spot", "SET", policy)):
+        if not self._table.insert(Resource(POLICY, "spot", "SET", policy)):
             with self._table.editing(POLICY, "spot") as row:
                 row.request = policy
         return policy
 
-    def due(self, job: Job) -> float | None:
+    def due(self, job: Resource) -> float | None:
         """Return the grace period in seconds if ``job`` must be interrupted now, else None."""
         if not job.request.get("EnableManagedSpotTraining"):
             return None
@@ -86,7 +86,7 @@ class Interruptions:
             return None
         return policy.grace_seconds
 
-    def checkpoints(self, job: Job) -> int:
+    def checkpoints(self, job: Resource) -> int:
         """Count the complete checkpoints below the prefix of the job."""
         environment = job.request.get("Environment", {})
         config = job.request.get("CheckpointConfig", {})

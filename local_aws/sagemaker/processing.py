@@ -13,7 +13,7 @@ from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
 from local_aws.jobs.processes import JobProcess
 from local_aws.jobs.supervisor import Stopping
-from local_aws.jobs.table import Job
+from local_aws.resources import Resource
 from local_aws.sagemaker import containers
 from local_aws.sagemaker.containers import Host, JobFailed, World
 from local_aws.sagemaker.requests import arn, check_name, invalid, listing, missing
@@ -55,7 +55,7 @@ class ProcessingJobs:
     def create(self, request: dict[str, Any]) -> dict[str, Any]:
         _check(request)
         name = request["ProcessingJobName"]
-        if not self._world.table.insert(Job(KIND, name, "InProgress", request)):
+        if not self._world.table.insert(Resource(KIND, name, "InProgress", request)):
             raise AwsError("ResourceInUse", f"Job name must be unique: {arn('processing-job', name)} exists")
         self._start(name)
         return {"ProcessingJobArn": arn("processing-job", name)}
@@ -110,7 +110,7 @@ class ProcessingJobs:
         run.follow_output()
         self._world.supervisor.run(f"processing {name}", run.drive)
 
-    def _job(self, name: str) -> Job:
+    def _job(self, name: str) -> Resource:
         job = self._world.table.get(KIND, name)
         if job is None:
             raise missing("processing-job", arn("processing-job", name))
@@ -274,7 +274,7 @@ class _ProcessingRun:
         with self._world.table.editing(KIND, self._name) as job:
             job.detail |= values
 
-    def _job(self) -> Job:
+    def _job(self) -> Resource:
         job = self._world.table.get(KIND, self._name)
         assert job is not None
         return job
@@ -300,7 +300,7 @@ def _check_local(name: str, local_path: str) -> None:
         raise invalid(f"{name}: LocalPath must start with {_ROOT}/, got {local_path!r}")
 
 
-def _summary(job: Job) -> dict[str, Any]:
+def _summary(job: Resource) -> dict[str, Any]:
     summary = {
         "ProcessingJobName": job.name,
         "ProcessingJobArn": arn("processing-job", job.name),

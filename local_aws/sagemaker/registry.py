@@ -7,8 +7,8 @@ from typing import Any
 
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
-from local_aws.jobs.table import Job, JobTable
 from local_aws.pagination import offset_of
+from local_aws.resources import Resource, ResourceTable
 from local_aws.sagemaker.requests import arn, check_name, invalid
 from local_aws.settings import ACCOUNT
 
@@ -49,7 +49,7 @@ _SUMMARY = (
 class ModelRegistry:
     """The operations on groups of numbered packages. A number is never used twice."""
 
-    def __init__(self, table: JobTable) -> None:
+    def __init__(self, table: ResourceTable) -> None:
         self._table = table
 
     def handlers(self) -> dict[str, Handler]:
@@ -70,7 +70,7 @@ class ModelRegistry:
     def create_group(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["ModelPackageGroupName"]
         check_name("modelPackageGroupName", name)
-        if not self._table.insert(Job(_GROUP, name, "Completed", request, {"versions": 0})):
+        if not self._table.insert(Resource(_GROUP, name, "Completed", request, {"versions": 0})):
             raise invalid(f"Model Package Group already exists: {arn(_GROUP, name)}")
         return {"ModelPackageGroupArn": arn(_GROUP, name)}
 
@@ -106,7 +106,7 @@ class ModelRegistry:
             "ModelApprovalStatus": request.get("ModelApprovalStatus", "PendingManualApproval"),
         }
         name = arn(_PACKAGE, f"{group}/{version}")
-        self._table.insert(Job(_PACKAGE, name, "Completed", request, detail, parent=group))
+        self._table.insert(Resource(_PACKAGE, name, "Completed", request, detail, parent=group))
         return {"ModelPackageArn": name}
 
     def describe(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -154,20 +154,20 @@ class ModelRegistry:
                 found[name] = _summary(package) | {"InferenceSpecification": specification}
         return {"ModelPackageSummaries": found, "BatchDescribeModelPackageErrorMap": errors}
 
-    def _group(self, name: str) -> Job:
+    def _group(self, name: str) -> Resource:
         group = self._table.get(_GROUP, name.rsplit("/", maxsplit=1)[-1])
         if group is None:
             raise invalid(f"Model Package Group {arn(_GROUP, name)} does not exist.")
         return group
 
-    def _package(self, name: str) -> Job:
+    def _package(self, name: str) -> Resource:
         package = self._table.get(_PACKAGE, name)
         if package is None:
             raise invalid(f"Model Package {name} does not exist.")
         return package
 
 
-def _view(package: Job) -> dict[str, Any]:
+def _view(package: Resource) -> dict[str, Any]:
     view = {member: package.request[member] for member in _PACKAGE_MEMBERS if package.request.get(member)}
     view |= {k: v for k, v in package.detail.items() if k != "modified"}
     return view | {
@@ -182,12 +182,12 @@ def _view(package: Job) -> dict[str, Any]:
     }
 
 
-def _summary(package: Job) -> dict[str, Any]:
+def _summary(package: Resource) -> dict[str, Any]:
     view = _view(package)
     return {member: view[member] for member in _SUMMARY if member in view}
 
 
-def _group_view(group: Job) -> dict[str, Any]:
+def _group_view(group: Resource) -> dict[str, Any]:
     view = {
         "ModelPackageGroupName": group.name,
         "ModelPackageGroupArn": arn(_GROUP, group.name),
@@ -199,14 +199,14 @@ def _group_view(group: Job) -> dict[str, Any]:
     return view
 
 
-def _ordered(rows: list[Job], request: dict[str, Any]) -> list[Job]:
+def _ordered(rows: list[Resource], request: dict[str, Any]) -> list[Resource]:
     by_name = request.get("SortBy") == "Name"
     # the sort is stable, so versions with the same creation time keep the order of the table
     ordered = sorted(rows, key=lambda row: row.name) if by_name else rows
     return ordered if request.get("SortOrder") == "Ascending" else ordered[::-1]
 
 
-def _page(rows: list[Job], request: dict[str, Any]) -> tuple[list[Job], dict[str, str]]:
+def _page(rows: list[Resource], request: dict[str, Any]) -> tuple[list[Resource], dict[str, str]]:
     offset = offset_of(request.get("NextToken"))
     end = offset + int(request.get("MaxResults", 10))
     return rows[offset:end], ({"NextToken": str(end)} if end < len(rows) else {})

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from local_aws.errors import AwsError
-from local_aws.jobs.table import Job
 from local_aws.pagination import offset_of
+from local_aws.resources import Resource
 from local_aws.settings import ACCOUNT, REGION
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
@@ -90,7 +90,10 @@ def _check_stopping(request: dict[str, Any]) -> None:
 
 
 def listing(
-    jobs: Iterable[Job], request: dict[str, Any], status: Callable[[Job], str], summary: Callable[[Job], Any]
+    jobs: Iterable[Resource],
+    request: dict[str, Any],
+    status: Callable[[Resource], str],
+    summary: Callable[[Resource], Any],
 ) -> tuple[list[Any], str | None]:
     """Return one page of a List call, with the usual filters of SageMaker, and the next token (an offset)."""
     chosen = [

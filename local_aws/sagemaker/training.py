@@ -1,4 +1,4 @@
-"""The operations on SageMaker training jobs, and their views of the job table."""
+"""The operations on SageMaker training jobs, and their views of the resource table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
-from local_aws.jobs.table import Job
+from local_aws.resources import Resource
 from local_aws.sagemaker.containers import World
 from local_aws.sagemaker.interruptions import KIND, Interruptions
 from local_aws.sagemaker.requests import arn, check_training, listing, missing
@@ -58,7 +58,7 @@ class TrainingJobs:
         name = request["TrainingJobName"]
         detail: dict[str, Any] = {"transitions": [], "metrics": {}, "active": []}
         transition(detail, "Starting", "Starting the training job")
-        if not self._world.table.insert(Job(KIND, name, "InProgress", request, detail)):
+        if not self._world.table.insert(Resource(KIND, name, "InProgress", request, detail)):
             raise AwsError(
                 "ResourceInUse",
                 f"Training job names must be unique within an AWS account and region, and a"
@@ -135,14 +135,14 @@ class TrainingJobs:
         run.follow_output()
         self._world.supervisor.run(f"training {name}", run.drive)
 
-    def _job(self, name: str) -> Job:
+    def _job(self, name: str) -> Resource:
         job = self._world.table.get(KIND, name)
         if job is None:
             raise missing("training-job", arn("training-job", name))
         return job
 
 
-def _summary(job: Job) -> dict[str, Any]:
+def _summary(job: Resource) -> dict[str, Any]:
     summary = {
         "TrainingJobName": job.name,
         "TrainingJobArn": arn("training-job", job.name),

@@ -1,6 +1,6 @@
 """The run of one training job in a thread.
 
-Every step is first written to the job table, so that a later process of local_aws can resume the run.
+Every step is first written to the resource table, so that a later process of local_aws can resume the run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from include.contracts.errors import NexusError
 from include.contracts.storage import S3Uri
 from local_aws.jobs.processes import JobProcess
 from local_aws.jobs.supervisor import Stopping
-from local_aws.jobs.table import Job
+from local_aws.resources import Resource
 from local_aws.sagemaker import containers
 from local_aws.sagemaker.containers import Host, JobFailed, World
 from local_aws.sagemaker.interruptions import KIND, Interruptions
@@ -131,7 +131,7 @@ class TrainingRun:
                 job.detail["outcome"] = outcome
         return outcome
 
-    def _prepare(self, job: Job) -> tuple[Any, list[str]]:
+    def _prepare(self, job: Resource) -> tuple[Any, list[str]]:
         algorithm = self._request["AlgorithmSpecification"]
         command = containers.resolve(
             self._world,
@@ -317,7 +317,7 @@ class TrainingRun:
                         "/aws/sagemaker/TrainingJobs", name, value, {"TrainingJobName": self._name}
                     )
 
-    def _job(self) -> Job:
+    def _job(self) -> Resource:
         job = self._world.table.get(KIND, self._name)
         assert job is not None
         return job

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from local_aws.jobs.processes import Exit, JobProcess
 from local_aws.jobs.supervisor import Stopping, Supervisor
-from local_aws.jobs.table import Job
+from local_aws.resources import Resource
 from local_aws.settings import LocalAwsSettings
 from local_aws.spark.process import SparkProcesses
 
@@ -41,27 +41,27 @@ class RunStates:
 
 
 class RunService(Protocol):
-    """The rules of a service for its runs. ``kind`` is the kind of their rows in the job table."""
+    """The rules of a service for its runs. ``kind`` is the kind of their rows in the resource table."""
 
     kind: str
     states: RunStates
 
-    def may_start(self, run: Job) -> bool:
+    def may_start(self, run: Resource) -> bool:
         """Return True if a waiting run may start now."""
 
-    def arguments(self, run: Job) -> list[str]:
+    def arguments(self, run: Resource) -> list[str]:
         """Return the command line, which begins with ``spark-submit``."""
 
-    def role(self, run: Job) -> str:
+    def role(self, run: Resource) -> str:
         """Return the ARN of the role of the run."""
 
-    def timeout_seconds(self, run: Job) -> float:
+    def timeout_seconds(self, run: Resource) -> float:
         """Return the time limit of the run; infinity if it has none."""
 
-    def started(self, run: Job) -> None:
+    def started(self, run: Resource) -> None:
         """Handle the start of a run, when its output files exist."""
 
-    def ended(self, run: Job) -> None:
+    def ended(self, run: Resource) -> None:
         """Handle the end of a run, when its output is complete.
 
         The run gets its final state after this returns.
@@ -183,7 +183,7 @@ class JobRuns:
             row.processes = []
             row.detail |= {"ended": time.time(), "reason": reason}
 
-    def _row(self, name: str) -> Job:
+    def _row(self, name: str) -> Resource:
         run = self._table.get(self._service.kind, name)
         assert run is not None
         return run

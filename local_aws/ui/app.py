@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from local_aws.http.messages import Request, Response
 from local_aws.jobs.identities import Identities
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 from local_aws.settings import LocalAwsSettings
 from local_aws.ui import assets, logs, pages
 from local_aws.ui.html import Html
@@ -38,7 +38,7 @@ _HEADERS = {
 class WebPages:
     """The read-only pages of jobs and services."""
 
-    def __init__(self, table: JobTable, settings: LocalAwsSettings, identities: Identities) -> None:
+    def __init__(self, table: ResourceTable, settings: LocalAwsSettings, identities: Identities) -> None:
         self._identities = identities
         self._jobs = Jobs(table, settings.state)
         self._services = ServicePages(table, settings.state / "ecs")
@@ -79,7 +79,7 @@ class WebPages:
             return _raw(log, request, is_over=view.is_over)
         return _html(pages.log_page(view, log, logs.tail(log.path)))
 
-    def _service(self, service: Job, rest: list[str], request: Request) -> Response:
+    def _service(self, service: Resource, rest: list[str], request: Request) -> Response:
         if not rest:
             return _html(self._services.page(service))
         if rest[0] == "tasks" and len(rest) >= 3:

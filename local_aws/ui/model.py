@@ -1,4 +1,4 @@
-"""The jobs that have a page, each with its state, its facts and its log files, read from the job table."""
+"""The jobs that have a page, each with its state, facts and log files, read from the resource table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from local_aws.emr.states import CLUSTER, STEP
 from local_aws.emr_serverless.applications import RUN as SERVERLESS_RUN
 from local_aws.glue.jobs import RUN as GLUE_RUN
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 from local_aws.sagemaker.interruptions import KIND as TRAINING
 from local_aws.sagemaker.processing import KIND as PROCESSING
 
@@ -48,9 +48,9 @@ class JobView:
 
     service: str
     title: str
-    row: Job
+    row: Resource
     logs: tuple[LogFile, ...] = ()
-    steps: tuple[Job, ...] = field(default=(), repr=False)
+    steps: tuple[Resource, ...] = field(default=(), repr=False)
 
     @property
     def name(self) -> str:
@@ -98,7 +98,7 @@ def tone(state: str) -> str:
 class Jobs:
     """Finds jobs in the table; ``state`` is the folder below which their output lies."""
 
-    def __init__(self, table: JobTable, state: Path) -> None:
+    def __init__(self, table: ResourceTable, state: Path) -> None:
         self._table = table
         self._state = state
 
@@ -120,11 +120,11 @@ class Jobs:
         ]
         return sorted(views, key=lambda view: view.row.created, reverse=True)[:limit]
 
-    def _view(self, service: str, row: Job) -> JobView:
+    def _view(self, service: str, row: Resource) -> JobView:
         steps = tuple(reversed(self._table.list(STEP, row.name))) if row.kind == CLUSTER else ()
         return JobView(service, _TITLES[row.kind], row, tuple(self._logs(row)), steps)
 
-    def _logs(self, row: Job) -> Iterator[LogFile]:
+    def _logs(self, row: Resource) -> Iterator[LogFile]:
         if row.kind in (TRAINING, PROCESSING):
             folder = self._state / "sagemaker" / row.kind / row.name
             for number in range(1, _hosts(row.request) + 1):

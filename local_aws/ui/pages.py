@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from local_aws.jobs.table import Job
+from local_aws.resources import Resource
 from local_aws.ui.html import Content, Html, element, facts, table
 from local_aws.ui.logs import Piece
 from local_aws.ui.model import JobView, LogFile, tone
@@ -38,7 +38,7 @@ def page(title: str, *content: Content, refresh: bool = False, script: bool = Fa
     return Html(f"<!doctype html>{element('html', element('head', head), body, lang='en')}")
 
 
-def index_page(jobs: Sequence[JobView], services: Sequence[Job]) -> Html:
+def index_page(jobs: Sequence[JobView], services: Sequence[Resource]) -> Html:
     """Build the list of all jobs, the newest first, and of all services."""
     rows = [
         (
@@ -194,7 +194,7 @@ def _section(title: str, content: Content) -> Content:
     return [element("h2", title), element("section", content)] if content else None
 
 
-def _service_row(service: Job) -> Sequence[Content]:
+def _service_row(service: Resource) -> Sequence[Content]:
     return (
         element("a", service.name, href=service_url(service.name)),
         state(service.state),
@@ -211,7 +211,7 @@ def _short_log(own: str, logs: Sequence[LogFile], piece: Piece | None) -> Conten
     return [element("pre", "\n".join(lines), class_="log short"), more]
 
 
-def _steps(steps: Sequence[Job]) -> Html:
+def _steps(steps: Sequence[Resource]) -> Html:
     rows = [
         (
             element("a", step.request.get("Name", step.name), href=job_url("emr", step.name)),

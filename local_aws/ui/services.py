@@ -10,7 +10,7 @@ from typing import Any
 from local_aws.ecs.names import DEFINITION, DEPLOYMENT, SERVICE, TASK, short
 from local_aws.ecs.views import service_view
 from local_aws.elbv2.names import LISTENER, forwards
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 from local_aws.ui.html import Content, Html, element, facts, table
 from local_aws.ui.logs import Piece
 from local_aws.ui.model import LogFile
@@ -20,21 +20,21 @@ _EVENTS = 20
 
 
 class ServicePages:
-    """Builds the pages of services from the job table; ``folder`` holds the output of tasks."""
+    """Builds the pages of services from the resource table; ``folder`` holds the output of tasks."""
 
-    def __init__(self, table: JobTable, folder: Path) -> None:
+    def __init__(self, table: ResourceTable, folder: Path) -> None:
         self._table = table
         self._folder = folder
 
-    def all(self) -> list[Job]:
+    def all(self) -> list[Resource]:
         """Return all services that were not deleted, the newest first."""
         return [row for row in reversed(self._table.list(SERVICE)) if row.state != "INACTIVE"]
 
-    def find(self, name: str) -> Job | None:
+    def find(self, name: str) -> Resource | None:
         """Return the service ``<cluster>/<service>``, None if there is none."""
         return self._table.get(SERVICE, name)
 
-    def page(self, service: Job) -> Html:
+    def page(self, service: Resource) -> Html:
         """Build the page of a service."""
         view = service_view(self._table, service)
         tasks = (
@@ -64,7 +64,7 @@ class ServicePages:
             refresh=True,
         )
 
-    def logs(self, service: Job, task: str) -> list[LogFile]:
+    def logs(self, service: Resource, task: str) -> list[LogFile]:
         """Return the logs of a task of the service, one for each container; none if it is no such task."""
         row = next((t for t in self._table.list(TASK, service.name) if short(t.name) == task), None)
         definition = self._table.get(DEFINITION, row.detail["definition"]) if row else None
@@ -72,7 +72,7 @@ class ServicePages:
         names = [container["name"] for container in containers]
         return [LogFile(name, self._folder / task / name / "output.log") for name in names]
 
-    def log_page(self, service: Job, task: str, log: LogFile, piece: Piece) -> Html:
+    def log_page(self, service: Resource, task: str, log: LogFile, piece: Piece) -> Html:
         """Build the page of a container's log."""
         own = _task_url(service, task)
         tabs = [
@@ -85,13 +85,13 @@ class ServicePages:
             title, service_url(service.name), raw, tabs, piece, is_over=self.is_over(service, task)
         )
 
-    def is_over(self, service: Job, task: str) -> bool:
+    def is_over(self, service: Resource, task: str) -> bool:
         """Tell whether a task has stopped."""
         return all(
             t.state == "STOPPED" for t in self._table.list(TASK, service.name) if short(t.name) == task
         )
 
-    def _ports(self, service: Job) -> Iterator[int]:
+    def _ports(self, service: Resource) -> Iterator[int]:
         groups = {balancer.get("targetGroupArn") for balancer in service.request.get("loadBalancers", [])}
         for row in self._table.list(LISTENER):
             view = row.detail["view"]
@@ -113,7 +113,7 @@ class ServicePages:
         ]
         return table(("deployment", "task definition", "state", "tasks", "reason"), rows)
 
-    def _history(self, service: Job) -> Content:
+    def _history(self, service: Resource) -> Content:
         rows = [
             (
                 moment(row.created),
@@ -130,7 +130,7 @@ class ServicePages:
             else None
         )
 
-    def _tasks(self, service: Job) -> Html:
+    def _tasks(self, service: Resource) -> Html:
         rows = []
         for task in reversed(self._table.list(TASK, service.name)):
             name = short(task.name)
@@ -155,11 +155,11 @@ class ServicePages:
         )
 
 
-def _task_url(service: Job, task: str) -> str:
+def _task_url(service: Resource, task: str) -> str:
     return f"{service_url(service.name)}/tasks/{task}"
 
 
-def _events(service: Job) -> Html:
+def _events(service: Resource) -> Html:
     newest = list(reversed(service.detail["events"]))[:_EVENTS]
     rows = [(_clock(event["createdAt"]), event["message"]) for event in newest]
     return table(("at", "event"), rows)

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_aws.jobs.identities import KEY_PREFIX, Identities
-from local_aws.jobs.table import JobTable
+from local_aws.resources import ResourceTable
 from tests.local_aws.sagemaker.conftest import training_request
 from tests.support.waiting import wait_until
 
@@ -120,7 +120,7 @@ def test_a_training_job_has_keys_of_its_own(local_aws_server: Any) -> None:
 
 
 def test_credentials_survive_a_restart_and_go_with_their_job(tmp_path: Path) -> None:
-    table = JobTable(tmp_path / "jobs.sqlite")
+    table = ResourceTable(tmp_path / "jobs.sqlite")
     first = Identities(table).issue("emr-step", "s-1", "role")
     again = Identities(table)
     assert again.issue("emr-step", "s-1", "role") == first

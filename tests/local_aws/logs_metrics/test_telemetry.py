@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from local_aws.jobs.table import Job, JobTable
 from local_aws.logs_metrics.telemetry import KIND, Telemetry
 from local_aws.moto_services.handler import MotoHandler, moto_backend
+from local_aws.resources import Resource, ResourceTable
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Iterator[JobTable]:
-    made = JobTable(tmp_path / "jobs.sqlite")
+def table(tmp_path: Path) -> Iterator[ResourceTable]:
+    made = ResourceTable(tmp_path / "jobs.sqlite")
     yield made
     made.close()
 
@@ -31,13 +31,13 @@ def messages(group: str, stream: str) -> list[str]:
     return [event.message for event in events]
 
 
-def old_stream(group: str, stream: str, path: Path) -> Job:
+def old_stream(group: str, stream: str, path: Path) -> Resource:
     """Insert the row that an earlier process left."""
-    return Job(KIND, f"{group}\n{stream}", "OPEN", {"group": group, "stream": stream, "path": str(path)})
+    return Resource(KIND, f"{group}\n{stream}", "OPEN", {"group": group, "stream": stream, "path": str(path)})
 
 
 def test_the_log_of_an_ended_job_is_sent_once_after_a_restart_and_never_read_again(
-    table: JobTable, group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    table: ResourceTable, group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "output.log"
     log.write_text("first\nlast, without an end")
@@ -59,7 +59,7 @@ def test_the_log_of_an_ended_job_is_sent_once_after_a_restart_and_never_read_aga
 
 
 def test_a_stream_that_its_job_still_follows_is_not_sent_twice_after_a_restart(
-    table: JobTable, group: str, tmp_path: Path
+    table: ResourceTable, group: str, tmp_path: Path
 ) -> None:
     for stream in ("running", "just-ended"):
         (tmp_path / stream).write_text("before\n")

@@ -12,7 +12,7 @@ import pytest
 from local_aws.front_door.control import Control
 from local_aws.images import ImageMap, SparkRuntime
 from local_aws.jobs.supervisor import Supervisor
-from local_aws.jobs.table import Job, JobTable
+from local_aws.resources import Resource, ResourceTable
 from local_aws.settings import LocalAwsSettings
 from local_aws.spark.process import SparkProcesses
 from local_aws.spark.runs import JobRuns, RunStates
@@ -28,29 +28,29 @@ class Service:
     def __init__(self) -> None:
         self.log: list[str] = []
 
-    def may_start(self, run: Job) -> bool:
+    def may_start(self, run: Resource) -> bool:
         return not run.request.get("held")
 
-    def arguments(self, run: Job) -> list[str]:
+    def arguments(self, run: Resource) -> list[str]:
         return list(run.request["command"])
 
-    def role(self, run: Job) -> str:
+    def role(self, run: Resource) -> str:
         return "arn:aws:iam::123456789012:role/test"
 
-    def timeout_seconds(self, run: Job) -> float:
+    def timeout_seconds(self, run: Resource) -> float:
         return float(run.request.get("seconds", math.inf))
 
-    def started(self, run: Job) -> None:
+    def started(self, run: Resource) -> None:
         self.log.append("started")
 
-    def ended(self, run: Job) -> None:
+    def ended(self, run: Resource) -> None:
         self.log.append(f"ended {run.state}")
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Any]:
     settings = LocalAwsSettings(tmp_path, 1, Control())
-    table = JobTable(tmp_path / "jobs.sqlite")
+    table = ResourceTable(tmp_path / "jobs.sqlite")
     supervisor = Supervisor(table, tmp_path)
     images = ImageMap((), SparkRuntime(tmp_path, (), "local[1]", "1g"))
     service = Service()
@@ -58,9 +58,9 @@ def world(tmp_path: Path) -> Iterator[Any]:
     supervisor.executors.append(runs)
     supervisor.start()
 
-    def state(name: str, **request: Any) -> Job:
+    def state(name: str, **request: Any) -> Resource:
         if request:
-            table.insert(Job("run", name, "WAITING", request))
+            table.insert(Resource("run", name, "WAITING", request))
         found = table.get("run", name)
         assert found
         return found
@@ -69,7 +69,7 @@ def world(tmp_path: Path) -> Iterator[Any]:
     supervisor.stop()
 
 
-def ended(run: Job) -> bool:
+def ended(run: Resource) -> bool:
     return run.state not in Service.states.active
 
 

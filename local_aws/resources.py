@@ -1,4 +1,4 @@
-"""The job table: the state of all executors, in SQLite, so that it survives the end of the process.
+"""The resource table: the state of all executors, in SQLite, so that it survives the end of the process.
 
 A row is one resource (a training job, a cluster, a step, a service, a task). ``request`` is the
 call as it was sent, ``detail`` is the state that the executor adds, ``processes`` do the work.
@@ -28,8 +28,8 @@ _COLUMNS = "kind, name, parent, state, request, detail, processes, generation, c
 
 
 @dataclass
-class Job:
-    """One row. Times are seconds since 1970."""
+class Resource:
+    """One resource: a row of the table. Times are seconds since 1970."""
 
     kind: str
     name: str
@@ -43,7 +43,7 @@ class Job:
     updated: float = 0.0
 
 
-class JobTable:
+class ResourceTable:
     """The rows by (kind, name). All threads of one process may use it; no other process may write.
 
     Use ``lock`` for other state that changes together with rows too: with a second lock, two threads could
@@ -64,7 +64,7 @@ class JobTable:
         with self.lock:
             self._connection.close()
 
-    def insert(self, job: Job) -> bool:
+    def insert(self, job: Resource) -> bool:
         """Add a row. Return False if the name is in use."""
         job.updated = time.time()
         with self.lock:
@@ -73,7 +73,7 @@ class JobTable:
             )
         return cursor.rowcount == 1
 
-    def get(self, kind: str, name: str) -> Job | None:
+    def get(self, kind: str, name: str) -> Resource | None:
         """Return a copy of the row, or None. Use ``editing`` to change the row."""
         with self.lock:
             row = self._connection.execute(
@@ -81,7 +81,7 @@ class JobTable:
             ).fetchone()
         return _from_row(row) if row else None
 
-    def list(self, kind: str, parent: str | None = None) -> list[Job]:
+    def list(self, kind: str, parent: str | None = None) -> list[Resource]:
         """Return all rows of a kind, or those of a parent, oldest first."""
         query = f"SELECT {_COLUMNS} FROM jobs WHERE kind=?"
         arguments: tuple[str, ...] = (kind,)
@@ -99,7 +99,7 @@ class JobTable:
         return {process["marker"] for (processes,) in rows for process in json.loads(processes)}
 
     @contextmanager
-    def editing(self, kind: str, name: str) -> Iterator[Job]:
+    def editing(self, kind: str, name: str) -> Iterator[Resource]:
         """Read, change and write one row while no other thread writes. Raises KeyError if it is missing."""
         with self.lock:
             job = self.get(kind, name)
@@ -119,7 +119,7 @@ class JobTable:
             self._connection.execute("DELETE FROM jobs WHERE kind=? AND name=?", (kind, name))
 
 
-def _to_row(job: Job) -> tuple[Any, ...]:
+def _to_row(job: Resource) -> tuple[Any, ...]:
     return (
         job.kind,
         job.name,
@@ -134,9 +134,9 @@ def _to_row(job: Job) -> tuple[Any, ...]:
     )
 
 
-def _from_row(row: tuple[Any, ...]) -> Job:
+def _from_row(row: tuple[Any, ...]) -> Resource:
     kind, name, parent, state, request, detail, processes, generation, created, updated = row
-    return Job(
+    return Resource(
         kind=kind,
         name=name,
         parent=parent,
