@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from demo.timings import TaskTiming
-from include.contracts.errors import ContractError
+from include.contracts.manifests import require_documents_add_up
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,7 @@ class CorpusSummary:
     tokens: int
 
     def __post_init__(self) -> None:
-        dropped = sum(count for reasons in self.dropped.values() for count in reasons.values())
-        if self.documents_in != self.documents_kept + dropped:
-            raise ContractError(
-                "documents do not add up",
-                where=f"corpus {self.version}",
-                expected=f"{self.documents_in} in",
-                got=f"{self.documents_kept} kept + {dropped} dropped",
-            )
+        require_documents_add_up(self.version, self.documents_in, self.documents_kept, self.dropped)
 
 
 @dataclass(frozen=True)

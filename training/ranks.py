@@ -75,12 +75,6 @@ class Agreement:
         self.group = group
         self.place = place
 
-    def any_true(self, flag: bool) -> bool:
-        """Return True if the flag is set on any rank."""
-        votes = torch.tensor([int(flag)])
-        dist.all_reduce(votes, op=dist.ReduceOp.MAX, group=self.group)
-        return bool(votes.item())
-
     def sum(self, values: Sequence[float]) -> list[float]:
         """Return the sums over all ranks, element by element and in float64, on every rank."""
         totals = torch.tensor(values, dtype=torch.float64)

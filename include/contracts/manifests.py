@@ -6,6 +6,7 @@ a served answer can be traced back to the raw shard.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -136,6 +137,20 @@ class TokenShard:
     tokens: int
 
 
+def require_documents_add_up(
+    version: str, documents_in: int, documents_kept: int, dropped: Mapping[str, Mapping[str, int]]
+) -> None:
+    """Raise ContractError unless documents in are those kept plus all dropped (by stage and reason)."""
+    total = sum(count for reasons in dropped.values() for count in reasons.values())
+    if documents_in != documents_kept + total:
+        raise ContractError(
+            "documents do not add up",
+            where=f"corpus {version}",
+            expected=f"{documents_in} in",
+            got=f"{documents_kept} kept + {total} dropped",
+        )
+
+
 @dataclass(frozen=True)
 class CorpusManifest:
     """A complete corpus version with its token dataset. Counts and files include those of its base.
@@ -165,14 +180,7 @@ class CorpusManifest:
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
-        dropped = sum(count for reasons in self.dropped.values() for count in reasons.values())
-        if self.documents_in != self.documents_kept + dropped:
-            raise ContractError(
-                "documents do not add up",
-                where=f"corpus {self.version}",
-                expected=f"{self.documents_in} in",
-                got=f"{self.documents_kept} kept + {dropped} dropped",
-            )
+        require_documents_add_up(self.version, self.documents_in, self.documents_kept, self.dropped)
 
 
 @dataclass(frozen=True)

@@ -162,27 +162,16 @@ class RangedReader(io.RawIOBase):
 
 
 class HashedStream:
-    """A stream that hashes what is read, with a look ahead that consumes nothing."""
+    """A stream that hashes what is read."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._ahead = b""
         self._digest = hashlib.sha256()
         self.size_bytes = 0
 
-    def peek(self, size: int) -> bytes:
-        """Return the next ``size`` bytes without consuming them; fewer only at the end."""
-        while len(self._ahead) < size and (more := self._stream.read(size - len(self._ahead))):
-            self._ahead += more
-        return self._ahead[:size]
-
     def read(self, size: int = -1) -> bytes:
         """Read up to ``size`` bytes; empty at the end."""
-        if self._ahead:
-            cut = len(self._ahead) if size < 0 else size
-            content, self._ahead = self._ahead[:cut], self._ahead[cut:]
-        else:
-            content = self._stream.read(size)
+        content = self._stream.read(size)
         self._digest.update(content)
         self.size_bytes += len(content)
         return content

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from local_aws.images import Image, ImageMap, container_environment
-from local_aws.jobs.processes import JobProcess, Spec
+from local_aws.jobs.processes import Exit, JobProcess, Spec
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.transfer import Transfer
 from local_aws.logs_metrics.telemetry import OnLine, Telemetry
@@ -131,6 +133,41 @@ def finish_logs(world: World, job: Resource, group: str, all_hosts: list[Host]) 
 def stream_of(job: Resource, host: Host) -> str:
     """Return the log stream of a host. It ends in the creation time of the job, as on AWS."""
     return f"{job.name}/{host.name}-{int(job.created)}"
+
+
+def end(world: World, processes: list[JobProcess], grace_seconds: float) -> None:
+    """Send SIGTERM and, after the grace period, SIGKILL. Without a grace period, send SIGKILL at once."""
+    if grace_seconds:
+        for process in processes:
+            process.terminate()
+    deadline = time.monotonic() + grace_seconds
+    while time.monotonic() < deadline and not all(process.exit() for process in processes):
+        world.supervisor.pause()
+    for process in processes:
+        process.kill()
+
+
+def first_failed(exits: Sequence[Exit | None]) -> dict[str, int]:
+    """Return `exit_code` and `failed_host` of the first host that failed; empty if none did."""
+    for host, found in enumerate(exits):
+        if found and found.code != 0:
+            return {"exit_code": found.code, "failed_host": host}
+    return {}
+
+
+def failure(job: Job, all_hosts: list[Host], exit_code_label: str) -> JobFailed:
+    """Return the failure of a job whose detail has the result of ``first_failed``.
+
+    The reason is the failure message of the algorithm, else the last lines of the host that failed.
+    """
+    code = job.detail.get("exit_code")
+    if code == -1:
+        return JobFailed("InternalServerError: the job's process vanished without an exit status")
+    text = failure_file(all_hosts)
+    if not text:
+        host = all_hosts[job.detail.get("failed_host", 0)]
+        text = JobProcess(0, 0, str(host.folder), "").last_lines()
+    return JobFailed(f"AlgorithmError: {text[-900:]}, {exit_code_label}: {code}"[:1024])
 
 
 def failure_file(all_hosts: list[Host]) -> str:

@@ -162,7 +162,7 @@ class _ProcessingRun:
         if message.is_file():
             self._set(message=message.read_text("utf-8", "replace")[:1024])
         if outcome == "failed":
-            self._raise_failure()
+            raise containers.failure(self._job(), self._hosts, "exit code")
         if outcome == "runtime":
             raise JobFailed("ClientError: Please use a longer MaxRuntimeInSeconds; the job exceeded it")
         if outcome == "completed":
@@ -214,29 +214,19 @@ class _ProcessingRun:
         limit = self._request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86400)
         while True:
             exits = [process.exit() for process in processes]
-            if failed := [end for end in exits if end and end.code != 0]:
-                self._end(processes, 0)
-                self._set(exit_code=failed[0].code)
+            if failed := containers.first_failed(exits):
+                containers.end(self._world, processes, 0)
+                self._set(**failed)
                 return "failed"
             if all(exits):
                 return "completed"
             if self._job().state == "Stopping":
-                self._end(processes, _STOP_GRACE_SECONDS)
+                containers.end(self._world, processes, _STOP_GRACE_SECONDS)
                 return "stopped"
             if time.time() - self._job().detail["started"] > limit:
-                self._end(processes, 0)
+                containers.end(self._world, processes, 0)
                 return "runtime"
             self._world.supervisor.pause()
-
-    def _end(self, processes: list[JobProcess], grace_seconds: float) -> None:
-        if grace_seconds:
-            for process in processes:
-                process.terminate()
-        deadline = time.monotonic() + grace_seconds
-        while time.monotonic() < deadline and not all(process.exit() for process in processes):
-            self._world.supervisor.pause()
-        for process in processes:
-            process.kill()
 
     def _upload(self) -> None:
         for host in self._hosts:
@@ -248,15 +238,6 @@ class _ProcessingRun:
     def _outputs(self) -> list[dict[str, Any]]:
         outputs = self._request.get("ProcessingOutputConfig", {}).get("Outputs", [])
         return [item for item in outputs if "S3Output" in item]
-
-    def _raise_failure(self) -> None:
-        code = self._job().detail.get("exit_code")
-        if code == -1:
-            raise JobFailed("InternalServerError: the job's process vanished without an exit status")
-        text = containers.failure_file(self._hosts)
-        if not text:
-            text = JobProcess(0, 0, str(self._hosts[0].folder), "").last_lines()
-        raise JobFailed(f"AlgorithmError: {text[-900:]}, exit code: {code}"[:1024])
 
     def _finish(self, state: str, reason: str = "") -> None:
         with contextlib.suppress(Exception):

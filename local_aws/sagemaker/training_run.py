@@ -207,25 +207,24 @@ class TrainingRun:
         synced = time.monotonic()
         if ending := self._job().detail.get("ending"):
             # the earlier local_aws had started to end the job, so its exit status has no meaning
-            self._end(processes, _RESUMED_GRACE_SECONDS)
+            containers.end(self._world, processes, _RESUMED_GRACE_SECONDS)
             return str(ending)
         while True:
             exits = [process.exit() for process in processes]
-            failed = [i for i, end in enumerate(exits) if end and end.code != 0]
-            if failed:
-                self._end(processes, 0)
-                self._set(exit_code=exits[failed[0]].code, failed_host=failed[0])  # type: ignore[union-attr]
+            if failed := containers.first_failed(exits):
+                containers.end(self._world, processes, 0)
+                self._set(**failed)
                 return "failed"
             if all(exits):
                 return "completed"
             if why := self._why_end():
                 self._set(ending=why)
-                self._end(processes, STOP_GRACE_SECONDS)
+                containers.end(self._world, processes, STOP_GRACE_SECONDS)
                 return why
             grace = self._interruptions.due(self._job())
             if grace is not None:
                 self._set(ending="interrupted")
-                self._end(processes, grace)
+                containers.end(self._world, processes, grace)
                 return "interrupted"
             if time.monotonic() - synced > _SYNC_SECONDS:
                 self._sync_checkpoints()
@@ -245,37 +244,15 @@ class TrainingRun:
             return "wait"
         return None
 
-    def _end(self, processes: list[JobProcess], grace_seconds: float) -> None:
-        """Send SIGTERM and, after the grace period, SIGKILL."""
-        if grace_seconds:
-            for process in processes:
-                process.terminate()
-        deadline = time.monotonic() + grace_seconds
-        while time.monotonic() < deadline and not all(process.exit() for process in processes):
-            self._world.supervisor.pause()
-        for process in processes:
-            process.kill()
-
     def _conclude(self, outcome: str) -> None:
         if outcome == "failed":
-            self._raise_failure()
+            raise containers.failure(self._job(), self._hosts, "ExitCode")
         if "started" in self._job().detail and any((host.ml / "model").is_dir() for host in self._hosts):
             if self._job().state == "InProgress":
                 self._note("Uploading", "Uploading generated training model")
             self._upload()
         secondary, message = _ENDS.get(outcome, ("Completed", "Training job completed"))
         self._finish("Completed" if outcome == "completed" else "Stopped", secondary, message)
-
-    def _raise_failure(self) -> None:
-        detail = self._job().detail
-        code = detail.get("exit_code")
-        if code == -1:
-            raise JobFailed("InternalServerError: the job's process vanished without an exit status")
-        text = containers.failure_file(self._hosts)
-        if not text:
-            host = self._hosts[detail.get("failed_host", 0)]
-            text = JobProcess(0, 0, str(host.folder), "").last_lines()
-        raise JobFailed(f"AlgorithmError: {text[-900:]}, ExitCode: {code}"[:1024])
 
     def _upload(self) -> None:
         output = S3Uri.parse(self._request["OutputDataConfig"]["S3OutputPath"]) / f"{self._name}/output"

@@ -88,6 +88,22 @@ def test_stop_ends_the_job(sagemaker: Any) -> None:
     assert ended(sagemaker, "stops")["ProcessingJobStatus"] == "Stopped"
 
 
+def test_the_reason_is_from_the_host_that_failed(sagemaker: Any) -> None:
+    code = (
+        "import json, time\n"
+        "host = json.load(open(ML + '/config/resourceconfig.json'))['current_host']\n"
+        "print('words of', host, flush=True)\n"
+        "time.sleep(60) if host == 'algo-1' else exit(3)"
+    )
+    request = processing_request("half", code)
+    request["ProcessingResources"]["ClusterConfig"]["InstanceCount"] = 2
+    sagemaker.create_processing_job(**request)
+    reason = ended(sagemaker, "half")["FailureReason"]
+    assert "words of algo-2" in reason, reason
+    assert "algo-1" not in reason
+    assert "exit code: 3" in reason
+
+
 def test_the_runtime_limit_fails_the_job(sagemaker: Any) -> None:
     request = processing_request(
         "slow", "import time; time.sleep(60)", StoppingCondition={"MaxRuntimeInSeconds": 1}
