@@ -1,4 +1,4 @@
-"""Hot loops over Arrow buffers (UTF-8 bytes and offsets), compiled by numba.
+"""Loops over Arrow buffers (UTF-8 bytes and offsets) that numba compiles to machine code.
 
-No Python runs per document here. Every kernel has a plain-Python definition in tests/spark/kernels.
+No Python code runs for each document. tests/spark/kernels defines every kernel in plain Python.
 """

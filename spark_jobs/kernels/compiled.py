@@ -1,8 +1,9 @@
-"""``@kernel``: numba with an on-disk cache that all worker processes, jobs and layouts share.
+"""The decorator ``@kernel``, which compiles with numba and caches the machine code on disk.
 
-numba keys its cache by the path of the source file and by that file alone. The jobs travel as a zip that
-Spark unpacks under a new name each time, and kernels call kernels of other modules. The key here is
-therefore the content of every module that defines kernels, and of this package.
+numba's own cache key is the path and time of the source file. It does not serve here: Spark unpacks the code
+of each job under a new path, and a kernel must be compiled again if a kernel of another module that it calls
+has changed. The key used here is the content of all modules that define kernels and of this package. All
+worker processes share the cache.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: A module with such an import may define kernels or hold the tables that kernels read.
 _IMPORTS_KERNEL = re.compile(rb"^(from spark_jobs\.kernels\b|import numba)", re.M)
 
-#: Positions within Arrow buffers, as kernels see them.
+#: A position in an Arrow buffer; numba passes np.int64 to kernels.
 Integer = int | np.int64
 
 
 def cache_folder() -> Path:
-    """``NUMBA_CACHE_DIR``, else a folder of this user's in the system's temporary folder."""
+    """Return ``NUMBA_CACHE_DIR``, or a folder of this user in the system's temporary folder."""
     given = os.environ.get("NUMBA_CACHE_DIR")
     return Path(given) if given else Path(tempfile.gettempdir()) / f"nexus-llm-kernels-{getpass.getuser()}"
 
 
 @lru_cache(maxsize=1)
 def _kernel_sources_hash() -> str:
-    """Hash every module of spark_jobs that defines kernels: kernels call kernels of other modules."""
+    """Hash every module of spark_jobs that defines kernels, because kernels call those of other modules."""
     digest = hashlib.sha256()
     for name, content in sorted(_modules(resources.files("spark_jobs"), "")):
         if _IMPORTS_KERNEL.search(content):
@@ -57,26 +58,26 @@ def _modules(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
 
 
 class PackageCacheLocator(_CacheLocator):  # type: ignore[misc]
-    """The place where numba keeps the machine code of one kernel."""
+    """Tells numba where to cache the machine code of one kernel, and under which key."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._name = f"{function.__module__}-{function.__code__.co_firstlineno}"
 
     def get_cache_path(self) -> str:
-        """A folder for each content of the kernel modules."""
+        """Return the cache folder. There is one for each content of the kernel modules."""
         return str(cache_folder() / _kernel_sources_hash()[:16])
 
     def get_source_stamp(self) -> str:
-        """Any edit of any kernel recompiles all of them."""
+        """Return the hash of all kernel modules, so that an edit of one kernel recompiles all."""
         return _kernel_sources_hash()
 
     def get_disambiguator(self) -> str:
-        """Functions of one name differ by module, and within a module by line."""
+        """Return the module and line of the kernel, which tell kernels of the same name apart."""
         return self._name
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> PackageCacheLocator | None:
-        """The locator, or None (numba then tries its own) where the folder cannot be written."""
+        """Return the locator, or None to let numba use its own if the cache folder is not writable."""
         locator = cls(py_func)
         try:
             Path(locator.get_cache_path()).mkdir(parents=True, exist_ok=True)
@@ -87,7 +88,7 @@ class PackageCacheLocator(_CacheLocator):  # type: ignore[misc]
 
 
 def kernel(function: F) -> F:
-    """Compile on first call, or load what any process on this machine compiled before."""
+    """Compile ``function`` on its first call, or load the machine code from the cache."""
     settings: Any = numba.config
     settings.CACHE_LOCATOR_CLASSES = f"{__name__}.PackageCacheLocator,UserWideCacheLocator"
     try:

@@ -1,14 +1,14 @@
-"""English strings that word splitting keeps whole or cuts by a rule of their own, as spaCy does.
+"""English strings that are not split into words by the general rules, as in spaCy.
 
-Contractions are cut before the short form (``do n't``, ``we 've``), also where the apostrophe is left out;
-abbreviations keep their full stop; emoticons keep their signs.
+Contractions are split before the short form (``do n't``, ``we 've``), also if the apostrophe is missing.
+Abbreviations keep their full stop, and emoticons keep their signs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-#: Longest entry, in bytes.
+#: The size of the longest entry in bytes.
 LONGEST = 20
 
 _WILL, _WOULD = ("'ll", "'ll 've"), ("'d", "'d 've")
@@ -23,7 +23,7 @@ _SUBJECTS = (
     ("could might must should would not", ("'ve",)),
     ("ai are is was were have has dare", ("n't",)),
 )
-#: Words of their own, though letters of theirs are a contraction without its apostrophe.
+#: Words that look like a contraction without its apostrophe (``I'll``: ``ill``).
 _WORDS = ("ill", "hell", "shell", "shed", "its", "were", "well", "whore")
 _CUT = "can not|gon na|got ta|let 's|c'm on|y' all|y all|how 'd 'y"
 _DROPPED_G = "doin goin havin lovin nothin nuthin ol somethin"

@@ -1,8 +1,8 @@
-"""Cut English text into words as spaCy's blank English tokenizer does, closely enough for counting.
+"""Splits English text into words nearly as spaCy's blank English tokenizer does, to count them.
 
-A stretch between white space loses signs at its ends one after the other, is looked up among the
-``english_exceptions`` each time, and is then cut at signs within it. Two things differ: emoticons are found
-only where signs alone surround them, and letters of all scripts are letters.
+Text is split at white space first. From each piece, signs are split off at both ends until it is one of the
+``english_exceptions`` or has no more, and the rest is split at signs within it. There are two differences
+from spaCy: emoticons are found only between signs, and letters of all scripts count as letters.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _EN_DASH, _EM_DASH, _APOSTROPHES = 0x2013, 0x2014, (0x27, 0x2019)
 def _entry(
     data: npt.NDArray[np.uint8], start: Integer, end: Integer, entries: _Entries, lengths: _Lengths
 ) -> np.uint64:
-    """Return what is known of a string (see ``word_rules``), or 0."""
+    """Return the flags and cuts of a string's entry (see ``WordRule``), or 0 if it has none."""
     if end - start > LONGEST or (lengths[data[start]] >> (end - start)) & 1 == 0:
         return np.uint64(0)
     key, _ = hash_line(data, start, end)
@@ -61,7 +61,7 @@ def _entry(
 
 @kernel
 def _dots(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> Integer:
-    """Return how many full stops there are from ``start`` on."""
+    """Return the number of consecutive full stops from ``start`` on."""
     i = start
     while i < end and data[i] == _DOT:
         i += 1
@@ -75,7 +75,7 @@ def _is_digit(letter: Integer) -> bool:
 
 @kernel
 def _before(data: npt.NDArray[np.uint8], start: Integer, end: Integer, signs: _Signs) -> Integer:
-    """Return the bytes that are cut off before the word, or 0."""
+    """Return the number of bytes to split off at the start of the word, or 0."""
     point, width = decode(data, start)
     if point == _DOT:
         dots = _dots(data, start, end)
@@ -95,7 +95,7 @@ def _before(data: npt.NDArray[np.uint8], start: Integer, end: Integer, signs: _S
 def _unit(
     data: npt.NDArray[np.uint8], start: Integer, end: Integer, entries: _Entries, lengths: _Lengths
 ) -> Integer:
-    """Return the bytes of a unit behind a digit, or 0."""
+    """Return the size in bytes of a unit at the end that follows a digit, or 0."""
     i = end
     while i > start and end - i <= LONGEST_UNIT and not _is_digit(data[i - 1]):
         i -= 1
@@ -127,7 +127,7 @@ def _behind(
     entries: _Entries,
     lengths: _Lengths,
 ) -> Integer:
-    """Return the bytes that are cut off behind the word, or 0."""
+    """Return the number of bytes to split off at the end of the word, or 0."""
     if start >= end:
         return np.int64(0)
     last = character_before(data, end)
@@ -188,7 +188,7 @@ def _is_address(data: npt.NDArray[np.uint8], start: Integer, end: Integer, signs
 
 @kernel
 def _stands_between(point: Integer, previous: Integer, following: Integer, signs: _Signs) -> bool:
-    """Return True if a sign of one character is a word by itself between these neighbours."""
+    """Return True if the sign ``point`` between these two characters is a word by itself."""
     before, behind = signs[previous], signs[following]
     if point == _DOT:
         return bool(before & (SMALL | QUOTE) and behind & (CAPITAL | QUOTE))
@@ -206,7 +206,7 @@ def _stands_between(point: Integer, previous: Integer, following: Integer, signs
 def _within(
     data: npt.NDArray[np.uint8], i: Integer, end: Integer, previous: Integer, signs: _Signs
 ) -> Integer:
-    """Return the bytes of a sign at ``i`` that is a word by itself between its neighbours, or 0."""
+    """Return the size in bytes of the sign at ``i`` if it is a word by itself, or 0."""
     point, width = decode(data, i)
     flags = signs[point]
     if flags & WITHIN:
@@ -235,7 +235,7 @@ def _within(
 
 @kernel
 def _is_plain(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> bool:
-    """Return True if all characters are letters of ASCII: nothing but an exception can cut them."""
+    """Return True if all characters are ASCII letters. Only an exception can split them."""
     i = start
     while i < end and 0x61 <= (data[i] | 0x20) <= 0x7A:
         i += 1
@@ -251,7 +251,7 @@ def _affixes(
     entries: _Entries,
     lengths: _Lengths,
 ) -> tuple[Integer, Integer, np.uint64]:
-    """Return the bytes to cut off before and behind, and the entry of an exception that is left, or 0."""
+    """Return the numbers of bytes to split off at both ends, and the entry of the rest or 0."""
     before = _before(data, start, end, signs)
     if before and start + before < end:
         entry = _entry(data, start + before, end, entries, lengths)
@@ -275,9 +275,9 @@ def cut_words(
     lengths: _Lengths,
     cuts: npt.NDArray[np.int64],
 ) -> int:
-    """Cut a stretch without white space. Write the ends of its words into ``cuts`` and return their number.
+    """Split text without white space. Write the ends of its words to ``cuts`` and return their number.
 
-    Tables are those of a WordRule, one by one: passing the tuple for every word costs more than the cut.
+    The tables are fields of a WordRule. Passing the tuple for every word would cost more than the split.
     """
     left, right, room = 0, 0, len(cuts)
     entry = np.uint64(0)
@@ -313,9 +313,9 @@ def _cut_middle(
     signs: _Signs,
     cuts: npt.NDArray[np.int64],
 ) -> int:
-    """Cut what is left between the signs at both ends, an exception by its entry, other text at signs.
+    """Split the text between the signs at both ends: an exception by its entry, other text at signs.
 
-    ``left`` cuts are made already. Return how many there are then.
+    Write the ends of words to ``cuts`` from index ``left`` on. Return the number of all cuts.
     """
     if start >= end:
         return left
@@ -353,7 +353,7 @@ def _cut_middle(
 def stretch_end(
     data: npt.NDArray[np.uint8], start: Integer, end: Integer, letters: npt.NDArray[np.uint8]
 ) -> Integer:
-    """Return where the characters from ``start`` on end, at white space or at ``end``."""
+    """Return the position of the first white space from ``start`` on, or ``end``."""
     stop = start
     while stop < end:
         point, width = decode(data, stop)
@@ -367,7 +367,7 @@ def stretch_end(
 def count_words(
     data: npt.NDArray[np.uint8], start: Integer, end: Integer, letters: npt.NDArray[np.uint8], rule: WordRule
 ) -> int:
-    """Return how many words a text has by the rule."""
+    """Return the number of words in a text by ``rule``."""
     english, signs, entries, lengths, cuts = rule
     words = 0
     i = start

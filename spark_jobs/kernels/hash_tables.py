@@ -1,7 +1,7 @@
-"""Open-addressing hash tables over arrays that are allocated once and serve every document of a batch.
+"""Open-addressing hash tables in arrays that are allocated once for all documents of a batch.
 
-A slot belongs to the document (``owner``) that wrote it last; for any other owner it is free. So nothing is
-cleared between documents, and a short document touches only the first slots.
+``owners`` holds for each slot the document that wrote it last. The slot is free for every other document, so
+the arrays need not be cleared between documents. A short document uses only the first slots.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import numpy.typing as npt
 
 from spark_jobs.kernels.compiled import Integer, kernel
 
-#: Filters measure repetition on at most this many lines and words of a document, which bounds the memory.
+#: Filters measure repetition in at most this many lines and words of a document, to bound the memory.
 REPETITION_LIMIT = 1 << 20
 
 
 @kernel
 def table_mask(entries: int) -> int:
-    """A table at most half full, as small as that allows: short documents stay in the cache."""
+    """Return the size of a table minus 1: the least power of two, from 16 on, that is at most half full.
+
+    The tables of short documents then fit in the processor's cache.
+    """
     mask = 15
     while mask + 1 < 2 * entries:
         mask = 2 * mask + 1
@@ -28,7 +31,7 @@ def table_mask(entries: int) -> int:
 def slot_of(
     keys: npt.NDArray[np.uint64], owners: npt.NDArray[np.int32], mask: int, key: np.uint64, owner: int
 ) -> Integer:
-    """The slot of ``key``, or the free one where it belongs."""
+    """Return the slot of ``key``, or the free slot for it if the table does not hold it."""
     slot = np.int64(key & np.uint64(mask))
     while owners[slot] == owner and keys[slot] != key:
         slot = (slot + 1) & mask
@@ -43,7 +46,7 @@ def repeats(
     owners: npt.NDArray[np.int32],
     owner: int,
 ) -> tuple[Integer, Integer]:
-    """How many entries equal an earlier one, and what their sizes add up to."""
+    """Return the number of hashes that equal an earlier one, and the sum of their ``sizes``."""
     mask = table_mask(len(hashes))
     count, size = np.int64(0), np.int64(0)
     for h in range(len(hashes)):

@@ -1,4 +1,4 @@
-"""Hashes of documents: MurmurHash3 x64 128 (Appleby, public domain algorithm), over whole Arrow batches."""
+"""Hashes the documents of Arrow batches with MurmurHash3 x64 128 (Appleby, public domain)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _F2 = np.uint64(0xC4CEB9FE1A85EC53)
 
 @kernel
 def mix64(value: np.uint64) -> np.uint64:
-    """Murmur's finaliser: every input bit reaches every output bit."""
+    """Apply MurmurHash3's finaliser, by which every input bit affects every output bit."""
     value = (value ^ (value >> np.uint64(33))) * _F1
     value = (value ^ (value >> np.uint64(33))) * _F2
     return value ^ (value >> np.uint64(33))
@@ -36,7 +36,7 @@ def _word(data: npt.NDArray[np.uint8], start: Integer, size: Integer) -> np.uint
 
 @kernel
 def _eight(data: npt.NDArray[np.uint8], i: Integer) -> np.uint64:
-    # written out, so that LLVM turns it into one load
+    # without a loop, so that LLVM compiles it to one load instruction
     return (
         np.uint64(data[i])
         | (np.uint64(data[i + 1]) << np.uint64(8))
@@ -51,7 +51,7 @@ def _eight(data: npt.NDArray[np.uint8], i: Integer) -> np.uint64:
 
 @kernel
 def hash128(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], out: npt.NDArray[np.uint64]) -> None:
-    """``out[d] = (low, high)`` halves of the hash of document ``d``; ``out`` has the shape (documents, 2)."""
+    """Write the (low, high) halves of each document's hash to ``out``, of the shape (documents, 2)."""
     for d in range(len(offsets) - 1):
         start, size = np.int64(offsets[d]), np.int64(offsets[d + 1] - offsets[d])
         h1, h2 = np.uint64(0), np.uint64(0)

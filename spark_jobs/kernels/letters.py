@@ -1,4 +1,4 @@
-"""Flags of each code point that the published quality rules ask for, beside those of ``unicode_tables``."""
+"""Flags of each code point that the published quality filters use in addition to ``unicode_tables``."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _IDEOGRAPHS = 0x20000
 
 @lru_cache(maxsize=1)
 def letters() -> npt.NDArray[np.uint8]:
-    """Flags BLANK, ALPHABETIC, SPOKEN and LOWER, indexed by code point."""
+    """Return the flags BLANK, ALPHABETIC, SPOKEN and LOWER, as an array indexed by code point."""
     classes = unicode_tables.classes()
     spoken = classes & (unicode_tables.ALPHANUMERIC | unicode_tables.MARK) != 0
     table = np.where(spoken, SPOKEN, 0).astype(np.uint8)
     table[classes & unicode_tables.WHITESPACE != 0] |= BLANK
-    # from the ideographs on, none is a small letter and every letter is alphanumeric
+    # above the ideographs' first code point, no letter has a case and all letters are alphanumeric
     for point in np.union1d(np.arange(_IDEOGRAPHS), np.flatnonzero(classes)):
         character = chr(point)
         table[point] |= ALPHABETIC * character.isalpha() + LOWER * character.islower()

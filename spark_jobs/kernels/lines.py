@@ -1,4 +1,4 @@
-"""Lines of a document: where they end, what they hold between their outer white space, their hash."""
+"""Finds, trims, hashes and measures the lines of a document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BASIS = np.uint64(0xCBF29CE484222325)
 
 @kernel
 def line_end(data: npt.NDArray[np.uint8], i: Integer, end: Integer) -> Integer:
-    """The position of the first line feed from ``i`` on, or ``end``."""
+    """Return the position of the first line feed from ``i`` on, or ``end``."""
     while i < end and data[i] != LINE_FEED:
         i += 1
     return i
@@ -27,7 +27,7 @@ def line_end(data: npt.NDArray[np.uint8], i: Integer, end: Integer) -> Integer:
 
 @kernel
 def hash_line(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> tuple[np.uint64, np.int64]:
-    """FNV-1a of the bytes, mixed, and how many characters they are."""
+    """Return the FNV-1a hash of the bytes, finalised by ``mix64``, and the number of characters."""
     hashed, characters = _BASIS, np.int64(0)
     for i in range(start, end):
         hashed = (hashed ^ np.uint64(data[i])) * _PRIME
@@ -37,7 +37,7 @@ def hash_line(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> tupl
 
 @kernel
 def character_before(data: npt.NDArray[np.uint8], end: Integer) -> Integer:
-    """Where the character begins that ends before ``end``."""
+    """Return the position of the character that ends just before ``end``."""
     i = end - 1
     while (data[i] & 0xC0) == 0x80:
         i -= 1
@@ -48,7 +48,7 @@ def character_before(data: npt.NDArray[np.uint8], end: Integer) -> Integer:
 def trim(
     data: npt.NDArray[np.uint8], start: Integer, end: Integer, letters: npt.NDArray[np.uint8]
 ) -> tuple[Integer, Integer]:
-    """The bounds without the white space at both ends; equal when there is nothing else."""
+    """Return the bounds without the white space at both ends. They are equal if there is nothing else."""
     while start < end:
         point, width = decode(data, start)
         if (letters[point] & _BLANK) == 0:
@@ -65,7 +65,7 @@ def trim(
 
 @kernel
 def ends_in_ellipsis(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> bool:
-    """Do the bytes end in three dots, or in U+2026 (E2 80 A6)?"""
+    """Return True if the text ends in three dots or in U+2026 (E2 80 A6)."""
     if end - start < 3:
         return False
     first, second, third = data[end - 3], data[end - 2], data[end - 1]
@@ -77,7 +77,7 @@ def ends_in_ellipsis(data: npt.NDArray[np.uint8], start: Integer, end: Integer) 
 def words_of(
     data: npt.NDArray[np.uint8], start: Integer, end: Integer, letters: npt.NDArray[np.uint8]
 ) -> tuple[int, int]:
-    """How many words white space separates, and how many characters the longest has."""
+    """Return the number of words between white space, and the length of the longest in characters."""
     words = characters = longest = 0
     i = start
     while i < end:

@@ -1,4 +1,4 @@
-"""Kernels that rewrite text: line ends, control characters, outer white space; and count its faults."""
+"""Normalises line ends, control characters and outer white space, and counts faulty characters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REPLACEMENT = 0xFFFD
 
 @kernel
 def decode(data: npt.NDArray[np.uint8], i: Integer) -> tuple[np.int64, np.int64]:
-    """Code point at ``i`` and its width in bytes. ``data`` must be valid UTF-8, as Arrow strings are."""
+    """Return the code point at ``i`` and its width in bytes. ``data`` must be valid UTF-8, as in Arrow."""
     first = np.int64(data[i])
     if first < 0x80:
         return first, np.int64(1)
@@ -30,7 +30,7 @@ def decode(data: npt.NDArray[np.uint8], i: Integer) -> tuple[np.int64, np.int64]
 
 @kernel
 def longest_document(offsets: npt.NDArray[np.int32]) -> int:
-    """Bytes of the longest document."""
+    """Return the size in bytes of the longest document."""
     longest = 0
     for d in range(len(offsets) - 1):
         size = int(offsets[d + 1] - offsets[d])
@@ -42,7 +42,10 @@ def longest_document(offsets: npt.NDArray[np.int32]) -> int:
 def has_any(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], table: npt.NDArray[np.bool_], floor: int
 ) -> npt.NDArray[np.bool_]:
-    """Per document: does it hold a code point that ``table`` marks? None below ``floor`` is marked."""
+    """Return for each document if it has a code point that ``table`` marks.
+
+    ``table`` must mark none below ``floor``: these characters are skipped without decoding.
+    """
     found = np.zeros(len(offsets) - 1, np.bool_)
     # the first byte of every character from `floor` on is at least that of `floor` itself
     lead = 0 if floor < 0x80 else (0xC0 | (floor >> 6) if floor < 0x800 else 0xE0)
@@ -64,7 +67,7 @@ def has_any(
 def _mojibake_length(
     data: npt.NDArray[np.uint8], i: Integer, end: Integer, bytes_of: npt.NDArray[np.uint8]
 ) -> int:
-    """Characters from ``i`` on that are one UTF-8 character decoded as Windows-1252; 0 when they are not."""
+    """Return how many characters from ``i`` on are one UTF-8 character decoded as Windows-1252, or 0."""
     point, width = decode(data, i)
     if point >= len(bytes_of):
         return 0
@@ -87,9 +90,9 @@ def _mojibake_length(
 def count_faults(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], bytes_of: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Faulty and all characters of each document.
+    """Return the number of faulty characters and of all characters of each document.
 
-    Faulty are U+FFFD and the characters of UTF-8 that was once decoded as Windows-1252.
+    Faulty characters are U+FFFD and those of UTF-8 that was decoded as Windows-1252.
     """
     documents = len(offsets) - 1
     faults, characters = np.zeros(documents, np.int64), np.zeros(documents, np.int64)
@@ -114,10 +117,10 @@ def count_faults(
 def normalise(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], actions: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-    """New bytes and offsets, by ``unicode_tables.actions()``.
+    """Normalise a batch by ``unicode_tables.actions()``. Return the new bytes and offsets.
 
-    Line breaks of every kind become LF (CR LF one). Control characters become one space between two visible
-    characters, and nothing elsewhere. White space at both ends is removed.
+    Every line break becomes LF, and CR LF becomes one LF. Control characters become one space between two
+    visible characters, and nothing elsewhere. White space at both ends is removed.
     """
     documents = len(offsets) - 1
     out = np.empty(offsets[documents] - offsets[0], np.uint8)

@@ -1,4 +1,4 @@
-"""What the kernels need to know of each code point, as arrays indexed by it; built from ``unicodedata``."""
+"""Properties of code points, as arrays indexed by code point and built from ``unicodedata``."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ VISIBLE, BLANK, BREAK, REMOVED, CONTROL = range(5)
 FOLD_SKIP = 0
 FOLD_SEPARATOR = 1
 FOLD_DIGIT = 2
-#: Ends a string as a separator does, even an empty one.
+#: Ends a word as a separator does, also an empty word.
 FOLD_SPLIT = 3
-#: This and above are letters, by their folded code point.
+#: This value and all above are folded code points of letters.
 FOLD_LETTER = 4
 #: Added to the folded code point of a script written without spaces: the character is a word by itself.
 FOLD_ALONE = 1 << 24
 
 _POINTS = 0x110000
-# Everything with properties of its own lies here; above are ideographs, tags and private use.
+# Code points from here on are ideographs, tags and private use, which share their properties.
 _DENSE_END = 0x20000
 _IDEOGRAPHS = (0x20000, 0x323B0)
 _COMPATIBILITY_IDEOGRAPHS = (0x2F800, 0x2FA20)
@@ -42,7 +42,7 @@ _TAKEN_OUT = frozenset(string.punctuation + "—”％〈（、━【「」，�
 
 @lru_cache(maxsize=1)
 def classes() -> npt.NDArray[np.uint8]:
-    """Flags WHITESPACE, ALPHANUMERIC (``str.isspace``, ``str.isalnum``) and MARK (category M*)."""
+    """Return the flags WHITESPACE (``str.isspace``), ALPHANUMERIC (``str.isalnum``) and MARK (category M)."""
     table = np.zeros(_POINTS, np.uint8)
     for point in _described():
         character = chr(point)
@@ -75,10 +75,10 @@ def actions() -> npt.NDArray[np.uint8]:
 
 @lru_cache(maxsize=2)
 def unstable(form: UnicodeForm) -> npt.NDArray[np.bool_]:
-    """Code points whose presence means that a text may not be in ``form`` (NFC or NFKC) yet.
+    """Flag the code points that may change when a text is normalised to ``form`` (NFC or NFKC).
 
-    A text without any is in that form: none of its characters changes alone, none is reordered (combining
-    class 0 throughout) and none joins the one before it.
+    A text without such code points is in this form: no character of it changes, is reordered (all have the
+    combining class 0) or is composed with the one before it.
     """
     table = np.zeros(_POINTS, np.bool_)
     for point in _described():
@@ -90,22 +90,27 @@ def unstable(form: UnicodeForm) -> npt.NDArray[np.bool_]:
         if decomposition and not decomposition.startswith("<"):
             for joined in decomposition.split()[1:]:
                 table[int(joined, 16)] = True
-    table[0x1161:0x1200] = True  # Hangul vowels and finals join by rule, without entries of their own
+    table[0x1161:0x1200] = (
+        True  # Hangul vowels and finals are composed by a rule, not by entries in unicodedata
+    )
     return table
 
 
 @lru_cache(maxsize=3)
 def folds(name: str) -> npt.NDArray[np.uint32]:
-    """What near dedup compares, by the ``fold`` of its recipe: a folded code point, or FOLD_*."""
+    """Return the table by which near dedup folds code points: to another code point, or to FOLD_*.
+
+    ``name`` is the ``fold`` of the recipe: datatrove, lower_case or identifiers.
+    """
     return {"datatrove": _datatrove, "lower_case": _lower_case, "identifiers": _identifiers}[name]()
 
 
 def _datatrove() -> npt.NDArray[np.uint32]:
-    """Lower case without diacritics (the normalisation of FineWeb's MinHash, as datatrove has it).
+    """Fold to lower case without diacritics, as datatrove normalises text for FineWeb's MinHash.
 
-    Digits fold into FOLD_DIGIT; white space, controls and the punctuation that datatrove takes out into
-    FOLD_SEPARATOR, combining marks into FOLD_SKIP. Any other punctuation or symbol is a word by itself, as
-    spaCy cuts it: pages of one template share theirs.
+    Digits become FOLD_DIGIT. White space, controls and the punctuation that datatrove removes become
+    FOLD_SEPARATOR, and combining marks FOLD_SKIP. Any other punctuation or symbol is a word by itself, as in
+    spaCy. Pages made from one template have such signs in common.
     """
     table = np.arange(_POINTS, dtype=np.uint32)
     for point in _described():
@@ -113,14 +118,14 @@ def _datatrove() -> npt.NDArray[np.uint32]:
     for start, end in (*_ALONE, _IDEOGRAPHS):
         span = table[start:end]
         span[span > FOLD_DIGIT] |= FOLD_ALONE
-    table[ord("ς")] = ord("σ")  # lower case of Σ depends on its place in the word
+    table[ord("ς")] = ord("σ")  # the lower case of Σ depends on its place in the word
     return table
 
 
 def _lower_case() -> npt.NDArray[np.uint32]:
-    """Lower case; white space is FOLD_SEPARATOR, ``string.punctuation`` FOLD_SKIP.
+    """Fold to lower case. White space becomes FOLD_SEPARATOR, ``string.punctuation`` FOLD_SKIP.
 
-    İ, whose lower case is two characters, stays as it is.
+    İ is not folded, because its lower case is two characters.
     """
     table = np.arange(_POINTS, dtype=np.uint32)
     table[:FOLD_LETTER] += _POINTS
@@ -135,7 +140,7 @@ def _lower_case() -> npt.NDArray[np.uint32]:
 
 
 def _identifiers() -> npt.NDArray[np.uint32]:
-    """ASCII letters, digits and the underscore; all else is FOLD_SPLIT."""
+    """Keep ASCII letters, digits and the underscore. All other code points become FOLD_SPLIT."""
     table = np.full(_POINTS, FOLD_SPLIT, np.uint32)
     kept = [ord(character) for character in f"{string.ascii_letters}{string.digits}_"]
     table[kept] = kept
@@ -162,9 +167,9 @@ def _fold(character: str) -> int:
 
 @lru_cache(maxsize=1)
 def windows_1252_bytes() -> npt.NDArray[np.uint8]:
-    """The byte that a wrong decoding as Windows-1252 (or Latin-1) made this character of; 0 for none.
+    """Return the byte that Windows-1252 or Latin-1 decodes to each character, or 0 for none.
 
-    Covers U+0080 to U+2122: index by code point, which is to be below the length.
+    The array covers the code points below U+2123. All others have no such byte.
     """
     table = np.zeros(0x2123, np.uint8)
     for byte in range(0x80, 0x100):

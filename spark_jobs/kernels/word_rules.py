@@ -1,4 +1,4 @@
-"""The rules by which text is cut into words, as tables for the kernels of ``english_words``."""
+"""The rules that split text into words, as tables for the kernels of ``english_words``."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from spark_jobs.kernels.english_exceptions import entries_of_english
 from spark_jobs.kernels.hash_tables import table_mask
 from spark_jobs.kernels.lines import hash_line
 
-#: Flags of a sign: it is cut off before a word, behind a word, or between two.
+#: Flags of a sign: it is split off at the start of a word, at its end, or between two letters.
 BEFORE, BEHIND, WITHIN = 1, 2, 4
-#: Flags of a letter: any, a small one or one without case, a capital or one without case.
+#: Flags of a letter: any letter, one that is not upper case, one that is not lower case.
 LETTER, SMALL, CAPITAL = 8, 16, 32
-#: Flags: a full stop behind it is cut off; a quotation mark; a sign of money.
+#: Flags: a full stop after it is split off; a quotation mark; a currency sign.
 ENDS_SENTENCE, QUOTE, MONEY = 64, 128, 256
 
-#: Flags of an entry: a string that is kept whole or cut by rules of its own; a unit behind a number.
+#: Flags of an entry: an exception, which is kept whole or split at given places; a unit after a number.
 EXCEPTION, UNIT = 1, 2
 
 LONGEST_UNIT = 5
-#: More cuts within one stretch of characters are not made, which bounds the memory.
+#: The most cuts within characters without white space between them, to bound the memory.
 _MOST_CUTS = 1 << 16
 
 _PUNCTUATION = "…,:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪"
@@ -38,7 +38,7 @@ _UNITS = """
 
 
 class WordRule(NamedTuple):
-    """Text is cut into words at white space, and if ``english`` is set at signs too.
+    """A rule that splits text into words at white space and, if ``english`` is set, at signs.
 
     ``signs`` has the flags of each code point. ``entries`` is a hash table of strings with the shape
     (slots, 2): the hash of the string, 0 for a free slot, and its flags, where bits 8 to 15 and 16 to 23 are
