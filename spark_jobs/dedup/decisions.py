@@ -1,7 +1,8 @@
-"""What becomes of each document that is not simply kept, saved for each clean file.
+"""The decisions on documents that are dropped or held out, saved for each clean file.
 
 ``settle``, ``save_dropped``, ``held_out.choose_held_out`` and ``save_held_out`` are the last steps of a
-decision. An exact duplicate shares the fate of the document that has its text first.
+decision. If the first document with a text is dropped, its exact duplicates are dropped for the same kept
+document.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from spark_jobs.dedup.partitions import Partitions
 from spark_jobs.runtime.columns import parquet_writer
 from spark_jobs.runtime.tables import read_tables
 
-#: A document that is not simply kept; ``kept`` is null for one that is held out.
+#: A document that is dropped or held out; ``kept`` is null if it is held out.
 DECISION_SCHEMA = pa.schema(
     [("doc", pa.int64()), ("kept", pa.int64()), ("similarity", pa.float32()), ("stage", pa.string())]
 )
@@ -38,9 +39,10 @@ def send_copies(partitions: Partitions, partition: int, _: Inbox) -> Iterator[Me
 
 
 def settle(partitions: Partitions, partition: int, near: pa.Table, inbox: Inbox) -> Iterator[Message]:
-    """Tell the exact duplicates of a document in this partition what becomes of it.
+    """Send each exact duplicate to its partition, with the document that is kept instead.
 
-    ``near`` are the near duplicates of the partition, as DROPPED_SCHEMA.
+    ``near`` holds the near duplicates of the partition (DROPPED_SCHEMA). If the first document with a text is
+    one of them, its copies are dropped for the same kept document.
     """
     yield Message(partition, "near", near)
     copies = inbox.rows("copies", PAIR_SCHEMA)
@@ -54,7 +56,7 @@ def settle(partitions: Partitions, partition: int, near: pa.Table, inbox: Inbox)
 
 
 def save_dropped(partitions: Partitions, partition: int, inbox: Inbox) -> Iterator[Message]:
-    """Save the dropped documents of a partition, and send what it keeps to where held-out ones are chosen."""
+    """Save the dropped documents of a partition. Send the others as candidates to be held out."""
     documents = _new_documents(partitions, partition, ["doc", "part", "file", "subset", "id_hash"])
     near, exact = inbox.rows("near", DROPPED_SCHEMA), inbox.rows("exact", DROPPED_SCHEMA)
     stages = np.repeat([Stage.NEAR_DEDUP.value, Stage.EXACT_DEDUP.value], [near.num_rows, exact.num_rows])
@@ -76,18 +78,18 @@ def save_held_out(partitions: Partitions, partition: int, inbox: Inbox) -> None:
 
 
 def read_decisions(layout: VersionLayout, part: int, file: int) -> pa.Table:
-    """Return DECISION_SCHEMA of the documents of one clean file, ascending by document."""
+    """Return the decisions on one clean file as DECISION_SCHEMA, ordered by document."""
     return read_tables(STORE.uris(_file_folder(layout, part, file)), DECISION_SCHEMA).sort_by("doc")
 
 
 def _new_documents(partitions: Partitions, partition: int, columns: list[str]) -> pa.Table:
-    """Read the documents of this version alone."""
+    """Read the documents of a partition that are new in this version."""
     documents = partitions.signatures(partition, columns)
     return documents.filter(pa.array(integers(documents.column("doc")) >= partitions.first_new))
 
 
 def _save_by_file(partitions: Partitions, documents: pa.Table, decisions: pa.Table, name: str) -> None:
-    """Write the decisions, ascending by document, of each clean file that has some into the file's folder."""
+    """Write the decisions on each clean file to its folder. ``decisions`` must be ordered by document."""
     docs, decided = integers(documents.column("doc")), integers(decisions.column("doc"))
     parts, files = integers(documents.column("part")), integers(documents.column("file"))
     starts, _ = runs(parts, files)

@@ -1,4 +1,4 @@
-"""Exact Jaccard similarity of the n-grams of documents, by the shingles that MinHash estimates it from."""
+"""Computes the exact Jaccard similarity of documents, from the shingles that MinHash uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _ORDER = np.uint64(0x9E3779B97F4A7C15)
 
 @kernel
 def _ngrams(units: Ngrams, ngram: int) -> Ngrams:
-    """The set of n-grams of ``units`` as ascending hashes; of fewer than ``ngram`` units the only one."""
+    """Return the distinct hashes of the n-grams of ``units``, in ascending order.
+
+    Fewer than ``ngram`` units are one n-gram.
+    """
     length = min(ngram, len(units))
     hashes = np.empty(len(units) - length + 1, np.uint64)
     for i in range(len(hashes)):
@@ -35,7 +38,7 @@ def _ngrams(units: Ngrams, ngram: int) -> Ngrams:
 
 @kernel
 def _shared(left: Ngrams, right: Ngrams) -> int:
-    """How many hashes two ascending sets have in common."""
+    """Return the size of the intersection of two sets of hashes in ascending order."""
     i = j = shared = 0
     while i < len(left) and j < len(right):
         if left[i] == right[j]:
@@ -57,10 +60,11 @@ def similarities(
     shingles: Shingles,
     kept_ngrams: Ngrams,
 ) -> tuple[npt.NDArray[np.float64], Ngrams]:
-    """Return the Jaccard similarity of each document to the last kept one up to it, whose own is 1.
+    """Return the Jaccard similarity of each document to the last kept document up to it.
 
     ``kept_ngrams`` are the n-grams of the last kept document before this batch. Those of the last kept one in
-    this batch are returned, for the next batch. A document of too few units is similar to no other: 0.
+    this batch are returned, for the next batch. The similarity is 1 for a kept
+    document, and 0 if a document has too few units.
     """
     documents = len(offsets) - 1
     units = np.empty(longest_document(offsets) + 1, np.uint64)

@@ -1,4 +1,4 @@
-"""MinHash signatures and LSH band keys (Broder 1997; Leskovec, Rajaraman, Ullman, ch. 3) in one pass."""
+"""Computes MinHash signatures and LSH band keys (Broder 1997; Leskovec, Rajaraman, Ullman, ch. 3)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _ORDER = np.uint64(0x9E3779B97F4A7C15)
 _BLANK = 0x20
 _POINT = 0x2E
 _SIGN = np.uint64(1 << 63)
-_BLOCK = 2048  # n-gram hashes that stay in the first-level cache while all permutations pass over them
+_BLOCK = 2048  # so many n-gram hashes fit in the L1 cache while all permutations are applied to them
 
 
 class Shingles(NamedTuple):
-    """What of a document is compared: its n-grams of folded words or characters."""
+    """Parameters of the n-grams of folded words or characters that are compared."""
 
     fold: npt.NDArray[np.uint32]
     ngram: int
@@ -39,7 +39,7 @@ class Shingles(NamedTuple):
 
 
 def permutations(count: int, seed: int) -> npt.NDArray[np.uint64]:
-    """``count`` rows (multiplier, increment): ``x -> (a x + b mod 2^64) >> 32`` on 32-bit x.
+    """Return ``count`` rows (a, b) of random hash functions ``x -> (a x + b mod 2^64) >> 32`` of 32-bit x.
 
     This is Dietzfelbinger's strongly universal multiply-shift family.
     """
@@ -69,10 +69,12 @@ def fold_words(
     fold: npt.NDArray[np.uint32],
     words: npt.NDArray[np.uint64],
 ) -> tuple[int, int]:
-    """Hashes of the folded words of ``data[start:end]`` into ``words``; how many, and how many not empty.
+    """Write the hashes of the folded words of ``data[start:end]`` to ``words``.
 
-    Words are runs of folded letters; a run of digits with its decimal part counts as the digit 0. Only
-    FOLD_SPLIT makes empty words. There are at most ``end - start + 1``.
+    Return the number of words, and of those that are not empty.
+
+    Words are runs of folded letters. A run of digits with its decimal part is one digit. Only FOLD_SPLIT
+    makes empty words. There are at most ``end - start + 1`` words.
     """
     count = empty = 0
     word, letters, split = _BASIS, False, False
@@ -128,9 +130,10 @@ def fold_characters(
     fold: npt.NDArray[np.uint32],
     characters: npt.NDArray[np.uint64],
 ) -> int:
-    """Hashes of the folded characters of ``data[start:end]`` into ``characters``; how many there are.
+    """Write the hashes of the folded characters of ``data[start:end]`` to ``characters``.
 
-    A run of FOLD_SEPARATOR, with any FOLD_SKIP between, is one blank; there is none at either end.
+    Return their number. A run of FOLD_SEPARATOR, with FOLD_SKIP or without, is one blank. Blanks at
+    both ends are left out.
     """
     count = 0
     blank = False
@@ -161,7 +164,10 @@ def document_units(
     shingles: Shingles,
     units: npt.NDArray[np.uint64],
 ) -> int:
-    """Hashes of the folded units of ``data[start:end]`` into ``units``; how many, 0 for too few."""
+    """Write the hashes of the folded units of ``data[start:end]`` to ``units``.
+
+    Return their number, or 0 if they are fewer than ``min_units``.
+    """
     if shingles.by_character:
         count = fold_characters(data, start, end, shingles.fold, units)
         filled = count
@@ -178,7 +184,7 @@ def _sign(
     permuted: npt.NDArray[np.uint64],
     minima: npt.NDArray[np.uint32],
 ) -> int:
-    """Lower ``minima`` by every n-gram of ``units``; how many n-grams there are."""
+    """Lower ``minima`` to the permuted hashes of the n-grams of ``units``. Return the number of n-grams."""
     length = min(ngram, len(units))
     oldest_weight = np.uint64(1)
     rolling = np.uint64(0)
@@ -205,9 +211,10 @@ def signatures(
     shingles: Shingles,
     permuted: npt.NDArray[np.uint64],
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """Minima (documents x permutations) over the n-grams of each document, and its number of n-grams.
+    """Return the minima over the n-grams of each document, and its number of n-grams.
 
-    A document of fewer than ``ngram`` units, but ``min_units``, has one n-gram, all its units.
+    The minima have the shape (documents, permutations). A document of fewer than ``ngram`` units, but at
+    least ``min_units``, has one n-gram of all its units.
     """
     documents = len(offsets) - 1
     units = np.empty(longest_document(offsets) + 1, np.uint64)
@@ -223,7 +230,7 @@ def signatures(
 
 @kernel
 def band_keys(minima: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.NDArray[np.int64]:
-    """A key per document and band, of the band's number and its ``rows`` minima."""
+    """Return the keys (documents, bands): hashes of the band's number and its ``rows`` minima."""
     keys = np.empty((len(minima), bands), np.int64)
     for d in range(len(minima)):
         for band in range(bands):

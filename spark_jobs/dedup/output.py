@@ -1,4 +1,4 @@
-"""One task of the output: a clean file becomes documents, held-out documents and duplicates."""
+"""Writes the documents, held-out documents and duplicates of one clean file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ _DOCUMENTS, _HELD_OUT, _DUPLICATES = range(3)
 
 @dataclass(frozen=True)
 class OutputPart:
-    """What one clean file became; ``text_bytes`` are those of the documents that are not held out."""
+    """The output of one clean file: its files and counts.
+
+    ``text_bytes`` counts the documents that are neither dropped nor held out.
+    """
 
     position: int
     files: tuple[FileEntry, ...]
@@ -48,9 +51,9 @@ class OutputPart:
 def write_output(
     layout: VersionLayout, shard_names: Sequence[str], item: tuple[int, CleanFile]
 ) -> OutputPart:
-    """Write ``part-<position>.parquet`` of each kind that has rows; ids ascend within and across files.
+    """Write ``part-<position>.parquet`` of each kind of output that has rows.
 
-    ``index/`` gets the signatures of all that is kept.
+    Ids ascend within and across files. The signatures of all documents that are not dropped go to ``index/``.
     """
     position, file = item
     decisions = read_decisions(layout, file.part, file.file)
@@ -103,7 +106,7 @@ def _index(layout: VersionLayout, file: CleanFile, decisions: pa.Table, position
 
 
 class _Sink:
-    """``part-<position>.parquet`` of a folder, which exists only when it has rows."""
+    """A writer of ``part-<position>.parquet`` in a folder. The file is created with its first rows."""
 
     def __init__(self, layout: VersionLayout, folder: str, position: int, schema: pa.Schema) -> None:
         self._place, self._schema = layout, schema
@@ -129,12 +132,12 @@ class _Sink:
         return [entry]
 
     def leave(self, *error: object) -> None:
-        """Throw the half-written file away when the task fails."""
+        """Discard the incomplete file if the task fails."""
         self._stack.__exit__(*error)  # type: ignore[arg-type]
 
 
 def _fates(docs: pa.Int64Array, decisions: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
-    """Per document its kind of output."""
+    """Return the kind of output of each document: _DOCUMENTS, _HELD_OUT or _DUPLICATES."""
     fate = np.zeros(len(docs), np.int8)
     if decisions.num_rows:
         decided_docs = decisions.column("doc").to_numpy()

@@ -1,4 +1,4 @@
-"""Rounds of verification: which candidate pairs are compared next, until every document is settled.
+"""Chooses the candidate pairs that each round of verification compares, until every document is settled.
 
 The rule is greedy. Documents are taken in the order of precedence (``survivors``): a document stays unless
 its similarity to an earlier one that stays and shares a bucket with it reaches the recipe's threshold. A
@@ -50,7 +50,7 @@ _REPRESENTATIVE_SCHEMA = pa.schema([("band", pa.int64()), ("doc", pa.int64())])
 
 @dataclass(frozen=True)
 class RoundSize:
-    """How many pairs a round compares, and how many documents may be compared in it or a later one."""
+    """The number of pairs that a round compares, and of documents that this or a later round may compare."""
 
     pairs: int
     waiting: int
@@ -68,32 +68,32 @@ class Round:
 
     @property
     def pairs(self) -> str:
-        """PAIR_SCHEMA: the pairs that this round compares."""
+        """The folder of the pairs that this round compares (PAIR_SCHEMA)."""
         return self.folder("pairs")
 
     @property
     def waiting(self) -> str:
-        """(doc): the documents that this round or a later one may compare."""
+        """The folder of the documents that this round or a later one may compare (doc)."""
         return self.folder("waiting")
 
     @property
     def texts(self) -> str:
-        """(doc, text) of those, in a round that gathers them."""
+        """The folder of their texts (doc, text), in a round that collects them."""
         return self.folder("texts")
 
     @property
     def compared(self) -> str:
-        """SIMILARITY_SCHEMA: the pairs with their similarity."""
+        """The folder of the pairs with their similarity (SIMILARITY_SCHEMA)."""
         return self.folder("compared")
 
     @property
     def settled(self) -> str:
-        """(doc): the documents that the rounds before this one have settled."""
+        """The folder of the documents that earlier rounds have settled (doc)."""
         return self.folder("settled")
 
     @property
     def representatives(self) -> int:
-        """How many documents of the base may represent a bucket at once."""
+        """The number of documents of the base that may represent a bucket at once."""
         return min(1 << self.number, _MAX_REPRESENTATIVES)
 
 
@@ -118,7 +118,7 @@ def send_settled(partitions: Partitions, this: Round, task: int, _: Inbox) -> It
 
 
 def send_candidates(partitions: Partitions, this: Round, partition: int, inbox: Inbox) -> Iterator[Message]:
-    """Note what is settled, and send the documents that may represent a bucket to the task of the bucket."""
+    """Save the settled documents. Send those that may represent a bucket to the task of the bucket."""
     settled = inbox.rows("settled", _DOC_SCHEMA)
     if this.number:
         before = partitions.saved(Round(this.number - 1).settled, partition, _DOC_SCHEMA)
@@ -139,7 +139,7 @@ def send_candidates(partitions: Partitions, this: Round, partition: int, inbox: 
 
 
 def choose_representatives(partitions: Partitions, this: Round, _: int, inbox: Inbox) -> Iterator[Message]:
-    """Tell each partition with documents in a bucket who represents it, if the bucket has a new document."""
+    """Send the representatives of each bucket with a new document to all partitions with documents in it."""
     entries = inbox.rows("candidates", _ENTRY_SCHEMA)
     bands, docs, characters = (integers(entries.column(name)) for name in ("band", "doc", "characters"))
     with_new = np.asarray(entries.column("with_new"))
