@@ -101,13 +101,13 @@ def make_request() -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def sentence_piece(sentence: Callable[[random.Random, int], str]) -> dict[str, str]:
-    """Tiny ``tokenizer.json`` as SentencePiece makes them, by kind; they end documents by ``</s>``."""
+    """Small ``tokenizer.json`` texts in SentencePiece's form, by kind. Documents end with ``</s>``."""
     texts = [sentence(random.Random(i), 200) for i in range(20)]
     return {"unigram": _unigram(texts), "bpe": _byte_fallback_bpe(texts)}
 
 
 def _unigram(texts: Sequence[str]) -> str:
-    """By counting: the trainer's result differs from run to run."""
+    """Build a unigram tokenizer by counting words, because the trainer's result differs from run to run."""
     counts = Counter(piece for text in texts for word in text.split() for piece in (f"▁{word}", *word, "▁"))
     pieces = sorted((piece, log(count / counts.total())) for piece, count in counts.items())
     tokenizer = Tokenizer(models.Unigram([("<unk>", 0.0), ("</s>", 0.0), *pieces], unk_id=0))

@@ -71,7 +71,7 @@ def run(case: Case) -> Result:
 
 
 def train(case: Case, store: str, out: Path) -> None:  # noqa: PLR0915, one rank from top to bottom
-    """One rank: STEPS steps of AdamW on tokens that depend on the step alone."""
+    """Run one rank: STEPS steps of AdamW on tokens that depend only on the step."""
     import torch
     import torch.distributed as dist
     from torch.distributed.checkpoint.state_dict import (

@@ -108,7 +108,7 @@ class Ingestion:
         return list(self.s3.list_multipart_uploads(Bucket=self.bucket).get("Uploads", ()))
 
     def leaves_nothing_behind(self) -> None:
-        """No staged object, no progress, no upload that costs storage."""
+        """Assert that no staged object, no progress file and no multipart upload is left."""
         left = [key for key in self.keys("_ingestion/") if not key.startswith("_ingestion/runs/")]
         assert (left, self.uploads()) == ([], [])
 

@@ -1,4 +1,4 @@
-"""An HTTP server of shards that does, request by request, what it is told: honest, slow, broken, lying."""
+"""An HTTP server of shards whose faults a test chooses for each request: slow, broken or wrong answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLOCK = 256 << 10
 
 @dataclass
 class Trick:
-    """How one request is answered; the defaults are an honest answer."""
+    """The faults of one answer. The defaults are a correct answer."""
 
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Trick:
     announce: int | None = None  # Content-Length that is not true
     no_length: bool = False
     ignore_range: bool = False
-    shift_range: int = 0  # Content-Range and bytes so far beside what was asked for
+    shift_range: int = 0  # answer with a range that begins so many bytes later
     seconds_per_block: float = 0.0
 
 
@@ -47,7 +47,7 @@ class Seen:
 
 
 class HostileServer:
-    """``url(path)`` of what ``files`` holds; counts what it served."""
+    """The server. It serves ``files`` by path and counts requests and bytes."""
 
     def __init__(self) -> None:
         self.files: dict[str, Hosted] = {}

@@ -1,4 +1,4 @@
-"""What a lost worker leaves in S3, and what the next try makes of it."""
+"""The next try resumes from the parts that a lost worker has left in S3."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_killed_worker_loses_at_most_a_part_and_the_next_one_fetches_only_the_
 
 
 def begun(ingestion: Ingestion, body: bytes, etag: str = '"v1"') -> StagedUpload:
-    """What a try leaves that died after ``body``."""
+    """Stage ``body`` as a try does that is killed after it."""
     stage = StagedUpload(ingestion.store, ingestion.target(NAME), ingestion.server.url(NAME), PART)
     stage.adopt(Validator(etag, "", 12 * MEBI + 7))
     stage.write(body)

@@ -96,7 +96,7 @@ def test_a_batch_that_never_reported_is_in_the_manifest_as_unavailable(lists: In
     manifest, _ = summarise(lists.settings, "run", vars(planned))
     assert 0 < manifest.counts["unavailable"] < 5
     with pytest.raises(InputError, match=r"unavailable.*clear the red `fetch` tasks with downstream"):
-        require_whole(manifest, "run")  # what no retry of the task `publish` mends
+        require_whole(manifest, "run")  # a retry of the task `publish` cannot fix this
 
 
 def test_no_report_of_an_earlier_try_or_plan_stands_for_a_batch_that_was_killed(

@@ -1,4 +1,4 @@
-"""Which code decides a corpus is told alike by the packager and by the code itself."""
+"""The packager and the code itself compute the same hash of the code that decides a corpus."""
 
 from __future__ import annotations
 

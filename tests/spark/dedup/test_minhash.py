@@ -51,7 +51,7 @@ def redpajama_words(text: str) -> list[str]:
 
 
 def bigcode_strings(text: str) -> list[str]:
-    """The strings that the BigCode script cuts its n-grams from, empty ones included (none of no text)."""
+    """Split a text as the BigCode script does, with empty strings. An empty text has none."""
     return re.split("[^A-Za-z_0-9]", text) if text else []
 
 

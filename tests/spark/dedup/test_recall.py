@@ -71,11 +71,11 @@ class Planting:
         return float(1 - (1 - self.similarity**self.recipe.rows) ** self.recipe.bands)
 
     def standard_error(self, pairs: int) -> float:
-        """The standard error of a recall that is measured on so many pairs."""
+        """Return the standard error of a recall that is measured on ``pairs`` pairs."""
         return float(np.sqrt(self.chance * (1 - self.chance) / pairs))
 
     def pairs(self, generator: np.random.Generator, count: int) -> tuple[pa.StringArray, pa.StringArray]:
-        """Texts of ``count`` documents and of their partners."""
+        """Generate the texts of ``count`` documents and of their partners."""
         words = self.recipe.shingle == "word"
         left = generator.integers(0, 26, (count, self.units, LETTERS if words else 1), np.uint8)
         right = left.copy()
@@ -85,7 +85,7 @@ class Planting:
 
 
 def _lost(shingles: int, similarity: float) -> int:
-    """Shingles that partners of so many must not share, to be so similar."""
+    """Return how many of ``shingles`` two partners must not share for this similarity."""
     return round(shingles * (1 - similarity) / (1 + similarity))
 
 

@@ -41,7 +41,7 @@ class Run:
         self.output: list[str] = []
 
     def until_it_works(self) -> float:
-        """The moment of its first line of progress."""
+        """Wait for the first line of progress. Return its time by the monotonic clock."""
         assert self.process.stdout
         for line in self.process.stdout:
             self.output.append(line)
@@ -55,7 +55,7 @@ class Run:
         return self.process.wait()
 
     def pids(self, victim: str) -> list[int]:
-        """Processes of this run by their part in it."""
+        """Return the processes of this run that play the part ``victim``."""
         return [pid for pid in _session(self.process.pid) if _part(pid, self.process.pid) == victim]
 
 

@@ -36,7 +36,7 @@ def copied(built: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cleaned(copied: Path, spark: SparkSession) -> Path:
-    """A corpus whose first job has ended, with files of an earlier build that was taken back by `force`."""
+    """A corpus whose first job has ended, with files of an earlier build that `force` has removed."""
     shutil.rmtree(copied / "stages")
     (copied / "manifest.json").unlink()
     clean(spark, str(copied / "request.json"))

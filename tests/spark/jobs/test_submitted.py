@@ -1,4 +1,4 @@
-"""The jobs as EMR gets them: top-level scripts, a zip beside them, requests and shards on S3."""
+"""The jobs run as on EMR: from top-level scripts and a zip, with requests and shards in S3."""
 
 from __future__ import annotations
 
