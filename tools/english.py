@@ -1,8 +1,8 @@
 """Check that docstrings, comments, messages and documents are written in plain English.
 
-python -m tools.english [--counts] [FILE_OR_FOLDER …]
+python -m tools.english [FILE_OR_FOLDER …]
 
-Prints each finding as file:line, rule and text, or with --counts the number of findings of each folder.
+Prints each finding as file:line, rule and text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import io
 import re
 import sys
 import tokenize
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,19 +115,6 @@ def check(root: Path, names: Iterable[str] = (*_CODE_FOLDERS, *_DOCUMENTS)) -> l
     return found
 
 
-def counts(findings: Iterable[Finding]) -> Counter[str]:
-    """Count findings by folder: the suite below tests/, else the top level; documents are one folder."""
-    return Counter(folder(finding.file) for finding in findings)
-
-
-def folder(file: str) -> str:
-    """Return the folder that a file's findings are counted for."""
-    parts = file.split("/")
-    if parts[0] == "tests" and len(parts) > 2:
-        return "/".join(parts[:2])
-    return parts[0] if parts[0] in _CODE_FOLDERS else "documents"
-
-
 def _needs_verb(node: ast.AST) -> bool:
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return False
@@ -167,15 +153,11 @@ def _files(root: Path, names: Iterable[str]) -> Iterator[Path]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Return 1 if there are findings."""
     parser = argparse.ArgumentParser(prog="tools.english", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--counts", action="store_true", help="print counts by folder")
     parser.add_argument("names", nargs="*", default=[*_CODE_FOLDERS, *_DOCUMENTS])
     arguments = parser.parse_args(argv)
     findings = check(ROOT, arguments.names)
-    if arguments.counts:
-        for name, count in sorted(counts(findings).items()):
-            print(f"{name:<24} {count}")
-    else:
-        print(*findings, sep="\n")
+    for finding in findings:
+        print(finding)
     return 1 if findings else 0
 
 
