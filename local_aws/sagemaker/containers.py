@@ -155,7 +155,7 @@ def first_failed(exits: Sequence[Exit | None]) -> dict[str, int]:
     return {}
 
 
-def failure(job: Job, all_hosts: list[Host], exit_code_label: str) -> JobFailed:
+def failure(job: Resource, all_hosts: list[Host], exit_code_label: str) -> JobFailed:
     """Return the failure of a job whose detail has the result of ``first_failed``.
 
     The reason is the failure message of the algorithm, else the last lines of the host that failed.
