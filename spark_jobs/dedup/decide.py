@@ -54,6 +54,8 @@ class Decided:
     exact: int = 0
     clusters: int = 0
     verification: Verification | None = None
+    #: Documents of this version with too few words (or characters) to be compared with others.
+    not_compared: int = 0
 
 
 def decide(spark: SparkSession, corpus: Corpus, tasks: DedupTasks = DedupTasks.AUTO) -> Decided:
@@ -93,8 +95,8 @@ def _decide_estimated(partitions: Partitions, run: Run, write: Callable[[int], i
     clusters = write(sum(edges for _, edges in found))
     pairs = STORE.uris(partitions.folder(CLUSTERS))
     steps = [partial(send_pairs, partitions, pairs), partial(_send_minima_and_copies, partitions)]
-    _settle(partitions, run, [*steps, partial(_settle_estimated, partitions)])
-    return Decided(sum(exact for exact, _ in found), clusters)
+    not_compared = _settle(partitions, run, [*steps, partial(_settle_estimated, partitions)])
+    return Decided(sum(exact for exact, _ in found), clusters, not_compared=not_compared)
 
 
 def _decide_verified(spark: SparkSession, corpus: Corpus, partitions: Partitions, run: Run) -> Decided:
@@ -102,21 +104,18 @@ def _decide_verified(spark: SparkSession, corpus: Corpus, partitions: Partitions
     steps = [partial(step, partitions) for step in (send_texts, compare_texts)]
     exact = run("clusters: exact duplicates", steps, partial(save_exact_duplicates, partitions))
     verification = verify(spark, corpus, partitions, run)
-    _settle(
-        partitions,
-        run,
-        [
-            partial(_send_verified_and_copies, partitions, verification.rounds),
-            partial(_settle_verified, partitions),
-        ],
-    )
-    return Decided(sum(exact), verification=verification)
+    send = partial(_send_verified_and_copies, partitions, verification.rounds)
+    not_compared = _settle(partitions, run, [send, partial(_settle_verified, partitions)])
+    return Decided(sum(exact), verification=verification, not_compared=not_compared)
 
 
-def _settle(partitions: Partitions, run: Run, steps: Sequence[Step]) -> None:
-    """Save all decisions; the last of ``steps`` is ``decisions.settle``."""
+def _settle(partitions: Partitions, run: Run, steps: Sequence[Step]) -> int:
+    """Save all decisions; the last of ``steps`` is ``decisions.settle``.
+
+    Returns the number of documents that were compared with none.
+    """
     last_steps = [partial(step, partitions) for step in (save_dropped, choose_held_out)]
-    run("clusters: decisions", [*steps, *last_steps], partial(save_held_out, partitions))
+    return sum(run("clusters: decisions", [*steps, *last_steps], partial(save_held_out, partitions)))
 
 
 def _save_exact_and_send_buckets(partitions: Partitions, partition: int, inbox: Inbox) -> Iterator[Message]:

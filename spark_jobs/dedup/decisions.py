@@ -67,14 +67,18 @@ def save_dropped(partitions: Partitions, partition: int, inbox: Inbox) -> Iterat
     yield from send_candidates(kept, partitions.recipe.held_out)
 
 
-def save_held_out(partitions: Partitions, partition: int, inbox: Inbox) -> None:
-    """Save which documents of a partition are held out."""
+def save_held_out(partitions: Partitions, partition: int, inbox: Inbox) -> int:
+    """Save which documents of a partition are held out.
+
+    Returns how many documents of this version have no n-grams, so that near dedup compares them with none.
+    """
     held_out = pa.table({"doc": np.sort(received_held_out(inbox))})
     for name in ("kept", "similarity", "stage"):
         field = DECISION_SCHEMA.field(name)
         held_out = held_out.append_column(field, pa.nulls(held_out.num_rows, field.type))
-    documents = _new_documents(partitions, partition, ["doc", "part", "file"])
+    documents = _new_documents(partitions, partition, ["doc", "part", "file", "ngrams"])
     _save_by_file(partitions, documents, held_out, "held_out")
+    return int(np.count_nonzero(integers(documents.column("ngrams")) == 0))
 
 
 def read_decisions(layout: VersionLayout, part: int, file: int) -> pa.Table:

@@ -151,7 +151,7 @@ def fold_characters(
             characters[count] = mix64(np.uint64(_BLANK))
             count += 1
             blank = False
-        characters[count] = mix64(np.uint64(folded))
+        characters[count] = mix64(np.uint64(folded & (FOLD_ALONE - 1)))
         count += 1
     return count
 

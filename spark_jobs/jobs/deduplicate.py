@@ -29,6 +29,9 @@ from spark_jobs.runtime.entry import end, run_job
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+#: Part of the documents that may be too short for near dedup before the job warns.
+_SHORT_SHARE = 0.1
+
 _PART = re.compile(r"part-(\d+)\.parquet$")
 
 
@@ -61,6 +64,7 @@ def _deduplicate(
     known = base.manifest.documents_kept if base else 0
     corpus = Corpus(layout, recipe, files, first_document(request), known, names)
     decided = decide(spark, corpus, tasks)
+    _warn_if_not_compared(corpus, decided)
     clusters_seconds = time.monotonic() - started
     parts = list(enumerate(files, _first_part(adopted)))
     outputs = progress.run_tasks(
@@ -90,11 +94,24 @@ def _first_part(adopted: Sequence[FileEntry]) -> int:
     return 1 + max(numbers, default=-1)
 
 
+def _warn_if_not_compared(corpus: Corpus, decided: Decided) -> None:
+    """Warn if many documents are compared with no other, as those in scripts that the profile leaves out."""
+    documents = sum(file.documents for file in corpus.files)
+    near = corpus.recipe.near_dedup
+    if decided.not_compared > _SHORT_SHARE * documents:
+        progress.warn(
+            f"near_dedup: {decided.not_compared} of {documents} documents have fewer than {near.min_units} "
+            f"{near.shingle}s as near_dedup.fold {near.fold} finds them; no near duplicate of them is dropped"
+        )
+
+
 def _effort(decided: Decided) -> dict[str, int]:
+    not_compared = {"documents_not_compared": decided.not_compared}
     verification = decided.verification
     if verification is None:
-        return {"clusters": decided.clusters}
+        return {"clusters": decided.clusters, **not_compared}
     return {
+        **not_compared,
         "pairs_compared": verification.pairs,
         "verification_rounds": verification.rounds,
         "documents_unsettled": verification.unsettled,

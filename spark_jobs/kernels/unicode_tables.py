@@ -25,7 +25,8 @@ FOLD_DIGIT = 2
 FOLD_SPLIT = 3
 #: This value and all above are folded code points of letters.
 FOLD_LETTER = 4
-#: Added to the folded code point of a script written without spaces: the character is a word by itself.
+#: Added to the folded code point of a character that is a word by itself: a letter of SCRIPTS_WITHOUT_SPACES
+#: or a sign. N-grams of characters ignore it.
 FOLD_ALONE = 1 << 24
 
 _POINTS = 0x110000
@@ -34,7 +35,38 @@ _DENSE_END = 0x20000
 _IDEOGRAPHS = (0x20000, 0x323B0)
 _COMPATIBILITY_IDEOGRAPHS = (0x2F800, 0x2FA20)
 _TAGS = (0xE0001, 0xE01F0)
-_ALONE = ((0x0E00, 0x0F00), (0x3040, 0x3100), (0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00))
+_ETHIOPIC_WORDSPACE = 0x1361
+#: Half-open ranges of code points of the scripts that are written without spaces between words: those of the
+#: line breaking classes SA, ID and CJ (Unicode Standard Annex 14), Tibetan, Balinese and Javanese.
+SCRIPTS_WITHOUT_SPACES = (
+    (0x0E00, 0x0F00),  # Thai, Lao
+    (0x0F00, 0x1000),  # Tibetan
+    (0x1000, 0x10A0),  # Myanmar
+    (0x1780, 0x1800),  # Khmer
+    (0x1950, 0x1A00),  # Tai Le, New Tai Lue, Khmer symbols
+    (0x1A20, 0x1AB0),  # Tai Tham
+    (0x1B00, 0x1B80),  # Balinese
+    (0x2E80, 0x2FE0),  # radicals of ideographs
+    (0x3005, 0x3008),  # ideographic iteration mark, closing mark and zero
+    (0x3021, 0x302A),  # Hangzhou numerals
+    (0x3031, 0x3036),  # kana repeat marks
+    (0x3038, 0x303D),  # Hangzhou numerals, ideographic iteration marks
+    (0x3040, 0x3100),  # kana
+    (0x3100, 0x3130),  # Bopomofo
+    (0x31A0, 0x31C0),  # Bopomofo
+    (0x31F0, 0x3200),  # kana
+    (0x3400, 0x4DC0),  # ideographs
+    (0x4E00, 0xA000),  # ideographs
+    (0xA000, 0xA4D0),  # Yi
+    (0xA980, 0xAA00),  # Javanese, Myanmar
+    (0xAA60, 0xAAE0),  # Myanmar, Tai Viet
+    (0xF900, 0xFB00),  # ideographs
+    (0xFF66, 0xFFA0),  # kana of half width
+    (0x11700, 0x11750),  # Ahom
+    (0x16FE0, 0x18D90),  # Tangut, Khitan
+    (0x1AFF0, 0x1B300),  # kana, Nushu
+    _IDEOGRAPHS,
+)
 _HANGUL = (0xAC00, 0xD7A4)
 #: datatrove's punctuation: that of ASCII, and these.
 _TAKEN_OUT = frozenset(string.punctuation + "—”％〈（、━【「」，】；“《„’∶´．–？！：～«〉》）。…►»")
@@ -115,9 +147,7 @@ def _datatrove() -> npt.NDArray[np.uint32]:
     table = np.arange(_POINTS, dtype=np.uint32)
     for point in _described():
         table[point] = _fold(chr(point))
-    for start, end in (*_ALONE, _IDEOGRAPHS):
-        span = table[start:end]
-        span[span > FOLD_DIGIT] |= FOLD_ALONE
+    _set_alone(table)
     table[ord("ς")] = ord("σ")  # the lower case of Σ depends on its place in the word
     return table
 
@@ -125,7 +155,7 @@ def _datatrove() -> npt.NDArray[np.uint32]:
 def _lower_case() -> npt.NDArray[np.uint32]:
     """Fold to lower case. White space becomes FOLD_SEPARATOR, ``string.punctuation`` FOLD_SKIP.
 
-    İ is not folded, because its lower case is two characters.
+    İ is not folded, because its lower case is two characters. Digits are letters: a number is one word.
     """
     table = np.arange(_POINTS, dtype=np.uint32)
     table[:FOLD_LETTER] += _POINTS
@@ -136,7 +166,19 @@ def _lower_case() -> npt.NDArray[np.uint32]:
     table[ord("ς")] = ord("σ")
     table[(classes() & WHITESPACE) != 0] = FOLD_SEPARATOR
     table[[ord(mark) for mark in string.punctuation]] = FOLD_SKIP
+    _set_alone(table)
+    table[_ETHIOPIC_WORDSPACE] |= FOLD_ALONE
     return table
+
+
+def _set_alone(table: npt.NDArray[np.uint32]) -> None:
+    """Make each letter and sign of SCRIPTS_WITHOUT_SPACES a word by itself. Decimal digits are not."""
+    alone = np.zeros(_POINTS, np.bool_)
+    for start, end in SCRIPTS_WITHOUT_SPACES:
+        alone[start:end] = True
+    for point in np.flatnonzero(alone).tolist():
+        alone[point] = not chr(point).isdecimal()
+    table[alone & (table >= FOLD_LETTER)] |= FOLD_ALONE
 
 
 def _identifiers() -> npt.NDArray[np.uint32]:

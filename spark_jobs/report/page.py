@@ -95,7 +95,8 @@ def _page(layout: VersionLayout, manifest: CorpusManifest) -> str:
         duplicates=found,
         even_odds=even_odds(request.recipe),
         verified=verified(request.recipe),
-        unsettled=_unsettled(stages),
+        unsettled=_near_dedup_count(stages, "documents_unsettled"),
+        not_compared=_near_dedup_count(stages, "documents_not_compared"),
         tokenised=_tokenised(stages),
         unlike=_below(found, even_odds(request.recipe)),
         kept=documents_by_id(layout, [cluster.kept_id for cluster in found.clusters]),
@@ -166,10 +167,10 @@ def verified(recipe: Mapping[str, Any]) -> float | None:
     return float(near["threshold"]) if near.get("verify") else None
 
 
-def _unsettled(stages: Sequence[StageReport]) -> int:
-    """Return the number of documents that still had candidate pairs to verify after the last round."""
+def _near_dedup_count(stages: Sequence[StageReport], name: str) -> int:
+    """Return a count among the details of near dedup, or 0 if its report has none."""
     near = next((report for report in stages if report.stage == Stage.NEAR_DEDUP), None)
-    return int(near.details.get("documents_unsettled", 0)) if near else 0
+    return int(near.details.get(name, 0)) if near else 0
 
 
 def _tokenised(stages: Sequence[StageReport]) -> dict[str, Any]:

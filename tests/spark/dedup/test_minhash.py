@@ -18,12 +18,41 @@ from spark_jobs.dedup.signatures import shingles
 from spark_jobs.kernels import unicode_tables
 from spark_jobs.runtime.columns import buffers
 
-LETTERS = ["Word", "WORD", "naïve", "x9y", "漢字", "ñ", "Σ", "ς", "e\u0301", "\u0301", "한국", "_", "don't"]
-NUMBERS = ["3.14", "12", "7", "1.2.3", "٣"]
+LETTERS = [
+    "ไทย",
+    "人々",
+    "ភាសា",
+    "བོད་",
+    "ｶﾅ",
+    "Word",
+    "WORD",
+    "naïve",
+    "x9y",
+    "漢字",
+    "ñ",
+    "Σ",
+    "ς",
+    "e\u0301",
+    "\u0301",
+    "한국",
+    "_",
+    "don't",
+]
+NUMBERS = ["๒๕๖๓", "3.14", "12", "7", "1.2.3", "٣"]
 SEPARATORS = [".", ", ", " ", "\n", "\u3000", "—", "\t \xa0"]
 PIECES = st.sampled_from([*LETTERS, *NUMBERS, *SEPARATORS])
 #: Pieces that fold, and any character at all.
 TEXTS = st.lists(PIECES | st.text(max_size=3), max_size=40).map("".join)
+
+
+def written_without_spaces(character: str) -> bool:
+    point = ord(character)
+    of_script = any(start <= point < end for start, end in unicode_tables.SCRIPTS_WITHOUT_SPACES)
+    return of_script and not character.isdecimal()
+
+
+def cut_at_scripts_without_spaces(text: str) -> str:
+    return "".join(f" {c} " if written_without_spaces(c) else c for c in text)
 
 
 def datatrove_words(text: str) -> list[str]:
@@ -36,7 +65,7 @@ def datatrove_words(text: str) -> list[str]:
     text = unicodedata.normalize("NFD", text.lower().replace("ς", "σ"))
     text = "".join(c for c in text if unicodedata.category(c) != "Mn")
     text = "".join(f" {c} " if unicodedata.category(c)[0] in "PS" else c for c in text)
-    return re.sub(r"([\u3040-\u30ff\u4e00-\u9fff])", r" \1 ", text).split()
+    return cut_at_scripts_without_spaces(text).split()
 
 
 def without_punctuation(text: str) -> str:
@@ -46,8 +75,9 @@ def without_punctuation(text: str) -> str:
 
 
 def redpajama_words(text: str) -> list[str]:
-    """RedPajama v2's ``normalize``, split at white space."""
-    return unicodedata.normalize("NFD", without_punctuation(text)).split()
+    """RedPajama v2's ``normalize``, split at white space and around letters of scripts without spaces."""
+    text = cut_at_scripts_without_spaces(without_punctuation(text).replace("\u1361", " \u1361 "))
+    return [unicodedata.normalize("NFD", word) for word in text.split()]
 
 
 def bigcode_strings(text: str) -> list[str]:

@@ -241,6 +241,7 @@ def test_documents_are_decided_by_the_written_rules_in_any_number_of_partitions(
         assert found(corpus) == expected(rows, near, case.first_new, case.recipe.held_out)
         assert decided.exact == sum(doc != first for doc, first in expected_exact(rows).items())
         assert decided.clusters == len({kept for kept, _ in near.values()})
+        assert decided.not_compared == sum(not row["ngrams"] for row in rows if row["doc"] >= case.first_new)
 
 
 def verify(case: Case, partitions: Partitions, run: Callable[..., Any]) -> int:

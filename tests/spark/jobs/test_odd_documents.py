@@ -83,6 +83,33 @@ def test_a_million_identical_documents_leave_one(
     assert near.documents_out == 31 and near.details["clusters"] == 0
 
 
+def test_texts_that_a_profile_finds_no_words_in_are_counted_and_warned_of(
+    tmp_path: Path,
+    spark: SparkSession,
+    write_shard: Write,
+    make_request: Any,
+    sentence: Draw,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    generator = random.Random(2)
+    lao = ["".join(generator.choices("ກຂຄງຈສຊຍດຕຖທນບປຜຝພຟມຢຣລວຫອຮ", k=300)) for _ in range(10)]
+    texts = [
+        *lao,
+        *(text.replace("ກ", "ຂ", 1) for text in lao),
+        *(sentence(generator, 60) for _ in range(20)),
+    ]
+    shard = write_shard(tmp_path / "raw/a.jsonl", [{"text": text} for text in texts])
+    found = {}
+    for name in ("bigcode", "redpajama_v2"):
+        request = make_request(tmp_path / name, [shard], replace(OPEN, near_dedup=profile(name)))
+        build_corpus(spark, request)
+        near = STORE.read_record(StageReport, str(tmp_path / name / "stages/near_dedup.json"))
+        warned = "warning: near_dedup: 20 of 40 documents have fewer than 5 words" in capsys.readouterr().out
+        shown = "20 documents had too few words" in (tmp_path / name / "report.html").read_text()
+        found[name] = (near.documents_out, near.details["documents_not_compared"], warned, shown)
+    assert found == {"bigcode": (40, 20, True, True), "redpajama_v2": (30, 0, False, False)}
+
+
 def test_records_with_the_same_id_are_told_apart(
     tmp_path: Path, spark: SparkSession, write_shard: Write, make_request: Any, sentence: Draw
 ) -> None:

@@ -274,7 +274,8 @@ def test_the_command_at_the_end_leads_to_a_document(built: Path, page_of: PageOf
 
 
 def test_an_incomplete_version_has_no_report(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (corpus / "manifest.json").unlink()
+    for name in ("manifest.json", "report.html"):
+        (corpus / name).unlink()
     with pytest.raises(InputError, match="no complete corpus version"):
         write_report(VersionLayout(str(corpus)))
     assert main(["--corpus", str(corpus)]) == 2
