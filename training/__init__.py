@@ -1,1 +1,1 @@
-"""The code of training, evaluation and export jobs."""
+"""The code that runs in training, evaluation and export jobs."""

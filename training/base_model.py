@@ -1,8 +1,8 @@
-"""Base models: a folder in the Hugging Face layout from which a run takes its first weights.
+"""Loads a base model, whose weights a run starts with, from a folder in the Hugging Face layout.
 
-Accepted forms: one ``model.safetensors``, or shards named by ``model.safetensors.index.json`` as Llama 3.1 8B
-has them; tied or untied output; a vocabulary that is padded beyond the tokenizer's; any RoPE scaling that
-transformers reads from the configuration.
+The weights may be one ``model.safetensors``, or the shards that ``model.safetensors.index.json`` names, as
+for Llama 3.1 8B. The output may be tied to the embeddings or not, and the vocabulary may be padded beyond
+that of the tokenizer. Every RoPE scaling that transformers reads from the configuration is accepted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def load_base_model(folder: Path, shape: ModelRecipe, corpus: CorpusManifest) ->
     """Load the LlamaForCausalLM in ``folder`` in float32.
 
     Raises InputError if the model does not fit the corpus, RecipeError if it does not fit the recipe's
-    ``shape``, IntegrityError if files are missing, damaged or hold weights that are not finite.
+    ``shape``, and IntegrityError if files are missing or damaged or if a weight is not finite.
     """
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -58,7 +58,7 @@ def load_base_model(folder: Path, shape: ModelRecipe, corpus: CorpusManifest) ->
 
 
 def shape_of(config: LlamaConfig, context_length: int) -> dict[str, Any]:
-    """Return the shape of a loaded model in the words of a recipe."""
+    """Return the shape of a loaded model, by the names of a recipe's fields."""
     return {
         "hidden_size": config.hidden_size,
         "layers": config.num_hidden_layers,
@@ -71,7 +71,7 @@ def shape_of(config: LlamaConfig, context_length: int) -> dict[str, Any]:
 
 
 def _require_files(folder: Path) -> None:
-    """Check that every file is there; verify all that a manifest of ours lists."""
+    """Check that all files exist, and verify them if this project's manifest lists them."""
     if not (folder / "config.json").is_file():
         raise InputError("is not a model folder", where=str(folder), expected="a file config.json")
     if not (folder / _WEIGHTS).is_file() and not (folder / _INDEX).is_file():
@@ -155,7 +155,7 @@ def _require_fit(config: LlamaConfig, shape: ModelRecipe, corpus: CorpusManifest
 
 
 def _require_all_weights(loaded: dict[str, Any], where: str) -> None:
-    """Refuse weights that transformers would start at random or ignore with no more than a log line."""
+    """Raise IntegrityError for missing or unknown weights, for which transformers only logs a warning."""
     faults: list[NexusError] = []
     for kind, what in (
         ("missing_keys", "has no weights for"),

@@ -1,4 +1,4 @@
-"""Saving checkpoints in the background, while the step loop goes on."""
+"""Saves checkpoints in the background while training continues."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _NOT_FINITE = "start the run again: it resumes from the last checkpoint, all of 
 
 
 class CheckpointFailed(NexusError):
-    """A checkpoint could not be written; earlier ones are untouched."""
+    """Raised if a checkpoint could not be written. Earlier checkpoints are not affected."""
 
 
 class CheckpointSaver:
-    """Saves one checkpoint at a time; the step loop waits only while the state is copied."""
+    """Saves one checkpoint at a time. The training loop waits only while the state is copied."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class CheckpointSaver:
         *,
         before_marker: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare to save. ``ranks`` is a group of the saver's own, ``scratch`` a folder of this host.
+        """Prepare to save. Only the saver may use the group ``ranks``; ``scratch`` is a local folder.
 
-        ``before_marker`` runs on every rank when the files are uploaded; if it raises, the checkpoint stays
-        without its marker.
+        ``before_marker`` runs on every rank after the files are uploaded. If it raises an error, the marker
+        is not written, so the checkpoint is never loaded.
         """
         self._store = store
         self._identity = identity
@@ -60,9 +60,10 @@ class CheckpointSaver:
         self._failure: BaseException | None = None
 
     def start(self, model: torch.nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> float:
-        """Copy the state and begin to write it. Return the seconds that the caller was held up.
+        """Copy the state and start to write it in the background. Return how many seconds the copy took.
 
-        IntegrityError on every rank if the state of any holds NaN or infinity: nothing is written then.
+        Raises IntegrityError on every rank, and writes nothing, if the state of any rank holds NaN or
+        infinity.
         """
         begun = time.monotonic()
         self.wait()
@@ -85,12 +86,12 @@ class CheckpointSaver:
         return time.monotonic() - begun
 
     def check(self) -> None:
-        """Raise the error of a finished save. Return at once while one is under way."""
+        """Raise the error of the last save if it has failed. Do not wait for a running save."""
         if self._thread is not None and not self._thread.is_alive():
             self.wait()
 
     def wait(self) -> None:
-        """Return when the last save is complete in storage; raise what prevented it."""
+        """Wait until the last save is complete in storage. Raise its error if it failed."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -143,5 +144,5 @@ class CheckpointSaver:
         try:
             self._store.prune(self._keep, newest)
         except Exception as error:
-            # the checkpoint is complete all the same, and the next one prunes what is left here
+            # the checkpoint is complete, and saving the next one tries again to delete the old ones
             self._warn(f"checkpoints before step_{newest} could not be deleted: {describe(error)}")

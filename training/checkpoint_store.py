@@ -1,8 +1,8 @@
-"""Checkpoints of a run in storage: their layout, markers and retention.
+"""Stores the checkpoints of a run, with their markers, and deletes old ones.
 
 A checkpoint ``step_<n>/`` holds DCP files (one or more per rank), the random state of each rank,
-``trainer.json`` and ``complete.json`` (CheckpointMarker) with the sizes and hashes of all the others. The
-marker is written last: a checkpoint without it, or with a file that differs from it, is never loaded.
+``trainer.json`` and ``complete.json`` (CheckpointMarker) with the sizes and hashes of the other files. The
+marker is written last. A checkpoint without a marker, or with a file that differs from it, is never loaded.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from include.contracts.records import canonical_json, content_hash, parse_json
 from include.object_store import Folder
 
 MARKER = "complete.json"
-#: Progress of the run, in the folder of a checkpoint.
+#: The file with the progress of the run, in the folder of a checkpoint.
 TRAINER = "trainer.json"
 _RESUMES = "resumes.json"
 _MARKER_NAME = re.compile(r"step_(\d+)/complete\.json")
@@ -26,9 +26,9 @@ _STEP_FOLDER = re.compile(r"step_(\d+)/")
 
 @dataclass(frozen=True)
 class TrainerState:
-    """State of a run that is not in tensors.
+    """The state of a run that is not in tensors.
 
-    The losses are of steps that changed the weights. ``skipped_steps`` counts the others, and
+    Losses are those of steps that changed the weights. ``skipped_steps`` counts the other steps, and
     ``skipped_in_a_row`` those since the last change. The bits of a run depend on ``threads`` (per rank) and
     on ``micro_batch_sequences``, which is 0 in checkpoints of the first release.
     """
@@ -44,7 +44,7 @@ class TrainerState:
 
 @dataclass(frozen=True)
 class Progress:
-    """Position of a run; ``data_position`` counts samples of the global order."""
+    """The progress of a run. ``data_position`` is the number of samples taken from the global order."""
 
     step: int
     tokens_seen: int
@@ -59,7 +59,7 @@ class CheckpointStore:
         self.folder = folder
 
     def complete_steps(self) -> list[int]:
-        """Return the steps that have a marker, newest first; S3 lists them in key order."""
+        """Return the steps with a marker, newest first. S3 lists them in key order, which differs."""
         found = (_MARKER_NAME.fullmatch(name) for name in self.folder.sizes("step_"))
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
@@ -69,7 +69,7 @@ class CheckpointStore:
         return parse_json(CheckpointMarker, self.folder.read(name), where=self.folder.uri(name))
 
     def marker_reference(self, step: int) -> ParentRef:
-        """Return address and hash of a marker, for the manifest of a model that is made from it."""
+        """Return the URI and hash of a marker, for the manifest of a model made from this checkpoint."""
         name = f"step_{step}/{MARKER}"
         return ParentRef(self.folder.uri(name), content_hash(self.folder.read(name)))
 
@@ -80,7 +80,7 @@ class CheckpointStore:
             self.folder.fetch(FileEntry(name, entry.size_bytes, entry.sha256), into / entry.path)
 
     def discard_marker(self, step: int) -> None:
-        """Delete the marker before the step is written again: it must not vouch for new files."""
+        """Delete the marker of a step before its files are replaced, because it describes the old files."""
         self.folder.delete(f"step_{step}/{MARKER}")
 
     def resumes(self) -> tuple[int, ...]:
@@ -90,14 +90,14 @@ class CheckpointStore:
         return tuple(json.loads(self.folder.read(_RESUMES)))
 
     def record_resume(self, step: int) -> None:
-        """Note a resume at once: the process may be interrupted again before its next checkpoint."""
+        """Record a resume immediately, as the process may be interrupted before its next checkpoint."""
         self.folder.write(_RESUMES, canonical_json([*self.resumes(), step]))
 
     def prune(self, keep: int, newest: int) -> None:
-        """Delete all but the ``keep`` newest complete checkpoints up to ``newest``, and older leftovers.
+        """Delete older checkpoints, complete or not, than the ``keep`` newest complete ones up to ``newest``.
 
-        ``newest`` is complete, so at least one checkpoint always remains. A later one was passed over when
-        the run resumed, so it does not count. Markers are deleted first.
+        ``newest`` is complete, so at least one checkpoint always remains. Later checkpoints do not count,
+        because the run could not resume from them. Markers are deleted first.
         """
         kept = set([step for step in self.complete_steps() if step <= newest][:keep]) | {newest}
         matches = (_STEP_FOLDER.match(name) for name in self.folder.sizes("step_"))

@@ -1,10 +1,10 @@
-"""Mixture, shuffle and packing: which tokens are in which step, as a pure function of (seed, step).
+"""Selects the tokens of each training step by mixture, shuffle and packing, from only seed and step.
 
-The documents of a subset, in the manifest's order, form one stream; window ``w`` of context length ``C``
-is its tokens ``[w*C, w*C + C]``: ``C + 1`` tokens, of which the last is the first of the next window. So
-every token of a subset is predicted once an epoch, but for its very first and for its tail: what is left
-after its last whole window, which is all of a subset shorter than one. Nothing here depends on the number
-of ranks: a rank takes its share of the global batch.
+The documents of a subset, in the manifest's order, form one stream of tokens. Window ``w`` of context length
+``C`` is the ``C + 1`` tokens ``[w*C, w*C + C]`` of the stream; its last token is the first of the next
+window. So every token of a subset is predicted once per epoch, except its first token and the tokens after
+its last whole window. A subset that is shorter than one window is left out. The selection does not depend on
+the number of ranks: each rank takes its share of the global batch.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import numpy as np
 from include.contracts.errors import InputError, RecipeError
 from training.tokens import TokenFile, TokenIds, Tokens, require_known_ids
 
-#: Samples in one block of a mixture; a subset's share is exact to one in so many.
+#: The number of samples in a block of a mixture. A subset's share is exact to one sample per block.
 BLOCK = 4096
 _ROUNDS = 4
 
 
 @dataclass(frozen=True)
 class Window:
-    """Place of one training sample."""
+    """The place of one training sample: window ``number`` (from 0) of a subset."""
 
     subset: str
     number: int
@@ -44,7 +44,7 @@ class Permutation:
         self._keys = [int.from_bytes(digest[8 * i : 8 * i + 8], "little") for i in range(_ROUNDS)]
 
     def __call__(self, index: int) -> int:
-        """Return the image of ``index``: encrypt until it lies in range (under 4 tries on average)."""
+        """Return the permuted index. It is encrypted until it is in range, under 4 times on average."""
         if not 0 <= index < self._size:
             raise IndexError(f"{index} is not in range({self._size})")
         while True:
@@ -73,14 +73,18 @@ def mixture_of_present(mixture: Mapping[str, float], windows: Mapping[str, int])
 
 
 class SampleOrder:
-    """The endless sequence of samples of a run.
+    """The infinite sequence of training samples of a run.
 
-    Without a mixture all windows are one pool, and each epoch visits every window once. With one, every
-    block of ``BLOCK`` samples holds each subset in its share, and each subset has epochs of its own.
+    Without a mixture, all windows are one pool, and each epoch visits every window once. With a mixture,
+    every block of ``BLOCK`` samples holds each subset in proportion to its weight, and each subset has its
+    own epochs.
     """
 
     def __init__(self, windows: Mapping[str, int], mixture: Mapping[str, float], seed: int) -> None:
-        """Take the number of windows of each subset; RecipeError if the mixture does not fit them."""
+        """Prepare the order from the number of windows of each subset and the mixture's weights.
+
+        Raises RecipeError if the mixture does not fit the corpus, InputError if no subset has a window.
+        """
         unknown = sorted(set(mixture) - set(windows))
         if unknown:
             raise RecipeError(
@@ -111,7 +115,7 @@ class SampleOrder:
         self._block: tuple[int, list[tuple[int, int]]] = (-1, [])
 
     def sample(self, position: int) -> Window:
-        """Return the window at ``position`` = step * batch + number in the batch."""
+        """Return the window at ``position``, which is step * batch + index in the batch."""
         if not self._quotas:
             epoch, index = divmod(position, self._bounds[-1])
             pooled = self._permutation(self._bounds[-1], "pool", epoch)(index)
@@ -124,14 +128,14 @@ class SampleOrder:
         return Window(name, self._permutation(self._windows[subset], name, epoch)(index))
 
     def _layout(self, block: int) -> list[tuple[int, int]]:
-        """Return for each place in a block the subset and its running number within the block."""
+        """Return (subset, how often it occurred before) for each place in a block."""
         if self._block[0] != block:
             shuffle = Permutation(BLOCK, self._seed, "block", block)
             places: list[tuple[int, int]] = []
             counts = [0] * len(self._quotas)
             for place in range(BLOCK):
                 subset = bisect_right(self._quota_bounds, shuffle(place))
-                # counted in the order of visits, so that one epoch of a subset ends before its next begins
+                # counted in the order of visits, so that an epoch of a subset ends before the next one starts
                 places.append((subset, counts[subset]))
                 counts[subset] += 1
             self._block = (block, places)
@@ -149,12 +153,12 @@ class SampleOrder:
 
 
 class PackedTokens:
-    """Windows of every subset, read from memory-mapped shards."""
+    """The windows of every subset, read from memory-mapped shards."""
 
     def __init__(
         self, shards: Sequence[tuple[str, TokenFile]], context_length: int, vocabulary_size: int
     ) -> None:
-        """Take (subset, file) pairs in the manifest's order, which fixes the streams."""
+        """Join (subset, file) pairs into one stream for each subset, in the order of the manifest."""
         self._context = context_length
         self._vocabulary_size = vocabulary_size
         self._streams: dict[str, list[TokenFile]] = {}
@@ -173,9 +177,9 @@ class PackedTokens:
         return {name: self._bounds[name][-1] for name, windows in self.windows().items() if not windows}
 
     def read(self, window: Window) -> TokenIds:
-        """Return the ``context_length + 1`` token ids of a window, across shard borders.
+        """Return the ``context_length + 1`` token ids of a window, which may span several shards.
 
-        IntegrityError names shard and position of an id that is not in the vocabulary.
+        Raises IntegrityError with shard and position of an id that is not in the vocabulary.
         """
         start = window.number * self._context
         needed = self._context + 1
@@ -194,14 +198,15 @@ class PackedTokens:
 
 
 def rank_positions(step: int, batch: int, micro_batch: int, rank: int, world_size: int) -> list[list[int]]:
-    """Positions of each micro batch of one rank in ``step`` (counted from 0).
+    """Return the positions of the samples of each micro batch of one rank in ``step`` (from 0).
 
-    Micro batches are dealt to the ranks in turn; together the ranks see the global batch exactly once.
+    The ranks get micro batches in turn, and together they get the global batch exactly once. Raises
+    RecipeError if the batch cannot be divided evenly.
     """
     share = micro_batch if world_size == 1 else min(micro_batch, batch // world_size)
     if share < 1 or batch % (share * world_size):
         raise RecipeError(
-            f"cannot be dealt to {world_size} ranks",
+            f"cannot be divided evenly among {world_size} ranks",
             where="batch_sequences",
             expected=f"a multiple of {max(1, share) * world_size}",
             got=str(batch),
@@ -212,7 +217,7 @@ def rank_positions(step: int, batch: int, micro_batch: int, rank: int, world_siz
 
 
 def _quotas(weights: Sequence[float], total: int) -> list[int]:
-    """Whole shares of ``total`` by largest remainder; every positive weight gets at least one."""
+    """Divide ``total`` into whole shares by the largest-remainder method. Every weight gets at least 1."""
     if not weights:
         return []
     exact = [weight / sum(weights) * (total - len(weights)) for weight in weights]
@@ -224,7 +229,7 @@ def _quotas(weights: Sequence[float], total: int) -> list[int]:
 
 
 def _mix(value: int) -> int:
-    """splitmix64's finaliser: every output bit depends on every input bit."""
+    """Apply splitmix64's finaliser, by which every output bit depends on every input bit."""
     value &= 0xFFFFFFFFFFFFFFFF
     value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
     value = (value ^ (value >> 27)) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF

@@ -1,9 +1,9 @@
-"""Held-out loss of a candidate, compared with the champion and the anchor, or with token frequencies.
+"""Measures the held-out loss of a candidate, the champion and the anchor, or of token frequencies.
 
 python -m training.evaluate --model s3://…/model/manifest.json --corpus s3://…/manifest.json \
     --output s3://…/report.json [--champion s3://…/model/manifest.json [--anchor s3://…/model/manifest.json]]
 
-Each argument that names a manifest has a companion ``…-sha256``: a manifest with another hash is refused.
+Each argument that names a manifest has a second one, ``…-sha256``. A manifest with another hash is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from training.unigrams import count_tokens
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate by the command line. Return 0 if the report is written, 1 with a readable error."""
+    """Run the command line. Return 0 if the report is written, or 1 after printing an error."""
     parser = argparse.ArgumentParser(prog="training.evaluate", description=__doc__)
     for name in ("model", "corpus", "champion", "anchor"):
         required = name in ("model", "corpus")
@@ -77,7 +77,7 @@ def evaluate(
     anchor: ParentRef | None,
     max_document_tokens: int,
 ) -> EvaluationReport:
-    """Score the candidate and the models that it is compared with on the same held-out documents."""
+    """Score the candidate and the models for comparison on the same held-out documents."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="evaluate-") as scratch:
         base = Path(scratch)
@@ -112,7 +112,7 @@ def evaluate(
 
 
 def _score(model: ParentRef, target: Path, held_out: HeldOut) -> tuple[ModelScores, ParentRef]:
-    """Fetch and score a model; its files are deleted, because two more may follow."""
+    """Fetch and score a model, then delete its files: up to three models need the disk in turn."""
     manifest, found = fetch_model(model.uri, target, sha256=model.sha256)
     scores = score_model(manifest.run, target, held_out, manifest.context_length)
     shutil.rmtree(target)

@@ -1,4 +1,4 @@
-"""Checks that no tensor holds NaN or infinity, for everything that is saved, loaded or exported."""
+"""Checks that no tensor holds NaN or infinity before it is saved, loaded or exported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from include.contracts.errors import IntegrityError
 def first_not_finite(tensors: Iterable[tuple[str, Any]]) -> str:
     """Return the name of the first tensor with a value that is not finite, or an empty string.
 
-    Of a tensor that is spread over the ranks, only the part of this rank is read.
+    Only this rank's part of a sharded tensor is read.
     """
     for name, value in tensors:
         local = value.to_local() if isinstance(value, DTensor) else value
@@ -26,13 +26,13 @@ def first_not_finite(tensors: Iterable[tuple[str, Any]]) -> str:
 
 
 def require_finite(tensors: Iterable[tuple[str, Any]], *, where: str, remedy: str = "") -> None:
-    """Raise IntegrityError with the name of the first tensor that is not finite."""
+    """Raise IntegrityError with the name of the first tensor that holds NaN or infinity."""
     if name := first_not_finite(tensors):
         raise IntegrityError("holds NaN or infinity", where=f"{where}: {name}", remedy=remedy)
 
 
 def named_tensors(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted name, leaf) of a nested state dictionary."""
+    """Yield (dotted name, tensor) of a nested state dictionary."""
     for key, value in state.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):

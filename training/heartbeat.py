@@ -1,12 +1,12 @@
-"""Heartbeats between the ranks: a rank that vanishes ends the job, and the failure names its host.
+"""Ends the job when a rank no longer answers, and names the host of this rank in the failure.
 
-gloo and NCCL wait up to half an hour for a peer that is frozen or cut off, and their errors do not say which
-one it is. They cannot simply be given a shorter timeout: while one rank uploads a model, the others rightly
-wait for it. So a thread of every rank exchanges a message a second with rank 0, whatever the main thread is
-doing. Rank 0 notices a silent rank and tells all the others; they notice a silent rank 0 themselves.
+gloo and NCCL wait up to half an hour for a peer that is frozen or disconnected, and their errors do not say
+which peer it is. A shorter timeout of theirs would be wrong, because the other ranks must wait while one rank
+uploads a model. So every rank has a thread that exchanges a message per second with rank 0, independently of
+the main thread. Rank 0 detects a silent rank and reports it to the others; they detect a silent rank 0.
 
-Messages are lines of text: ``hello <rank>`` first, then ``beat``; ``bye`` from a rank that has finished its
-work; ``vanished <reason>`` from rank 0.
+Messages are lines of text: first ``hello <rank>``, then ``beat``. A rank that has finished its work sends
+``bye``, and rank 0 sends ``vanished <reason>``.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from dataclasses import dataclass, field
 from training.job_inputs import PEER_TIMEOUT_SECONDS
 from training.ranks import RankPlace, vanished
 
-#: A closed connection is no proof: the rank may have failed and be about to end with its own reason.
+#: After a closed connection, wait so long: a rank that failed may be about to report its own reason.
 _CLOSED_GRACE_SECONDS = 10.0
 _BEATS_PER_TIMEOUT = 10
-#: How soon the thread notices that its rank has finished.
+#: The thread checks at this interval if its rank has finished.
 _LEAVE_SECONDS = 0.1
 _BEAT, _BYE, _VANISHED = "beat", "bye", "vanished"
 
 
 @dataclass
 class Peer:
-    """Last sign of life of one rank, and how to reach it."""
+    """The connection to one rank and the time of its last message."""
 
     rank: int
     seen: float
@@ -44,7 +44,7 @@ class Peer:
     received: bytes = field(default=b"", repr=False)
 
     def fault(self, now: float, timeout: float) -> str:
-        """Return how this rank has vanished, or an empty string."""
+        """Return the reason why this rank counts as vanished, or an empty string."""
         if self.left:
             return ""
         if self.closed_at is not None and now - self.closed_at > min(_CLOSED_GRACE_SECONDS, timeout):
@@ -60,7 +60,7 @@ class Heartbeat:
     def __init__(
         self, place: RankPlace, address: str, timeout_seconds: float, end: Callable[[str], None]
     ) -> None:
-        """Prepare the thread, which calls ``end`` to end this process with the given reason."""
+        """Prepare the thread. It calls ``end`` with a reason to end this process."""
         self._place = place
         self._address = address
         self._timeout = timeout_seconds
@@ -74,7 +74,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin to send and to watch. A job of one rank has nobody to watch."""
+        """Start the thread, unless the job has only one rank."""
         if self._place.world_size == 1:
             return
         if self._place.rank == 0:
@@ -82,7 +82,7 @@ class Heartbeat:
         self._thread.start()
 
     def leave(self) -> None:
-        """Tell the others that this rank has finished, so that its silence is no fault."""
+        """Report to the other ranks that this rank has finished, so that its silence is not a fault."""
         self._leaving.set()
         if self._thread.is_alive():
             self._thread.join(timeout=2 * self._interval + 1)
@@ -107,7 +107,7 @@ class Heartbeat:
         self._send(_BYE)
 
     def _connect(self) -> None:
-        """Connect to rank 0 if there is no connection: it may not listen yet, or the network broke it off."""
+        """Connect to rank 0 if there is no connection. Rank 0 may not listen yet, or the connection broke."""
         peer = self._peers[0]
         if peer.channel is not None or peer.left:
             return
@@ -154,7 +154,7 @@ class Heartbeat:
             peer = self._take(peer, line.decode(errors="replace"))
 
     def _take(self, peer: Peer, line: str) -> Peer:
-        """Act on a message. Return the peer that sent it, which is known by its ``hello``."""
+        """Handle a message. Return the peer that sent it, which its ``hello`` has named."""
         word, _, rest = line.partition(" ")
         if word == "hello" and rest.isdigit() and int(rest) in self._peers:
             assert peer.channel is not None
@@ -172,7 +172,7 @@ class Heartbeat:
     def _send(self, line: str) -> None:
         for peer in self._peers.values():
             if peer.channel is not None:
-                # a peer that reads nothing is noticed by its silence
+                # a peer that does not read is detected by its silence
                 with contextlib.suppress(OSError):
                     peer.channel.send(f"{line}\n".encode())
 
@@ -189,7 +189,9 @@ def _listen(address: str) -> socket.socket:
     kind, _, rest = address.partition(":")
     if kind == "unix":
         listener = socket.socket(socket.AF_UNIX)
-        listener.bind(f"\0{rest}")  # an abstract name: no file, whose path could be too long
+        listener.bind(
+            f"\0{rest}"
+        )  # a socket with an abstract name, because the path of a file could be too long
     else:
         listener = socket.socket(socket.AF_INET)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

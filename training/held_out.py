@@ -1,4 +1,4 @@
-"""The held-out documents of a corpus: split off before training, never trained on."""
+"""The held-out documents of a corpus, which no model was trained on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TOKENIZER = "tokenizer/tokenizer.json"
 
 @dataclass(frozen=True)
 class HeldOutDocument:
-    """One document: its tokens by the corpus's tokenizer, cut if the evaluation asks for it, and its text."""
+    """The text of one document, and its tokens by the corpus's tokenizer, which may be truncated."""
 
     id: str
     tokens: TokenIds
@@ -28,7 +28,7 @@ class HeldOutDocument:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Documents per subset, and the tokenizer that made their tokens (the bytes of its tokenizer.json)."""
+    """The held-out documents by subset, and the bytes of the tokenizer.json that encoded them."""
 
     subsets: dict[str, list[HeldOutDocument]]
     tokenizer: bytes
@@ -36,9 +36,9 @@ class HeldOut:
 
 
 def fetch_held_out(folder: Folder, manifest: CorpusManifest, target: Path, max_tokens: int) -> HeldOut:
-    """Download and verify the held-out shards; InputError if the corpus has none.
+    """Download and verify the held-out shards. Raises InputError if the corpus has no held-out document.
 
-    A document is cut after ``max_tokens`` tokens, or kept whole if that is 0.
+    Documents are truncated after ``max_tokens`` tokens, unless that is 0.
     """
     from tokenizers import Tokenizer
 

@@ -1,8 +1,8 @@
-"""Identity of a checkpoint: what the run that wrote it and the run that resumes from it must share.
+"""Decides if a run may resume from a checkpoint: mathematics and corpus must be those of the run.
 
-A marker keeps the mathematics of its run in plain form (`include.recipes.training.mathematics`), not only
-their hash. So a field that either side lacks can be read as its default, and a refusal can name the fields
-that differ. Markers of the first release hold only a hash of the whole recipe, micro batch and name included.
+A marker holds the mathematics of its run in plain form (`include.recipes.training.mathematics`), not only
+their hash. So a field that one side lacks can be read as its default, and the error can name the fields that
+differ. Markers of the first release hold only a hash of the whole recipe, with its name and micro batch.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ _WHOLE = ("mixture",)
 
 
 class CheckpointMismatch(NexusError):
-    """The checkpoints of this run were made with another recipe, base model or corpus."""
+    """Raised for a checkpoint that was made with another recipe, base model or corpus."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Mathematics and corpus of a run.
+    """The mathematics and the corpus of a run.
 
     ``first_release_hashes`` are the recipe hashes that the first release may have written for this run.
     """
@@ -79,9 +79,9 @@ class Identity:
                 where=where,
                 expected=self.corpus_sha256,
                 got=marker.corpus_sha256,
-                remedy="start a new run, or go back to the corpus of this one",
+                remedy="start a new run, or use the corpus of this run again",
             )
-        remedy = "start a new run, or go back to the recipe of this one"
+        remedy = "start a new run, or use the recipe of this run again"
         if not marker.mathematics:
             if marker.recipe_sha256 not in self.first_release_hashes:
                 raise CheckpointMismatch(
@@ -104,7 +104,7 @@ class Identity:
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return (field, their value, our value) of every difference; an absent field has its default."""
+    """Return (field, their value, our value) of every difference. An absent field has its default."""
     defaults = dict(_leaves(_default_mathematics()))
     left, right = dict(_leaves(theirs)), dict(_leaves(ours))
     found = []

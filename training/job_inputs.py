@@ -1,6 +1,6 @@
-"""Inputs of a job: SageMaker's ``/opt/ml`` layout and the keys of a run.
+"""Reads the inputs of a job: SageMaker's ``/opt/ml`` folders, the request and what it refers to.
 
-``NEXUS_ML_ROOT`` moves the layout elsewhere, for machines where ``/opt/ml`` cannot be had.
+``NEXUS_ML_ROOT`` names another folder for machines on which ``/opt/ml`` cannot be created.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from include.recipes.training import TrainingRecipe
 
 #: Exit code of a rank and of the launcher after SIGTERM: 128 + 15, as a shell would report it.
 EXIT_INTERRUPTED = 143
-#: Seconds of silence after which a rank has vanished. The launcher needs a few more to end the others, and
-#: nobody is to wait longer than 120 seconds in all.
+#: Seconds of silence after which a rank counts as vanished. The launcher needs a few more to end the others,
+#: and no rank may wait longer than 120 seconds in all.
 PEER_TIMEOUT_SECONDS = 90.0
 #: Keys of a run relative to its root, so that they also serve a root that is a local path.
 RUN_KEYS = RunLayout(S3Uri("run", ""))
@@ -39,7 +39,7 @@ class MlRoot:
         return cls(Path(os.environ.get("NEXUS_ML_ROOT", "/opt/ml")))
 
     def configuration(self, name: str) -> dict[str, Any]:
-        """Read ``input/config/<name>.json``; empty if SageMaker wrote none."""
+        """Read ``input/config/<name>.json``, or return {} if SageMaker did not write it."""
         path = self.path / "input" / "config" / f"{name}.json"
         if not path.exists():
             return {}
@@ -52,7 +52,7 @@ class MlRoot:
         return content
 
     def channel(self, name: str) -> Path:
-        """Return the folder of an input channel; InputError if the job was started without it."""
+        """Return the folder of an input channel. Raises InputError if the job was started without it."""
         path = self.path / "input" / "data" / name
         if not path.is_dir():
             raise InputError(
@@ -62,18 +62,18 @@ class MlRoot:
 
     @property
     def failure(self) -> Path:
-        """The text that SageMaker shows as FailureReason (its first 1,024 characters)."""
+        """The file whose first 1,024 characters SageMaker shows as FailureReason."""
         return self.path / "output" / "failure"
 
     @property
     def scratch(self) -> Path:
-        """Checkpoints on their way to and from storage; on the job's own volume."""
+        """The folder for uploads and downloads of checkpoints, on the job's own volume."""
         return self.path / "scratch"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A training request with what it names, read and checked."""
+    """A training request with its recipe, corpus manifest and run folder, all checked."""
 
     request: TrainingRequest
     recipe: TrainingRecipe
@@ -87,14 +87,14 @@ class Job:
 
 
 def read_job(request_uri: str) -> Job:
-    """Read the request, its recipe and its corpus manifest; NexusError for whatever is wrong with them."""
+    """Read a request, its recipe and its corpus manifest. Raises NexusError if one is not valid."""
     request = STORE.read_record(TrainingRequest, request_uri)
     recipe = from_plain(TrainingRecipe, request.recipe, where=f"{request_uri}: recipe")
     return Job(request, recipe, read_corpus(request.corpus), Folder(request.root_uri))
 
 
 def read_corpus(reference: ParentRef) -> CorpusManifest:
-    """Read the manifest at ``reference``; ContractError if its bytes have another hash."""
+    """Read the manifest at ``reference``. Raises ContractError if its bytes have another hash."""
     content = STORE.read(reference.uri)
     if content_hash(content) != reference.sha256:
         raise ContractError(
@@ -102,6 +102,6 @@ def read_corpus(reference: ParentRef) -> CorpusManifest:
             where=reference.uri,
             expected=reference.sha256,
             got=content_hash(content),
-            remedy="start a new run on the corpus as it is now",
+            remedy="the manifest has changed: start a new run on the present corpus",
         )
     return parse_json(CorpusManifest, content, where=reference.uri)

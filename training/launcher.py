@@ -2,11 +2,11 @@
 
     python -m training.launcher --request s3://nexus-llm-models/runs/<run>/training_request.json
 
-One rank a GPU; on CPU ``--ranks`` (or the hyperparameter ``ranks``), one by default. Our own entry point,
-so that SIGTERM reaches the ranks: SageMaker's toolkit and torchrun do not pass it on in time.
+There is one rank per GPU. Without a GPU, ``--ranks`` or the hyperparameter ``ranks`` sets their number, one
+by default. It replaces SageMaker's toolkit and torchrun, which do not forward SIGTERM to the ranks in time.
 
-Exit codes: 0 done; 143 interrupted and a checkpoint is complete, start the same job again; 1 failed, the
-reason is in ``/opt/ml/output/failure``.
+Exit codes: 0 the run is complete; 143 it was interrupted and a checkpoint is complete, so the same job can be
+started again; 1 it failed, and ``/opt/ml/output/failure`` holds the reason.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _FAILED_GRACE_SECONDS = 5.0
 #: Port of torch's rendezvous on the first host, unless MASTER_PORT names another. Heartbeats use the next.
 _PORT = 29500
 _HYPERPARAMETERS = ("ranks", "threads_per_rank", "peer_timeout_seconds")
-#: Longest time that a rank may be silent: with the seconds in which the others end, nobody waits for 120.
+#: The longest allowed silence of a rank. The others need a few more seconds to end, 120 at most in all.
 _LONGEST_PEER_TIMEOUT_SECONDS = 110
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Ranks of this host; ``network`` is the interface that reaches the other hosts.
+    """The ranks to start on this host. ``network`` is the interface that reaches the other hosts.
 
-    A rank that is silent for ``peer_timeout_seconds`` has vanished, and the others end.
+    If a rank is silent for ``peer_timeout_seconds``, the others end.
     """
 
     ranks: int
@@ -54,7 +54,7 @@ class Plan:
 
     @property
     def world_size(self) -> int:
-        """Ranks of all hosts; every host has the same number."""
+        """The number of ranks of all hosts. Every host has the same number."""
         return self.ranks * len(self.hosts)
 
 
@@ -85,7 +85,7 @@ def read_plan(
     )
     if not 1 <= silence <= _LONGEST_PEER_TIMEOUT_SECONDS:
         raise ContractError(
-            "the time that a rank may be silent is impossible",
+            "the allowed silence of a rank is out of range",
             where="peer_timeout_seconds",
             expected=f"1 to {_LONGEST_PEER_TIMEOUT_SECONDS} seconds",
             got=f"{silence:g}",
@@ -104,7 +104,7 @@ class Ranks:
     """The processes of this host."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
-        """Start no process yet. ``folder`` is private to this launch."""
+        """Prepare the launch without starting a process. Only this launch may use ``folder``."""
         self._failures = [folder / f"rank_{local}.failure" for local in range(plan.ranks)]
         self._plan = plan
         self._folder = folder
@@ -113,18 +113,18 @@ class Ranks:
         self._first_failed: subprocess.Popen[bytes] | None = None
 
     def start(self, command: Sequence[str]) -> None:
-        """Start all ranks in sessions of their own: Ctrl-C in a terminal reaches them once, from here."""
+        """Start all ranks, each in its own session, so that Ctrl-C reaches only this process."""
         for local in range(self._plan.ranks):
             self._processes.append(
                 subprocess.Popen(
                     command, env=self._environment(local), stdin=subprocess.PIPE, start_new_session=True
                 )
             )
-        if self._interrupted_at is not None:  # a signal that came while they were being started
+        if self._interrupted_at is not None:  # a signal arrived during the start
             self._signal(signal.SIGTERM)
 
     def interrupt(self, number: int, frame: object) -> None:
-        """Pass a signal on as SIGTERM and start the grace period; safe to call from a signal handler."""
+        """Send SIGTERM to the ranks and start the grace period. A signal handler may call it."""
         if self._interrupted_at is None:
             self._interrupted_at = time.monotonic()
         self._signal(signal.SIGTERM)
@@ -132,7 +132,7 @@ class Ranks:
     def wait(self, grace_seconds: float) -> int:
         """Wait until every rank has ended. Return the launcher's exit code.
 
-        When a rank fails, the others are ended too, because they would wait for it forever.
+        If a rank fails, the others are ended too, because they would wait for it forever.
         """
         poller = select.poll()
         watched = {os.pidfd_open(process.pid): process for process in self._processes}
@@ -156,10 +156,12 @@ class Ranks:
         return self._exit_code()
 
     def failure(self) -> str:
-        """Return the reason of the failure, in the words of a rank if one left any."""
+        """Return the reason of the failure, from the rank that failed first if it has written one."""
         left = sorted((p for p in self._failures if p.exists()), key=lambda p: p.stat().st_mtime_ns)
-        texts = [path.read_text() for path in left]  # the first to fail knows why
-        own = [text for text in texts if not text.startswith("rank ")]  # the others only repeat it
+        texts = [path.read_text() for path in left]  # the rank that failed first knows the reason
+        own = [
+            text for text in texts if not text.startswith("rank ")
+        ]  # the others only report that this rank failed
         if own or texts:
             return (own or texts)[0]
         if self._first_failed is None:
@@ -204,7 +206,7 @@ class Ranks:
             "NEXUS_HEARTBEAT": f"tcp:{plan.hosts[0]}:{port + 1}",
             "NEXUS_PEER_TIMEOUT_SECONDS": str(plan.peer_timeout_seconds),
         }
-        if len(plan.hosts) == 1:  # files: no port can be taken by another process
+        if len(plan.hosts) == 1:  # files, because another process could take a port
             environment["NEXUS_STORE"] = str(self._folder / "store")
             environment["NEXUS_HEARTBEAT"] = f"unix:{self._folder.name}-{os.getpid()}"
         return environment
@@ -244,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _hyperparameters(root: MlRoot) -> dict[str, int]:
-    """Read the hyperparameters, which SageMaker passes as strings; its own begin with ``sagemaker_``."""
+    """Read the hyperparameters, which SageMaker passes as strings, except its own (``sagemaker_…``)."""
     found: dict[str, int] = {}
     for name, value in root.configuration("hyperparameters").items():
         if name.startswith("sagemaker_"):

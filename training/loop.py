@@ -1,9 +1,9 @@
-"""One rank of a training run; the launcher starts it.
+"""Runs one rank of a training run. The launcher starts it.
 
     python -m training.loop --request s3://nexus-llm-models/runs/<run>/training_request.json
 
-Prints ``step=… loss=… tokens_per_second=…`` once a step. Exit codes: 0 the model is in storage, 143
-interrupted by SIGTERM and a checkpoint of the last step is in storage, 1 an error.
+It prints ``step=… loss=… tokens_per_second=…`` after each step. Exit codes: 0 the model is in storage; 143
+the run was interrupted by SIGTERM, and a checkpoint of the last step is in storage; 1 an error.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from training.verification import ShardVerification
 
 
 class Interruption:
-    """Remembers SIGTERM and SIGINT; the loop asks once a step, so that a step is never torn."""
+    """Records SIGTERM and SIGINT. The loop checks it after each step, so that every step is completed."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -55,7 +55,7 @@ class Interruption:
 
 @dataclass
 class Trainer:
-    """Everything of a run that one rank holds."""
+    """The training run as one rank sees it."""
 
     job: Job
     root: MlRoot
@@ -82,7 +82,7 @@ class Trainer:
             store, identity, self.root.scratch, self.ranks, recipe.micro_batch_sequences, self._warn
         )
         progress = self._resume(restorer, model, optimiser)
-        channel.verification.start()  # only now: it would slow down the checkpoint's download
+        channel.verification.start()  # after the checkpoint's download, which it would slow down
         saver = CheckpointSaver(
             store,
             identity,
@@ -93,7 +93,7 @@ class Trainer:
             before_marker=channel.verification.wait,
         )
         stepper = Stepper(recipe, model, optimiser, channel.data, order, self.ranks, self.device)
-        # seconds of this process count from its start; those of earlier ones come with the checkpoint
+        # the checkpoint holds the seconds of earlier processes
         begun -= progress.trainer.seconds
         progress = self._train(stepper, saver, channel.verification, progress, begun)
         saver.wait()
@@ -108,7 +108,7 @@ class Trainer:
     def _resume(
         self, restorer: Restorer, model: torch.nn.Module, optimiser: torch.optim.Optimizer
     ) -> Progress:
-        """Load the newest usable checkpoint. Return its progress, or that of a run not yet begun."""
+        """Load the newest usable checkpoint. Return its progress, or that of a new run."""
         found = restorer.restore(model, optimiser)
         if found is None:
             return Progress(0, 0, 0, TrainerState(math.nan, math.nan, 0.0, self.place.threads))
@@ -125,7 +125,7 @@ class Trainer:
         progress: Progress,
         begun: float,
     ) -> Progress:
-        """Run the steps that are left, or until an interruption, with their checkpoints."""
+        """Run the remaining steps until an interruption, and save checkpoints."""
         recipe = self.job.recipe
         while progress.step < recipe.steps:
             step_begun = time.monotonic()
@@ -148,11 +148,11 @@ class Trainer:
         return progress
 
     def _advance(self, progress: Progress, result: StepResult, seconds: float) -> Progress:
-        """Return the progress after a step; NexusError if too many in a row changed no weight."""
+        """Return the progress after a step. Raises NexusError after too many steps without a change."""
         recipe, before = self.job.recipe, progress.trainer
         step = progress.step + 1
         in_a_row = 0 if result.applied else before.skipped_in_a_row + 1
-        # a run of few steps must not end with the weights that it began with
+        # a run of few steps must not succeed with its initial weights
         if in_a_row > min(recipe.max_skipped_steps, recipe.steps - 1):
             raise NexusError(
                 f"loss or gradient was not finite in {in_a_row} consecutive steps",
@@ -203,7 +203,7 @@ class Trainer:
 
 
 def end_process(rank: int, reason: str) -> None:
-    """End this rank at once, with the reason where the launcher looks for it; never returns."""
+    """Write the reason to the launcher's failure file and end this process immediately."""
     print(f"error: rank {rank}: {reason}", file=sys.stderr, flush=True)
     if path := os.environ.get("NEXUS_RANK_FAILURE"):
         Path(path).write_text(reason)
@@ -212,20 +212,20 @@ def end_process(rank: int, reason: str) -> None:
 
 
 def end_with_launcher() -> None:
-    """End at once when the launcher is gone: an orphan must not go on writing checkpoints.
+    """End this process when the launcher ends, because an orphaned rank must not write checkpoints.
 
     The launcher holds the other end of standard input and never writes to it.
     """
 
     def wait() -> None:
-        os.read(0, 1)  # unbuffered: a lock held here would abort a normal exit
+        os.read(0, 1)  # unbuffered, because a buffer's lock held here would abort a normal exit
         os._exit(1)
 
     threading.Thread(target=wait, name="launcher-watch", daemon=True).start()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one rank whose place is in the environment."""
+    """Run the rank that the environment describes."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -248,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ERRORS as error:
         if not isinstance(error, NexusError):
             traceback.print_exc()
-        # a saving thread may wait for a rank that is gone, and would hold up a normal exit
+        # a saving thread may wait for a rank that has ended, and would block a normal exit
         end(describe(error))
     return code
 

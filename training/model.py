@@ -1,4 +1,4 @@
-"""The model of a run: a Llama of transformers, plain on one rank, FSDP2 on several."""
+"""Builds the model of a run: a Llama of transformers, sharded by FSDP2 if there are several ranks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def llama_config(shape: ModelShape, vocabulary_size: int, end_of_text_id: int) -> LlamaConfig:
-    """Return transformers' configuration of a shape. The end-of-text token also begins a text."""
+    """Return transformers' configuration of a shape. The end-of-text token is also its start token."""
     from transformers import LlamaConfig
 
     return LlamaConfig(
@@ -36,7 +36,7 @@ def llama_config(shape: ModelShape, vocabulary_size: int, end_of_text_id: int) -
 
 
 def build_model(recipe: TrainingRecipe, corpus: CorpusManifest, base: Path | None) -> Any:
-    """Build a LlamaForCausalLM in float32, with the weights of ``base`` or with random ones by the seed."""
+    """Build a LlamaForCausalLM in float32 with the weights of ``base``, or random ones from the seed."""
     from transformers import LlamaForCausalLM
 
     torch.manual_seed(recipe.seed)
@@ -50,7 +50,7 @@ def build_model(recipe: TrainingRecipe, corpus: CorpusManifest, base: Path | Non
 
 
 def shard_model(model: Any, world_size: int, device: torch.device) -> None:
-    """Move to the device; spread the parameters over the ranks where there are several."""
+    """Move the model to its device and, if there are several ranks, shard its parameters."""
     model.to(device)
     if world_size > 1:
         for layer in model.model.layers:

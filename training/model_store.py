@@ -1,4 +1,4 @@
-"""Model folders: fetched by their manifest and verified, published with the manifest last."""
+"""Fetches and verifies model folders by their manifest, and publishes them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ MANIFEST = "manifest.json"
 
 
 def fetch_model(manifest_uri: str, target: Path, *, sha256: str = "") -> tuple[ModelManifest, ParentRef]:
-    """Download every file that the manifest lists to ``target``.
+    """Download and verify every file that the manifest lists to ``target``.
 
-    IntegrityError when a file, or the manifest itself where its ``sha256`` is given, is not as promised.
+    Raises IntegrityError if a file differs from the manifest, or the manifest from ``sha256`` if it is given.
     """
     manifest, reference = STORE.referenced_record(ModelManifest, manifest_uri, sha256)
     folder = Folder(split(manifest_uri)[0])
@@ -27,9 +27,9 @@ def fetch_model(manifest_uri: str, target: Path, *, sha256: str = "") -> tuple[M
 
 
 def publish_model(source: Path, target_uri: str, manifest: ModelManifest) -> ParentRef:
-    """Upload every file of ``source``, then the manifest that lists them; returns where it lies."""
+    """Upload every file of ``source``, then the manifest that lists them. Return the manifest's URI."""
     folder = Folder(target_uri)
-    folder.delete(MANIFEST)  # an old one must not vouch for new files
+    folder.delete(MANIFEST)  # an old manifest does not describe the new files
     entries = []
     for path in sorted(p for p in source.rglob("*") if p.is_file() and p.name != MANIFEST):
         name = path.relative_to(source).as_posix()

@@ -10,7 +10,7 @@ from include.recipes.training import OptimiserRecipe
 
 
 def build_optimiser(model: torch.nn.Module, recipe: OptimiserRecipe) -> torch.optim.AdamW:
-    """Return AdamW for a model. Norms and biases, which have one dimension, are not decayed."""
+    """Build AdamW for a model. Weight decay excludes norms and biases, which have one dimension."""
     matrices = [p for p in model.parameters() if p.dim() >= 2]
     vectors = [p for p in model.parameters() if p.dim() < 2]
     groups = [
@@ -21,7 +21,7 @@ def build_optimiser(model: torch.nn.Module, recipe: OptimiserRecipe) -> torch.op
 
 
 def learning_rate(recipe: OptimiserRecipe, step: int, steps: int) -> float:
-    """Return the rate of ``step`` (from 0): linear warm-up, then a cosine down to ``final_share``."""
+    """Return the rate of ``step`` (from 0): linear warm-up, then cosine decay to ``final_share``."""
     if step < recipe.warmup_steps:
         return recipe.learning_rate * (step + 1) / recipe.warmup_steps
     done = (step - recipe.warmup_steps) / max(1, steps - 1 - recipe.warmup_steps)

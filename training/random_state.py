@@ -1,4 +1,4 @@
-"""Random state of one rank, kept in a file of each checkpoint."""
+"""Saves and restores the random state of one rank, in a file of each checkpoint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def save_random_state(folder: Path, rank: int) -> None:
-    """Write the state of this process' generators into the folder of a checkpoint."""
+    """Write the state of this process's random generators to the folder of a checkpoint."""
     state = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
@@ -16,7 +16,7 @@ def save_random_state(folder: Path, rank: int) -> None:
 
 
 def load_random_state(folder: Path, rank: int) -> None:
-    """Set this process' generators. A rank that the saving run did not have keeps its own state."""
+    """Restore this process's random generators. A rank without a saved state keeps its own."""
     path = _path(folder, rank)
     if not path.exists():
         return

@@ -1,7 +1,7 @@
-"""Position of a rank among the others, and collective decisions.
+"""The place of a rank among the others, and collective decisions of all ranks.
 
-The launcher gives each rank its place by environment variables (the names that torch uses). Agreement
-goes over gloo groups, on GPUs too: the step loop's and the saving thread's must not share one.
+The launcher passes each rank its place by the environment variables that torch uses. Decisions use gloo
+groups, also on GPUs. The training loop and the saving thread must not share a group.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from torch.distributed.checkpoint.api import CheckpointException
 from include.contracts.errors import NexusError
 
 T = TypeVar("T")
-#: DCP's own error is no Exception: a bare ``except Exception`` lets a failed save pass for a good one.
+#: DCP's error does not derive from Exception, so ``except Exception`` would miss a failed save.
 ERRORS = (Exception, CheckpointException)
 
 
 class RankFailed(NexusError):
-    """Another rank met an error; its text is given."""
+    """Raised on every other rank if one rank fails, with the text of its error."""
 
 
 class PeerVanished(NexusError):
-    """Another rank no longer answers."""
+    """Raised if another rank no longer answers."""
 
 
 @dataclass(frozen=True)
 class RankPlace:
-    """Position of this rank among all ranks and among those of its host.
+    """The place of this rank among all ranks and among those of its host.
 
-    ``hosts`` are the names of all hosts in the order of their ranks; every host has the same number of ranks.
+    ``hosts`` holds the names of all hosts, ordered by their ranks. Every host has the same number of ranks.
     """
 
     rank: int
@@ -45,7 +45,7 @@ class RankPlace:
 
     @classmethod
     def from_environment(cls) -> RankPlace:
-        """Read the environment that the launcher set."""
+        """Read the place from the environment that the launcher has set."""
         return cls(
             rank=int(os.environ["RANK"]),
             local_rank=int(os.environ["LOCAL_RANK"]),
@@ -69,7 +69,7 @@ def vanished(place: RankPlace, rank: int, how: str) -> PeerVanished:
 
 
 class Agreement:
-    """Collective decisions on one gloo group; every rank must make the same calls in the same order."""
+    """Collective decisions in one gloo group. Every rank must make the same calls in the same order."""
 
     def __init__(self, group: dist.ProcessGroup, place: RankPlace) -> None:
         self.group = group
@@ -88,7 +88,7 @@ class Agreement:
         return items
 
     def together(self, action: Callable[[], T]) -> list[T]:
-        """Run ``action`` on every rank; if it fails on one, all raise, so that none waits forever."""
+        """Run ``action`` on every rank and return all results. If one rank fails, all raise an error."""
         outcome: tuple[T | None, str] = (None, "")
         failure: BaseException | None = None
         try:
@@ -105,12 +105,12 @@ class Agreement:
         return [value for value, _ in outcomes]  # type: ignore[misc]
 
     def from_first(self, action: Callable[[], T]) -> T:
-        """Run ``action`` on rank 0 alone; all get its value, or its error."""
+        """Run ``action`` on rank 0 only. All ranks return its result or raise its error."""
         return self.together(lambda: action() if self.place.rank == 0 else None)[0]  # type: ignore[return-value]
 
 
 def describe(error: BaseException) -> str:
-    """Write an error in one line; DCP's errors hide the cause of each rank, which is unwrapped."""
+    """Format an error in one line. The causes that DCP's errors wrap are unwrapped."""
     if isinstance(error, CheckpointException) and error.failures:
         return describe(next(iter(error.failures.values()))[0])
     return str(error) if isinstance(error, NexusError) else f"{type(error).__name__}: {error}"
@@ -129,5 +129,5 @@ def join(place: RankPlace) -> tuple[Agreement, Agreement]:
     else:
         method = f"file://{store}" if store else "env://"
         dist.init_process_group(backend, init_method=method, rank=place.rank, world_size=place.world_size)
-    # gloo sends at once over these; a group of its own keeps the saving thread's messages apart
+    # its own group keeps the saving thread's messages apart from those of the training loop
     return Agreement(dist.new_group(backend="gloo"), place), Agreement(dist.new_group(backend="gloo"), place)

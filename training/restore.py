@@ -1,4 +1,4 @@
-"""Restoring the newest usable checkpoint of a run."""
+"""Restores the newest usable checkpoint of a run."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from training.state_loading import load_as_data, not_finite
 
 @dataclass(frozen=True)
 class Restorer:
-    """Finds and loads the newest usable checkpoint; every rank must call it.
+    """Finds and loads the newest usable checkpoint. Every rank must call ``restore``.
 
-    ``scratch`` is a folder of this host. ``micro_batch_sequences`` is that of the resuming run.
+    ``scratch`` is a local folder. ``micro_batch_sequences`` is that of the resuming run.
     """
 
     store: CheckpointStore
@@ -38,11 +38,11 @@ class Restorer:
     def restore(self, model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> Progress | None:
         """Load the newest usable checkpoint into model and optimiser. Return None if there is none.
 
-        A checkpoint that is incomplete, damaged or holds a value that is not finite is passed over with a
-        warning that names the reason; the model is not touched by it. A refused access or an unavailable
-        storage is an error: the checkpoint may be usable. Raises CheckpointMismatch if the newest
-        readable one belongs to another recipe or corpus, and IntegrityError if it holds more than data,
-        because somebody tampered with it.
+        A checkpoint that is incomplete, damaged or not finite is skipped with a warning that names the
+        reason. It does not change the model. If access is refused or storage is unavailable, an error is
+        raised, because the checkpoint may be usable. Raises CheckpointMismatch if the newest readable
+        checkpoint belongs to another recipe or corpus, and IntegrityError if it contains code, which means
+        that it was tampered with.
         """
         for step in self.ranks.from_first(self.store.complete_steps):
             folder = self.scratch / f"load_{step}"
@@ -50,16 +50,16 @@ class Restorer:
             if isinstance(found, CheckpointMarker):
                 marker = found
                 loaded = self.ranks.together(lambda: self._load(folder, marker, model, optimiser))  # noqa: B023
-                # deleted only now, because the ranks of a host read the same files
+                # deleted after all ranks have loaded, because the ranks of a host read the same files
                 shutil.rmtree(folder, ignore_errors=True)
                 return loaded[self.ranks.place.rank]
             shutil.rmtree(folder, ignore_errors=True)  # a partial download may fill most of the disk
             if self.ranks.place.rank == 0:
-                self.warn(f"checkpoint step_{step} cannot be used and is passed over: {found}")
+                self.warn(f"checkpoint step_{step} cannot be used and is skipped: {found}")
         return None
 
     def _fetch_agreed(self, step: int, folder: Path) -> CheckpointMarker | str:
-        """Return the marker when every host has verified, finite files; otherwise the reason why not."""
+        """Return the marker if the files of every host are verified and finite, or the reason why not."""
         marker = self.ranks.from_first(lambda: self._readable_marker(step))
         if isinstance(marker, str):
             return marker
@@ -110,7 +110,7 @@ class Restorer:
         return Progress(marker.step, marker.tokens_seen, marker.data_position, trainer)
 
     def _changes(self, marker: CheckpointMarker, trainer: TrainerState) -> str:
-        """Name what this run does differently and what changes the order of its sums."""
+        """Describe the settings of the saving run that differ and change the order of floating-point sums."""
         place, micro = self.ranks.place, trainer.micro_batch_sequences
         changed = []
         if marker.world_size != place.world_size:

@@ -1,7 +1,7 @@
-"""Nats of each held-out document under a model, or under token frequencies.
+"""Computes the loss in nats of each held-out document by a model, or by token frequencies.
 
-A whole document is scored, from its first token on, with the end-of-text token before it. Documents that are
-longer than the model's context are read in overlapping windows (`training.windows`) and counted apart.
+All tokens of a document are scored, the first one after an end-of-text token. Documents that are longer than
+the model's context are read in overlapping windows (`training.windows`) and counted separately.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 def score_model(name: str, folder: Path, held_out: HeldOut, context_length: int) -> ModelScores:
-    """Score the safetensors model in ``folder``; IntegrityError if a weight is not finite.
+    """Score the safetensors model in ``folder``. Raises IntegrityError if a weight is not finite.
 
-    A model with another tokenizer than the corpus's reads the same text through its own, and its own
-    end-of-text token where the document has one: both are charged for the text and for its end.
+    A model with another tokenizer than the corpus encodes the same text with its own tokenizer and
+    end-of-text token. So the losses of both include the text and its end.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -64,14 +64,14 @@ def score_unigrams(counts: TokenCounts, held_out: HeldOut) -> ModelScores:
 def _sequences(
     documents: list[HeldOutDocument], held_out: HeldOut, folder: Path
 ) -> tuple[list[TokenIds], int]:
-    """Return the documents as the model in ``folder`` reads them, and its end-of-text token."""
+    """Return the token ids of the documents for the model in ``folder``, and its end-of-text token."""
     own = (folder / "tokenizer.json").read_bytes()
     if own == held_out.tokenizer:
         return [document.tokens for document in documents], held_out.end_of_text_id
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_buffer(own)
-    # as the corpus was encoded: a special token that is spelled out in a text is ordinary characters
+    # as in the corpus, a text that spells out a special token is encoded as ordinary characters
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -79,7 +79,7 @@ def _sequences(
     encoded = tokenizer.encode_batch([document.text for document in documents], add_special_tokens=False)
     sequences = []
     for document, encoding in zip(documents, encoded, strict=True):
-        # a document that was cut ends in its text
+        # a truncated document has no end-of-text token
         whole = document.tokens[-1:].tolist() == [held_out.end_of_text_id]
         sequences.append(np.asarray([*encoding.ids, end_id] if whole else encoding.ids, dtype=np.int64))
     return sequences, end_id
@@ -124,7 +124,7 @@ def _batch_losses(model: Any, batch: list[Window], start_id: int) -> list[float]
         inputs[row, : len(window.inputs)] = torch.from_numpy(window.inputs)
         scored[row, window.first : len(window.inputs)] = True
     targets = torch.from_numpy(np.concatenate([window.targets[window.first :] for window in batch]))
-    # padding follows the tokens, and attention is causal: it changes nothing
+    # padding follows the tokens, so it does not affect them: attention is causal
     hidden = model.base_model(input_ids=inputs.to(model.device), use_cache=False).last_hidden_state
     losses = _token_losses(model, hidden[scored.to(hidden.device)], targets.to(hidden.device))
     counts = [len(window.inputs) - window.first for window in batch]
@@ -132,7 +132,7 @@ def _batch_losses(model: Any, batch: list[Window], start_id: int) -> list[float]
 
 
 def _token_losses(model: Any, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the nats of each token in float64, shape (tokens,); never holds the logits of all tokens."""
+    """Return the nats of each token, float64 of shape (tokens,). Logits are computed in parts."""
     import torch
 
     head, rows = model.get_output_embeddings(), logit_rows(model.config.vocab_size)
@@ -157,7 +157,7 @@ def _subset_score(documents: list[HeldOutDocument], losses: list[float], long: l
         tokens=tokens,
         text_bytes=text_bytes,
         loss_nats_per_token=mean,
-        # beyond this a perplexity says nothing, and exp overflows
+        # larger values mean nothing as a perplexity, and exp overflows
         perplexity=math.exp(min(mean, 700.0)) if math.isfinite(mean) else mean,
         bits_per_byte=total / math.log(2) / max(1, text_bytes),
         document_losses=tuple(losses),

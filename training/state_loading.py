@@ -1,7 +1,7 @@
-"""DCP's files read as data: whoever may write a run's checkpoints cannot thereby run code in its job.
+"""Loads DCP's checkpoint files as data, so that a forged checkpoint cannot run code in a job.
 
-A marker's hashes are no protection, since the same hand can write them. DCP itself unpickles ``.metadata``
-and whatever is no tensor (an optimiser's settings) without restriction.
+The hashes in the marker do not protect, because whoever can write the files can write them too. DCP itself
+unpickles ``.metadata`` and everything but tensors, such as an optimiser's settings, without restriction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from include.contracts.errors import IntegrityError
 from training.finite import first_not_finite
 from training.ranks import Agreement
 
-#: All classes in the metadata of a checkpoint, besides numbers, texts, their containers and dtypes.
+#: The classes that may occur in a checkpoint's metadata besides numbers, strings, containers and dtypes.
 _ADMITTED = {
     (kind.__module__, kind.__qualname__): kind
     for kind in (
@@ -47,21 +47,21 @@ _REMEDY = "find out who wrote this checkpoint; to resume from an earlier one, de
 def load_as_data(state: dict[str, Any], folder: Path, ranks: Agreement) -> None:
     """Load the checkpoint in ``folder`` into ``state``, in place, on every rank.
 
-    IntegrityError names the class where it holds more than data.
+    Raises IntegrityError with the name of a class that is not plain data.
     """
     reader = _Reader(folder)
 
     def check() -> None:
         reader.read_metadata()
 
-    ranks.together(check)  # before DCP reads it: it would hide the error behind one of its own
+    ranks.together(check)  # before DCP reads it, because DCP would wrap the error
     load(state, storage_reader=reader, planner=_Planner(), process_group=ranks.group)
 
 
 def not_finite(folder: Path) -> str:
     """Return the name of the first tensor of the checkpoint in ``folder`` that holds NaN or infinity, or "".
 
-    Reads one tensor at a time, before any of them reaches the model. IntegrityError as for `load_as_data`.
+    Tensors are read one at a time and do not reach the model. Raises IntegrityError as `load_as_data` does.
     """
     stored = _Reader(folder).read_metadata()
     for index, place in sorted(stored.storage_data.items(), key=lambda item: str(item[0])):
@@ -93,7 +93,7 @@ class _Reader(filesystem.FileSystemReader):
 
 
 class Unpickler(pickle.Unpickler):
-    """Makes only what the metadata of a checkpoint is made of; IntegrityError names anything else."""
+    """An unpickler for the classes of a checkpoint's metadata. Raises IntegrityError for any other."""
 
     def __init__(self, stream: Any, where: str) -> None:
         super().__init__(stream)
@@ -109,7 +109,7 @@ class Unpickler(pickle.Unpickler):
         raise _not_data(self._where, f"{module}.{name}")
 
     def _member(self, kind: Any, name: str) -> metadata._MEM_FORMAT_ENCODING:
-        """Return the enum member that ``getattr`` names, as the first releases of Python 3.11 write it."""
+        """Return the enum member of a ``getattr`` call, which early releases of Python 3.11 pickle."""
         if kind is metadata._MEM_FORMAT_ENCODING and name in kind.__members__:
             return metadata._MEM_FORMAT_ENCODING[name]
         raise _not_data(self._where, f"builtins.getattr of {getattr(kind, '__qualname__', kind)}.{name}")

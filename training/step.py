@@ -1,4 +1,4 @@
-"""One optimiser step on the global batch, with the decision whether its gradient may be used."""
+"""Runs optimiser steps on the global batch, and skips a step whose loss or gradient is not finite."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from training.ranks import Agreement
 
 @dataclass(frozen=True)
 class StepResult:
-    """Outcome of one step, equal on every rank.
+    """The result of one step, equal on every rank.
 
-    ``loss`` is the mean over the global batch in nats per token. ``gradient_norm`` is that of rank 0, before
-    clipping. ``applied`` is False if loss or gradient was not finite on any rank: no weight changed then.
+    ``loss`` is the mean over the global batch in nats per token. ``gradient_norm`` is the norm before
+    clipping on rank 0. ``applied`` is False if loss or gradient was not finite on a rank, so that no weight
+    changed.
     """
 
     loss: float
@@ -42,14 +43,14 @@ class Stepper:
     device: torch.device
 
     def run(self, step: int) -> StepResult:
-        """Run ``step`` (from 0). Its batch depends on the step alone, so a replay skips the same steps."""
+        """Run ``step`` (from 0). Its batch depends only on the step, so a replay skips the same steps."""
         rate = learning_rate(self.recipe.optimiser, step, self.recipe.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         nats = self._accumulate(step)
         norm = self._clip()
         usable = math.isfinite(nats) and math.isfinite(norm)
-        # one rank's fault would reach the weights of all: they decide together, so that none diverges
+        # all ranks decide together, because an update on some ranks only would make the weights differ
         total, faults = self.ranks.sum([nats, 0.0 if usable else 1.0])
         applied = faults == 0 and math.isfinite(total)
         if applied:
@@ -81,7 +82,7 @@ class Stepper:
         return float(total)
 
     def _clip(self) -> float:
-        """Clip the gradient. Return its norm before that, over the parameters of all ranks."""
+        """Clip the gradient. Return its norm before clipping, over the parameters of all ranks."""
         clip = self.recipe.optimiser.gradient_clip
         norm: Any = torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
         return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)

@@ -1,4 +1,4 @@
-"""Input channels of a training job: tokenizer and token shards, checked against the corpus manifest."""
+"""Opens a job's input channels with tokenizer and tokens, and checks them against the corpus manifest."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TOKENS = "tokens/"
 
 @dataclass(frozen=True)
 class TokenChannel:
-    """Open training tokens, and the verification of their bytes, which has not begun."""
+    """The opened training tokens, and the verification of their bytes, which is not started yet."""
 
     data: PackedTokens
     verification: ShardVerification
 
 
 def open_tokens(job: Job, root: MlRoot, *, verify: bool) -> TokenChannel:
-    """Open the shards of the ``tokens`` channel after a check of tokenizer, sizes and indexes.
+    """Open the shards of the ``tokens`` channel, and check the tokenizer, sizes and indexes.
 
     ``verify`` is True on the one rank of each host that hashes the token files.
     """
@@ -45,22 +45,24 @@ def open_tokens(job: Job, root: MlRoot, *, verify: bool) -> TokenChannel:
 
 
 def sample_order(job: Job, data: PackedTokens, warn: Callable[[str], None]) -> SampleOrder:
-    """Return the order of the samples of a run; warn of each subset that is left out of it unasked."""
+    """Return the order of a run's samples. Warn for each subset without a window."""
     recipe, windows = job.recipe, data.windows()
     mixture = recipe.mixture
     if recipe.mixture_absent == "leave_out":
         mixture = mixture_of_present(recipe.mixture, windows)
     for name in sorted(set(recipe.mixture) - set(mixture)):
-        warn(f"subset '{name}' of the mixture has no window: the others keep their proportions")
-    if not recipe.mixture:  # a mixture names the subsets that it wants
+        warn(
+            f"subset '{name}' of the mixture has no window and is left out; the others keep their proportions"
+        )
+    if not recipe.mixture:  # without a mixture, all subsets are meant to be used
         for subset, tokens in data.too_short().items():
-            warn(f"subset '{subset}' is never trained on: its {tokens} tokens are fewer than one window")
+            warn(f"subset '{subset}' is left out: its {tokens} tokens are fewer than one window")
     return SampleOrder(windows, mixture, recipe.seed)
 
 
 def _check_tokenizer(job: Job, root: MlRoot) -> None:
     tokenizer = root.channel("tokenizer") / "tokenizer.json"
-    # only the export needs the second file: a run without it must end before it has trained
+    # only the export needs the second file, but without it the run must fail before it has trained
     for path in (tokenizer, tokenizer.with_name("tokenizer_config.json")):
         if not path.is_file():
             raise IntegrityError(

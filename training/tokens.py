@@ -1,4 +1,4 @@
-"""Token shards in Megatron's format (``.bin`` / ``.idx``), memory-mapped and checked."""
+"""Reads token shards in Megatron's format (``.bin`` and ``.idx``), memory-mapped and checked."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ TokenIds = npt.NDArray[np.int64]
 
 
 class TokenFile:
-    """One pair; ``lengths`` is tokens per document, ``offsets`` where each starts (in tokens)."""
+    """One token shard. ``lengths`` and ``offsets`` of its documents are in tokens."""
 
     def __init__(self, stem: Path) -> None:
-        """Map ``<stem>.idx`` and ``<stem>.bin``; IntegrityError for anything torn or foreign."""
+        """Map ``<stem>.idx`` and ``<stem>.bin``. Raises IntegrityError if they are malformed."""
         self.name = stem.name
         index, data = stem.with_name(f"{stem.name}.idx"), stem.with_name(f"{stem.name}.bin")
         for path in (index, data):
@@ -48,13 +48,13 @@ class TokenFile:
         )
 
     def document(self, number: int) -> Tokens:
-        """Token ids of one document."""
+        """Return the token ids of one document."""
         start = int(self.offsets[number])
         return self.tokens[start : start + int(self.lengths[number])]
 
 
 def require_known_ids(file: TokenFile, start: int, stop: int, vocabulary_size: int) -> Tokens:
-    """Return the tokens ``[start, stop)``; IntegrityError names the first id that the vocabulary lacks."""
+    """Return the tokens ``[start, stop)``. Raises IntegrityError for an id that is not in the vocabulary."""
     tokens = file.tokens[start:stop]
     if not len(tokens) or (int(tokens.max()) < vocabulary_size and int(tokens.min()) >= 0):
         return tokens
@@ -73,10 +73,10 @@ def require_known_ids(file: TokenFile, start: int, stop: int, vocabulary_size: i
 def open_shard(
     folder: Path, shard: TokenShard, entries: dict[str, FileEntry], prefix: str, *, full: bool
 ) -> TokenFile:
-    """Open the pair of ``shard`` in ``folder``, checked against the entries ``<prefix>/<name>.*``.
+    """Open ``shard`` in ``folder`` and check it against the manifest's entries ``<prefix>/<name>.*``.
 
-    Sizes are always checked, and the hash of the index; ``full`` also hashes the tokens (about a second
-    a gigabyte, so not for a training corpus that is streamed).
+    Sizes and the hash of the index are always checked. ``full`` also hashes the tokens, which takes about one
+    second per gigabyte.
     """
     for suffix in (".idx", ".bin"):
         path = folder / f"{shard.name}{suffix}"
@@ -110,7 +110,7 @@ def open_shard(
 def _parse_index(content: bytes, where: str) -> tuple[np.dtype[np.integer], TokenIds, TokenIds]:
     if len(content) < HEADER.size or not content.startswith(MAGIC):
         raise IntegrityError(
-            "is no Megatron index", where=where, expected=f"magic {MAGIC!r}", got=repr(content[:9])
+            "is not a Megatron index", where=where, expected=f"magic {MAGIC!r}", got=repr(content[:9])
         )
     _, version, code, sequences, boundaries = HEADER.unpack_from(content)
     if version != VERSION:

@@ -1,4 +1,4 @@
-"""Token frequencies of the training split: the baseline of a first model."""
+"""Counts the token frequencies of the training split, the baseline of a first model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from include.object_store import Folder
 from training.tokens import open_shard, require_known_ids
 
 TokenCounts = npt.NDArray[np.int64]
-#: Enough for a frequency of one in a million; more would only cost downloads.
+#: Enough to measure a frequency of one in a million. More tokens would only cost downloads.
 MAX_TOKENS = 200_000_000
 _TOKENS = "tokens/"
 
@@ -21,9 +21,9 @@ _TOKENS = "tokens/"
 def count_tokens(
     folder: Folder, manifest: CorpusManifest, scratch: Path, max_tokens: int = MAX_TOKENS
 ) -> TokenCounts:
-    """Count the occurrences of each token id, shape (vocabulary_size,).
+    """Count the occurrences of each token id. Return an array of the shape (vocabulary_size,).
 
-    Reads whole shards of each subset, up to its share of ``max_tokens``, so that every subset counts.
+    Whole shards of each subset are read, up to its share of ``max_tokens``, so that every subset is counted.
     """
     entries = {entry.path: entry for entry in manifest.files}
     counts: TokenCounts = np.zeros(manifest.vocabulary_size, dtype=np.int64)

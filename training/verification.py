@@ -1,8 +1,8 @@
-"""Verification of the token shards, in the background of the first steps.
+"""Verifies the token shards in background threads during the first training steps.
 
-A training corpus is too large to be hashed before the first step (about a second per gigabyte). So one thread
-per host reads every shard once per job while the run begins. No checkpoint gets its marker, and no model is
-exported, before all shards of all hosts are verified.
+A training corpus is too large to be hashed before the first step, at about one second per gigabyte. So one
+rank of each host reads every shard once per job while training runs. No checkpoint gets its marker, and no
+model is exported, before all shards of all hosts are verified.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from include.contracts.manifests import FileEntry
 from training.tokens import TokenFile, require_known_ids
 
 _CHUNK_BYTES = 8 * 2**20  # a multiple of every token size
-#: Threads per host: one for every eight cores, at most four, so that the steps keep the machine.
+#: One thread per host for every eight cores, at most four, to leave the processor to the steps.
 _CORES_PER_THREAD, _MOST_THREADS = 8, 4
 
 
 @dataclass(frozen=True)
 class ShardOnDisk:
-    """A token file of this host and what the manifest promises of it."""
+    """A token file of this host, and its entry in the manifest."""
 
     tokens: TokenFile
     path: Path
@@ -36,7 +36,7 @@ class ShardOnDisk:
 
 
 class ShardVerification:
-    """Hashes the shards of this host and checks their ids; a rank without shards is verified at once."""
+    """Hashes the shards of this host and checks their ids. Without shards, it has nothing to verify."""
 
     def __init__(self, shards: Sequence[ShardOnDisk], vocabulary_size: int) -> None:
         self._vocabulary_size = vocabulary_size
@@ -53,22 +53,22 @@ class ShardVerification:
         self.bytes_verified = 0
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     @property
     def failed(self) -> bool:
-        """True as soon as a shard is found to be wrong."""
+        """True if a shard has failed its verification."""
         return self._fault is not None
 
     def check(self) -> None:
-        """Raise what was found so far: IntegrityError for a shard that differs from the manifest."""
+        """Raise the error found so far: IntegrityError for a shard that differs from the manifest."""
         if self._fault is not None:
             raise self._fault
 
     def wait(self) -> None:
-        """Return when every shard is verified; raise as `check` does."""
+        """Wait until every shard is verified, then raise as `check` does."""
         for thread in self._threads:
             thread.join()
         self.check()
@@ -87,7 +87,7 @@ class ShardVerification:
 
 
 def verify_shard(shard: ShardOnDisk, vocabulary_size: int) -> None:
-    """Raise IntegrityError unless the tokens have the promised hash and ids below ``vocabulary_size``."""
+    """Raise IntegrityError unless the tokens have the manifest's hash and ids below ``vocabulary_size``."""
     digest, strange = hashlib.sha256(), -1
     itemsize = shard.tokens.tokens.dtype.itemsize
     with shard.path.open("rb") as stream:

@@ -1,8 +1,8 @@
-"""Windows over documents for scoring, in batches that fit into memory.
+"""Divides documents into windows for scoring, in batches that fit into memory.
 
-A document that is longer than the model's context is read in windows of one context that overlap by half:
-every token is scored once, and beyond the first window with at least half a context of its document before
-it. Batches are sized by memory, so a large vocabulary or a wide model makes them small.
+A document that is longer than the model's context is read in windows of one context that overlap by half.
+Every token is scored once, and tokens after the first window are scored with at least half a context before
+them. Batches are sized by memory, so they are small for a large vocabulary or a wide model.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from training.tokens import TokenIds
 ACTIVATION_BYTES = 512 * 2**20
 LOGIT_BYTES = 512 * 2**20
 _FLOAT_BYTES = 4
-#: Logits are held as such, in their log-softmax and in a copy.
+#: Logits are in memory three times: as such, as their log-softmax, and as a copy.
 _COPIES_OF_LOGITS = 3
 
 
 @dataclass(frozen=True)
 class Span:
-    """Tokens ``[start, stop)`` of a document are read, and ``[scored_from, stop)`` of them are scored."""
+    """A part of a document: tokens ``[start, stop)`` are read, and ``[scored_from, stop)`` are scored."""
 
     start: int
     stop: int
@@ -48,7 +48,7 @@ def spans(tokens: int, context: int) -> Iterator[Span]:
     start = scored = 0
     while scored < tokens:
         stop = min(start + context, tokens)
-        # the last window is moved back, so that it too is a whole context
+        # the last window is moved back to have the length of a whole context
         start = max(0, stop - context)
         yield Span(start, stop, scored)
         scored = stop
@@ -56,7 +56,7 @@ def spans(tokens: int, context: int) -> Iterator[Span]:
 
 
 def windows(documents: Sequence[TokenIds], start_id: int, context: int) -> list[Window]:
-    """Return the windows of all documents, shortest first; each document is read after ``start_id``."""
+    """Return the windows of all documents, shortest first. ``start_id`` precedes each document."""
     found = []
     for number, tokens in enumerate(documents):
         previous = np.concatenate(([start_id], tokens[:-1]))
@@ -73,9 +73,9 @@ def windows(documents: Sequence[TokenIds], start_id: int, context: int) -> list[
 
 
 def batches(found: Iterable[Window], bytes_per_token: int) -> Iterator[list[Window]]:
-    """Group windows, which come shortest first, so that each group fits into ACTIVATION_BYTES.
+    """Group windows, ordered by length, so that the activations of a group fit into ACTIVATION_BYTES.
 
-    A group is padded to its longest window; a window that alone is too large is a group of its own.
+    A group is padded to its longest window. A window that is too large is a group by itself.
     """
     batch: list[Window] = []
     for window in found:
@@ -93,5 +93,5 @@ def activation_bytes(hidden_size: int, feed_forward_size: int) -> int:
 
 
 def logit_rows(vocabulary_size: int) -> int:
-    """Return for how many tokens the logits are computed at once."""
+    """Return the number of tokens whose logits are computed at once."""
     return max(1, LOGIT_BYTES // (_FLOAT_BYTES * _COPIES_OF_LOGITS * vocabulary_size))

@@ -76,7 +76,7 @@ def test_ranks_share_the_global_batch_without_gap_or_overlap(step: int, ranks: i
 
 
 def test_a_batch_that_cannot_be_dealt_to_the_ranks_is_refused() -> None:
-    with pytest.raises(RecipeError, match="cannot be dealt to 3 ranks"):
+    with pytest.raises(RecipeError, match="cannot be divided evenly among 3 ranks"):
         rank_positions(0, 16, 8, 0, 3)
 
 

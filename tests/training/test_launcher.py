@@ -239,7 +239,7 @@ def test_a_subset_that_is_never_trained_on_is_told_unless_a_mixture_leaves_it_ou
     run = make_run(tmp_path / "run", Corpus(root, manifest), steps=1, mixture=mixture)
     code, output = run.finish("--ranks", "2")
     assert code == 0, output
-    warning = "warning: subset 'poetry' is never trained on: its 6 tokens are fewer than one window"
+    warning = "warning: subset 'poetry' is left out: its 6 tokens are fewer than one window"
     assert output.count(warning) == int(warned)
 
 

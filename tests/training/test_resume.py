@@ -1,4 +1,4 @@
-"""An interrupted run ends as an uninterrupted one; damaged checkpoints are passed over.
+"""An interrupted run ends as an uninterrupted one; damaged checkpoints are skipped.
 
 All through the launcher, as real processes.
 """
@@ -157,7 +157,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     damage(run.checkpoints / "step_12" / name)
     code, output = run.finish()
     assert code == 0, output
-    assert re.search(rf"warning: checkpoint step_12 cannot be used and is passed over: .*{reason}", output)
+    assert re.search(rf"warning: checkpoint step_12 cannot be used and is skipped: .*{reason}", output)
     assert "resumed_at_step=8\n" in output
     assert list((run.ml_root / "scratch").glob("load_*")) == [], "its download takes up the job's volume"
     assert losses(output).items() <= losses(expected).items()
@@ -176,7 +176,7 @@ def test_checkpoints_of_another_recipe_are_refused(
     code, output = run.finish()
     assert code == 1
     assert "was made with another recipe; expected seed 2; got seed 1" in failure(run)
-    assert "to do: start a new run, or go back to the recipe" in failure(run)
+    assert "to do: start a new run, or use the recipe of this run" in failure(run)
     assert not run.model.exists(), output
 
 

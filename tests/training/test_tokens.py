@@ -55,7 +55,7 @@ def test_damage_is_found(
 @pytest.mark.parametrize(
     ("suffix", "damage", "message"),
     [
-        (".idx", foreign, "no Megatron index"),
+        (".idx", foreign, "not a Megatron index"),
         (".idx", cut, "torn index"),
         (".bin", cut, "wrong size for"),
     ],

@@ -1,8 +1,9 @@
-"""Convert a model for openvino-genai in full precision, and compare its answers with the original's.
+"""Converts a model for openvino-genai in full precision, and compares its logits with the original's.
 
-python -m training.export.openvino --model s3://…/model/manifest.json [--model-sha256 …] --output s3://…/serving_model/
+python -m training.export.openvino --model s3://…/model/manifest.json [--model-sha256 …] --output
+s3://…/serving_model/
 
-Runs in the export environment: optimum-intel pins an older transformers than the trainer uses.
+It runs in the export environment, because optimum-intel needs an older transformers than the trainer.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from typing import Any
 from include.contracts.errors import InputError, IntegrityError, NexusError
 from training.model_store import fetch_model, publish_model
 
-#: Largest difference of a logit between torch and openvino, both in float32, that is rounding.
+#: The largest difference of a logit between torch and openvino, both in float32, that rounding explains.
 LOGIT_TOLERANCE = 2e-3
 _PROMPT = "The licence of this package is\n\tdef main():"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Export by the command line. Return 0 if the export is published, 1 with a readable error."""
+    """Run the command line. Return 0 if the export is published, or 1 after printing an error."""
     parser = argparse.ArgumentParser(prog="training.export.openvino", description=__doc__)
     parser.add_argument("--model", required=True, help="URI of the model's manifest.json")
     parser.add_argument("--model-sha256", default="", help="SHA-256 of that manifest")
     parser.add_argument("--output", required=True, help="folder for the exported model")
     arguments = parser.parse_args(argv)
-    # the model comes from the manifest alone: nothing may be fetched from a hub
+    # the manifest lists all files of the model, so nothing may be fetched from a hub
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     try:
         export(arguments.model, arguments.model_sha256, arguments.output)
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def export(model_uri: str, model_sha256: str, output_uri: str) -> None:
-    """Fetch, convert, compare, publish; the manifest of ``output_uri`` is written last."""
+    """Fetch, convert, compare and publish a model. The manifest in ``output_uri`` is written last."""
     with tempfile.TemporaryDirectory(prefix="export-") as scratch:
         source, target = Path(scratch) / "model", Path(scratch) / "openvino"
         print("progress: export 0/4 steps", flush=True)
@@ -62,7 +63,7 @@ def export(model_uri: str, model_sha256: str, output_uri: str) -> None:
 
 
 def convert(source: Path, target: Path) -> None:
-    """Write model, tokenizer and detokenizer in openvino's format; weights stay float32."""
+    """Write model, tokenizer and detokenizer in openvino's format. Weights stay in float32."""
     from optimum.exporters.openvino.convert import export_tokenizer  # type: ignore[import-not-found]
     from optimum.intel import OVModelForCausalLM  # type: ignore[import-not-found]
     from transformers import PreTrainedTokenizerFast
@@ -78,7 +79,7 @@ def convert(source: Path, target: Path) -> None:
 
 
 def compare(source: Path, target: Path) -> float:
-    """Largest difference of a logit on a prompt; IntegrityError above LOGIT_TOLERANCE."""
+    """Return the largest difference of a logit on a prompt. Raises IntegrityError above LOGIT_TOLERANCE."""
     import torch
     from optimum.intel import OVModelForCausalLM
     from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast

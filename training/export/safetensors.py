@@ -1,4 +1,4 @@
-"""Export of a finished run: safetensors, configuration, tokenizer, report, and the manifest last."""
+"""Exports a finished run: safetensors, configuration, tokenizer, report, and the manifest last."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def export_model(
 ) -> None:
     """Gather the weights on rank 0 and write the model folder and the training report.
 
-    IntegrityError on every rank, and no file, if a weight is not finite.
+    Raises IntegrityError on every rank, and writes no file, if a weight is not finite.
     """
     weights: dict[str, Any] = get_model_state_dict(
         model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -67,7 +67,7 @@ def export_model(
 
 
 def copy_tokenizer(source: Path, target: Path, context_length: int) -> None:
-    """Copy the tokenizer of the corpus, and put the context length into its configuration."""
+    """Copy the tokenizer of the corpus, and set the context length in its configuration."""
     for path in sorted(p for p in source.iterdir() if p.is_file()):
         shutil.copyfile(path, target / path.name)
     configuration = target / "tokenizer_config.json"
@@ -83,7 +83,7 @@ def _write_model(folder: Path, weights: dict[str, Any], config: Any, end_of_text
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config.architectures = ["LlamaForCausalLM"]
     config.dtype = torch.float32
-    # the token that ends the documents of the corpus, also where the base model had another, or several
+    # the corpus's end-of-text token replaces that of the base model, which may have several
     config.eos_token_id = end_of_text_id
     config.save_pretrained(folder)
     generation = GenerationConfig(  # type: ignore[no-untyped-call]
@@ -93,5 +93,5 @@ def _write_model(folder: Path, weights: dict[str, Any], config: Any, end_of_text
 
 
 def _untied(weights: dict[str, Any], config: Any) -> dict[str, Any]:
-    """Leave out the output matrix if it is the embedding."""
+    """Return the state without the output matrix if it is tied to the embedding."""
     return {k: v for k, v in weights.items() if not (config.tie_word_embeddings and k == "lm_head.weight")}
