@@ -1,1 +1,1 @@
-"""An AWS endpoint on this machine where the work really happens: one process, one port, 127.0.0.1 only."""
+"""An AWS endpoint on 127.0.0.1 that runs jobs and services on this machine, in one process on one port."""

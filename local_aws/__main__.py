@@ -2,7 +2,7 @@
 
 python -m local_aws --root build/aws --port 4566 [--fsync] [--images images.toml]
 
-Prints one line ``local_aws ready http://127.0.0.1:4566`` when it answers, and serves until SIGTERM or ^C.
+It prints ``local_aws ready http://127.0.0.1:4566`` when it is ready, and serves until SIGTERM or ^C.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from local_aws.credentials import refuse_real_credentials
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until told to stop; 2 when it cannot start, with the reason on stderr."""
+    """Serve until a signal. Return 0, or 2 after printing the reason if the endpoint cannot start."""
     parser = argparse.ArgumentParser(prog="local_aws", description="An AWS endpoint on this machine")
     parser.add_argument("--root", type=Path, required=True, help="folder that holds buckets and state")
-    parser.add_argument("--port", type=int, default=4566, help="0 takes a free one (default 4566)")
-    parser.add_argument("--fsync", action="store_true", help="survive power loss too, at the price of speed")
+    parser.add_argument("--port", type=int, default=4566, help="0 chooses a free port (default 4566)")
+    parser.add_argument(
+        "--fsync", action="store_true", help="write through to the disk, to survive a power failure; slower"
+    )
     parser.add_argument("--images", type=Path, help="TOML file: ECR image -> command on this machine")
     arguments = parser.parse_args(argv)
-    os.umask(0o077)  # specs of jobs hold their environment: what is written here is nobody else's
+    os.umask(0o077)  # job specs hold environment variables, so other users must not read the files
     try:
         refuse_real_credentials(os.environ)
         from local_aws.server import LocalServer

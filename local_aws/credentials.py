@@ -1,4 +1,4 @@
-"""Refuse to run next to credentials that could reach a real account."""
+"""Refuses to start if the environment holds credentials that may be valid for a real account."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _NAMED = (
 
 
 def refuse_real_credentials(environment: Mapping[str, str]) -> None:
-    """Raise LocalAwsError when ``environment`` names an AWS access key, profile or session.
+    """Raise LocalAwsError if ``environment`` holds an AWS access key, profile or session.
 
-    Jobs inherit the environment: a call that misses the endpoint setting must not reach an account.
+    Jobs inherit the environment, and a call without the endpoint setting must not reach an account.
     """
     found = [name for name in _NAMED if environment.get(name)]
     key = environment.get("AWS_ACCESS_KEY_ID", "")

@@ -24,7 +24,7 @@ _REQUEST_IDS = {"x-amz-request-id", "x-amzn-requestid"}
 
 
 class LocalServer:
-    """The endpoint: binds on construction (``port`` 0 takes a free one), serves until ``stop``."""
+    """The endpoint. It binds its port on construction (0: a free one) and serves until ``stop``."""
 
     def __init__(self, root: Path, port: int, *, fsync: bool = False, images: Path | None = None) -> None:
         root = root.resolve()
@@ -41,10 +41,10 @@ class LocalServer:
                 "the port is taken" if error.errno == errno.EADDRINUSE else "the port is not allowed",
                 where=f"127.0.0.1:{port}",
                 expected="a free port",
-                remedy="choose another by --port, or end what listens there",
+                remedy="choose another with --port, or end the process that listens there",
             ) from error
         (root / ".state").mkdir(mode=0o700, exist_ok=True)
-        (root / ".state").chmod(0o700)  # an existing folder may be readable by all
+        (root / ".state").chmod(0o700)  # an existing folder may be readable by other users
         self.settings = LocalAwsSettings(root, self._sockets.server_address[1], self.control, fsync, images)
         self._built = build_services(self.settings)
         self.on_ready: Callable[[], None] = lambda: None
@@ -61,11 +61,11 @@ class LocalServer:
             self._root_lock.close()
 
     def stop(self) -> None:
-        """Make ``serve`` return; blocks until it accepts no more connections."""
+        """End ``serve``. Wait until it accepts no more connections."""
         self._sockets.shutdown()
 
     def answer(self, request: Request) -> Response:
-        """Answer one request. Errors become documents in the protocol that the client speaks."""
+        """Answer one request. Errors are rendered in the protocol of the request."""
         if why := refusal(request, self.settings.port):
             return Response(403, {"Content-Type": "text/plain; charset=utf-8"}, f"{why}\n".encode())
         if request.raw_path == ui.PREFIX or request.raw_path.startswith(f"{ui.PREFIX}/"):
@@ -81,7 +81,7 @@ class LocalServer:
             self.control.count(call)
             response = self._built.operations.answer(call)
         except ConnectionError:
-            raise  # the client is gone
+            raise  # the client has disconnected
         except AwsError as error:
             return render(error, protocol_of(request), request_id)
         except Exception as error:

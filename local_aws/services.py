@@ -1,4 +1,4 @@
-"""Build every service: its operations for the front door, and its executor for the supervisor."""
+"""Builds every service: its operations for the front door, and its executor for the supervisor."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def build_services(settings: LocalAwsSettings) -> Built:
     kept = MotoState(settings.state / "moto", moto)
     supervisor.executors += [kept, crawlers, alarms, serverless.applications]
     supervisor.executors += [serverless.executor, glue.executor]
-    # telemetry last: it fills the streams of ended jobs, after the others said which they follow themselves
+    # telemetry is last, because it fills only the log streams that no other executor follows
     supervisor.executors += [training, processing, steps, balancing.plane, rollouts, telemetry]
     operations.add_for_caller("sts", "GetCallerIdentity", caller_identity)
     return Built(operations, WebPages(table, settings, supervisor.identities), supervisor)

@@ -1,1 +1,1 @@
-"""EMR clusters whose steps really run spark-submit."""
+"""EMR: clusters whose steps run spark-submit on this machine."""

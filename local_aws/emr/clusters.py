@@ -1,4 +1,4 @@
-"""EMR's operations on clusters and steps, as views of the resource table."""
+"""The operations of EMR on clusters and steps, which read and write the resource table."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _PAGE = 50
 
 
 class EmrOperations:
-    """The API side; ``StepRunner`` does the work."""
+    """The operations of EMR. ``StepRunner`` runs the steps."""
 
     def __init__(self, table: ResourceTable) -> None:
         self._table = table
 
     def handlers(self) -> dict[str, Handler]:
-        """Operation name to handler."""
+        """Return the handlers by operation name."""
         return {
             "RunJobFlow": self.run_job_flow,
             "DescribeCluster": self.describe_cluster,

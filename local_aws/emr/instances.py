@@ -1,7 +1,7 @@
-"""Instance groups and fleets of a cluster: what a request may ask for, and what is shown of them.
+"""Checks and describes the instance groups and fleets of a cluster.
 
-A cluster here is this machine, so every target is met at once and managed scaling has nothing to move: its
-policy is checked, kept and shown.
+Every cluster runs on this machine. So each target capacity counts as reached at once, and a managed scaling
+policy is checked, stored and described but changes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from local_aws.resources import Resource
 
 
 def check_instances(instances: dict[str, Any]) -> None:
-    """ValidationException for what EMR would refuse in ``RunJobFlow.Instances``."""
+    """Raise ValidationException if EMR would refuse ``RunJobFlow.Instances``."""
     groups, fleets = instances.get("InstanceGroups"), instances.get("InstanceFleets")
     if not (groups or fleets or instances.get("InstanceCount")):
         raise _invalid("Instances: InstanceGroups, InstanceFleets or a count is needed")
@@ -35,7 +35,7 @@ def check_instances(instances: dict[str, Any]) -> None:
 
 
 def check_scaling(instances: dict[str, Any], policy: dict[str, Any]) -> None:
-    """ValidationException for a managed scaling policy that does not fit the cluster."""
+    """Raise ValidationException for a managed scaling policy that does not fit the cluster."""
     limits = policy["ComputeLimits"]
     is_fleet = limits["UnitType"] == "InstanceFleetUnits"
     if is_fleet is not bool(instances.get("InstanceFleets")):
@@ -49,7 +49,7 @@ def check_scaling(instances: dict[str, Any], policy: dict[str, Any]) -> None:
 
 
 def group_views(cluster: Resource) -> list[dict[str, Any]]:
-    """ListInstanceGroups: the groups that were asked for, running when the cluster is."""
+    """Build the answer of ListInstanceGroups: the requested groups, which run if the cluster does."""
     state = _member_state(cluster)
     return [
         {
@@ -67,7 +67,7 @@ def group_views(cluster: Resource) -> list[dict[str, Any]]:
 
 
 def fleet_views(cluster: Resource) -> list[dict[str, Any]]:
-    """ListInstanceFleets: the fleets that were asked for, with every target met when the cluster runs."""
+    """Build the answer of ListInstanceFleets: the requested fleets, at target capacity if it runs."""
     is_up = _member_state(cluster) == "RUNNING"
     views = []
     for index, fleet in enumerate(_fleets(cluster)):
@@ -94,7 +94,7 @@ def fleet_views(cluster: Resource) -> list[dict[str, Any]]:
 
 
 def instance_views(cluster: Resource, request: dict[str, Any]) -> list[dict[str, Any]]:
-    """ListInstances: one entry for each instance, of the groups or of the fleet that the request names."""
+    """Build the answer of ListInstances: the instances of the groups or of the fleet in the request."""
     roles, fleet_type = request.get("InstanceGroupTypes"), request.get("InstanceFleetType")
     views = []
     for index, group in enumerate(_groups(cluster)):

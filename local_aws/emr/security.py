@@ -1,6 +1,6 @@
-"""Security configurations of EMR: kept, shown, and required to exist by a cluster that names one.
+"""The operations on EMR's security configurations. A cluster can name only one that exists.
 
-Nothing here encrypts: a cluster is this machine, and its disks and connections are the machine's.
+The configurations are stored but not applied: a cluster uses the disks and connections of this machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PAGE = 50
 
 
 class SecurityConfigurations:
-    """Create, describe, list and delete."""
+    """The operations that create, describe, list and delete security configurations."""
 
     def __init__(self, table: ResourceTable) -> None:
         self._table = table
@@ -36,7 +36,7 @@ class SecurityConfigurations:
         try:
             content = json.loads(request["SecurityConfiguration"])
         except ValueError as error:
-            raise _invalid(f"The security configuration is no JSON: {error}") from error
+            raise _invalid(f"The security configuration is not valid JSON: {error}") from error
         if not isinstance(content, dict):
             raise _invalid("The security configuration must be a JSON object.")
         row = Resource(KIND, request["Name"], "ACTIVE", request)

@@ -12,7 +12,7 @@ from local_aws.resources import Resource, ResourceTable
 from local_aws.settings import ACCOUNT, REGION, LocalAwsSettings
 
 APPLICATION, RUN = "emr-serverless-application", "emr-serverless-run"
-#: What time alone does to an application.
+#: Transitions that happen without a request: state -> next state.
 _MOVES = {"CREATING": "CREATED", "STARTING": "STARTED", "STOPPING": "STOPPED"}
 _RESTING = ("CREATED", "STOPPED")
 _SUMMARY = (

@@ -44,7 +44,7 @@ _SUMMARY = (
     "applicationId", "name", "mode", "arn", "createdBy", "createdAt", "updatedAt", "executionRole", "state",
     "stateDetails", "releaseLabel",
 )  # fmt: skip
-#: The service's own limit where a request gives none, in minutes.
+#: The service's default time limit in minutes.
 _TIMEOUT_MINUTES = 720
 
 
@@ -105,7 +105,7 @@ class ServerlessRuns:
             raise invalid(f"Job run {run.name} is {run.state}")
         return {"applicationId": run.parent, "jobRunId": run.name}
 
-    # ---- what the executor asks ---------------------------------------------
+    # ---- called by the executor ---------------------------------------------
     def may_start(self, run: Resource) -> bool:
         """See RunService."""
         return self.applications.is_started(run.parent)

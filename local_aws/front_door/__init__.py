@@ -1,1 +1,1 @@
-"""The one way in: a request is parsed once into an ``AwsCall``, which faults, handlers and moto all use."""
+"""Parses each request once into an ``AwsCall``, and dispatches it to faults, handlers or moto."""

@@ -1,4 +1,4 @@
-"""Serialise the answer of an operation in the protocol of its call, by botocore's model."""
+"""Serialises the answer of an operation in the protocol of its call, by botocore's model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parsed form of one AWS request. ``identify`` makes it; nothing else looks at raw headers for it."""
+"""The parsed form of an AWS request. Only ``identify`` creates it, and only it reads the raw headers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local_aws.errors import AwsError
 from local_aws.http.messages import Request
 from local_aws.settings import ACCOUNT
 
-#: The services other than S3 receive documents; CBOR metrics and pickled code are the largest by far.
+#: The limit for services other than S3. The largest documents are metrics in CBOR and pickled code.
 _MAX_DOCUMENT_BYTES = 64 << 20
 
 
@@ -61,12 +61,12 @@ class AwsCall:
 
     @property
     def name(self) -> str:
-        """``service:operation`` for messages; the method and path stand in for an unknown operation."""
+        """The name for messages: ``service:operation``, or method and path for an unknown operation."""
         return f"{self.service}:{self.operation or f'{self.http.method} {self.http.raw_path}'}"
 
     @cached_property
     def document(self) -> bytes:
-        """The whole body. Raises AwsError 413 above 64 MiB. S3 streams ``http.body`` instead."""
+        """The entire body. Raises AwsError 413 above 64 MiB. S3 streams ``http.body`` instead."""
         body = b""
         while len(body) <= _MAX_DOCUMENT_BYTES and (more := self.http.body.read(_MAX_DOCUMENT_BYTES)):
             body += more
@@ -75,6 +75,6 @@ class AwsCall:
         return body
 
     def not_implemented(self, reason: str = "") -> AwsError:
-        """Build the 501 that names this operation. SDKs do not retry it."""
+        """Build the error 501 with the name of this operation. SDKs do not retry it."""
         detail = f": {reason}" if reason else ""
         return AwsError("NotImplemented", f"local_aws does not implement {self.name}{detail}", 501)

@@ -5,7 +5,7 @@
     POST /_local/delay     {"service", "operation", "calls": 1, "seconds"}
     POST /_local/throttle  {"service", "operation": "*", "calls_per_second"}
     POST /_local/clock     {"offset_seconds"}            (absolute) or {"advance_seconds"}
-    POST /_local/reset     {}                            faults, throttles and clock; what is stored stays
+    POST /_local/reset     {}                            resets faults, throttles and clock; stored data stays
 
 ``service`` is the name that ``boto3.client()`` takes ("s3", "emr", "cloudwatch"), ``operation`` the API's
 name ("PutObject", "RunJobFlow"); "*" stands for all. Services add paths with ``Control.register``.
@@ -29,7 +29,7 @@ VERSION = "1"
 _MAX_BODY_BYTES = 1 << 20
 
 ControlHandler = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
-"""Takes the JSON body, returns the JSON answer; raises AwsError to refuse."""
+"""A function from the JSON body to the JSON answer. It raises AwsError for a wrong request."""
 
 
 class Control:
@@ -54,11 +54,11 @@ class Control:
         self._handlers[name.strip("/")] = handler
 
     def now(self) -> float:
-        """Return the seconds since 1970 by the movable clock."""
+        """Return the seconds since 1970 by the clock that ``/_local/clock`` moves."""
         return time.time() + self._offset_seconds
 
     def count(self, call: AwsCall) -> None:
-        """Count ``call``, and delay it or raise the AwsError that it is to fail with."""
+        """Count ``call``, then apply the pending faults: delay it or raise an AwsError."""
         with self._lock:
             self._requests += 1
         self._faults.apply(call)
@@ -72,7 +72,7 @@ class Control:
                 known = ", ".join(f"/_local/{name}" for name in sorted(self._handlers))
                 raise AwsError("NotFound", f"/_local/{name} is unknown; known are {known}", 404)
             if request.method in ("GET", "HEAD") and name != "status":
-                # an address alone, which any page can make a browser open, must not change anything
+                # any web page can make a browser send a GET, so a GET must not change anything
                 raise AwsError("MethodNotAllowed", f"/_local/{name} takes POST", 405)
             answer = handler(_arguments(request))
         except AwsError as error:

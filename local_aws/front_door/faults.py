@@ -1,4 +1,4 @@
-"""Faults that tests and the demo ask for: calls that fail, are delayed or are throttled."""
+"""Injects the faults that tests and the demo request: calls fail, are delayed or are throttled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from local_aws.front_door.service_names import client_name
 
 @dataclass(frozen=True)
 class Target:
-    """The calls that a fault is for: a service and an operation, or '*' for any."""
+    """The calls that a fault affects: a service and an operation, or '*' for any."""
 
     service: str
     operation: str
@@ -38,7 +38,7 @@ class Target:
         return cls(service, operation)
 
     def matches(self, call: AwsCall) -> bool:
-        """Tell whether ``call`` is one of these."""
+        """Return True if the fault affects ``call``."""
         return self.service in ("*", call.service) and self.operation in ("*", call.operation)
 
 
@@ -81,7 +81,7 @@ class Faults:
         self._throttles: list[_Throttle] = []
 
     def apply(self, call: AwsCall) -> None:
-        """Delay ``call`` or raise the AwsError that was asked for, if it matches a pending fault."""
+        """Delay ``call`` or raise the requested AwsError, if ``call`` matches a pending fault."""
         seconds, error = 0.0, None
         with self._lock:
             for throttle in self._throttles:
@@ -89,7 +89,7 @@ class Faults:
                     raise _throttled(call)
             for fault in [f for f in self._faults if f.target.matches(call)]:
                 if fault.error is not None and error is not None:
-                    continue  # one failure a call; the next waits for the next call
+                    continue  # a call uses up one failure only
                 error = error or fault.error
                 seconds += fault.seconds
                 fault.calls_left -= 1
@@ -100,17 +100,17 @@ class Faults:
             raise error
 
     def fail(self, arguments: Mapping[str, Any]) -> None:
-        """Control ``fail``: the next calls of an operation are answered with an error."""
+        """Handle the control call ``fail``: the next calls of an operation return an error."""
         code = str(arguments.get("code", "InternalError"))
-        message = str(arguments.get("message", "asked for by /_local/fail"))
+        message = str(arguments.get("message", "requested by /_local/fail"))
         self._add(arguments, error=AwsError(code, message, int(arguments.get("status", 500))))
 
     def delay(self, arguments: Mapping[str, Any]) -> None:
-        """Control ``delay``: the next calls of an operation wait before they are answered."""
+        """Handle the control call ``delay``: the next calls of an operation are delayed."""
         self._add(arguments, seconds=float(arguments["seconds"]))
 
     def throttle(self, arguments: Mapping[str, Any]) -> None:
-        """Control ``throttle``: an operation is limited to a rate until the next reset."""
+        """Handle the control call ``throttle``: an operation is limited to a rate until the next reset."""
         rate = float(arguments["calls_per_second"])
         if rate <= 0:
             raise ValueError("calls_per_second must be above 0")
@@ -119,7 +119,7 @@ class Faults:
             self._throttles.append(throttle)
 
     def clear(self) -> None:
-        """Forget all faults and throttles."""
+        """Remove all faults and throttles."""
         with self._lock:
             self._faults.clear()
             self._throttles.clear()

@@ -1,4 +1,4 @@
-"""Read from a request which service, operation and caller it names. Each request is identified once."""
+"""Identifies the service, operation and caller of a request, once per request."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from local_aws.s3.operations import operation_of, split_path
 _SCOPE = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]*)/([^/]+)/aws4_request")
 _CBOR_PATH = re.compile(r"/service/[^/]+/operation/([A-Za-z0-9]+)")
 _FORM = "application/x-www-form-urlencoded"
-#: The older load balancers sign as the newer ones do; the version of the API tells them apart.
+#: Classic load balancers have the same signing name; the version of the API distinguishes them.
 _CLASSIC_BALANCER_VERSION = "2012-06-01"
-#: S3 Control signs as S3 does; its paths start with the version of its API.
+#: S3 Control has the signing name of S3; its paths begin with the version of its API.
 _S3_CONTROL_PATH = "/v20180820/"
 
 
 @dataclass(frozen=True)
 class _Signature:
-    """The names in a signature's credential scope; '' where there is no signature."""
+    """The names in a signature's credential scope, '' if the request is not signed."""
 
     access_key: str = ""
     region: str = ""
@@ -59,7 +59,7 @@ def identify(request: Request) -> AwsCall:
 
 
 def protocol_of(request: Request) -> Protocol:
-    """Tell the protocol without reading the body, for an error before or while the body is read."""
+    """Determine the protocol without the body, for errors that occur before the body is read."""
     return _protocol(request, _signature(request))
 
 
@@ -72,7 +72,7 @@ def _protocol(request: Request, signature: _Signature) -> Protocol:
         return Protocol.CBOR
     if "Action" in request.query or request.headers.get("content-type", "").startswith(_FORM):
         return Protocol.QUERY
-    # without a signature nothing tells the service; only S3 has clients that send none
+    # only S3 has clients that do not sign, and nothing else shows the service
     return Protocol.REST_JSON if signature.service else Protocol.REST_XML
 
 
@@ -90,7 +90,7 @@ def _signature(request: Request) -> _Signature:
     scope = request.query.get("X-Amz-Credential", "").split("/")
     if len(scope) == 5:
         return _Signature(scope[0], scope[2], scope[3])
-    # signature version 2 belongs to S3 alone, and boto3 still presigns with it by default
+    # only S3 uses signature version 2, with which boto3 presigns by default
     if "AWSAccessKeyId" in request.query and "Signature" in request.query:
         return _Signature(request.query["AWSAccessKeyId"], service="s3")
     if header.startswith("AWS "):
@@ -151,5 +151,5 @@ def _rest_routes(service: str) -> list[_Route]:
         labels = tuple(re.findall(r"{([^}+]+)\+?}", template))
         fixed = frozenset(parse_qsl(query, keep_blank_values=True))
         routes.append(_Route(name, http["method"], re.compile(pattern), labels, fixed))
-    # of two patterns that fit, the one with more fixed text is the more specific one
+    # the pattern with more fixed text is more specific
     return sorted(routes, key=lambda r: (-len(r.query), len(r.labels), -len(r.path.pattern)))

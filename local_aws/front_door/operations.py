@@ -1,4 +1,4 @@
-"""Dispatch calls: first to a service that answers on its own (S3), then to handlers, last to moto."""
+"""Dispatches calls to a service that answers all its calls (S3), to a handler, or to moto."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from local_aws.front_door.parameters import parameters_of, service_model
 from local_aws.http.messages import Response
 
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
-"""Takes the parameters of an operation (times in seconds since 1970), returns the members of its answer."""
+"""A function from an operation's parameters to its answer. Times are in seconds since 1970."""
 
 CallerHandler = Callable[[AwsCall], dict[str, Any]]
-"""Takes a call whose answer depends on who sent it, returns the members of its answer."""
+"""A function from a call to its answer, for operations whose answer depends on the caller."""
 
 CallHandler = Callable[[AwsCall], Response]
-"""Answers a call as a whole, or raises AwsError."""
+"""A function from a call to its response. Raises AwsError."""
 
 
 class Operations:
-    """The table of everything that local_aws answers."""
+    """The handlers of all operations and services."""
 
     def __init__(self, moto: CallHandler) -> None:
         self._services: dict[str, CallHandler] = {}
@@ -46,11 +46,11 @@ class Operations:
         self._caller_handlers[service, operation] = handler
 
     def executed(self) -> set[tuple[str, str]]:
-        """Return (service, operation) of everything that a handler answers rather than moto."""
+        """Return the (service, operation) pairs that have a handler."""
         return set(self._handlers) | set(self._caller_handlers)
 
     def answer(self, call: AwsCall) -> Response:
-        """Answer ``call``. Raises AwsError, with status 501 if nothing here implements the operation."""
+        """Answer ``call``. Raises AwsError, with status 501 if the operation is not implemented."""
         if not call.service:
             raise AwsError(
                 "AccessDenied",

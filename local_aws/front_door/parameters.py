@@ -1,4 +1,4 @@
-"""Parse and validate the parameters of a call by botocore's model of its operation."""
+"""Parses and validates the parameters of a call by botocore's model of its operation."""
 
 from __future__ import annotations
 

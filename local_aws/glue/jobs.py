@@ -31,7 +31,7 @@ STATES = RunStates(
 )
 _LOG_GROUP = "/aws-glue/jobs"
 _STREAMS = (("output", "stdout"), ("error", "stderr"))
-#: Minutes, where neither definition nor run says: the service's default for Spark jobs of Glue 5.
+#: The service's default time limit in minutes for Spark jobs of Glue 5.
 _TIMEOUT_MINUTES = 480
 _DEFAULTS = {
     "MaxRetries": 0,
@@ -40,7 +40,7 @@ _DEFAULTS = {
     "GlueVersion": "5.0",
     "ExecutionClass": "STANDARD",
 }
-#: Arguments that Glue itself obeys; the script gets them all the same.
+#: Arguments that Glue itself uses. The script receives them too.
 _PY_FILES, _CONF, _SCRIPT = "--extra-py-files", "--conf", "--scriptLocation"
 
 
@@ -138,7 +138,7 @@ class GlueJobs:
                 errors.append(entry | {"ErrorDetail": error})
         return {"SuccessfulSubmissions": done, "Errors": errors}
 
-    # ---- what the executor asks ---------------------------------------------
+    # ---- called by the executor ---------------------------------------------
     def may_start(self, run: Resource) -> bool:
         """See RunService. StartJobRun has already checked the concurrency."""
         return True

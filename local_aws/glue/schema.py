@@ -82,7 +82,7 @@ class FoundTable:
 
 
 def _refuse_other_formats(folder: Path, uri: str) -> None:
-    """Raise InputError for data of which no table can be made, instead of finding nothing in it."""
+    """Raise InputError for data that is not parquet, instead of silently finding no table."""
     files = [p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(("_", "."))]
     if files and not any(path.suffix == ".parquet" for path in files):
         raise InputError(
@@ -120,7 +120,7 @@ def _table(root: Path, files: list[Path], folder: Path, uri: str) -> FoundTable:
             metadata = pq.read_metadata(path)
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(
-                "is no parquet file", where=f"{uri}/{path.relative_to(folder)}", got=str(error)
+                "is not a parquet file", where=f"{uri}/{path.relative_to(folder)}", got=str(error)
             ) from error
         schemas.append(metadata.schema.to_arrow_schema().remove_metadata())
         rows += metadata.num_rows

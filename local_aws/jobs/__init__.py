@@ -1,1 +1,1 @@
-"""Jobs as rows and processes: they outlive the server that started them."""
+"""Starts and supervises job processes, which may outlive the server that started them."""

@@ -1,4 +1,4 @@
-"""Credentials of jobs. Each job gets an access key of its own, so a request tells which job made it."""
+"""Credentials of jobs. Each job has its own access key, which identifies the job in each request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from local_aws.resources import Resource, ResourceTable
 from local_aws.settings import ACCOUNT
 
 KIND = "job-credentials"
-#: Unlike keys of real accounts (AKIA, ASIA), so nobody takes one for the other.
+#: Differs from the prefixes of real access keys (AKIA, ASIA), so that they are not confused.
 KEY_PREFIX = "LOCALJOB"
 _KEY_LENGTH = 20
 _LETTERS = string.ascii_uppercase + string.digits
@@ -33,7 +33,7 @@ class Identity:
 
     @property
     def arn(self) -> str:
-        """The ARN of the session, as STS words it."""
+        """The ARN of the session in the format of STS."""
         role = self.role.rpartition("/")[2] or "job"
         return f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{self.session}"
 
@@ -54,7 +54,7 @@ class Identities:
         self._calls: dict[tuple[str, str], Counter[str]] = {}
 
     def issue(self, kind: str, name: str, role: str = "") -> Identity:
-        """Return the credentials of a job. They are made on the first call and stay the same."""
+        """Return the credentials of a job, which are created on the first call."""
         with self._lock:
             if known := self._by_job.get((kind, name)):
                 return known
@@ -66,9 +66,9 @@ class Identities:
             return made
 
     def caller(self, call: AwsCall) -> Identity | None:
-        """Return the job that made a call and count the call; None for a caller that is no job.
+        """Return the job that made a call, and count the call. Return None if the caller is not a job.
 
-        Raises AwsError for a job's access key that was never issued here.
+        Raises AwsError for the access key of a job that does not exist here.
         """
         key = call.access_key
         if not key.startswith(KEY_PREFIX):
@@ -88,7 +88,7 @@ class Identities:
             return dict(self._calls.get((kind, name), {}))
 
     def forget(self, kind: str, name: str) -> None:
-        """Remove the credentials of a job that is removed itself."""
+        """Remove the credentials of a deleted job."""
         with self._lock:
             known = self._by_job.pop((kind, name), None)
             self._calls.pop((kind, name), None)
@@ -98,7 +98,7 @@ class Identities:
 
 
 def caller_identity(call: AwsCall) -> dict[str, Any]:
-    """STS GetCallerIdentity: the session of a job, or the user of this endpoint."""
+    """Handle STS GetCallerIdentity. Return the session of a job, or the user of this endpoint."""
     if call.caller is None:
         return {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/local", "UserId": "local"}
     user = f"{call.caller.access_key}:{call.caller.session}"

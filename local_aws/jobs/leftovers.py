@@ -1,4 +1,4 @@
-"""End the jobs of a local_aws that was killed. They run in separate sessions and outlive it."""
+"""Ends the jobs of a local_aws that was killed. They run in separate sessions and survive it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local_aws.jobs.processes import kill_marked
 from local_aws.jobs.supervisor import root_marker
 from local_aws.root_lock import lock_root
 
-#: The threads of a killed server may hold its lock for a moment after the process counts as dead.
+#: The lock of a killed server may be held for a moment after its process has ended.
 _LOCK_SECONDS = 2.0
 
 

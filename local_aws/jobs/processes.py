@@ -1,4 +1,4 @@
-"""Start, find and end job processes.
+"""Starts, finds and ends job processes.
 
 A process is identified by its pid *and* its start time, because the system reuses pids.
 """
@@ -25,11 +25,11 @@ _VISIBLE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Spec:
-    """The command of a job and its surroundings.
+    """The command of a job, with its environment and mounts.
 
-    ``mounts`` are pairs of a source and a target under /opt. Where the system refuses namespaces, the
-    variables ``without_mounts`` give the job the places of its files. ``marker`` identifies the job in the
-    environment of all its processes, even of those that start a new session.
+    ``mounts`` are pairs of a source and a target under /opt. If the system does not allow mount namespaces,
+    the variables ``without_mounts`` pass the paths of the files to the job. ``marker`` identifies the job in
+    the environment of all its processes, even of those that start a new session.
     """
 
     argv: list[str]
@@ -133,7 +133,8 @@ class JobProcess:
 def _wait_until_visible(pid: int, marker: str) -> None:
     """Wait until the marker of a new process can be read.
 
-    Its program starts a moment before its environment shows. A search by the marker would miss it meanwhile.
+    The environment of a process becomes visible shortly after its start. Until then, a search by the marker
+    would not find it.
     """
     wanted = f"{wrapper.MARKER}={marker}\0".encode()
     deadline = time.monotonic() + _VISIBLE_SECONDS
@@ -147,8 +148,8 @@ def _wait_until_visible(pid: int, marker: str) -> None:
 def kill_marked(prefix: str, keep: Collection[str] = ()) -> int:
     """Kill the processes that ``marked`` finds, and their sessions, until none is left. Return their number.
 
-    A process that is just being executed shows no environment, so its marker cannot be seen. It is in the
-    session of the process that started it.
+    The environment of a process is not visible while it starts, so its marker cannot be seen. It is in the
+    session of the process that started it, so that session is killed too.
     """
     killed: set[int] = set()
     sessions: set[int] = set()

@@ -1,4 +1,4 @@
-"""Copy files between S3 and the folders of jobs.
+"""Copies files between S3 and the folders of jobs.
 
 Listing and writing use the endpoint. Objects whose bytes are on this machine are copied by the kernel.
 """

@@ -1,1 +1,1 @@
-"""The services that moto answers: how it is called, which operations it may answer, how its state is kept."""
+"""Calls moto for the operations that it may answer, and stores its state."""

@@ -1,8 +1,8 @@
 """The operations that moto may answer.
 
-moto answers many more, but for most of them it only pretends: a CloudFormation stack says CREATE_COMPLETE and
-makes nothing, a Batch job never runs. An operation belongs here if what it promises really happens when moto
-keeps the resource and gives it back, and if a test in ``tests/local_aws/moto_services`` has shown that.
+moto answers many more, but most of them have no effect: a CloudFormation stack reports CREATE_COMPLETE and
+creates nothing, and a Batch job never runs. An operation belongs here if storing a resource and returning it
+is all that the operation must do, and if a test in ``tests/local_aws/moto_services`` shows that it works.
 """
 
 from __future__ import annotations
@@ -60,4 +60,4 @@ ALLOWED: dict[str, frozenset[str]] = {
     "ssm": frozenset(_PARAMETERS),
     "sts": frozenset({"AssumeRole"}),
 }
-"""Operations by service, both by the names of boto3 and botocore."""
+"""The allowed operations by service. The names are those of boto3 and botocore."""

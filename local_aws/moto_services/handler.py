@@ -1,6 +1,6 @@
-"""Call moto for the operations that it may answer (``allowed``), one call at a time.
+"""Calls moto for the operations that it may answer (``allowed``), one call at a time.
 
-moto keeps its state in memory and is not made for threads, so one lock serialises all calls. Executors that
+moto keeps its state in memory and is not thread-safe, so one lock serialises all calls. Executors that
 write into its state (logs, metrics, tables) take the same lock.
 """
 
@@ -26,14 +26,14 @@ _GLOBAL = {"iam", "sts"}
 
 
 class MotoHandler:
-    """Answers calls from moto's state."""
+    """Answers calls by moto."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._changed: set[str] = set()
 
     def changed(self, service: str) -> None:
-        """Note that moto's state of a service differs from what was saved."""
+        """Mark moto's state of a service as changed since it was saved."""
         with self.lock:
             self._changed.add(service)
 
@@ -65,7 +65,7 @@ class MotoHandler:
 
 
 def _refuse_undelivered(call: AwsCall) -> None:
-    """Raise AwsError 501 for a message that would never arrive: topics deliver to queues only."""
+    """Raise AwsError 501 for a message that would not be delivered, because topics deliver only to queues."""
     values = dict(form_values(call))
     protocol = values.get("Protocol", "sqs")
     if protocol != "sqs":
@@ -75,7 +75,7 @@ def _refuse_undelivered(call: AwsCall) -> None:
 
 
 def _host(service: str) -> str:
-    """Return the host of the real service, with which the addresses of moto begin."""
+    """Return the host of the real service. moto's URLs begin with it."""
     name = signing_name(service)
     return f"{name}.amazonaws.com" if service in _GLOBAL else f"{name}.{REGION}.amazonaws.com"
 

@@ -1,4 +1,4 @@
-"""SQS on moto: addresses of queues that lead here, and long polling that blocks nobody else."""
+"""SQS by moto, with queue URLs of this endpoint and long polling that does not block other calls."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def answer(call: AwsCall, ask_moto: Callable[[AwsCall], Response], backend: Call
         return _receive(call, ask_moto, backend)
     response = ask_moto(call)
     if call.operation in _WITH_ADDRESSES and isinstance(response.body, bytes):
-        # clients send to the address of the queue, and this endpoint speaks plain HTTP
+        # clients send requests to the URL of the queue, and this endpoint has no TLS
         host = call.http.headers.get("host", "localhost")
         response.body = response.body.replace(f"https://{host}/".encode(), f"http://{host}/".encode())
     return response
 
 
 def _receive(call: AwsCall, ask_moto: Callable[[AwsCall], Response], backend: Callable[[], Any]) -> Response:
-    """Look again and again until a message arrives or the wait is over; moto would wait under its lock."""
+    """Poll until a message arrives or the wait time has passed. moto would wait while holding its lock."""
     try:
         request: dict[str, Any] = json.loads(call.document)
         name = str(request["QueueUrl"]).rpartition("/")[2]
@@ -38,7 +38,7 @@ def _receive(call: AwsCall, ask_moto: Callable[[AwsCall], Response], backend: Ca
         default = queue.receive_message_wait_time_seconds if queue is not None else 0
         seconds = float(request.get("WaitTimeSeconds", default) or 0)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return ask_moto(call)  # moto explains what is wrong
+        return ask_moto(call)  # moto returns the error
     if not 0 <= seconds <= _LONGEST_WAIT_SECONDS:
         raise AwsError("InvalidParameterValue", "WaitTimeSeconds must be between 0 and 20.")
     at_once = replace(call)

@@ -1,4 +1,4 @@
-"""Keeps what moto holds in memory: services with little state are pickled a second after a change."""
+"""Saves the state of moto. Services with little state are pickled within a second after a change."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from local_aws.moto_services.handler import MotoHandler, moto_backend
 
 log = logging.getLogger(__name__)
-# logs are filled again from the jobs' files; KMS does not pickle; the rest is not used by the project
+# logs are filled again from the jobs' files, KMS cannot be pickled, and the project does not use the rest
 KEPT = ("cloudwatch", "ecr", "events", "glue", "iam", "secretsmanager", "sns", "sqs", "ssm")
 _EVERY_SECONDS = 0.5
 
 
 class MotoState:
-    """An executor: ``adopt`` reads, ``tick`` writes what changed, ``stop`` writes the rest."""
+    """An executor that loads the saved state in ``adopt`` and saves changes in ``tick`` and ``stop``."""
 
     def __init__(self, folder: Path, moto: MotoHandler) -> None:
         self._folder = folder
@@ -24,26 +24,26 @@ class MotoState:
         self._next = 0.0
 
     def adopt(self) -> None:
-        """Put back what an earlier process kept; a damaged file is left out, loudly."""
+        """Load the state of an earlier process. A damaged file is skipped, and its traceback is logged."""
         with self._moto.lock:
             for service in KEPT:
                 path = self._folder / f"{service}.pickle"
                 if not path.exists():
-                    continue  # moto loads a service when it is first used; some take seconds
+                    continue  # moto imports a service on first use, which can take seconds
                 try:
-                    # our own file below our own root, written by this class
+                    # this class wrote the file, in a folder of its own user
                     moto_backend(service).__dict__.update(pickle.loads(path.read_bytes()))
                 except Exception:
-                    log.exception("%s is left out", path)
+                    log.exception("cannot load %s, so its service starts without state", path)
 
     def tick(self) -> None:
-        """Write what changed since the last time."""
+        """Save the services that changed since the last call."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _EVERY_SECONDS
             self._write()
 
     def stop(self) -> None:
-        """Write the last changes."""
+        """Save the last changes."""
         self._write()
 
     def _write(self) -> None:

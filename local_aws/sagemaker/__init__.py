@@ -1,1 +1,1 @@
-"""SageMaker jobs that really run, and the Model Registry."""
+"""SageMaker: training and processing jobs that run on this machine, and the Model Registry."""

@@ -1,4 +1,4 @@
-"""The container side of SageMaker jobs: /opt/ml of every host, its configuration files, its process."""
+"""The hosts of SageMaker jobs: the /opt/ml folder, configuration files and process of each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from local_aws.settings import LocalAwsSettings
 
 
 class JobFailed(Exception):
-    """The job ends as Failed with this reason."""
+    """Raised to end a job as Failed with this reason."""
 
 
 @dataclass(frozen=True)

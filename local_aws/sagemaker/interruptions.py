@@ -31,7 +31,7 @@ class Policy:
 
 
 class Interruptions:
-    """The decision when a running spot job loses its instance."""
+    """Decides when a running spot job loses its instance."""
 
     def __init__(self, table: ResourceTable, settings: LocalAwsSettings) -> None:
         self._table = table

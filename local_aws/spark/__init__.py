@@ -1,1 +1,1 @@
-"""Run spark-submit on this machine for every service that runs Spark jobs."""
+"""Runs spark-submit on this machine for EMR, EMR Serverless and Glue."""

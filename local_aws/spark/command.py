@@ -1,4 +1,4 @@
-"""Convert the arguments of a spark-submit on a cluster to those of one on this machine."""
+"""Converts the arguments of spark-submit on a cluster to arguments for this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answer requests below ``/_local/ui/``.
+"""Answers requests below ``/_local/ui/``.
 
 GET /_local/ui/                                                      all jobs and services
 GET /_local/ui/jobs/<service>/<id>                                   a job; service is emr, emr-serverless,
@@ -26,7 +26,7 @@ from local_aws.ui.services import ServicePages
 PREFIX = "/_local/ui"
 _SHOWN_JOBS = 300
 _HEADERS = {
-    # nothing from elsewhere, no inline script, no frame: what a job wrote is shown and never run
+    # no external content, inline script or frame, so that the output of a job is shown but never executed
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",

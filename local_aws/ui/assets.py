@@ -1,4 +1,4 @@
-"""The style sheet and the script of the pages, which are served as files so that no page has inline code."""
+"""The style sheet and the script of the pages. They are files, so that pages need no inline code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ pre.short { max-height: 22em; }
   .facts { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 8px; } }
 """
 
-#: Follows the log of the page: asks for what is new and shows it as text, never as markup.
+#: Polls for new lines of the log and shows them as text, never as markup.
 SCRIPT = """
 "use strict";
 const log = document.getElementById("log");
@@ -61,7 +61,7 @@ async function follow() {
     if (text) log.append(text);
     if (text && atEnd) log.scrollTop = log.scrollHeight;
     const isOver = answer.headers.get("x-job-over") === "true";
-    note.textContent = isOver ? "The job is over." : "New lines appear by themselves.";
+    note.textContent = isOver ? "The job has ended." : "New lines appear by themselves.";
     if (isOver && next === offset) return;
     offset = next;
     if (text) pause = 250;

@@ -1,4 +1,4 @@
-"""Build HTML. Every text is escaped unless it is an ``Html`` already, so no job can put markup on a page."""
+"""Builds HTML. Every text that is not an ``Html`` is escaped, so that a job cannot add markup to a page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class Html(str):
-    """Markup that is safe to put on a page as it is."""
+    """Markup that is safe to put on a page without escaping."""
 
 
 Content = str | int | float | None | Iterable["Content"]
@@ -27,7 +27,7 @@ def element(tag: str, /, *content: Content, **attributes: str) -> Html:
 
 
 def markup(content: Content) -> Html:
-    """Turn content into markup: texts are escaped, markup stays as it is."""
+    """Convert content to markup. Texts are escaped, and markup is not changed."""
     if content is None:
         return Html("")
     if isinstance(content, Html):

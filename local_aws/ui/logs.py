@@ -1,4 +1,4 @@
-"""Read the end of a log, or what was added to it since the last look."""
+"""Reads the end of a log, or the bytes after an offset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Piece:
 
     @property
     def text(self) -> str:
-        """The bytes as text; what is no UTF-8 is replaced."""
+        """The bytes as text. Invalid UTF-8 is replaced."""
         return self.data.decode("utf-8", "replace")
 
 
@@ -39,7 +39,7 @@ def tail(path: Path, limit_bytes: int = TAIL_BYTES) -> Piece:
 
 
 def since(path: Path, offset: int) -> Piece:
-    """Read what follows ``offset``, at most 1 MiB. A log that is shorter was begun again: read its tail."""
+    """Read at most 1 MiB from ``offset`` on. If the log is shorter, it was started again: read its tail."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         if offset > os.fstat(file.fileno()).st_size:
             return tail(path)

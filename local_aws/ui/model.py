@@ -36,7 +36,7 @@ _OVER = _GOOD | _BAD | {"CANCELLED", "INTERRUPTED", "STOPPED", "Stopped", "TERMI
 
 @dataclass(frozen=True)
 class LogFile:
-    """A file with the output of a job; ``name`` is how pages and addresses call it."""
+    """A file with the output of a job. Pages and URLs use its ``name``."""
 
     name: str
     path: Path
@@ -60,12 +60,12 @@ class JobView:
 
     @property
     def is_over(self) -> bool:
-        """True once the state does not change any more."""
+        """True if the state is final."""
         return self.row.state in _OVER
 
     @property
     def reason(self) -> str:
-        """The reason that the service gives for the end, or ''."""
+        """The service's reason for the end of the job, or ''."""
         detail = self.row.detail
         failure = detail.get("failure") or {}
         reason = detail.get("reason") or ""

@@ -117,7 +117,7 @@ def log_page(view: JobView, here: LogFile, piece: Piece) -> Html:
 def live_log(
     title: str, back: str, source: str, tabs: Sequence[Html], piece: Piece, *, is_over: bool
 ) -> Html:
-    """Build the page of a log that grows; ``source`` is the address of its raw text."""
+    """Build the page of a growing log. ``source`` is the URL of its raw text."""
     cut = f"The first {piece.offset:,} bytes are not shown." if piece.offset else None
     start = {"id": "log", "class_": "log", "data_source": source, "data_next": str(piece.next)}
     reload = element("meta", http_equiv="refresh", content=str(REFRESH_SECONDS))
@@ -130,14 +130,14 @@ def live_log(
         element("p", tabs, class_="tabs"),
         element("p", cut, class_="faint") if cut else None,
         element("pre", piece.text, **start),
-        element("p", "The job is over." if is_over else "", id="note", class_="faint"),
+        element("p", "The job has ended." if is_over else "", id="note", class_="faint"),
         None if is_over else element("noscript", reload),
         script=True,
     )
 
 
 def not_found(what: str) -> Html:
-    """Build the page for an address that names nothing."""
+    """Build the page for a URL that does not exist."""
     return page(
         "Not found",
         element("h1", "Not found"),

@@ -1,4 +1,4 @@
-"""The page of an ECS service: its deployments, its tasks and their logs, and what happened to it."""
+"""The page of an ECS service, with its deployments, tasks, logs and events."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class ServicePages:
         )
 
     def is_over(self, service: Resource, task: str) -> bool:
-        """Tell whether a task has stopped."""
+        """Return True if a task has stopped."""
         return all(
             t.state == "STOPPED" for t in self._table.list(TASK, service.name) if short(t.name) == task
         )

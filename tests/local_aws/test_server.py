@@ -132,7 +132,7 @@ def test_a_fault_hits_the_next_calls_of_its_operation_in_every_protocol(
             call(client, operation, arguments)
         assert failure.value.response["Error"]["Code"] == "OutOfLuck"
         assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
-        assert "asked for by /_local/fail" in failure.value.response["Error"]["Message"]
+        assert "requested by /_local/fail" in failure.value.response["Error"]["Message"]
     assert faulted.control("status")["pending_faults"] == []
 
 
