@@ -1,11 +1,11 @@
-"""Serve one model.
+"""Serves one model.
 
 python -m serving
 
-The server listens, loads the model (/readyz answers 503) and becomes ready. After SIGTERM it drains:
-/readyz answers 503 at once, and new requests are still served for LAME_DUCK_SECONDS. Then new requests get
-503, and running ones may finish within DRAIN_TIMEOUT_SECONDS. At last the port is closed. The exit code is 0,
-or 1 if generations were cut off, or if the model could not be loaded or failed.
+The server listens, loads the model (/readyz answers 503) and becomes ready. After SIGTERM it drains: /readyz
+answers 503 at once, and new requests are still served for LAME_DUCK_SECONDS. Then new requests get 503, and
+running ones may finish within DRAIN_TIMEOUT_SECONDS. Then the port is closed. The exit code is 0, or 1 if
+generations were cut off, the model could not be loaded, or the engine failed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from serving.lifecycle import BACKLOG, ServerLife
 from serving.settings import ServingSettings
 
 _log = logging.getLogger("serving")
-#: The engine's thread needs the interpreter for microseconds a step; the default of 5 ms would make it
-#: wait that long for the event loop on every step.
+#: The engine's thread needs Python's global lock for microseconds per step. With the default of 5 ms, it
+#: would wait that long for the event loop on every step.
 _SWITCH_INTERVAL_SECONDS = 0.0005
 
 
@@ -41,13 +41,13 @@ def _listen(settings: ServingSettings) -> socket.socket:
             "cannot listen",
             where=f"HOST {settings.host}, PORT {settings.port}",
             got=error.strerror or str(error),
-            remedy="choose a free port by PORT, or 0 for any",
+            remedy="set PORT to a free port, or to 0 for any free port",
         ) from None
     return listener
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM. An error of the settings or the model is one line and exit code 1."""
+    """Serve until SIGTERM. An error in the settings or the model prints one line, with exit code 1."""
     if list(sys.argv[1:] if argv is None else argv):
         print("python -m serving takes no arguments; see serving/settings.py", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Answers in OpenAI's form from running generations, whole or as server-sent events."""
+"""Builds OpenAI's responses from running generations, as one JSON body or as server-sent events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from serving.text import StoppedText
 
 @dataclass
 class Choice:
-    """One completion of a request; ``prefix`` is the echoed prompt."""
+    """One completion of a request. ``prefix`` is the prompt if it is echoed."""
 
     index: int
     generation: Generation
@@ -60,7 +60,7 @@ class Shape(Protocol):
         """Return the part of a choice that holds its text."""
 
     def part(self, text: str, *, first: bool) -> dict[str, Any]:
-        """Return the same part in a chunk of a stream."""
+        """Return the corresponding part of a chunk in a stream."""
 
 
 class TextShape:
@@ -105,7 +105,7 @@ class Answer:
     created: int = field(default_factory=lambda: int(time.time()))
 
     def cancel(self) -> None:
-        """Cancel the generations that still run."""
+        """Cancel the generations that are still running."""
         for choice in self.choices:
             choice.generation.cancel()
 

@@ -1,4 +1,4 @@
-"""The HTTP interface: routes, errors in OpenAI's form, and the handling of clients that disconnect."""
+"""The HTTP interface: routes, errors in OpenAI's format, and the handling of clients that disconnect."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ServerState:
 
 
 class NotServing(Exception):
-    """A request came while the server was loading, closed or failed."""
+    """Raised for a request while the server is loading, closed or failed."""
 
 
 def make_app(state: ServerState) -> FastAPI:

@@ -1,4 +1,4 @@
-"""Start of the generations that a checked request asks for."""
+"""Starts the generations of a validated request."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Completions:
         self._fingerprint = fingerprint
 
     async def text(self, body: CompletionBody) -> Answer:
-        """Start a request to ``/v1/completions``: prompt after prompt, each with its n choices."""
+        """Start a request to ``/v1/completions``, with n choices for each prompt."""
         self._check_model(body.model)
-        self._check_count(len(body.prompts), body)  # before any is tokenised, which takes time
+        self._check_count(len(body.prompts), body)  # before the prompts are tokenised, which takes time
         prompts = await asyncio.to_thread(lambda: [self._prompt(prompt) for prompt in body.prompts])
         limit = body.max_tokens or _COMPLETION_MAX_TOKENS
         for prompt in prompts:

@@ -25,11 +25,11 @@ _log = logging.getLogger(__name__)
 
 
 class Overloaded(NexusError):
-    """The request needs more slots than are free."""
+    """Raised if a request needs more slots than are free."""
 
 
 class EngineFailed(NexusError):
-    """The engine cannot generate any more, or could not generate this."""
+    """Raised if the engine has failed, or if it could not complete a generation."""
 
 
 class Finish(enum.StrEnum):
@@ -130,11 +130,11 @@ class Engine:
         self._commands.put(lambda: self._drop(generation))
 
     async def idle(self) -> None:
-        """Wait until nothing is in flight."""
+        """Wait until no generation is running."""
         await self._idle.wait()
 
     async def close(self) -> None:
-        """Stop the thread. Running generations are cancelled."""
+        """Stop the thread and cancel the running generations."""
         self._commands.put(None)
         await asyncio.to_thread(self._thread.join)
         self._end_all(Finish.CANCELLED)
@@ -225,5 +225,5 @@ def _finish(reason: GenerationFinishReason, status: GenerationStatus, cancelled:
         return None
     if status == GenerationStatus.FINISHED:
         return Finish.STOP if reason == GenerationFinishReason.STOP else Finish.LENGTH
-    # IGNORED is the pipeline's word for "does not fit the KV cache", and for one that was cancelled
+    # the pipeline reports IGNORED if a generation does not fit the KV cache or was cancelled
     return Finish.CANCELLED if cancelled else Finish.FAILED

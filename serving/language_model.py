@@ -1,7 +1,7 @@
 """The loaded model: its pipeline, its tokenizer and its limits.
 
-Inference and KV-cache precision are set to f32: with the engine's own choice the tokens of a request
-depend on what else is in its batch.
+Inference and KV-cache precision are set to f32. With the engine's default, the tokens of a request depend on
+the other requests in its batch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from include.contracts.errors import InputError, NexusError
 from include.contracts.manifests import ModelManifest
 from serving.text import ByteDecoder, TextDecoder, WindowDecoder
 
-#: With no chat template in the tokenizer, messages become lines "User: …", and this string ends a reply.
+#: If the tokenizer has no chat template, messages become lines "User: …", and this string ends a reply.
 PLAIN_CHAT_STOP = "\nUser:"
 _PROBE = "A probe: naïve café, 東京 ☕ and\n\ttabs  twice."
 
@@ -39,11 +39,11 @@ class Sampling:
 
 
 class PromptError(NexusError):
-    """The messages or tokens of a request cannot become a prompt."""
+    """Raised if the messages or tokens of a request cannot be made into a prompt."""
 
 
 class LanguageModel:
-    """The pipeline with its tokenizer. Only the engine's thread may step ``pipeline``."""
+    """The pipeline and its tokenizer. Only the engine's thread may call ``pipeline.step``."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""The model that a server loads, verified against its manifest.
+"""Downloads the model that a server loads, and verifies it against its manifest.
 
-The deployment names the hash of ``manifest.json``, and the manifest the size and SHA-256 of every file. An
-incomplete upload, an altered file or another model at the same address is an IntegrityError.
+The deployment sets the hash of ``manifest.json``, and the manifest holds the size and SHA-256 of every file.
+An incomplete upload, an altered file or another model at the same URI is an IntegrityError.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ REQUIRED = (
 
 
 def fetch_model(uri: str, manifest_sha256: str, directory: Path) -> tuple[ModelManifest, Path]:
-    """Download a model and verify it; check the one of a local folder where it is.
+    """Download a model and verify it. A local folder is verified without a copy.
 
     Return the manifest and the folder to load. Raises IntegrityError for bytes that differ from the
     manifest, InputError for files that cannot be read, and ContractError for a manifest that does not
@@ -54,7 +54,7 @@ def _trusted_manifest(folder: Folder, manifest_sha256: str) -> ModelManifest:
             where=where,
             expected=f"SHA-256 {manifest_sha256}",
             got=got,
-            remedy="deploy again from the model package; never write over a model's folder",
+            remedy="deploy the model package again, and never overwrite a model's folder",
         )
     manifest = parse_json(ModelManifest, content, where=where)
     if manifest.format != "openvino":
@@ -67,5 +67,7 @@ def _trusted_manifest(folder: Folder, manifest_sha256: str) -> ModelManifest:
         )
     names = [entry.path for entry in manifest.files]
     if missing := [name for name in REQUIRED if name not in names]:
-        raise ContractError("a needed file is not listed", where=where, expected=", ".join(missing))
+        raise ContractError(
+            "the manifest does not list a required file", where=where, expected=", ".join(missing)
+        )
     return manifest

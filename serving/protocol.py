@@ -1,7 +1,7 @@
-"""Request bodies with OpenAI's names and bounds, plus ``top_k``.
+"""Request bodies with OpenAI's names and limits, and ``top_k``.
 
-A field that OpenAI does not define is refused, as OpenAI does. A field that it defines and this server does
-not support is refused unless its value has no effect. So no misspelt field is ignored.
+A field that OpenAI does not define is refused, as by OpenAI, so no misspelt field is ignored. A field that
+OpenAI defines and this server does not support is refused, unless its value has no effect.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LEAST_TEMPERATURE = 0.01
 
 
 class BadRequest(NexusError):
-    """A request that the client must change; ``param`` is the field."""
+    """Raised for a request that the client must change. ``param`` is the field."""
 
     def __init__(
         self, what: str, *, param: str | None = None, code: str | None = None, status: int = 400
@@ -52,7 +52,7 @@ def _neutral(*allowed: Any) -> Any:
 
 
 class StreamOptions(BaseModel):
-    """Options of a stream: the data that it carries besides text."""
+    """Options of a stream: the data that it contains besides text."""
 
     model_config = ConfigDict(extra="forbid")
     include_usage: StrictBool = False
@@ -84,7 +84,7 @@ class _Body(BaseModel):
         if self.stream_options is not None and not self.stream:
             raise ValueError("stream_options: is only allowed when stream is true")
         if not all(self.stop_strings) or len(self.stop_strings) > 4:
-            raise ValueError("stop: up to 4 strings, none of them empty")
+            raise ValueError("stop: must be at most 4 strings, and none may be empty")
         return self
 
     @property
@@ -124,7 +124,7 @@ class CompletionBody(_Body):
     @model_validator(mode="after")
     def _best_of(self) -> Self:
         if self.best_of is not None and self.best_of != (self.n or 1):
-            raise ValueError("best_of: is not supported other than equal to n")
+            raise ValueError("best_of: only the value of n is supported")
         if self.prompts == [] or any(prompt == [] for prompt in self.prompts):
             raise ValueError("prompt: must not be an empty list")
         return self
@@ -180,7 +180,7 @@ class ChatBody(_Body):
     @model_validator(mode="after")
     def _one_limit(self) -> Self:
         if self.max_tokens is not None and self.max_completion_tokens is not None:
-            raise ValueError("max_tokens: give it or max_completion_tokens, not both")
+            raise ValueError("max_tokens: cannot be combined with max_completion_tokens")
         return self
 
 

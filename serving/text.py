@@ -1,4 +1,4 @@
-"""Conversion of generated tokens to text: whole characters only, and nothing after a stop string."""
+"""Converts generated tokens to text: only whole characters, and nothing after a stop string."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-#: A UTF-8 character has at most four bytes, so at most three tokens wait for their rest.
+#: A UTF-8 character has at most four bytes, so at most three tokens can be incomplete.
 _LONGEST_WAIT_TOKENS = 3
 _REPLACEMENT = "\ufffd"
 
@@ -104,7 +104,7 @@ class StoppedText:
         return "".join(parts)
 
     def finish(self) -> str:
-        """Return the rest when the generation ended by itself."""
+        """Return the remaining text at the end of the generation."""
         if self.stopped:
             return ""
         text = self._check(self._decoder.finish())
@@ -119,7 +119,7 @@ class StoppedText:
         self._held += text
         found = [(at + len(stop), at) for stop in self._stop_strings if (at := self._held.find(stop)) >= 0]
         if found:
-            # the first complete one counts, however the text was cut into tokens
+            # the stop string that is complete first counts, independently of the tokens
             self.stopped = True
             certain, self._held = self._held[: min(found)[1]], ""
             return certain
@@ -130,7 +130,7 @@ class StoppedText:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Return the length of the longest end of ``text`` that is a beginning of ``stop``."""
+    """Return the length of the longest suffix of ``text`` that is a proper prefix of ``stop``."""
     for length in range(min(len(stop) - 1, len(text)), 0, -1):
         if text.endswith(stop[:length]):
             return length
