@@ -60,7 +60,7 @@ class Permutation:
 
 
 def mixture_of_present(mixture: Mapping[str, float], windows: Mapping[str, int]) -> dict[str, float]:
-    """Return the weights of the subsets that have a window; RecipeError if no weight is left."""
+    """Return the weights of the subsets that have a window. Raises RecipeError if none is left."""
     present = {name: weight for name, weight in mixture.items() if windows.get(name)}
     if mixture and not any(present.values()):
         raise RecipeError(

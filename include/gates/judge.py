@@ -18,7 +18,7 @@ from include.recipes.gate import GateRecipe
 
 
 def judge(report: EvaluationReport, recipe: GateRecipe) -> Verdict:
-    """Return the verdict on a report; ContractError if its models saw different documents."""
+    """Return the verdict on a report. Raises ContractError if its models saw different documents."""
     _require_paired(report)
     if broken := _not_finite(report):
         return _verdict([broken])

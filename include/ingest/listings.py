@@ -62,7 +62,7 @@ class Lists:
         self.left_out = 0
 
     def shards(self, values: Mapping[str, tuple[str, ...]]) -> list[Shard]:
-        """Return all shards of the chosen ``values``, by name; InputError for a list that cannot be used."""
+        """Return all shards of the chosen ``values``, by name. Raises InputError for an unusable list."""
         found = [listed.shard() for listed in self._source.shards]
         for listing in self._source.listings:
             sums = self._checksums(listing)

@@ -34,7 +34,7 @@ def upload_code(store: ObjectStore, package: Path, artifacts: S3Uri) -> tuple[S3
     """Put the jobs of a package into a folder of their own below ``artifacts``, then point to it.
 
     Returns the folder and what the package is. A run that has its plan goes on with the code of its plan.
-    InputError when the package is not whole or the bucket is not to be written.
+    Raises InputError if the package is incomplete or the bucket cannot be written.
     """
     manifest = _manifest(package)
     code = artifacts / manifest.code_folder

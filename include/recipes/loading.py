@@ -31,7 +31,7 @@ def packaged_recipe(kind: type[T], family: str, name: str) -> T:
 
 
 def require_recipe(family: str, name: str, setting: str) -> str:
-    """Return ``name``, which a setting gives; SettingsError if no packaged recipe has that name."""
+    """Return the recipe name of a setting. Raises SettingsError if no packaged recipe has it."""
     known = recipe_names(family)
     if name not in known:
         expected = f"one of {', '.join(known)}"

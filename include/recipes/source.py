@@ -239,7 +239,7 @@ class Source:
 
 
 def placeholders(template: str, where: str) -> set[str]:
-    """Return the names in braces; RecipeError for a template that cannot be filled."""
+    """Return the names in braces. Raises RecipeError for a malformed template."""
     try:
         return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
     except ValueError as error:
@@ -254,7 +254,7 @@ def check_prefix(where: str, prefix: str) -> None:
 
 
 def source_names(folder: str = "") -> list[str]:
-    """Return packaged sources and those of ``folder``, sorted; RecipeError if there is no such folder."""
+    """Return packaged sources and those of ``folder``, sorted. Raises RecipeError without that folder."""
     if folder and not Path(folder).is_dir():
         remedy = "correct ingestion.sources_folder in the settings"
         raise RecipeError("no such folder of sources", where=folder, remedy=remedy)
@@ -289,7 +289,7 @@ def load_source(name: str, folder: str = "") -> Source:
 
 
 def chosen(source: Source, select: Mapping[str, Collection[str]] | None) -> dict[str, tuple[str, ...]]:
-    """Return the values of every choice, selected or by default; RecipeError for unknown ones."""
+    """Return the values of every choice, selected or by default. Raises RecipeError for unknown ones."""
     wanted = dict(select or {})
     _require_known("select", set(wanted), set(source.choices))
     values = {}

@@ -85,7 +85,7 @@ def _quoted(words: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check(name: str, template: str, words: tuple[str, ...]) -> None:
-    """SettingsError unless the template is an address that uses known words only."""
+    """Raise SettingsError unless the template is a URL with known placeholders only."""
     try:
         filled = template.format_map(dict.fromkeys(words, "x"))
     except (KeyError, ValueError, IndexError) as error:

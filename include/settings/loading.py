@@ -38,7 +38,7 @@ def _load(choice: str) -> Settings:
 
 
 def settings_from_toml(text: str, *, where: str) -> Settings:
-    """Parse and validate; SettingsError names file and field."""
+    """Parse and validate. Raises SettingsError with file and field."""
     try:
         plain: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

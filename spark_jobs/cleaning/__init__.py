@@ -1,1 +1,1 @@
-"""The clean job: every document by itself, from the raw record to a signed document."""
+"""The clean job, which turns each raw record into a clean document with a signature."""

@@ -1,4 +1,4 @@
-"""The stages that look at one document at a time, from normalisation to scrubbing, in their order."""
+"""Runs the stages that process each document separately, from normalisation to scrubbing, in order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CHAIN = (Stage.NORMALISE, Stage.FILTER, Stage.DECONTAMINATE, Stage.SCRUB)
 
 @dataclass
 class ChainCounts:
-    """Counts of the chain: documents that each stage passed on and dropped, and what it found."""
+    """Counts of the chain: kept and dropped documents, and findings, of each stage."""
 
     left: Counter[str] = field(default_factory=Counter)
     dropped: dict[str, Drops] = field(default_factory=lambda: {stage.value: Drops() for stage in CHAIN})
@@ -45,7 +45,7 @@ class ChainCounts:
 
 
 def apply_chain(batch: pa.RecordBatch, recipe: CorpusRecipe, counts: ChainCounts) -> pa.RecordBatch:
-    """Return the documents that pass all stages, with a column ``characters``; count into ``counts``."""
+    """Return the documents that pass all stages, with a column ``characters``. Add to ``counts``."""
     steps: dict[Stage, Callable[[pa.RecordBatch, Drops], pa.RecordBatch]] = {
         Stage.NORMALISE: lambda documents, dropped: normalise(documents, recipe.normalise, dropped),
         Stage.FILTER: lambda documents, dropped: _filtered(documents, recipe, dropped),
@@ -63,7 +63,7 @@ def apply_chain(batch: pa.RecordBatch, recipe: CorpusRecipe, counts: ChainCounts
 
 
 def _filtered(batch: pa.RecordBatch, recipe: CorpusRecipe, dropped: Drops) -> pa.RecordBatch:
-    """Apply the filters in FineWeb's order, cheap ones first; C4 rewrites text, so our own come after it."""
+    """Apply the filters in FineWeb's order, cheap ones first. C4 rewrites text, so ``filter`` follows it."""
     batch = keep_signals(batch, recipe.signals, dropped)
     batch = keep_languages(batch, recipe.language, dropped)
     batch = keep_gopher(batch, recipe.gopher, dropped)

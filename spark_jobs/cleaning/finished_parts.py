@@ -37,7 +37,7 @@ def plain_part(part: CleanPart) -> dict[str, Any]:
 
 
 def part_of(plain: dict[str, Any]) -> CleanPart:
-    """Return the part that ``plain_part`` was given."""
+    """Restore a part from the output of ``plain_part``."""
     outcomes = [_outcome(outcome) for outcome in plain["outcomes"]]
     files = [CleanFile(**file) for file in plain["files"]]
     return CleanPart(outcomes, files, plain["seconds"], plain["subsets"])

@@ -42,7 +42,7 @@ class CleanFile:
 
 @dataclass
 class ShardOutcome:
-    """Counts of one shard through reading and the chain: what each passed on, and what it dropped."""
+    """The counts of one shard: documents kept and dropped by reading and by each stage of the chain."""
 
     name: str
     read: ReadCounts = field(default_factory=ReadCounts)
@@ -71,7 +71,7 @@ class CleanPart:
 
 
 def clean_part(task: CleanTask) -> CleanPart:
-    """Write the task's files ``part-<part>-<file>.parquet``; return what they hold and what was dropped."""
+    """Write the task's files ``part-<part>-<file>.parquet``. Return their contents and the drops."""
     started = time.monotonic()
     outcomes: list[ShardOutcome] = []
     files: list[CleanFile] = []

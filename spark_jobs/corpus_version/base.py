@@ -100,7 +100,7 @@ def numbered_shards(request: CorpusRequest) -> list[Shard]:
 
 
 def _parted(fresh: Iterable[RawShard], held: Iterable[RawShard]) -> str:
-    """Return the first fresh shard that is half of a pair whose other half is held; empty if none is."""
+    """Return the first new shard whose counterpart (documents or signals) is in the base, or ''."""
     return next(iter(parted([raw.uri for raw in fresh], [raw.uri for raw in held])), "")
 
 
@@ -115,7 +115,7 @@ def first_document(request: CorpusRequest) -> int:
 
 
 def adopt(layout: VersionLayout, base: Base, *folders: str) -> list[FileEntry]:
-    """Bring the base's files of these folders of ``layout`` here; what they are."""
+    """Link or copy the base's files of these folders to this version. Return their entries."""
     beginnings = tuple(f"{layout.relative(folder).rstrip('/')}/" for folder in folders)
     entries = [entry for entry in base.manifest.files if entry.path.startswith(beginnings)]
     with ThreadPoolExecutor(_COPIERS) as pool:
@@ -175,7 +175,7 @@ def _manifest(reference: ParentRef) -> CorpusManifest:
 
 
 def _require_same_recipe(base: CorpusRequest, request: CorpusRequest) -> None:
-    """Refuse a base of another recipe: its signatures are not comparable, its filters and scrubbing differ.
+    """Raise ContractError if the base has another recipe, because its signatures and filters differ.
 
     The recipe's name has no effect, and the tokenizer is always that of the base.
     """

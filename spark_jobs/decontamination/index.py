@@ -1,6 +1,6 @@
-"""The index of benchmarks: it reads items, hashes their n-grams and proves that the items can be found.
+"""Builds the index of benchmarks: reads items, hashes their n-grams, and tests that they are found.
 
-Each field of at least ``ngram_words`` words is a text of its own, so that a question is found without its
+Each field of at least ``ngram_words`` words is a separate text, so that a question is found without its
 answer. The fields of an item without such a field are searched for together, as one n-gram if these are
 shorter than ``ngram_words``. Words are folded as for near dedup (no case, accents or punctuation), but
 numbers keep their value: otherwise all sums and tables of numbers would look alike.

@@ -1,4 +1,4 @@
-"""A search for word n-grams that documents share with known texts, as GPT-3 did for its benchmarks."""
+"""Finds word n-grams that documents share with known texts, as GPT-3 did for its benchmarks."""
 
 from __future__ import annotations
 

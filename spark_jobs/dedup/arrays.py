@@ -15,7 +15,7 @@ def integers(column: object) -> Integers:
 
 
 def runs(*keys: Integers) -> tuple[Integers, Integers]:
-    """Return where each run of equal keys starts, and the number of the run of each position."""
+    """Return the start of each run of equal keys, and for each position the number of its run."""
     begins = np.zeros(len(keys[0]), np.bool_)
     begins[:1] = True
     for key in keys:

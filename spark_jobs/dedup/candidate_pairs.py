@@ -1,7 +1,7 @@
 """Candidate pairs by LSH: documents that share a band key are in one bucket (MMDS, ch. 3.4).
 
-``send_buckets`` and ``join_buckets`` are two steps of an exchange that joins the documents of each
-bucket by edges. A bucket has one edge less than documents, where all its pairs would be quadratic, and it is
+``send_buckets`` and ``join_buckets`` are two steps of an exchange that joins the documents of each bucket by
+edges. A bucket of n documents has n - 1 edges, and not all pairs, whose number would be quadratic. It is
 never held as a list: each partition sends one document for each of its buckets.
 """
 
@@ -36,7 +36,7 @@ class Comparable:
 
 
 def comparable_documents(partitions: Partitions, partition: int) -> Comparable:
-    """Return all documents with n-grams but the exact duplicates of others."""
+    """Return all documents with n-grams, except exact duplicates of others."""
     signatures = partitions.signatures(partition, ["doc", "characters", "ngrams", "bands"])
     docs, characters = (integers(signatures.column(name)) for name in ("doc", "characters"))
     copies = integers(exact_duplicates(partitions, partition).column("doc"))
@@ -69,7 +69,7 @@ def send_buckets(partitions: Partitions, partition: int, _: Inbox) -> Iterator[M
 
 
 def _join_band(parents: Integers, keys: Integers) -> tuple[Integers, Integers]:
-    """Join the documents of each bucket of one band; its buckets and a document of each."""
+    """Join the documents of each bucket of one band. Return the buckets and one document of each."""
     keys = np.ascontiguousarray(keys)
     order = np.argsort(keys, kind="stable")
     union_find.join_buckets(parents, order, keys)

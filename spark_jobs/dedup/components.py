@@ -1,8 +1,8 @@
-"""Connected components of an edge list that may outgrow any one machine.
+"""Finds connected components of an edge list that may be larger than the memory of one machine.
 
-While the edges fit one task they are joined there by union-find. Above that, rounds of large-star and
+If the edges fit into one task, they are joined there by union-find. Otherwise, rounds of large-star and
 small-star run on Spark (Kiveris et al., "Connected Components in MapReduce and Beyond", SoCC 2014), until a
-round changes nothing. Either way the root of a component is its first document in the order of precedence,
+round changes nothing. In both cases the root of a component is its first document in the order of precedence,
 which is the one that stays. So the result depends neither on partitions nor on the path taken.
 """
 
@@ -46,7 +46,7 @@ _LINK_COLUMNS = f"node {_NODE}, first {_NODE}"
 
 
 def spanning_forest(edges: pa.Table, first_new: int) -> pa.Table:
-    """Edges of EDGE_SCHEMA to one edge for each document that is not the first of its component."""
+    """Reduce edges (EDGE_SCHEMA) to one edge for each document that is not the first of its component."""
     left, left_characters, right, right_characters = (integers(edges.column(n)) for n in EDGE_SCHEMA.names)
     docs, where, nodes = np.unique(np.concatenate([left, right]), return_index=True, return_inverse=True)
     characters = np.concatenate([left_characters, right_characters])[where]
@@ -61,7 +61,7 @@ def spanning_forest(edges: pa.Table, first_new: int) -> pa.Table:
 
 
 def write_clusters_here(partitions: Partitions, _: int = 0) -> int:
-    """Write the pairs (doc, kept) of all clusters by union-find; the number of clusters."""
+    """Write the pairs (doc, kept) of all clusters by union-find. Return the number of clusters."""
     uris = [uri for folder in EDGE_FOLDERS for uri in STORE.uris(partitions.folder(folder))]
     forest = spanning_forest(read_tables(uris, EDGE_SCHEMA), partitions.first_new)
     new = pc.greater_equal(forest.column("doc"), partitions.first_new)

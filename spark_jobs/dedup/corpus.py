@@ -1,4 +1,4 @@
-"""The documents of one corpus version that are to be deduplicated."""
+"""The documents of one corpus version, as the input of deduplication."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Corpus:
     first_new: int = 0
     #: Documents that the base keeps: the rows of its index.
     known: int = 0
-    #: Of the base and of this version, by the index of the shard.
+    #: Names of the shards of the base and of this version, by the index of the shard.
     shard_names: Sequence[str] = ()
 
     @property

@@ -1,4 +1,4 @@
-"""Decide which documents are duplicates, which of them stay, and which documents are held out.
+"""Decides which documents are duplicates, which of them stay, and which documents are held out.
 
 The steps are the same for a corpus of any size. While the band keys fit the memory of one task, all documents
 are one partition and the steps run in that task; otherwise each step is a stage of a Spark job with one task
@@ -59,7 +59,7 @@ class Decided:
 
 
 def decide(spark: SparkSession, corpus: Corpus, tasks: DedupTasks = DedupTasks.AUTO) -> Decided:
-    """Write for each clean file what becomes of its documents, except of those that are simply kept."""
+    """Write the decisions on the documents of each clean file that are dropped or held out."""
     for folder in (corpus.layout.near_dedup, corpus.layout.decisions):
         STORE.delete_folder(folder)
     if not corpus.files:
@@ -89,7 +89,7 @@ def _decide_here(partitions: Partitions) -> Decided:
 
 
 def _decide_estimated(partitions: Partitions, run: Run, write: Callable[[int], int]) -> Decided:
-    """Decide by MinHash signatures alone: one document stays of all that buckets connect."""
+    """Decide by MinHash signatures only: of all documents that buckets connect, one stays."""
     steps = [partial(step, partitions) for step in (send_texts, compare_texts, _save_exact_and_send_buckets)]
     found = run("clusters: exact duplicates and buckets", steps, partial(join_buckets, partitions))
     clusters = write(sum(edges for _, edges in found))

@@ -39,7 +39,7 @@ def send_texts(partitions: Partitions, partition: int, _: Inbox) -> Iterator[Mes
 
 
 def compare_texts(partitions: Partitions, _: int, inbox: Inbox) -> Iterator[Message]:
-    """Tell the partition of each document whose text occurs earlier which document has it first."""
+    """Send the pairs (doc, kept) of documents whose text occurs earlier to the partitions of doc."""
     texts = inbox.rows("texts", _TEXT_SCHEMA)
     docs, first = integers(texts.column("doc")), first_of_equal_texts(texts)
     repeated = docs != first
@@ -49,7 +49,7 @@ def compare_texts(partitions: Partitions, _: int, inbox: Inbox) -> Iterator[Mess
 
 
 def save_exact_duplicates(partitions: Partitions, partition: int, inbox: Inbox) -> int:
-    """Save the exact duplicates (doc, kept) of a partition; their number."""
+    """Save the exact duplicates (doc, kept) of a partition. Return their number."""
     texts = partitions.signatures(partition, _COLUMNS)
     docs, kept = integers(texts.column("doc")), first_of_equal_texts(texts)
     elsewhere = inbox.rows("repeated", PAIR_SCHEMA)

@@ -98,7 +98,7 @@ def run_in_one_task(
 def run_on_spark(
     spark: SparkSession, tasks: int, name: str, steps: Sequence[Step], last: LastStep[R]
 ) -> list[R]:
-    """Run each step as a stage of one Spark job with so many tasks."""
+    """Run each step as a stage of one Spark job with ``tasks`` tasks."""
     with _described(spark, name) as context:
         sent = context.parallelize(range(tasks), tasks).mapPartitions(partial(_first, steps[0]))
         for step in steps[1:]:

@@ -1,9 +1,9 @@
-"""The rule for which kept documents are held out.
+"""Chooses the kept documents that are held out.
 
-They are chosen by the hash of their id, so the choice depends on no order of work. Of each subset ``share``
-is held out, but at most ``max_documents_per_subset``, and at least one of a subset of SUBSET_WITH_HELD_OUT
-kept documents. A small corpus holds out more: the smallest hashes of all up to ``min_documents``, as long as
-these are no more than a quarter of the kept documents.
+The choice depends on the hash of the id, and not on the order of work. Of each subset, ``share`` is held out,
+but at most ``max_documents_per_subset``, and at least one document of a subset with SUBSET_WITH_HELD_OUT kept
+documents. In a small corpus, the smallest hashes of all are held out, until there are ``min_documents`` or a
+quarter of the kept documents.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from spark_jobs.dedup.partitions import Partitions
 
 #: A subset with at least this many kept documents has one that is held out.
 SUBSET_WITH_HELD_OUT = 20
-#: At most one kept document in so many is held out to reach ``min_documents``.
+#: To reach ``min_documents``, at most one in this number of kept documents is held out.
 ONE_IN = 4
 
 #: A kept document that may be held out; ``id_hash`` has 63 bits.
@@ -71,7 +71,7 @@ def send_candidates(kept: pa.Table, recipe: HeldOutRecipe) -> Iterator[Message]:
 
 
 def choose_held_out(partitions: Partitions, _: int, inbox: Inbox) -> Iterator[Message]:
-    """Tell each partition which of its documents are held out."""
+    """Send the held-out documents to their partitions."""
     candidates, counts = inbox.rows("candidates", CANDIDATE_SCHEMA), inbox.rows("counts", COUNT_SCHEMA)
     chosen = held_out(candidates, counts, partitions.recipe.held_out).select(_DOC_SCHEMA.names)
     yield from send("held_out", chosen, partitions.of(integers(chosen.column("doc"))))

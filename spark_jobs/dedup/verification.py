@@ -44,7 +44,7 @@ SIMILARITY_COLUMNS = "doc bigint, kept bigint, similarity double"
 
 @dataclass(frozen=True)
 class Verification:
-    """The number of pairs that were compared, of rounds that took, and of documents left unsettled."""
+    """The numbers of compared pairs, of rounds, and of documents that are not settled."""
 
     pairs: int
     rounds: int
@@ -94,9 +94,9 @@ def candidate_pairs(partitions: Partitions, this: Round, run: Run) -> RoundSize:
 
 
 class _Texts:
-    """The texts that rounds still need; gathered again whenever half of them are no longer needed.
+    """The texts of documents that are not settled. They are collected again when half of them are settled.
 
-    So all rounds together read a few times what the first one reads.
+    So all rounds together read a few times as much as the first one.
     """
 
     def __init__(self, spark: SparkSession, corpus: Corpus) -> None:
@@ -105,7 +105,7 @@ class _Texts:
         self._documents = 0
 
     def of(self, this: Round, waiting: int) -> DataFrame:
-        """Return texts (doc, text), among them those that a round and later ones need."""
+        """Return texts (doc, text) that include those of the documents that a round needs."""
         if self._gathered is None or 2 * waiting < self._documents:
             source = self._all(this) if self._gathered is None else self._read_texts(self._gathered)
             needed = source.join(self.read(this.waiting, "doc bigint"), "doc", "left_semi")

@@ -60,7 +60,7 @@ _PAIR_MASKS = _pair_masks()
 
 
 class LineRules(NamedTuple):
-    """Conditions for a line to stay. ``curly_brackets`` drops the whole page; 0 switches a number off."""
+    """The conditions for a line to stay. ``curly_brackets`` drops the page; 0 switches a number off."""
 
     min_words: int
     max_word_length: int
@@ -112,7 +112,7 @@ def _copy_without_citations(
 
 @kernel
 def _ends_well(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> bool:
-    """Is the last character one of ``. ? ! " '``, and no ellipsis of dots?"""
+    """Return True if the line ends in one of ``. ? ! " '`` and not in an ellipsis of dots."""
     marked = data[end - 1] in (0x2E, 0x3F, 0x21, 0x22, 0x27)
     return marked and not ends_in_ellipsis(data, start, end)
 
@@ -179,7 +179,7 @@ def _rewrite_page(
     out: npt.NDArray[np.uint8],
     o: Integer,
 ) -> tuple[Integer, int, int]:
-    """Copy the lines that stay, each with a LF. Return where they end in ``out``, sentences and verdict."""
+    """Copy the lines that stay, each with a LF. Return their end in ``out``, sentences and verdict."""
     sentences = 0
     i = start
     while i <= end:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 #: Examples that are kept for each reason.
 _EXAMPLES = 3
-#: One more than the report shows, so that the report can mark a text as cut.
+#: One more character than the report shows, so that the report can mark a shortened text.
 _EXAMPLE_CHARACTERS = 301
 
 

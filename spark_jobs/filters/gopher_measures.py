@@ -1,8 +1,8 @@
 """Gopher's quality and repetition measures (arXiv 2112.11446, appendix A.1.1 and table A1).
 
-Documents are measured by ``gopher_counts`` and then by their n-grams. An n-gram can occur twice only where
-its first n - 1 words do: each n looks at the few positions that n - 1 left, which gives the same numbers as
-looking at all of them.
+Documents are measured by ``gopher_counts`` and then by their n-grams. An n-gram can occur twice only if its
+first n - 1 words do. So for each n only the positions that remain from n - 1 are checked. The results are the
+same as with all positions.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _duplicate_size(
 ) -> Integer:
     """Return the characters of words in n-grams that occurred before, each word once; overwrite ``counts``.
 
-    The search goes on behind such an n-gram, as in datatrove's ``find_all_duplicate``.
+    The search continues after such an n-gram, as in datatrove's ``find_all_duplicate``.
     """
     size, behind = np.int64(0), 0
     for c in range(left):
@@ -107,7 +107,7 @@ def _duplicate_size(
 def _count_ngrams(
     words: npt.NDArray[np.uint64], n: int, candidates: Candidates, left: int, table: Table, owner: int
 ) -> int:
-    """Grow the first ``left`` candidates to n words. Keep those that occur twice; return how many."""
+    """Extend the first ``left`` candidates to n words. Keep those that occur twice. Return their number."""
     grams, positions, slots = candidates
     while left and positions[left - 1] + n > len(words):
         left -= 1

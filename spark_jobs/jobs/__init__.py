@@ -1,1 +1,1 @@
-"""Entry points, one a job; each takes ``--request URI``."""
+"""The entry points of the jobs. Each takes ``--request URI``."""

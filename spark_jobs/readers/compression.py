@@ -1,7 +1,7 @@
-"""Decompress streams in bounded memory: deliver every byte before damage, then go on behind it.
+"""Decompresses streams in bounded memory, and continues after damaged parts.
 
-A gzip file is a series of members and a zstd file a series of frames. After a damaged one, reading goes on
-at the next one that can be found.
+A gzip file is a series of members, and a zstd file a series of frames. All bytes before the damage are
+returned. Reading continues at the next member or frame that is found.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import BinaryIO
 import zstandard
 
 _READ_BYTES = 1 << 20
-#: zlib copies what follows a member, so short members want short reads.
+#: zlib copies the bytes that follow a member, so short reads are better for short members.
 _GZIP_READ_BYTES = 1 << 17
-#: A decoder notices damage some way behind it. The next member is looked for in this many bytes before.
+#: A decoder detects damage some bytes after it, so the search for the next member begins this far before.
 _REMEMBERED_BYTES = 2 << 20
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
@@ -46,17 +46,17 @@ def plain_blocks(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def gzip_blocks(blocks: Iterable[Block]) -> Iterator[Block]:
-    """Decompress all members, at most 1 MiB at a time; a Damage stands for what cannot be read."""
+    """Decompress all members, at most 1 MiB at a time. Yield a Damage for each unreadable part."""
     return _members(blocks, _gzip_member, GZIP_MAGIC)
 
 
 def zstd_blocks(blocks: Iterable[Block]) -> Iterator[Block]:
-    """Decompress all frames, at most 128 KiB at a time; a Damage stands for what cannot be read."""
+    """Decompress all frames, at most 128 KiB at a time. Yield a Damage for each unreadable part."""
     return _members(blocks, _zstd_frame, ZSTD_MAGIC)
 
 
 def undamaged(blocks: Iterable[Block]) -> Iterator[bytes]:
-    """Yield the bytes; raise CorruptStream at the first Damage."""
+    """Yield the bytes. Raises CorruptStream at the first Damage."""
     for block in blocks:
         if isinstance(block, Damage):
             raise CorruptStream(block.note)
@@ -105,7 +105,7 @@ class BlockReader:
         return False
 
     def seek(self, magic: bytes) -> bool:
-        """Go to the next ``magic`` after the first byte of this member; return False if there is none."""
+        """Advance to the next ``magic`` after this member's first byte. Return False if there is none."""
         window, start = b"".join(self._remembered), 1
         while (found := window.find(magic, start)) < 0:
             piece = self._piece(_READ_BYTES)
@@ -165,7 +165,7 @@ def _gzip_member(reader: BlockReader) -> Iterator[bytes]:
 
 
 def _before_damage(member: zlib._Decompress, pending: bytes) -> Iterator[bytes]:
-    """Decompress byte by byte: at an error zlib withholds all that the same call would have returned."""
+    """Decompress byte by byte, because on an error zlib returns nothing of the same call."""
     pieces: list[bytes] = []
     try:
         for position in range(len(pending)):

@@ -1,4 +1,4 @@
-"""Count what became of the records of a shard."""
+"""Counts the records of a shard: documents, drops and repairs."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class ReadCounts:
     note: str = ""
 
     def drop(self, reason: DropReason, row: int, content: bytes | str, records: int = 1) -> None:
-        """Count records that are no documents; keep the beginning of the first few as examples."""
+        """Count dropped records. Keep the beginning of the first few as examples."""
         self.dropped[reason.value] += records
         if self.dropped.lack_example(reason.value):
             text = content if isinstance(content, str) else _excerpt(content)
             self.dropped.add_example(reason.value, row, text)
 
     def lose(self, note: str, records: int = 1) -> None:
-        """Count records of a damaged part. Their number is 1 where nothing tells it."""
+        """Count records of a damaged part. Their number counts as 1 if it is unknown."""
         self.note = self.note or note
         self.drop(DropReason.CORRUPT_SHARD, self.records, note, records)
         self.records += records

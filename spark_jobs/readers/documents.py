@@ -1,4 +1,4 @@
-"""Read a shard of any container as Arrow batches of documents, and count every record that is none."""
+"""Reads a shard in any container as Arrow batches of documents, and counts all other records."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Recognise what a shard is by its first bytes, and unpack it.
+"""Recognises the format of a shard by its first bytes, and unpacks it.
 
-A name decides nothing: a shard may be packed twice, be UTF-16, or be a server's error page.
+The name is not used: a shard may be compressed twice, be UTF-16, or be a server's error page.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HEAD_BYTES = 1 << 18  # zstd holds back a block (128 KiB at most) until it is wh
 
 TEXT_KEYS = ("text", "raw_content", "content")
 
-#: A file is often packed twice by mistake; more layers are a bomb.
+#: Files are sometimes compressed twice by mistake; with more layers, they may be a decompression bomb.
 _MOST_PACKINGS = 3
 
 
@@ -35,7 +35,7 @@ class Container(enum.StrEnum):
 
 
 class Companion(enum.StrEnum):
-    """Files of RedPajama v2 next to the documents that hold no documents."""
+    """The kinds of RedPajama v2's files next to the documents, which hold no documents themselves."""
 
     QUALITY_SIGNALS = "quality_signals"
     DUPLICATES = "duplicates"

@@ -1,9 +1,9 @@
-"""Sort the files of a folder or S3 prefix into shards and what is left out, each with its reason.
+"""Finds the shards in a folder or S3 prefix, and the reason for each file that is left out.
 
     python -m spark_jobs.readers.input_files FOLDER
 
-prints one JSON object ``{"accepted": [path, …], "left_out": {path: reason}}``. A name may say that a file is
-no shard, by the rules that corpus_refresh follows too; contents decide about the rest.
+prints one JSON object ``{"accepted": [path, …], "left_out": {path: reason}}``. Some files are
+left out by name, with the same rules as in corpus_refresh. All others are judged by their contents.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Inputs:
 
 
 def inputs_of(folder: str) -> Inputs:
-    """Sort what lies below a folder or an S3 prefix; InputError when there is nothing."""
+    """Find the shards below a folder or S3 prefix. Raises InputError if there is no file."""
     found = find_files(folder)
     inputs = list_shards(found.files, folder)
     inputs.left_out |= found.left_out

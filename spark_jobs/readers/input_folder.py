@@ -1,4 +1,4 @@
-"""Find the files of an input folder or S3 prefix, and name what cannot be taken from it.
+"""Finds the files of an input folder or S3 prefix, and the reasons for those that are left out.
 
 Links are followed. A file or folder that is reached twice is taken once. A corpus version is left out.
 """
@@ -42,7 +42,7 @@ class FoundFiles:
 
 
 def find_files(folder: str) -> FoundFiles:
-    """Return the files below a folder or an S3 prefix; InputError when there is nothing."""
+    """Return the files below a folder or S3 prefix. Raises InputError if there is none."""
     found = FoundFiles(STORE.uris(folder)) if is_s3(folder) else _Walk(_checked_folder(folder)).result()
     if not found.files and not found.left_out:
         raise InputError("the folder is empty", where=folder, remedy="put shards into it")

@@ -1,4 +1,4 @@
-"""Cut blocks of bytes into lines, with a bound on the memory that one line can take."""
+"""Splits blocks of bytes into lines, with a limit on the memory for one line."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from spark_jobs.readers.values import whole_values
 
 
 def split_lines(blocks: Iterable[Block], limit_bytes: int) -> Iterator[Piece]:
-    """Yield lines without their ends; skip blank ones, and put an Overlong for each above the limit.
+    """Yield lines without their ends. Skip blank lines, and yield an Overlong for each line above the limit.
 
-    A line above the limit that holds several records is cut into these. The line that a Damage cuts off
-    is Torn. At most one block and ``limit_bytes`` are in memory.
+    A line above the limit that holds several records is split into these. A line that a Damage cuts off is
+    yielded as Torn. At most one block and ``limit_bytes`` are in memory.
     """
     carried = _Carried(limit_bytes)
     for block in blocks:

@@ -1,4 +1,4 @@
-"""Recognise files that hold no readable shard, and say what they are and what to do with them."""
+"""Recognises files in other formats, and names the format and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read parquet shards: the text column as it is, everything else as JSON.
+"""Reads parquet shards: the text column, and all other columns as JSON metadata.
 
 A value that cannot be converted is repaired or null. A column that is damaged is null from there on. Rows
 whose text is damaged are lost, and counted by the footer.
@@ -40,7 +40,7 @@ def parquet_documents(
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of ``schema``; rows that cannot be read count as ``corrupt_shard``.
 
-    A file without a readable footer counts as one such record, because nothing tells how many it held.
+    A file without a readable footer counts as one such record, because its number of rows is unknown.
     """
     with STORE.local_copy(shard.raw.uri, shard.raw.etag) as path:
         try:
@@ -89,7 +89,7 @@ def _bounded(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 def _documents(
     rows: Rows, names: ShardNames, recipe: ReadRecipe, counts: ReadCounts, schema: pa.Schema
 ) -> pa.RecordBatch:
-    """Return the documents of some rows; text of a wrong type, size or encoding never becomes Python's."""
+    """Return the documents of some rows. Text of a wrong type, size or encoding stays in Arrow."""
     batch = rows.batch
     # of two columns of one name the last counts, as of two keys in JSON
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))

@@ -1,4 +1,4 @@
-"""Read the row groups of a parquet file, around damaged ones, and account for every row of the footer."""
+"""Reads the row groups of a parquet file, skips damaged parts, and counts every row of the footer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNREADABLE = (pa.ArrowException, OSError, ValueError)
 
 @dataclass(frozen=True)
 class Lost:
-    """Rows of the footer that could not be read."""
+    """The rows of the footer that could not be read."""
 
     rows: int
     note: str

@@ -1,4 +1,4 @@
-"""The pieces that a text is cut into: a record each, or what stands in place of one."""
+"""The pieces that a text is split into: a record, or a marker for one that cannot be read."""
 
 from __future__ import annotations
 

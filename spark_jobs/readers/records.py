@@ -1,4 +1,4 @@
-"""Turn one record of any accepted schema into the fields of a document, or into the reason why it is none."""
+"""Converts a record of any accepted schema to the fields of a document, or to the reason for its drop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read what the fast JSON parser refuses, value by value: one bad value must not cost a record."""
+"""Reads records that the fast JSON parser refuses, so that one bad value does not lose a record."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from spark_jobs.readers.formats import TEXT_KEYS
 from spark_jobs.readers.pieces import BYTE_ORDER_MARK
 from spark_jobs.readers.values import split_values
 
-#: Longer integers are no numbers that a program works with, and Python refuses to read them.
+#: Python refuses to parse longer integers, and they are not useful as numbers.
 _MOST_DIGITS = 4000
 _MOST_CANDIDATES = 100
 _SURROGATE = re.compile("[\ud800-\udfff]")
-#: The decoder stands for byte 0xNN by the surrogate U+DCNN.
+#: The decoder represents an invalid byte 0xNN by the surrogate U+DCNN.
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 _RECORD_START = re.compile(rb'\{\s*"')
 

@@ -1,4 +1,4 @@
-"""Choose how a text is cut into records, by its beginning."""
+"""Chooses by the beginning of a text how it is split into records."""
 
 from __future__ import annotations
 

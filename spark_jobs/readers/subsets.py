@@ -1,8 +1,8 @@
-"""Name the source and the subset of a document.
+"""Determines the source and the subset of a document.
 
 A subset comes from the recipe's own rules, from the key in which a published corpus names it, from the names
-that publishers give to their files, or from a folder. Numbers, hashes and addresses name no subset: each
-subset has token files of its own.
+that publishers give to their files, or from a folder. Numbers, hashes and URLs never name a subset,
+because each subset has its own token files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Cut a text into JSON objects by their braces, wherever its lines end.
+"""Splits a text into JSON objects by their braces, independently of lines.
 
-It takes longer than cutting lines. It is for arrays of records, records over several lines, and records
-that nothing separates.
+This is slower than splitting lines. It is for arrays of records, records over several lines, and records
+without separators.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _QUOTE, _LINE_FEED, _BRACE = b'"\n{'
 
 
 def split_values(blocks: Iterable[Block], limit_bytes: int) -> Iterator[Piece]:
-    """Yield top-level JSON objects, and what stands between them and is no object.
+    """Yield top-level JSON objects, and other text between them.
 
     Commas, white space and the brackets of an array are no records. An Overlong stands for each record
     above the limit. The record that a Damage cuts off is Torn.
@@ -85,7 +85,7 @@ class _Cutter:
         return _stripped(self._buffer[self._start :])
 
     def _resume(self) -> bool:
-        """Take the newest record for broken if a later line begins as its line does, and go on there.
+        """Treat the newest record as broken if a later line begins in the same way, and continue there.
 
         Return False if no line does. A record that lacks a brace would take all that follows for its own.
         """

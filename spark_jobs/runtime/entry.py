@@ -41,7 +41,7 @@ def run_job(name: str, job: Job, argv: Sequence[str] | None, description: str | 
     parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
     parser.add_argument("--request", required=True, help="URI of the CorpusRequest: s3://, file:// or a path")
     arguments, _ = parser.parse_known_args(argv)
-    request = absolute(arguments.request)  # it is named in the manifest, which others read elsewhere
+    request = absolute(arguments.request)  # the manifest names it, and is read on other machines
     layout = VersionLayout(request.rpartition("/")[0])
     return run_with_session(name, lambda spark: job(spark, request), layout)
 

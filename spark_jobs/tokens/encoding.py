@@ -1,4 +1,4 @@
-"""Encode texts: by gigatoken where it gives Hugging Face's ids, else by Hugging Face tokenizers.
+"""Encodes texts by gigatoken if it gives Hugging Face's ids, otherwise by Hugging Face tokenizers.
 
 Hugging Face tokenizers define which ids are right. The two are compared on ``TRICKY`` and on the tokenizer's
 own added tokens before the first document, and on a sample of every file of documents (``sampling``).
@@ -126,7 +126,7 @@ def encode(
     """Return the ids of each text, ending with the end-of-text token, and the characters that they lose.
 
     A special token that is spelled out in a text is encoded as the ordinary characters that it is there.
-    InputError if a text would hold the end-of-text token nevertheless: it would be cut in two.
+    Raises InputError if a text would still contain the end-of-text token, which would divide it.
     """
     encoded = _encoder(library, tokenizer).encode(texts)
     ids, offsets = encoded.ids, encoded.offsets

@@ -1,4 +1,4 @@
-"""Examine a ``tokenizer.json`` before any work: refuse what would spoil tokens, say what is not applied."""
+"""Examines a ``tokenizer.json`` before any work: refuses unusable ones, notes unused parts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HIGHEST_ID = 2**31 - 1
 def examine_recipe(recipe: TokenizerRecipe) -> tuple[str, ...]:
     """Examine the tokenizer that a recipe names, or whether one can be trained. Return notes for people.
 
-    InputError in one line if a corpus cannot be right with it.
+    Raises InputError, in one line, if the tokens of a corpus would be wrong.
     """
     if recipe.uri:
         return examine(STORE.read(recipe.uri), recipe.end_of_text, recipe.uri).notes
@@ -38,7 +38,7 @@ def examine_recipe(recipe: TokenizerRecipe) -> tuple[str, ...]:
 
 @lru_cache(maxsize=2)
 def examine(content: bytes, end_of_text: str, where: str) -> LoadedTokenizer:
-    """Load a ``tokenizer.json``; InputError, in one line, if a corpus cannot be right with it."""
+    """Load a ``tokenizer.json``. Raises InputError, in one line, if tokens would be wrong."""
     text, tokenizer = _loaded(content, where)
     plain: dict[str, Any] = json.loads(tokenizer.to_str())
     given: dict[str, Any] = json.loads(text)

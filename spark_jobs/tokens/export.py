@@ -111,7 +111,7 @@ def export_tokens(
 def _claim(output: str, request: ExportRequest) -> ExportManifest | None:
     """Return the manifest of this export if it is complete; else claim the folder and return None.
 
-    InputError if the folder holds anything but a part of this very export.
+    Raises InputError if the folder holds anything except a part of this export.
     """
     request_uri, manifest_uri = (join(output, name) for name in ("request.json", "manifest.json"))
     content = canonical_json(request)
@@ -171,7 +171,7 @@ def _write_index(output: str, layout: MdsLayout, split: Split, exported: Sequenc
 
 
 def _shards(source: CorpusManifest, split: Split, corpus: str) -> list[ShardFiles]:
-    """Return the shards of a split with their files; InputError if it has none."""
+    """Return the shards of a split with their files. Raises InputError if it has none."""
     shards: tuple[TokenShard, ...] = source.shards if split is Split.TRAINING else source.held_out_shards
     if not shards:
         raise InputError("the corpus has no document in this split", where=f"{corpus}: {split}")

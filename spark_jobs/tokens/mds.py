@@ -70,7 +70,7 @@ class MdsLayout:
         return sizes
 
     def write(self, path: Path, sequences: Sequences) -> None:
-        """Write one shard. InputError if it is larger than its 32-bit offsets can express."""
+        """Write one shard. Raises InputError if it is too large for 32-bit offsets."""
         sizes = self._column_sizes(sequences)
         offsets = np.zeros(len(sizes) + 1, np.int64)
         np.cumsum(sizes.sum(axis=1) + _COLUMN_SIZES, out=offsets[1:])

@@ -60,7 +60,7 @@ class ShardFiles:
 def open_shard(root: str, files: ShardFiles, dtype: str) -> Iterator[Sequences]:
     """Yield the shard's documents. Its tokens are mapped from disk, never read as a whole.
 
-    IntegrityError if a file differs from the manifest, or sidecar and tokens do not fit.
+    Raises IntegrityError if a file differs from the manifest, or sidecar and tokens do not match.
     """
     with (
         _checked(root, files.tokens) as tokens_path,

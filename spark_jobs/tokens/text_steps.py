@@ -1,4 +1,4 @@
-"""Judge what normalizers and pre-tokenizers of a ``tokenizer.json`` change in a text or remove from it."""
+"""Judges which changes normalizers and pre-tokenizers of a ``tokenizer.json`` make to a text."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _FILE = "tokenizer.json"
 def examine_tokenizer(request: CorpusRequest, recipe: CorpusRecipe) -> tuple[str, ...]:
     """Examine the tokenizer of a version before any work, and return notes for people.
 
-    InputError or ContractError, in one line, if the corpus cannot be right with it.
+    Raises InputError or ContractError, in one line, if the tokens would be wrong.
     """
     if base := load_base(request):
         return _of_base(base, recipe).notes
