@@ -93,8 +93,6 @@ class Engine:
         self._running: dict[int, Generation] = {}  # the thread's
         self._unfinished: set[Generation] = set()  # the event loop's
         self._next_id = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
         self.generated_tokens = 0
         self.prompt_tokens = 0
         self.failure: Exception | None = None
@@ -119,7 +117,6 @@ class Engine:
             )
         generations = [Generation(self, prompt, sampling) for prompt, sampling in prompts]
         self._unfinished.update(generations)
-        self._idle.clear()
         for generation in generations:
             self.prompt_tokens += len(generation.prompt)
             self._commands.put(lambda generation=generation: self._add(generation))  # type: ignore[misc]
@@ -128,10 +125,6 @@ class Engine:
     def cancel(self, generation: Generation) -> None:
         """Ask the thread to drop a generation."""
         self._commands.put(lambda: self._drop(generation))
-
-    async def idle(self) -> None:
-        """Wait until no generation is running."""
-        await self._idle.wait()
 
     async def close(self) -> None:
         """Stop the thread and cancel the running generations."""
@@ -208,8 +201,6 @@ class Engine:
             if piece.finish:
                 self._unfinished.discard(generation)
             generation.receive(piece)
-        if not self._unfinished:
-            self._idle.set()
 
     def _end_all(self, finish: Finish) -> None:
         self._receive([(generation, Piece((), finish)) for generation in tuple(self._unfinished)])

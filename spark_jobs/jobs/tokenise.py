@@ -8,34 +8,27 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.documents import DropReason, Stage
 from include.contracts.errors import InputError
-from include.contracts.manifests import (
-    CorpusManifest,
-    CorpusRequest,
-    FileEntry,
-    ParentRef,
-    StageReport,
-    SubsetCounts,
-)
+from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, StageReport
 from include.contracts.records import content_hash
 from include.object_store import STORE
 from include.object_store.locations import join
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs.corpus_version.base import Base, extended, load_base
 from spark_jobs.corpus_version.layout import VersionLayout, load_records, load_request
+from spark_jobs.corpus_version.manifest import make_manifest
 from spark_jobs.dedup.output import OutputPart
 from spark_jobs.runtime import progress
 from spark_jobs.runtime.entry import end, run_job
 from spark_jobs.tokens.encoding import Library, LibraryChoice, Losses, choose_library
 from spark_jobs.tokens.file_task import Run, TokenisedFile, tokenise_file
 from spark_jobs.tokens.megatron import token_dtype
-from spark_jobs.tokens.shards import ShardPlan, plan_shards, write_shard
+from spark_jobs.tokens.shards import ShardPlan, count_documents, count_tokens, plan_shards, write_shard
 from spark_jobs.tokens.tokenizer import LoadedTokenizer
 from spark_jobs.tokens.version_tokenizer import base_tokenizer, new_tokenizer
 
@@ -101,33 +94,26 @@ def _tokenise(
         "library": choice.library.value,
         "library_reason": choice.reason,
         "tokenizer_notes": list(tokenizer.notes),
-        "tokens": _tokens(training),
-        "tokens_held_out": _tokens(held_out),
+        "tokens": count_tokens(training),
+        "tokens_held_out": count_tokens(held_out),
         **_losses(tokenizer, files),
     }
-    tokenised, without = _documents([*training, *held_out]), sum(file.dropped for file in files)
+    tokenised, without = count_documents([*training, *held_out]), sum(file.dropped for file in files)
     dropped = {DropReason.NO_KNOWN_TOKEN.value: without} if without else {}
     seconds = time.monotonic() - started
     layout.save_report(StageReport(Stage.TOKENISE, kept, tokenised, dropped, seconds, details))
-    manifest = CorpusManifest(
-        version=request.version,
-        root_uri=request.root_uri,
-        request=parent,
-        documents_in=layout.completed(Stage.READ).documents_in,
-        documents_kept=tokenised,
-        documents_held_out=_documents(held_out),
-        dropped=_dropped(layout),
-        scrubbed=layout.completed(Stage.SCRUB).details.get("replaced", {}),
-        tokens=_tokens(training),
-        tokens_held_out=_tokens(held_out),
-        subsets=_subsets(training, held_out),
-        tokenizer_sha256=content_hash(tokenizer.content.encode()),
-        vocabulary_size=tokenizer.vocabulary_size,
-        token_dtype=dtype,
-        end_of_text_id=tokenizer.end_of_text_id,
-        shards=tuple(plan.shard for plan in training),
-        held_out_shards=tuple(plan.shard for plan in held_out),
-        files=_files(outputs, tokenizer_files, written),
+    manifest = make_manifest(
+        request,
+        parent,
+        layout,
+        tokenizer,
+        training,
+        held_out,
+        [
+            *tokenizer_files,
+            *(entry for output in outputs for entry in output.files),
+            *(entry for entries in written for entry in entries),
+        ],
     )
     if base is not None:
         manifest = extended(manifest, base.manifest)
@@ -183,10 +169,6 @@ def _losses(tokenizer: LoadedTokenizer, files: Sequence[TokenisedFile]) -> dict[
     }
 
 
-def _documents(plans: Sequence[ShardPlan]) -> int:
-    return sum(plan.shard.documents for plan in plans)
-
-
 def _report(layout: VersionLayout, manifest: CorpusManifest) -> None:
     """Write the report page, before the manifest. A complete version lacks it only if this failed."""
     from spark_jobs.report.page import write_page  # imports matplotlib, which is slow
@@ -217,46 +199,6 @@ def _plans(
         ]
         plans.append(plan_shards(target, runs, recipe.shard_tokens, taken))
     return plans[0], plans[1]
-
-
-def _dropped(layout: VersionLayout) -> dict[str, dict[str, int]]:
-    reports = [layout.completed(stage) for stage in Stage]
-    return {report.stage: report.dropped for report in reports if report.dropped}
-
-
-def _tokens(plans: Sequence[ShardPlan]) -> int:
-    return sum(plan.shard.tokens for plan in plans)
-
-
-def _subsets(training: Sequence[ShardPlan], held_out: Sequence[ShardPlan]) -> dict[str, SubsetCounts]:
-    counts: dict[str, Counter[str]] = {}
-    for plans, suffix in ((training, ""), (held_out, "_held_out")):
-        for plan in plans:
-            subset = counts.setdefault(plan.shard.subset, Counter())
-            subset[f"documents{suffix}"] += plan.shard.documents
-            subset[f"tokens{suffix}"] += plan.shard.tokens
-            subset[f"text_bytes{suffix}"] += sum(run.text_bytes for run in plan.runs)
-    return {
-        name: SubsetCounts(
-            subset["documents"],
-            subset["documents_held_out"],
-            subset["text_bytes"],
-            subset["tokens"],
-            subset["tokens_held_out"],
-        )
-        for name, subset in sorted(counts.items())
-    }
-
-
-def _files(
-    outputs: Sequence[OutputPart], tokenizer: Sequence[FileEntry], written: Sequence[Sequence[FileEntry]]
-) -> tuple[FileEntry, ...]:
-    entries = [*tokenizer]
-    for output in outputs:
-        entries.extend(output.files)
-    for files in written:
-        entries.extend(files)
-    return tuple(sorted(entries, key=lambda entry: entry.path))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -36,6 +36,16 @@ class ShardPlan:
     runs: tuple[Run, ...]
 
 
+def count_documents(plans: Sequence[ShardPlan]) -> int:
+    """Return the number of documents of all shards."""
+    return sum(plan.shard.documents for plan in plans)
+
+
+def count_tokens(plans: Sequence[ShardPlan]) -> int:
+    """Return the number of tokens of all shards."""
+    return sum(plan.shard.tokens for plan in plans)
+
+
 def plan_shards(
     folder: str, runs: Sequence[Run], shard_tokens: int, taken: Sequence[TokenShard] = ()
 ) -> list[ShardPlan]:
