@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from include.contracts.errors import NexusError
-from local_aws.credentials import refuse_real_credentials
+from local_aws.real_credentials import refuse_real_credentials
 
 
 def main(argv: Sequence[str] | None = None) -> int:

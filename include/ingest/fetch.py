@@ -16,7 +16,8 @@ from include.ingest.backoff import Patience, Sleep, persist
 from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable, plain
 from include.ingest.origin import Origin
 from include.ingest.pace import Pace
-from include.ingest.publishing import publish, quarantine, shard_metadata
+from include.ingest.publishing import publish, shard_metadata
+from include.ingest.quarantine import quarantine
 from include.ingest.staging import StagedUpload
 from include.ingest.verification import (
     Digests,

@@ -24,6 +24,7 @@ from spark_jobs.cleaning.finished_parts import clean_once
 from spark_jobs.cleaning.task import CleanPart, CleanTask, ShardOutcome
 from spark_jobs.corpus_version.base import load_base, numbered_shards
 from spark_jobs.corpus_version.layout import VersionLayout, load_request, save_records
+from spark_jobs.corpus_version.summary import summary_of
 from spark_jobs.decontamination.filter import Contamination
 from spark_jobs.readers.shards import document_id, grouped
 from spark_jobs.readers.subsets import require_few_subsets
@@ -46,18 +47,7 @@ def clean(spark: SparkSession, request_uri: str) -> dict[str, Any]:
         _read_and_filter(spark, request, recipe, layout)
     else:
         print("progress: read skipped, complete", flush=True)
-    return summary(layout, _STAGES)
-
-
-def summary(layout: VersionLayout, stages: Sequence[Stage]) -> dict[str, Any]:
-    """Summarise the stage reports of a job for the last line that it prints."""
-    reports = [layout.completed(stage) for stage in stages]
-    return {
-        "documents_in": reports[0].documents_in,
-        "documents_out": reports[-1].documents_out,
-        "dropped": {report.stage: report.dropped for report in reports if report.dropped},
-        "seconds": {report.stage: round(report.seconds, 2) for report in reports},
-    }
+    return summary_of(layout, _STAGES)
 
 
 def _read_and_filter(

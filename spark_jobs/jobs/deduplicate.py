@@ -19,10 +19,10 @@ from include.recipes.corpus import CorpusRecipe
 from spark_jobs.cleaning.task import CleanFile
 from spark_jobs.corpus_version.base import adopt, first_document, load_base, shard_names
 from spark_jobs.corpus_version.layout import VersionLayout, load_records, load_request, save_records
+from spark_jobs.corpus_version.summary import summary_of
 from spark_jobs.dedup.corpus import Corpus
 from spark_jobs.dedup.decide import Decided, DedupTasks, decide
 from spark_jobs.dedup.output import write_output
-from spark_jobs.jobs.clean import summary
 from spark_jobs.runtime import progress
 from spark_jobs.runtime.entry import end, run_job
 
@@ -42,7 +42,7 @@ def deduplicate(spark: SparkSession, request_uri: str, tasks: DedupTasks = Dedup
         _deduplicate(spark, request, recipe, layout, tasks)
     else:
         print("progress: near_dedup skipped, complete", flush=True)
-    return summary(layout, [Stage.EXACT_DEDUP, Stage.NEAR_DEDUP])
+    return summary_of(layout, [Stage.EXACT_DEDUP, Stage.NEAR_DEDUP])
 
 
 def _deduplicate(
