@@ -10,9 +10,10 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from include.recipes.training import TrainingRecipe
-from training.data import PackedTokens, SampleOrder, rank_positions
 from training.optimiser import learning_rate
+from training.packed_tokens import PackedTokens
 from training.ranks import Agreement
+from training.sample_order import SampleOrder, rank_positions
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from include.contracts.errors import IntegrityError
 from include.object_store.verification import file_entry
-from training.data import PackedTokens, SampleOrder, mixture_of_present
 from training.job_inputs import Job, MlRoot
+from training.packed_tokens import PackedTokens
+from training.sample_order import SampleOrder, mixture_of_present
 from training.tokens import open_shard
 from training.verification import ShardOnDisk, ShardVerification
 

@@ -20,8 +20,7 @@ from local_aws.ecs.names import (
     short,
 )
 from local_aws.ecs.tasks import Tasks
-from local_aws.ecs.tasks import view as task_view
-from local_aws.ecs.views import deployment_view, service_view
+from local_aws.ecs.views import deployment_view, service_view, task_view
 from local_aws.elbv2.groups import users
 from local_aws.elbv2.names import GROUP
 from local_aws.errors import AwsError

@@ -262,62 +262,6 @@ class Tasks:
             task.detail |= values
 
 
-def view(task: Resource, definition: Resource | None) -> dict[str, Any]:
-    """Return the description of a task for DescribeTasks."""
-    detail = task.detail
-    identifier = short(task.name)
-    codes = detail.get("exit_codes", [])
-    containers = []
-    for i, container in enumerate(definition.request["containerDefinitions"] if definition else []):
-        one = {
-            "containerArn": arn(f"container/{detail['cluster']}/{identifier}/{i}"),
-            "taskArn": task.name,
-            "name": container["name"],
-            "image": container["image"],
-            "lastStatus": task.state if task.state in ("RUNNING", "STOPPED") else "PENDING",
-            "networkBindings": [
-                {
-                    "bindIP": "127.0.0.1",
-                    "containerPort": m["containerPort"],
-                    "hostPort": detail["port"],
-                    "protocol": "tcp",
-                }
-                for m in container.get("portMappings", [])
-                if "port" in detail
-            ],
-            "healthStatus": "UNKNOWN",
-        }
-        if i < len(codes) and codes[i] is not None:
-            one["exitCode"] = codes[i]
-        if detail.get("stop_code") == "TaskFailedToStart":
-            one["reason"] = detail["stop_reason"]
-        containers.append(one)
-    answer = {
-        "taskArn": task.name,
-        "clusterArn": arn(f"cluster/{detail['cluster']}"),
-        "taskDefinitionArn": arn(f"task-definition/{detail['definition']}"),
-        "containers": containers,
-        "lastStatus": task.state,
-        "desiredStatus": "RUNNING" if task.state in LIVE_TASK else "STOPPED",
-        "group": detail.get("group", ""),
-        "startedBy": detail.get("started_by", ""),
-        "launchType": "FARGATE",
-        "createdAt": task.created,
-        "healthStatus": "UNKNOWN",
-        "version": 1,
-        "tags": detail.get("tags", []),
-    }
-    members = {
-        "pullStartedAt": "pull_started",
-        "startedAt": "started",
-        "stoppingAt": "stopping",
-        "stoppedAt": "stopped",
-        "stopCode": "stop_code",
-        "stoppedReason": "stop_reason",
-    }
-    return answer | {m: detail[key] for m, key in members.items() if key in detail}
-
-
 def _override(task: Resource, container: str) -> dict[str, Any]:
     overrides = task.detail.get("overrides", {}).get("containerOverrides", [])
     return next((o for o in overrides if o.get("name") == container), {})

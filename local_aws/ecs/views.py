@@ -1,10 +1,10 @@
-"""Views of services and deployments for the Describe calls. Every view is one snapshot of the rows."""
+"""Views of services, deployments and tasks for the Describe calls. Every view is one snapshot of the rows."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from local_aws.ecs.names import DEPLOYMENT, LIVE_TASK, OPEN_DEPLOYMENT, TASK, arn
+from local_aws.ecs.names import DEPLOYMENT, LIVE_TASK, OPEN_DEPLOYMENT, TASK, arn, short
 from local_aws.resources import Resource, ResourceTable
 
 _ECHOED = (
@@ -111,3 +111,61 @@ def _revision_view(revision: str, tasks: list[Resource], requested: int) -> dict
         "runningTaskCount": running,
         "pendingTaskCount": len(mine) - running,
     }
+
+
+def task_view(task: Resource, definition: Resource | None) -> dict[str, Any]:
+    """Return the description of a task. A task without its definition has no containers."""
+    detail = task.detail
+    named = definition.request["containerDefinitions"] if definition else []
+    answer = {
+        "taskArn": task.name,
+        "clusterArn": arn(f"cluster/{detail['cluster']}"),
+        "taskDefinitionArn": arn(f"task-definition/{detail['definition']}"),
+        "containers": [_container_view(task, i, container) for i, container in enumerate(named)],
+        "lastStatus": task.state,
+        "desiredStatus": "RUNNING" if task.state in LIVE_TASK else "STOPPED",
+        "group": detail.get("group", ""),
+        "startedBy": detail.get("started_by", ""),
+        "launchType": "FARGATE",
+        "createdAt": task.created,
+        "healthStatus": "UNKNOWN",
+        "version": 1,
+        "tags": detail.get("tags", []),
+    }
+    members = {
+        "pullStartedAt": "pull_started",
+        "startedAt": "started",
+        "stoppingAt": "stopping",
+        "stoppedAt": "stopped",
+        "stopCode": "stop_code",
+        "stoppedReason": "stop_reason",
+    }
+    return answer | {member: detail[key] for member, key in members.items() if key in detail}
+
+
+def _container_view(task: Resource, index: int, container: dict[str, Any]) -> dict[str, Any]:
+    detail = task.detail
+    codes = detail.get("exit_codes", [])
+    view = {
+        "containerArn": arn(f"container/{detail['cluster']}/{short(task.name)}/{index}"),
+        "taskArn": task.name,
+        "name": container["name"],
+        "image": container["image"],
+        "lastStatus": task.state if task.state in ("RUNNING", "STOPPED") else "PENDING",
+        "networkBindings": [
+            {
+                "bindIP": "127.0.0.1",
+                "containerPort": mapping["containerPort"],
+                "hostPort": detail["port"],
+                "protocol": "tcp",
+            }
+            for mapping in container.get("portMappings", [])
+            if "port" in detail
+        ],
+        "healthStatus": "UNKNOWN",
+    }
+    if index < len(codes) and codes[index] is not None:
+        view["exitCode"] = codes[index]
+    if detail.get("stop_code") == "TaskFailedToStart":
+        view["reason"] = detail["stop_reason"]
+    return view

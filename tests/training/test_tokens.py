@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from include.contracts.errors import IntegrityError
-from tests.training.corpora import Corpus
+from tests.training.corpora import Corpus, write_megatron
 from training.tokens import TokenFile, open_shard
 
 
@@ -68,3 +69,16 @@ def test_a_pair_is_checked_without_a_manifest_too(
     damage(stem.with_name(f"{stem.name}{suffix}"))
     with pytest.raises(IntegrityError, match=message):
         TokenFile(stem)
+
+
+def test_stored_documents_come_back_as_written(tmp_path: Path) -> None:
+    documents = [[5], [70000, 2, 3], [1]]
+    write_megatron(tmp_path / "wide", documents, np.int32)
+    found = TokenFile(tmp_path / "wide")
+    assert [found.document(i).tolist() for i in range(3)] == documents
+
+
+def test_shards_open_only_as_their_manifest_promises(corpus: Corpus) -> None:
+    entries = {entry.path: entry for entry in corpus.manifest.files}
+    shard = corpus.manifest.shards[0]
+    assert open_shard(corpus.root / "tokens", shard, entries, "tokens/", full=True).count == shard.tokens

@@ -16,7 +16,7 @@ from include.contracts.errors import IntegrityError
 from include.contracts.records import canonical_json
 from include.object_store.verification import file_entry
 from tests.training.corpora import Corpus, Run, failure, losses, make_run, write_megatron
-from training.data import PackedTokens, Window
+from training.packed_tokens import PackedTokens, Window
 from training.tokens import TokenFile, require_known_ids
 from training.verification import ShardOnDisk, ShardVerification, verify_shard
 

@@ -1,27 +1,16 @@
-"""Order of samples and packing: a pure function of (seed, step), whole epochs, any number of ranks."""
+"""The order of samples is a pure function of (seed, step), has whole epochs, and fits any number of ranks."""
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.contracts.errors import InputError, RecipeError
-from tests.training.corpora import Corpus, write_megatron
-from training.data import (
-    BLOCK,
-    PackedTokens,
-    Permutation,
-    SampleOrder,
-    Window,
-    mixture_of_present,
-    rank_positions,
-)
-from training.tokens import TokenFile, open_shard
+from training.packed_tokens import Window
+from training.sample_order import BLOCK, Permutation, SampleOrder, mixture_of_present, rank_positions
 
 sizes = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 50), min_size=1)
 
@@ -80,25 +69,6 @@ def test_a_batch_that_cannot_be_dealt_to_the_ranks_is_refused() -> None:
         rank_positions(0, 16, 8, 0, 3)
 
 
-def test_windows_cover_a_stream_across_shard_borders(tmp_path: Path) -> None:
-    stream = list(range(100))
-    write_megatron(tmp_path / "one", [stream[:7], stream[7:33]])
-    write_megatron(tmp_path / "two", [stream[33:]])
-    packed = PackedTokens([("s", TokenFile(tmp_path / "one")), ("s", TokenFile(tmp_path / "two"))], 8, 100)
-    assert packed.windows() == {"s": 12}
-    windows = [packed.read(Window("s", number)).tolist() for number in range(12)]
-    assert [token for window in windows for token in window[1:]] == list(range(1, 97))
-    assert all(len(window) == 9 for window in windows)
-    assert windows[4] == list(range(32, 41))
-
-
-def test_stored_documents_come_back_as_written(tmp_path: Path) -> None:
-    documents = [[5], [70000, 2, 3], [1]]
-    write_megatron(tmp_path / "wide", documents, np.int32)
-    found = TokenFile(tmp_path / "wide")
-    assert [found.document(i).tolist() for i in range(3)] == documents
-
-
 def test_of_a_mixture_only_what_the_corpus_has_is_left_in_its_proportions() -> None:
     assert mixture_of_present({"a": 3.0, "b": 1.0, "gone": 9.0}, {"a": 5, "b": 1, "c": 4}) == {
         "a": 3.0,
@@ -118,9 +88,3 @@ def test_a_mixture_of_an_unknown_subset_names_those_that_there_are() -> None:
 def test_a_corpus_shorter_than_a_window_is_refused() -> None:
     with pytest.raises(InputError, match=r"no subset is as long as one window"):
         SampleOrder({"code": 0}, {}, 1)
-
-
-def test_shards_open_only_as_their_manifest_promises(corpus: Corpus, tmp_path: Path) -> None:
-    entries = {entry.path: entry for entry in corpus.manifest.files}
-    shard = corpus.manifest.shards[0]
-    assert open_shard(corpus.root / "tokens", shard, entries, "tokens/", full=True).count == shard.tokens
