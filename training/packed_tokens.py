@@ -1,9 +1,9 @@
 """Packs the documents of a subset into one stream of tokens, and reads windows of the context length from it.
 
 The documents of a subset follow each other in the manifest's order. Window ``w`` of context length ``C`` is
-the ``C + 1`` tokens ``[w*C, w*C + C]`` of the stream; its last token is the first of the next window. So every
-token of a subset is predicted once per epoch, except its first token and the tokens after its last whole
-window. A subset that is shorter than one window has none.
+the ``C + 1`` tokens ``[w*C, w*C + C]`` of the stream; its last token is the first of the next window. So
+every token of a subset is predicted once per epoch, except its first token and the tokens after its last
+whole window. A subset that is shorter than one window has none.
 """
 
 from __future__ import annotations
