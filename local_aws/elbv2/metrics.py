@@ -10,7 +10,8 @@ from local_aws.elbv2.targets import Group, Targets
 from local_aws.logs_metrics.telemetry import Telemetry
 
 NAMESPACE = "AWS/ApplicationELB"
-Place = tuple[str, str]  # balancer, group; either may be empty
+#: ARNs of a balancer and a target group; either may be empty.
+MetricSubject = tuple[str, str]
 
 
 class Counters:
@@ -19,7 +20,7 @@ class Counters:
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
         self._lock = threading.Lock()
-        self._sums: dict[tuple[Place, str], float] = defaultdict(float)
+        self._sums: dict[tuple[MetricSubject, str], float] = defaultdict(float)
 
     def answered(self, balancer: str, group: str, status: int, seconds: float) -> None:
         """Count an answer of a target. ``seconds`` is the time until its headers arrived."""
@@ -38,28 +39,28 @@ class Counters:
         """Send the sums, the mean response time and the numbers of healthy and unhealthy targets."""
         with self._lock:
             sums, self._sums = self._sums, defaultdict(float)
-        for (place, name), value in sums.items():
+        for (subject, name), value in sums.items():
             if name == "answered":
                 continue
-            mean = value / sums[place, "answered"] if name == "TargetResponseTime" else value
-            self._telemetry.put_metric(NAMESPACE, name, mean, _dimensions(place))
+            mean = value / sums[subject, "answered"] if name == "TargetResponseTime" else value
+            self._telemetry.put_metric(NAMESPACE, name, mean, _dimensions(subject))
         counted: list[tuple[str, int, int]] = []
         targets.on_each(lambda group: counted.append(_hosts(group)))
         busy = {group: balancer for (balancer, group), _ in sums if group}
         for arn, healthy, unhealthy in counted:
             if arn in busy:
-                place = (busy[arn], arn)
-                self._telemetry.put_metric(NAMESPACE, "HealthyHostCount", healthy, _dimensions(place))
-                self._telemetry.put_metric(NAMESPACE, "UnHealthyHostCount", unhealthy, _dimensions(place))
+                subject = (busy[arn], arn)
+                self._telemetry.put_metric(NAMESPACE, "HealthyHostCount", healthy, _dimensions(subject))
+                self._telemetry.put_metric(NAMESPACE, "UnHealthyHostCount", unhealthy, _dimensions(subject))
 
-    def _add(self, place: Place, **values: float) -> None:
+    def _add(self, subject: MetricSubject, **values: float) -> None:
         with self._lock:
             for name, value in values.items():
-                self._sums[place, name] += value
+                self._sums[subject, name] += value
 
 
-def _dimensions(place: Place) -> dict[str, str]:
-    named = {"LoadBalancer": place[0], "TargetGroup": place[1]}
+def _dimensions(subject: MetricSubject) -> dict[str, str]:
+    named = {"LoadBalancer": subject[0], "TargetGroup": subject[1]}
     return {name: dimension(arn) for name, arn in named.items() if arn}
 
 

@@ -68,8 +68,8 @@ def new_arn(kind: str, name: str) -> str:
     identifier = secrets.token_hex(8)
     if kind == LISTENER:
         return f"{name.replace(':loadbalancer/', ':listener/')}/{identifier}"
-    place = f"loadbalancer/app/{name}" if kind == BALANCER else f"targetgroup/{name}"
-    return f"{_PREFIX}{place}/{identifier}"
+    suffix = f"loadbalancer/app/{name}" if kind == BALANCER else f"targetgroup/{name}"
+    return f"{_PREFIX}{suffix}/{identifier}"
 
 
 def dimension(arn: str) -> str:

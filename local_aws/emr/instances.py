@@ -98,23 +98,23 @@ def instance_views(cluster: Resource, request: dict[str, Any]) -> list[dict[str,
     roles, fleet_type = request.get("InstanceGroupTypes"), request.get("InstanceFleetType")
     views = []
     for index, group in enumerate(_groups(cluster)):
-        place = {"InstanceGroupId": f"ig-{cluster.name[2:]}{index}"}
+        group_id = {"InstanceGroupId": f"ig-{cluster.name[2:]}{index}"}
         if not roles or group["InstanceRole"] in roles:
             market = group.get("Market", "ON_DEMAND")
             views += [
-                _instance_view(cluster, place, index, n, group["InstanceType"], market)
+                _instance_view(cluster, group_id, index, n, group["InstanceType"], market)
                 for n in range(int(group["InstanceCount"]))
             ]
     for index, fleet in enumerate(_fleets(cluster)):
-        place = {"InstanceFleetId": _fleet_id(cluster, index)}
-        wanted = request.get("InstanceFleetId", place["InstanceFleetId"])
-        if wanted == place["InstanceFleetId"] and fleet_type in (None, fleet["InstanceFleetType"]):
+        group_id = {"InstanceFleetId": _fleet_id(cluster, index)}
+        wanted = request.get("InstanceFleetId", group_id["InstanceFleetId"])
+        if wanted == group_id["InstanceFleetId"] and fleet_type in (None, fleet["InstanceFleetType"]):
             demand, spot = fleet.get("TargetOnDemandCapacity", 0), fleet.get("TargetSpotCapacity", 0)
             types = [config["InstanceType"] for config in fleet["InstanceTypeConfigs"]]
             views += [
                 # a fleet that is diversified shows several of its types
                 _instance_view(
-                    cluster, place, index, n, types[n % len(types)], "ON_DEMAND" if n < demand else "SPOT"
+                    cluster, group_id, index, n, types[n % len(types)], "ON_DEMAND" if n < demand else "SPOT"
                 )
                 for n in range(demand + spot)
             ]
@@ -122,7 +122,7 @@ def instance_views(cluster: Resource, request: dict[str, Any]) -> list[dict[str,
 
 
 def _instance_view(
-    cluster: Resource, place: dict[str, str], index: int, number: int, instance_type: str, market: str
+    cluster: Resource, group_id: dict[str, str], index: int, number: int, instance_type: str, market: str
 ) -> dict[str, Any]:
     digest = hashlib.sha256(f"{cluster.name}/{index}/{number}".encode()).hexdigest()
     return {
@@ -131,7 +131,7 @@ def _instance_view(
         "PublicDnsName": "localhost",
         "PrivateDnsName": "localhost",
         "PrivateIpAddress": "127.0.0.1",
-        **place,
+        **group_id,
         "InstanceType": instance_type,
         "Market": market,
         "Status": {

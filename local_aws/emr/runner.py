@@ -177,10 +177,10 @@ class StepRunner:
         if not log_uri:
             return
         try:
-            place = S3Uri.parse(log_uri.replace("s3n://", "s3://")) / f"{step.parent}/steps/{name}"
+            folder = S3Uri.parse(log_uri.replace("s3n://", "s3://")) / f"{step.parent}/steps/{name}"
             for part, source in (("stdout", "stdout"), ("stderr", "stderr"), ("controller", "output.log")):
                 content = gzip.compress(self._processes.output(name, source))
-                self._transfer.put(place / f"{part}.gz", content)
+                self._transfer.put(folder / f"{part}.gz", content)
         except (NexusError, OSError) as error:
             # a missing log bucket does not change the result of the step
             log.warning("step %s: its logs are not in S3: %s", name, error)

@@ -129,14 +129,14 @@ class Crawlers:
         status, message = "SUCCEEDED", ""
         try:
             for target in row.request["Targets"]["S3Targets"]:
-                place = S3Uri.parse(target["Path"])
-                bucket = self._settings.bucket(place.bucket)
+                location = S3Uri.parse(target["Path"])
+                bucket = self._settings.bucket(location.bucket)
                 if not bucket.is_dir():
                     raise AwsError(
-                        "InvalidInputException", f"The specified bucket does not exist: {place.bucket}"
+                        "InvalidInputException", f"The specified bucket does not exist: {location.bucket}"
                     )
-                folder = path_of(bucket, place.key.removesuffix("/")) if place.key else bucket
-                for found in find_tables(Path(folder), str(place)):
+                folder = path_of(bucket, location.key.removesuffix("/")) if location.key else bucket
+                for found in find_tables(Path(folder), str(location)):
                     if self._crawler(name).state == "STOPPING" or self._supervisor.stopping.is_set():
                         raise Stopping
                     counts[self._write(row, found)] += 1

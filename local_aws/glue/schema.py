@@ -129,8 +129,8 @@ def _table(root: Path, files: list[Path], folder: Path, uri: str) -> FoundTable:
         ]
         if parts:
             keys = [part[1] for part in parts]
-            place = path.parent.relative_to(root).as_posix()
-            partitions[tuple(part[2] for part in parts)] = f"{location}{place}/"
+            relative = path.parent.relative_to(root).as_posix()
+            partitions[tuple(part[2] for part in parts)] = f"{location}{relative}/"
     try:
         schema = pa.unify_schemas(schemas, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

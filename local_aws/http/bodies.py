@@ -10,7 +10,7 @@ from typing import Protocol
 _MAX_LINE_BYTES = 8192
 
 
-class Source(Protocol):
+class ConnectionReader(Protocol):
     """The buffered read side of a connection."""
 
     def readinto1(self, buffer: memoryview, /) -> int: ...
@@ -28,7 +28,7 @@ class BodyReader(RawIOBase):
 class SizedBody(BodyReader):
     """A body of exactly ``length`` bytes of ``source``."""
 
-    def __init__(self, source: Source, length: int) -> None:
+    def __init__(self, source: ConnectionReader, length: int) -> None:
         self._source = source
         self._left = length
 
@@ -49,7 +49,7 @@ class SizedBody(BodyReader):
 class ChunkedBody(BodyReader):
     """A body in HTTP's chunked transfer encoding. S3's aws-chunked is another format, inside the body."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ConnectionReader) -> None:
         self._source = source
         self._left = 0
         self._ended = False
@@ -86,7 +86,7 @@ class ChunkedBody(BodyReader):
         return line.strip()
 
 
-def request_body(headers: Mapping[str, str], source: Source) -> BodyReader:
+def request_body(headers: Mapping[str, str], source: ConnectionReader) -> BodyReader:
     """Return a reader of the body that ``headers`` describe. Raises ValueError if they are malformed."""
     if encoding := headers.get("transfer-encoding", "").strip().lower():
         if encoding != "chunked":

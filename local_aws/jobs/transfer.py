@@ -37,20 +37,20 @@ class Transfer:
 
         Raises InputError if the bucket does not exist or holds no such object.
         """
-        place = S3Uri.parse(uri)
+        location = S3Uri.parse(uri)
         count = 0
-        for key in self.keys(place):
-            relative = key[len(place.key) :].lstrip("/") or Path(key).name
-            if place.key and not place.key.endswith("/") and key != place.key:
+        for key in self.keys(location):
+            relative = key[len(location.key) :].lstrip("/") or Path(key).name
+            if location.key and not location.key.endswith("/") and key != location.key:
                 # the prefix 'data' also lists 'data-2/x', whose path must begin with the whole folder name
-                relative = key[len(place.key.rpartition("/")[0]) :].lstrip("/")
-                if key.startswith(place.key + "/"):
-                    relative = key[len(place.key) + 1 :]
+                relative = key[len(location.key.rpartition("/")[0]) :].lstrip("/")
+                if key.startswith(location.key + "/"):
+                    relative = key[len(location.key) + 1 :]
             if ".." in relative.split("/"):
                 raise InputError("the key leads outside of the job's folder", where=uri, got=key)
             destination = target / relative
             destination.parent.mkdir(parents=True, exist_ok=True)
-            self._fetch(S3Uri(place.bucket, key), destination)
+            self._fetch(S3Uri(location.bucket, key), destination)
             count += 1
         if not count:
             raise InputError("no object found", where=uri, expected="an object or a prefix with objects")
@@ -62,7 +62,7 @@ class Transfer:
 
     def upload_folder(self, folder: Path, uri: str, seen: dict[str, tuple[int, int]] | None = None) -> int:
         """Upload every file, or with ``seen`` only those whose size or time changed after the last call."""
-        place = S3Uri.parse(uri)
+        location = S3Uri.parse(uri)
         count = 0
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             relative = path.relative_to(folder).as_posix()
@@ -71,7 +71,7 @@ class Transfer:
                 mark = (status.st_size, status.st_mtime_ns)
                 if seen is not None and seen.get(relative) == mark:
                     continue
-                self.upload_file(path, place / relative)
+                self.upload_file(path, location / relative)
             except FileNotFoundError:
                 continue  # the job is replacing the file; the next call uploads it
             count += 1
@@ -79,38 +79,40 @@ class Transfer:
                 seen[relative] = mark
         return count
 
-    def upload_file(self, path: Path, place: S3Uri) -> None:
+    def upload_file(self, path: Path, location: S3Uri) -> None:
         """Upload one file to one object. Raises InputError if S3 refuses it."""
         try:
-            self.s3.upload_file(str(path), place.bucket, place.key)
+            self.s3.upload_file(str(path), location.bucket, location.key)
         except (ClientError, boto3.exceptions.S3UploadFailedError) as error:
-            raise InputError("cannot be written", where=str(place), got=str(error)) from error
+            raise InputError("cannot be written", where=str(location), got=str(error)) from error
 
-    def put(self, place: S3Uri, body: bytes) -> None:
+    def put(self, location: S3Uri, body: bytes) -> None:
         """Write bytes to one object. Raises InputError if S3 refuses them or does not answer."""
         try:
-            self.s3.put_object(Bucket=place.bucket, Key=place.key, Body=body)
+            self.s3.put_object(Bucket=location.bucket, Key=location.key, Body=body)
         except (BotoCoreError, ClientError) as error:
-            raise InputError("cannot be written", where=str(place), got=str(error)) from error
+            raise InputError("cannot be written", where=str(location), got=str(error)) from error
 
-    def keys(self, place: S3Uri) -> list[str]:
+    def keys(self, location: S3Uri) -> list[str]:
         """Return the keys under a prefix in key order. Raises InputError if the bucket does not exist."""
         keys: list[str] = []
         try:
-            pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.key)
+            pages = self.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=location.bucket, Prefix=location.key
+            )
             for page in pages:
                 keys += [item["Key"] for item in page.get("Contents", []) if not item["Key"].endswith("/")]
         except ClientError as error:
-            raise InputError("cannot be listed", where=str(place), got=str(error)) from error
+            raise InputError("cannot be listed", where=str(location), got=str(error)) from error
         return keys
 
-    def _fetch(self, place: S3Uri, destination: Path) -> None:
-        source = Path(path_of(self._settings.bucket(place.bucket), place.key))
+    def _fetch(self, location: S3Uri, destination: Path) -> None:
+        source = Path(path_of(self._settings.bucket(location.bucket), location.key))
         if source.is_file():
             shutil.copyfile(source, destination)
             os.utime(destination)
             return
-        self.s3.download_file(place.bucket, place.key, str(destination))
+        self.s3.download_file(location.bucket, location.key, str(destination))
 
 
 def client(settings: LocalAwsSettings, service: str) -> Any:

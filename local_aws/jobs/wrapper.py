@@ -81,19 +81,19 @@ def _mount(mounts: list[list[str]], folder: Path) -> str:
         staging.mkdir(exist_ok=True)
         taken = {target.strip("/").split("/")[1] for _, target in mounts}
         for entry in Path(top).iterdir() if Path(top).is_dir() else ():
-            place = staging / entry.name
+            mount_point = staging / entry.name
             if entry.name in taken:
                 continue
             if entry.is_symlink():
-                if not place.is_symlink():
-                    place.symlink_to(entry.readlink())
+                if not mount_point.is_symlink():
+                    mount_point.symlink_to(entry.readlink())
                 continue
-            place.mkdir(exist_ok=True) if entry.is_dir() else place.touch()
-            _call_mount(str(entry), str(place), _MS_BIND | _MS_REC)
+            mount_point.mkdir(exist_ok=True) if entry.is_dir() else mount_point.touch()
+            _call_mount(str(entry), str(mount_point), _MS_BIND | _MS_REC)
         for source, target in mounts:
-            place = staging / Path(target).relative_to(top)
-            place.mkdir(parents=True, exist_ok=True)
-            _call_mount(source, str(place), _MS_BIND | _MS_REC)
+            mount_point = staging / Path(target).relative_to(top)
+            mount_point.mkdir(parents=True, exist_ok=True)
+            _call_mount(source, str(mount_point), _MS_BIND | _MS_REC)
         _call_mount(str(staging), top, _MS_BIND | _MS_REC)
     except OSError as error:
         return str(error)

@@ -15,7 +15,7 @@ from local_aws.s3 import bucket_handlers, copy_handlers, listing_handlers, objec
 from local_aws.s3.buckets import Buckets
 from local_aws.s3.calls import S3Call, Storage
 from local_aws.s3.refusals import refuse_empty_promises
-from local_aws.s3.store import ObjectStore
+from local_aws.s3.store import S3Store
 from local_aws.s3.uploads import Uploads
 from local_aws.settings import LocalAwsSettings
 
@@ -60,7 +60,7 @@ class S3App:
     def __init__(self, settings: LocalAwsSettings) -> None:
         self._settings = settings
         buckets = Buckets(settings.root, settings.fsync)
-        objects = ObjectStore(buckets, settings.fsync)
+        objects = S3Store(buckets, settings.fsync)
         uploads = Uploads(buckets, objects, settings.fsync)
         self._storage = Storage(buckets, objects, uploads, settings.fsync)
 

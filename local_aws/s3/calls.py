@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from local_aws.errors import AwsError
 from local_aws.http.messages import Headers, Request
 from local_aws.s3.buckets import Bucket, Buckets
-from local_aws.s3.store import ObjectStore
+from local_aws.s3.store import S3Store
 from local_aws.s3.uploads import Uploads
 
 STORED_HEADERS = (
@@ -33,7 +33,7 @@ class Storage:
     """The stores that the handlers use."""
 
     buckets: Buckets
-    objects: ObjectStore
+    objects: S3Store
     uploads: Uploads
     fsync: bool
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from local_aws.errors import AwsError
 from local_aws.s3.buckets import Bucket, Buckets
 from local_aws.s3.names import check_key
-from local_aws.s3.places import (
+from local_aws.s3.object_files import (
     ATTEMPTS,
     file_status,
     link_current,
@@ -50,7 +50,7 @@ class Deleted:
     delete_marker: bool = False
 
 
-class ObjectStore:
+class S3Store:
     """The objects of all buckets. Writers of a key take one of 256 locks; readers take none."""
 
     def __init__(self, buckets: Buckets, fsync: bool) -> None:

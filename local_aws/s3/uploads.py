@@ -27,13 +27,13 @@ from local_aws.s3.buckets import Bucket, Buckets
 from local_aws.s3.completion import Completion, Part, Upload, chosen_parts, joined
 from local_aws.s3.ingest import Received
 from local_aws.s3.records import ObjectRecord, write_text
-from local_aws.s3.store import ObjectStore, Precondition
+from local_aws.s3.store import Precondition, S3Store
 
 
 class Uploads:
     """The multipart uploads of all buckets."""
 
-    def __init__(self, buckets: Buckets, store: ObjectStore, fsync: bool) -> None:
+    def __init__(self, buckets: Buckets, store: S3Store, fsync: bool) -> None:
         self._buckets = buckets
         self._store = store
         self._fsync = fsync

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from local_aws.s3.buckets import Bucket
-from local_aws.s3.places import file_status
+from local_aws.s3.object_files import file_status
 from local_aws.s3.records import ObjectRecord
 
 

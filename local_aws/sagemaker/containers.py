@@ -19,7 +19,7 @@ from local_aws.resources import Resource, ResourceTable
 from local_aws.settings import LocalAwsSettings
 
 
-class JobFailed(Exception):
+class ContainerFailed(Exception):
     """Raised to end a job as Failed with this reason."""
 
 
@@ -88,14 +88,18 @@ def resource_config(all_hosts: list[Host], host: Host, instance_type: str) -> di
 def resolve(world: World, uri: str, entrypoint: list[str], arguments: list[str]) -> tuple[Image, list[str]]:
     """Return the image and the command line.
 
-    Raises JobFailed if no entry matches the image or there is no command.
+    Raises ContainerFailed if no entry matches the image or there is no command.
     """
     image = world.images.find(uri)
     if image is None:
-        raise JobFailed(f"ClientError: Cannot pull image {uri}: no entry of local_aws/images.toml matches it")
+        raise ContainerFailed(
+            f"ClientError: Cannot pull image {uri}: no entry of local_aws/images.toml matches it"
+        )
     argv = [*(entrypoint or image.command), *arguments]
     if not argv:
-        raise JobFailed(f"ClientError: image {uri} has no command and the request has no ContainerEntrypoint")
+        raise ContainerFailed(
+            f"ClientError: image {uri} has no command and the request has no ContainerEntrypoint"
+        )
     return image, argv
 
 
@@ -155,19 +159,19 @@ def first_failed(exits: Sequence[Exit | None]) -> dict[str, int]:
     return {}
 
 
-def failure(job: Resource, all_hosts: list[Host], exit_code_label: str) -> JobFailed:
+def failure(job: Resource, all_hosts: list[Host], exit_code_label: str) -> ContainerFailed:
     """Return the failure of a job whose detail has the result of ``first_failed``.
 
     The reason is the failure message of the algorithm, else the last lines of the host that failed.
     """
     code = job.detail.get("exit_code")
     if code == -1:
-        return JobFailed("InternalServerError: the job's process vanished without an exit status")
+        return ContainerFailed("InternalServerError: the job's process vanished without an exit status")
     text = failure_file(all_hosts)
     if not text:
         host = all_hosts[job.detail.get("failed_host", 0)]
         text = JobProcess(0, 0, str(host.folder), "").last_lines()
-    return JobFailed(f"AlgorithmError: {text[-900:]}, {exit_code_label}: {code}"[:1024])
+    return ContainerFailed(f"AlgorithmError: {text[-900:]}, {exit_code_label}: {code}"[:1024])
 
 
 def failure_file(all_hosts: list[Host]) -> str:

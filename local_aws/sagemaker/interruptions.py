@@ -93,6 +93,6 @@ class Interruptions:
         uri = environment.get("NEXUS_CHECKPOINT_URI") or config.get("S3Uri")
         if not uri:
             return 0
-        place = S3Uri.parse(uri)
-        folder = Path(path_of(self._settings.bucket(place.bucket), place.key.removesuffix("/")))
+        location = S3Uri.parse(uri)
+        folder = Path(path_of(self._settings.bucket(location.bucket), location.key.removesuffix("/")))
         return sum(1 for _ in folder.rglob(_MARKER)) if folder.is_dir() else 0

@@ -15,7 +15,7 @@ from local_aws.jobs.processes import JobProcess
 from local_aws.jobs.supervisor import Stopping
 from local_aws.resources import Resource
 from local_aws.sagemaker import containers
-from local_aws.sagemaker.containers import Host, JobFailed, World
+from local_aws.sagemaker.containers import ContainerFailed, Host, World
 from local_aws.sagemaker.requests import arn, check_name, invalid, listing, missing
 
 log = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ class _ProcessingRun:
         """Run the job to its end. The table always gets a final state."""
         try:
             self._run()
-        except JobFailed as failed:
+        except ContainerFailed as failed:
             self._finish("Failed", str(failed))
         except NexusError as error:
             self._finish("Failed", f"ClientError: {error}")
@@ -164,7 +164,7 @@ class _ProcessingRun:
         if outcome == "failed":
             raise containers.failure(self._job(), self._hosts, "exit code")
         if outcome == "runtime":
-            raise JobFailed("ClientError: Please use a longer MaxRuntimeInSeconds; the job exceeded it")
+            raise ContainerFailed("ClientError: Please use a longer MaxRuntimeInSeconds; the job exceeded it")
         if outcome == "completed":
             self._upload()
         self._finish("Completed" if outcome == "completed" else "Stopped")

@@ -20,7 +20,7 @@ from local_aws.jobs.processes import JobProcess
 from local_aws.jobs.supervisor import Stopping
 from local_aws.resources import Resource
 from local_aws.sagemaker import containers
-from local_aws.sagemaker.containers import Host, JobFailed, World
+from local_aws.sagemaker.containers import ContainerFailed, Host, World
 from local_aws.sagemaker.interruptions import KIND, Interruptions
 from local_aws.sagemaker.requests import arn
 
@@ -71,7 +71,7 @@ class TrainingRun:
         """Run the job to its end. The table always gets a final state."""
         try:
             self._run()
-        except JobFailed as failed:
+        except ContainerFailed as failed:
             self._fail(str(failed))
         except NexusError as error:
             self._fail(f"ClientError: {error}")

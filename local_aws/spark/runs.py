@@ -1,6 +1,6 @@
 """The life cycle of job runs: start them, wait for them, stop them, and end them at their time limit.
 
-EMR Serverless and Glue differ in the names of states, the command and the place of logs (``RunService``).
+EMR Serverless and Glue differ in the names of states, the command and the location of logs (``RunService``).
 They share the life cycle and the behaviour at a restart.
 """
 
@@ -105,14 +105,14 @@ class JobRuns:
         for run in self._table.list(self._service.kind):
             if run.state not in states.waiting:
                 continue
-            place = states.waiting.index(run.state)
-            is_last = place == len(states.waiting) - 1
+            position = states.waiting.index(run.state)
+            is_last = position == len(states.waiting) - 1
             if is_last and not self._service.may_start(run):
                 continue
             with self._table.editing(run.kind, run.name) as row:
                 if row.state != run.state:
                     continue
-                row.state = states.running if is_last else states.waiting[place + 1]
+                row.state = states.running if is_last else states.waiting[position + 1]
                 if is_last:
                     row.detail |= {"started": time.time(), "limited_from": self._now()}
             if is_last:

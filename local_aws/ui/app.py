@@ -20,7 +20,7 @@ from local_aws.resources import Resource, ResourceTable
 from local_aws.settings import LocalAwsSettings
 from local_aws.ui import assets, logs, pages
 from local_aws.ui.html import Html
-from local_aws.ui.model import Jobs, JobView, LogFile
+from local_aws.ui.model import LogFile, ShownJob, ShownJobs
 from local_aws.ui.services import ServicePages
 
 PREFIX = "/_local/ui"
@@ -40,7 +40,7 @@ class WebPages:
 
     def __init__(self, table: ResourceTable, settings: LocalAwsSettings, identities: Identities) -> None:
         self._identities = identities
-        self._jobs = Jobs(table, settings.state)
+        self._jobs = ShownJobs(table, settings.state)
         self._services = ServicePages(table, settings.state / "ecs")
 
     def answer(self, request: Request) -> Response:
@@ -67,7 +67,7 @@ class WebPages:
             return self._service(service, parts[3:], request)
         return _missing(f"There is no page {request.path}.")
 
-    def _job(self, view: JobView, rest: list[str], request: Request) -> Response:
+    def _job(self, view: ShownJob, rest: list[str], request: Request) -> Response:
         if not rest:
             piece = logs.tail(view.logs[0].path, 32 << 10) if view.logs else None
             calls = self._identities.calls(view.row.kind, view.row.name)

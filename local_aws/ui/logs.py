@@ -12,7 +12,7 @@ CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Piece:
+class LogChunk:
     """Bytes of a log from ``offset`` on; ``next`` is the offset that follows them."""
 
     data: bytes
@@ -25,7 +25,7 @@ class Piece:
         return self.data.decode("utf-8", "replace")
 
 
-def tail(path: Path, limit_bytes: int = TAIL_BYTES) -> Piece:
+def tail(path: Path, limit_bytes: int = TAIL_BYTES) -> LogChunk:
     """Read the end of a log, from the beginning of a line on. A log that does not exist is empty."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -34,16 +34,16 @@ def tail(path: Path, limit_bytes: int = TAIL_BYTES) -> Piece:
         data = file.read(size - offset)
         if offset and (cut := data.find(b"\n") + 1):
             data, offset = data[cut:], offset + cut
-        return Piece(data, offset, offset + len(data))
-    return Piece(b"", 0, 0)
+        return LogChunk(data, offset, offset + len(data))
+    return LogChunk(b"", 0, 0)
 
 
-def since(path: Path, offset: int) -> Piece:
+def since(path: Path, offset: int) -> LogChunk:
     """Read at most 1 MiB from ``offset`` on. If the log is shorter, it was started again: read its tail."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         if offset > os.fstat(file.fileno()).st_size:
             return tail(path)
         file.seek(offset)
         data = file.read(CHUNK_BYTES)
-        return Piece(data, offset, offset + len(data))
-    return Piece(b"", 0, 0)
+        return LogChunk(data, offset, offset + len(data))
+    return LogChunk(b"", 0, 0)

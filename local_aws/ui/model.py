@@ -43,7 +43,7 @@ class LogFile:
 
 
 @dataclass(frozen=True)
-class JobView:
+class ShownJob:
     """A job as its page shows it. Times are seconds since 1970."""
 
     service: str
@@ -95,14 +95,14 @@ def tone(state: str) -> str:
     return "ended" if state in _OVER or state == "INACTIVE" else "active"
 
 
-class Jobs:
+class ShownJobs:
     """Finds jobs in the table; ``state`` is the folder below which their output lies."""
 
     def __init__(self, table: ResourceTable, state: Path) -> None:
         self._table = table
         self._state = state
 
-    def find(self, service: str, name: str) -> JobView | None:
+    def find(self, service: str, name: str) -> ShownJob | None:
         """Return the job with this id or name, None if there is none."""
         for kind in KINDS.get(service, ()):
             row = self._table.get(kind, name)
@@ -110,7 +110,7 @@ class Jobs:
                 return self._view(service, row)
         return None
 
-    def newest(self, limit: int) -> list[JobView]:
+    def newest(self, limit: int) -> list[ShownJob]:
         """Return the newest jobs of all services; clusters come with their steps."""
         views = [
             self._view(service, row)
@@ -120,9 +120,9 @@ class Jobs:
         ]
         return sorted(views, key=lambda view: view.row.created, reverse=True)[:limit]
 
-    def _view(self, service: str, row: Resource) -> JobView:
+    def _view(self, service: str, row: Resource) -> ShownJob:
         steps = tuple(reversed(self._table.list(STEP, row.name))) if row.kind == CLUSTER else ()
-        return JobView(service, _TITLES[row.kind], row, tuple(self._logs(row)), steps)
+        return ShownJob(service, _TITLES[row.kind], row, tuple(self._logs(row)), steps)
 
     def _logs(self, row: Resource) -> Iterator[LogFile]:
         if row.kind in (TRAINING, PROCESSING):

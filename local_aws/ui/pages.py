@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from local_aws.resources import Resource
 from local_aws.ui.html import Content, Html, element, facts, table
-from local_aws.ui.logs import Piece
-from local_aws.ui.model import JobView, LogFile, tone
+from local_aws.ui.logs import LogChunk
+from local_aws.ui.model import LogFile, ShownJob, tone
 
 ROOT = "/_local/ui"
 REFRESH_SECONDS = 3
@@ -38,7 +38,7 @@ def page(title: str, *content: Content, refresh: bool = False, script: bool = Fa
     return Html(f"<!doctype html>{element('html', element('head', head), body, lang='en')}")
 
 
-def index_page(jobs: Sequence[JobView], services: Sequence[Resource]) -> Html:
+def index_page(jobs: Sequence[ShownJob], services: Sequence[Resource]) -> Html:
     """Build the list of all jobs, the newest first, and of all services."""
     rows = [
         (
@@ -66,7 +66,7 @@ def index_page(jobs: Sequence[JobView], services: Sequence[Resource]) -> Html:
     )
 
 
-def job_page(view: JobView, log: Piece | None, calls: Mapping[str, int]) -> Html:
+def job_page(view: ShownJob, log: LogChunk | None, calls: Mapping[str, int]) -> Html:
     """Build the page of one job, with the end of its first log and the AWS calls that it made."""
     row = view.row
     own = job_url(view.service, row.name)
@@ -102,7 +102,7 @@ def job_page(view: JobView, log: Piece | None, calls: Mapping[str, int]) -> Html
     )
 
 
-def log_page(view: JobView, here: LogFile, piece: Piece) -> Html:
+def log_page(view: ShownJob, here: LogFile, piece: LogChunk) -> Html:
     """Build the page of one log of a job. A script adds new lines; without scripts the page refreshes."""
     own = job_url(view.service, view.row.name)
     tabs = [
@@ -115,7 +115,7 @@ def log_page(view: JobView, here: LogFile, piece: Piece) -> Html:
 
 
 def live_log(
-    title: str, back: str, source: str, tabs: Sequence[Html], piece: Piece, *, is_over: bool
+    title: str, back: str, source: str, tabs: Sequence[Html], piece: LogChunk, *, is_over: bool
 ) -> Html:
     """Build the page of a growing log. ``source`` is the URL of its raw text."""
     cut = f"The first {piece.offset:,} bytes are not shown." if piece.offset else None
@@ -175,7 +175,7 @@ def moment(seconds: float | None) -> Content:
     return element("time", shown.strftime("%Y-%m-%d %H:%M:%S UTC"), datetime=shown.isoformat())
 
 
-def duration(view: JobView) -> str:
+def duration(view: ShownJob) -> str:
     """Show how long a job ran, or has run so far."""
     if view.started is None:
         return ""
@@ -203,7 +203,7 @@ def _service_row(service: Resource) -> Sequence[Content]:
     )
 
 
-def _short_log(own: str, logs: Sequence[LogFile], piece: Piece | None) -> Content:
+def _short_log(own: str, logs: Sequence[LogFile], piece: LogChunk | None) -> Content:
     if not logs or piece is None or not piece.data:
         return None
     lines = piece.text.splitlines()[-_SHORT_LOG_LINES:]

@@ -12,7 +12,7 @@ from local_aws.ecs.views import service_view
 from local_aws.elbv2.names import LISTENER, forwards
 from local_aws.resources import Resource, ResourceTable
 from local_aws.ui.html import Content, Html, element, facts, table
-from local_aws.ui.logs import Piece
+from local_aws.ui.logs import LogChunk
 from local_aws.ui.model import LogFile
 from local_aws.ui.pages import live_log, log_url, moment, page, service_url, state
 
@@ -72,7 +72,7 @@ class ServicePages:
         names = [container["name"] for container in containers]
         return [LogFile(name, self._folder / task / name / "output.log") for name in names]
 
-    def log_page(self, service: Resource, task: str, log: LogFile, piece: Piece) -> Html:
+    def log_page(self, service: Resource, task: str, log: LogFile, piece: LogChunk) -> Html:
         """Build the page of a container's log."""
         own = _task_url(service, task)
         tabs = [

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from local_aws.errors import AwsError
 from local_aws.s3.buckets import Buckets
 from local_aws.s3.records import ObjectRecord
-from local_aws.s3.store import ObjectStore
+from local_aws.s3.store import S3Store
 from local_aws.s3.walk import list_page
 
 NESTED = ["a", "a/b", "a/b/c", "a/", "a//b"]
@@ -95,7 +95,7 @@ class Store(RuleBasedStateMachine):
         self.number = 0
         buckets = Buckets(self.folder / uuid.uuid4().hex, False)
         buckets.create("bucket")
-        self.store, self.bucket = ObjectStore(buckets, False), buckets.get("bucket")
+        self.store, self.bucket = S3Store(buckets, False), buckets.get("bucket")
         self.temporary = buckets.temporary
         self.expected: dict[str, bytes] = {}
 
@@ -145,7 +145,7 @@ def test_puts_and_deletes_in_any_order_leave_what_a_dictionary_holds(tmp_path: P
 def test_a_reader_always_finds_an_object_while_it_moves(tmp_path: Path) -> None:
     buckets = Buckets(tmp_path / "root", False)
     buckets.create("bucket")
-    store, bucket = ObjectStore(buckets, False), buckets.get("bucket")
+    store, bucket = S3Store(buckets, False), buckets.get("bucket")
     counter = iter(range(10**9))
 
     def put(key: str, content: bytes) -> None:
