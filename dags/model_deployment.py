@@ -15,7 +15,7 @@ from nexus_airflow.tasks import deployment
 
 DOC = """
 ### What it does
-Converts the approved model for the serving engine (once per model), registers a task definition that serves
+Converts the approved model for the server (once per model), registers a task definition that serves
 exactly this manifest, and rolls the ECS service over. Both revisions answer while it rolls. A new revision
 that does not become healthy is rolled back by ECS; the old one answers throughout. A completion through the
 load balancer proves the end, and a deployment manifest records it.
@@ -94,7 +94,7 @@ def model_deployment() -> None:
     export = SageMakerProcessingOperator(
         task_id="export",
         job=planned["job"],
-        doc_md="Convert the model for the serving engine; a complete conversion that exists is reused.",
+        doc_md="Convert the model for the server; a complete conversion that exists is reused.",
     )
     rollout = EcsServiceRolloutOperator(
         task_id="rollout",

@@ -5,7 +5,7 @@ python -m serving
 The server listens, loads the model (/readyz answers 503) and becomes ready. After SIGTERM it drains: /readyz
 answers 503 at once, and new requests are still served for LAME_DUCK_SECONDS. Then new requests get 503, and
 running ones may finish within DRAIN_TIMEOUT_SECONDS. Then the port is closed. The exit code is 0, or 1 if
-generations were cut off, the model could not be loaded, or the engine failed.
+generations were cut off, the model could not be loaded, or text generation failed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from collections.abc import Sequence
 
 from include.contracts.errors import NexusError, SettingsError
 from serving.lifecycle import BACKLOG, ServerLife
-from serving.settings import ServingSettings
+from serving.settings import ServerSettings
 
 _log = logging.getLogger("serving")
-#: The engine's thread needs Python's global lock for microseconds per step. With the default of 5 ms, it
+#: The generator's thread needs Python's global lock for microseconds per step. With the default of 5 ms, it
 #: would wait that long for the event loop on every step.
 _SWITCH_INTERVAL_SECONDS = 0.0005
 
 
-def _listen(settings: ServingSettings) -> socket.socket:
+def _listen(settings: ServerSettings) -> socket.socket:
     """Bind the port before the slow work, so that a port in use is reported at once."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("botocore").setLevel(logging.WARNING)
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     try:
-        settings = ServingSettings.from_environment(os.environ)
+        settings = ServerSettings.from_environment(os.environ)
         listener = _listen(settings)
     except NexusError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

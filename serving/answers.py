@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from serving.engine import EngineFailed, Finish, Generation
+from serving.generator import Finish, Generation, GenerationFailed
 from serving.text import StoppedText
 
 
@@ -40,7 +40,7 @@ class Choice:
                 yield text, piece.finish.value
                 return
             if piece.finish is not None:
-                raise EngineFailed(
+                raise GenerationFailed(
                     "the generation could not be completed",
                     got=piece.finish.value,
                     remedy="try again; if it happens often, raise KV_CACHE_GIB",

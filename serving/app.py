@@ -19,14 +19,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from include.contracts.manifests import ModelManifest
 from serving.answers import Answer
 from serving.completions import Completions
-from serving.engine import Engine, EngineFailed, Overloaded
+from serving.generator import GenerationFailed, Overloaded, TextGenerator
 from serving.protocol import BadRequest, ChatBody, CompletionBody, parse_body
 
 _log = logging.getLogger(__name__)
 _RETRY_AFTER_SECONDS = "1"
 
 
-class Phase(enum.StrEnum):
+class ServerPhase(enum.StrEnum):
     """The phases of the server. New requests are served when ready and at the beginning of draining."""
 
     LOADING = "loading"
@@ -42,11 +42,11 @@ class ServerState:
 
     model_name: str
     max_body_bytes: int
-    phase: Phase = Phase.LOADING
+    phase: ServerPhase = ServerPhase.LOADING
     manifest: ModelManifest | None = None
     manifest_sha256: str = ""
     loaded_at: int = 0
-    engine: Engine | None = None
+    generator: TextGenerator | None = None
     completions: Completions | None = None
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     open_requests: int = 0
@@ -65,13 +65,13 @@ def make_app(state: ServerState) -> FastAPI:
 
     @app.get("/healthz")
     async def healthz() -> Response:
-        """Answer 200 while the process is alive and its engine has not failed."""
-        return _plain(state.phase, ok=state.phase is not Phase.FAILED)
+        """Answer 200 while the process is alive and text generation has not failed."""
+        return _plain(state.phase, ok=state.phase is not ServerPhase.FAILED)
 
     @app.get("/readyz")
     async def readyz() -> Response:
         """Answer 200 while the model is loaded and the server is not draining."""
-        return _plain(state.phase, ok=state.phase is Phase.READY)
+        return _plain(state.phase, ok=state.phase is ServerPhase.READY)
 
     @app.get("/metrics")
     async def metrics() -> Response:
@@ -145,7 +145,7 @@ class _EventStream(StreamingResponse):
         try:
             async for event in self._answer.events():
                 yield event
-        except EngineFailed as error:
+        except GenerationFailed as error:
             # the status line was sent already: send an error event, and no [DONE]
             yield b"data: " + json.dumps(_error_body(str(error), "server_error")).encode() + b"\n\n"
 
@@ -167,7 +167,7 @@ async def _content(request: Request, limit: int) -> bytes:
 
 
 def _serving(state: ServerState) -> Completions:
-    if state.completions is None or state.phase not in (Phase.READY, Phase.DRAINING):
+    if state.completions is None or state.phase not in (ServerPhase.READY, ServerPhase.DRAINING):
         raise NotServing(f"The server is {state.phase.value}; try another one")
     return state.completions
 
@@ -196,18 +196,18 @@ def _metrics(state: ServerState) -> str:
         f'nexus_http_requests_total{{route="{route}",status="{status}"}} {number}'
         for (route, status), number in sorted(state.answers.items())
     ]
-    if engine := state.engine:
+    if generator := state.generator:
         for name, kind, value in (
-            ("nexus_generations_in_flight", "gauge", engine.in_flight),
-            ("nexus_generation_slots", "gauge", engine.slots),
-            ("nexus_prompt_tokens_total", "counter", engine.prompt_tokens),
-            ("nexus_generated_tokens_total", "counter", engine.generated_tokens),
+            ("nexus_generations_in_flight", "gauge", generator.in_flight),
+            ("nexus_generation_slots", "gauge", generator.slots),
+            ("nexus_prompt_tokens_total", "counter", generator.prompt_tokens),
+            ("nexus_generated_tokens_total", "counter", generator.generated_tokens),
         ):
             lines += [f"# TYPE {name} {kind}", f"{name} {value}"]
     return "\n".join(lines) + "\n"
 
 
-def _plain(phase: Phase, *, ok: bool) -> Response:
+def _plain(phase: ServerPhase, *, ok: bool) -> Response:
     return PlainTextResponse(phase.value, status_code=200 if ok else 503)
 
 
@@ -233,9 +233,9 @@ def _add_error_handlers(app: FastAPI) -> None:
     async def not_serving(_: Request, error: NotServing) -> Response:
         return JSONResponse(_error_body(str(error), "server_error", code="unavailable"), 503, headers=retry)
 
-    @app.exception_handler(EngineFailed)
-    async def engine_failed(_: Request, error: EngineFailed) -> Response:
-        return JSONResponse(_error_body(str(error), "server_error", code="engine_failed"), 500)
+    @app.exception_handler(GenerationFailed)
+    async def generation_failed(_: Request, error: GenerationFailed) -> Response:
+        return JSONResponse(_error_body(str(error), "server_error", code="generation_failed"), 500)
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> Response:
@@ -265,7 +265,7 @@ class _Bookkeeping:
             if message["type"] == "http.response.start":
                 route = scope.get("route")
                 state.answers[(getattr(route, "path", "other"), message["status"])] += 1
-                if state.phase in (Phase.DRAINING, Phase.CLOSED):
+                if state.phase in (ServerPhase.DRAINING, ServerPhase.CLOSED):
                     message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
 

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 
 from serving.answers import Answer, ChatShape, Choice, Shape, TextShape
-from serving.engine import Engine
+from serving.generator import TextGenerator
 from serving.language_model import LanguageModel, PromptError, Sampling
 from serving.protocol import BadRequest, ChatBody, CompletionBody
 from serving.text import StoppedText
@@ -17,11 +17,11 @@ _SEED_BYTES = 8
 
 
 class Completions:
-    """The part of the server that starts the generations of a request on the engine."""
+    """The part of the server that starts the generations of a request."""
 
-    def __init__(self, model: LanguageModel, engine: Engine, name: str, fingerprint: str) -> None:
+    def __init__(self, model: LanguageModel, generator: TextGenerator, name: str, fingerprint: str) -> None:
         self._model = model
-        self._engine = engine
+        self._generator = generator
         self._name = name
         self._fingerprint = fingerprint
 
@@ -76,16 +76,16 @@ class Completions:
             Choice(
                 index, generation, StoppedText(self._model.new_decoder(), stops), prefixes[index // number]
             )
-            for index, generation in enumerate(self._engine.submit(jobs))
+            for index, generation in enumerate(self._generator.submit(jobs))
         ]
         total = sum(len(prompt) for prompt in prompts)
         return Answer(shape, self._name, self._fingerprint, total, choices, body.include_usage)
 
     def _check_count(self, prompts: int, body: CompletionBody | ChatBody) -> None:
         wanted = prompts * (body.n or 1)
-        if wanted > self._engine.slots:
+        if wanted > self._generator.slots:
             raise BadRequest(
-                f"{wanted} completions in one request; this server does at most {self._engine.slots} at once",
+                f"{wanted} completions in one request; at most {self._generator.slots} run at once",
                 param="n",
                 code="invalid_value",
             )

@@ -1,6 +1,6 @@
 """The loaded model: its pipeline, its tokenizer and its limits.
 
-Inference and KV-cache precision are set to f32. With the engine's default, the tokens of a request depend on
+Inference and KV-cache precision are set to f32. With OpenVINO's default, the tokens of a request depend on
 the other requests in its batch.
 """
 
@@ -43,7 +43,7 @@ class PromptError(NexusError):
 
 
 class LanguageModel:
-    """The pipeline and its tokenizer. Only the engine's thread may call ``pipeline.step``."""
+    """The pipeline and its tokenizer. Only the generator's thread may call ``pipeline.step``."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class LanguageModel:
             raise InputError(
                 "openvino-genai cannot load the model",
                 where=str(folder),
-                got=_engine_reason(error),
+                got=_pipeline_reason(error),
                 remedy="export it with the versions in training/export/requirements.lock",
             ) from error
         self.context_length = manifest.context_length
@@ -112,7 +112,7 @@ class LanguageModel:
                 text = self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True)
             except RuntimeError as error:
                 raise PromptError(
-                    "the chat template refuses these messages", got=_engine_reason(error)
+                    "the chat template refuses these messages", got=_pipeline_reason(error)
                 ) from None
             return self.encode(text, add_special_tokens=False), ()
         lines = [f"{message['role'].capitalize()}: {message['content']}" for message in messages]
@@ -151,8 +151,8 @@ class LanguageModel:
         return table if spelled == _PROBE else {}
 
 
-def _engine_reason(error: Exception) -> str:
-    """Return the line of the engine's message that names the cause, without its source locations."""
+def _pipeline_reason(error: Exception) -> str:
+    """Return the line of OpenVINO's message that names the cause, without its source locations."""
     if template := re.search("Minja's error: (.*)", str(error)):
         return template[1]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -19,12 +19,12 @@ import uvicorn
 
 from include.contracts.errors import NexusError
 from include.contracts.manifests import ModelManifest
-from serving.app import Phase, ServerState, make_app
+from serving.app import ServerPhase, ServerState, make_app
 from serving.completions import Completions
-from serving.engine import Engine
+from serving.generator import TextGenerator
 from serving.language_model import LanguageModel
 from serving.model_store import fetch_model
-from serving.settings import ServingSettings
+from serving.settings import ServerSettings
 
 #: Length of the queue of connections that are not accepted yet.
 BACKLOG = 2048
@@ -43,7 +43,7 @@ class _Server(uvicorn.Server):
 class ServerLife:
     """One run of the server from start to exit code."""
 
-    def __init__(self, settings: ServingSettings, listener: socket.socket) -> None:
+    def __init__(self, settings: ServerSettings, listener: socket.socket) -> None:
         self._settings = settings
         self._listener = listener
         self._state = ServerState(settings.served_model_name, settings.max_body_bytes)
@@ -76,8 +76,8 @@ class ServerLife:
             await self._drain()
             self._server.should_exit = True
             await serving
-            if self._state.engine:
-                await self._state.engine.close()
+            if self._state.generator:
+                await self._state.generator.close()
         if not loading.done():
             # the thread that loads cannot be interrupted, and must not delay the exit
             self._say("stopped while the model was loading")
@@ -87,13 +87,13 @@ class ServerLife:
 
     async def _load(self, folder: Path) -> tuple[ModelManifest, LanguageModel]:
         settings = self._settings
-        manifest, place = await asyncio.to_thread(
+        manifest, model_folder = await asyncio.to_thread(
             fetch_model, settings.model_uri, settings.model_manifest_sha256, folder
         )
         model = await asyncio.to_thread(
             functools.partial(
                 LanguageModel,
-                place,
+                model_folder,
                 manifest,
                 max_sequences=settings.max_concurrent_requests,
                 max_batched_tokens=settings.max_batched_tokens,
@@ -114,21 +114,21 @@ class ServerLife:
         fingerprint = f"fp_{settings.model_manifest_sha256[:_FINGERPRINT_DIGITS]}"
         state.manifest, state.manifest_sha256 = manifest, settings.model_manifest_sha256
         state.loaded_at = int(time.time())
-        state.engine = Engine(model, settings.max_concurrent_requests, self._fail)
-        state.completions = Completions(model, state.engine, settings.served_model_name, fingerprint)
-        state.phase = Phase.READY
+        state.generator = TextGenerator(model, settings.max_concurrent_requests, self._fail)
+        state.completions = Completions(model, state.generator, settings.served_model_name, fingerprint)
+        state.phase = ServerPhase.READY
         self._say(f"ready: {manifest.run} step {manifest.step}, {manifest.parameters} parameters")
 
     async def _drain(self) -> None:
         """Serve new requests for a while, then finish running ones. A second signal ends the first part."""
         state, settings = self._state, self._settings
-        if state.phase is Phase.READY:
-            state.phase = Phase.DRAINING
+        if state.phase is ServerPhase.READY:
+            state.phase = ServerPhase.DRAINING
             self._say(f"draining: {state.open_requests} open requests")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), settings.lame_duck.total_seconds())
-        if state.phase is not Phase.FAILED:
-            state.phase = Phase.CLOSED
+        if state.phase is not ServerPhase.FAILED:
+            state.phase = ServerPhase.CLOSED
         if state.open_requests:
             try:
                 await asyncio.wait_for(state.quiet.wait(), settings.drain_timeout.total_seconds())
@@ -144,7 +144,7 @@ class ServerLife:
 
     def _fail(self) -> None:
         """Stop with exit code 1; /healthz answers 503 until then."""
-        self._state.phase = Phase.FAILED
+        self._state.phase = ServerPhase.FAILED
         self._exit_code = 1
         self._hurry.set()
         self._stop.set()
@@ -154,7 +154,7 @@ class ServerLife:
 
 
 @contextlib.contextmanager
-def _folder_for(settings: ServingSettings) -> Iterator[Path]:
+def _folder_for(settings: ServerSettings) -> Iterator[Path]:
     """Yield the folder for a downloaded model: the one of the settings, or a temporary one."""
     if settings.model_directory:
         yield settings.model_directory

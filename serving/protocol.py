@@ -24,7 +24,7 @@ from pydantic import (
 from include.contracts.errors import NexusError
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-#: The engine divides by the temperature in f32: a smaller one counts as 0.
+#: OpenVINO divides by the temperature in f32: a smaller one counts as 0.
 _LEAST_TEMPERATURE = 0.01
 
 

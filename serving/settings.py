@@ -13,7 +13,7 @@ from include.contracts.errors import SettingsError
 
 
 @dataclass(frozen=True)
-class ServingSettings:
+class ServerSettings:
     """Settings of one server process. Each field is an environment variable, named in ``VARIABLES``.
 
     ``max_concurrent_requests`` counts completions in generation: a request with three prompts and n=2
@@ -63,7 +63,7 @@ class ServingSettings:
                 raise _impossible(name, "0 to 3600 seconds", str(getattr(self, name)))
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> ServingSettings:
+    def from_environment(cls, environment: Mapping[str, str]) -> ServerSettings:
         """Read ``VARIABLES``. Raises SettingsError for a variable that is missing or impossible."""
         values: dict[str, Any] = {}
         for field, (variable, parse) in VARIABLES.items():

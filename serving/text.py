@@ -29,7 +29,7 @@ class TextDecoder(Protocol):
 
 
 class ByteDecoder:
-    """A decoder for byte-level vocabularies: one table lookup per token, no call into the engine."""
+    """A decoder for byte-level vocabularies: one table lookup per token, no call into OpenVINO."""
 
     def __init__(self, token_bytes: Mapping[int, bytes]) -> None:
         self._token_bytes = token_bytes

@@ -77,7 +77,7 @@ def evaluation_job(
 def export_job(
     settings: Settings, model: ParentRef, folder: S3Uri, *, force: bool = False
 ) -> ProcessingJobSpec:
-    """Convert a model for the serving engine; the manifest of ``folder`` is written last."""
+    """Convert a model for the server; the manifest of ``folder`` is written last."""
     arguments = ["--model", model.uri, "--model-sha256", model.sha256, "--output", str(folder)]
     return ProcessingJobSpec(
         kind=JobKind.PROCESSING,

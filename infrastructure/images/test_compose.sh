@@ -72,5 +72,5 @@ build_alone() { # NAME MODULE…
   docker run --rm --network none "$tag" python -c 'import importlib, sys; [importlib.import_module(m) for m in sys.argv[1:]]' "$@"
 }
 build_alone training training.launcher training.loop training.evaluate training.export.safetensors
-build_alone serving serving.app serving.engine
+build_alone serving serving.app serving.generator
 say "3 passed, 0 failed"

@@ -168,9 +168,7 @@ def test_a_manifest_with_another_hash_refuses_to_start(start: Any) -> None:
     assert "IntegrityError" in server.log.read_text()
 
 
-def test_a_model_that_the_engine_cannot_read_refuses_to_start(
-    start: Any, model: Path, tmp_path: Path
-) -> None:
+def test_a_model_that_openvino_cannot_read_refuses_to_start(start: Any, model: Path, tmp_path: Path) -> None:
     from include.contracts.manifests import ModelManifest
     from include.contracts.records import canonical_json, content_hash, parse_json, to_plain
 

@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from serving.completions import Completions
-from serving.engine import Engine
+from serving.generator import TextGenerator
 from serving.language_model import LanguageModel
 from serving.protocol import BadRequest, CompletionBody, parse_body
 from tests.serving.servers import MODEL, Server, running_server
@@ -148,9 +148,9 @@ def test_a_template_that_refuses_is_bad_input(models: Any, tmp_path: Path) -> No
 
 
 async def _too_many(prompts: int) -> None:
-    engine = cast(Engine, SimpleNamespace(slots=4))
+    generator = cast(TextGenerator, SimpleNamespace(slots=4))
     body = parse_body(CompletionBody, json.dumps({**TEXT, "prompt": ["x"] * prompts}).encode())
-    await Completions(cast(LanguageModel, None), engine, MODEL, "").text(body)
+    await Completions(cast(LanguageModel, None), generator, MODEL, "").text(body)
 
 
 def test_too_many_prompts_are_refused_before_any_is_tokenised() -> None:

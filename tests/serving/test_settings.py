@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from include.contracts.errors import SettingsError
-from serving.settings import VARIABLES, ServingSettings
+from serving.settings import VARIABLES, ServerSettings
 
 NEEDED = {"MODEL_URI": "s3://nexus-llm-models/runs/r/serving_model/", "MODEL_MANIFEST_SHA256": "a" * 64}
 
 
 def test_defaults_listen_on_this_machine_only() -> None:
-    settings = ServingSettings.from_environment(NEEDED)
+    settings = ServerSettings.from_environment(NEEDED)
     assert (settings.host, settings.port) == ("127.0.0.1", 8080)
 
 
@@ -25,7 +25,7 @@ def test_the_guide_names_the_stop_timeout_of_the_task_and_the_defaults_fit_in_it
     stop_timeout = re.search(r'"stopTimeout": (\d+)', definition)
     assert stop_timeout
     assert f"stop timeout ({stop_timeout[1]} s" in (root / "docs/guides/serving.md").read_text()
-    settings = ServingSettings.from_environment(NEEDED)
+    settings = ServerSettings.from_environment(NEEDED)
     assert settings.lame_duck + settings.drain_timeout < timedelta(seconds=int(stop_timeout[1]))
 
 
@@ -45,8 +45,8 @@ def test_every_variable_is_read() -> None:
         "MODEL_DIRECTORY": "/models",
     }
     assert set(given) == {variable for variable, _ in VARIABLES.values()}
-    settings = ServingSettings.from_environment(given)
-    default = ServingSettings.from_environment(NEEDED)
+    settings = ServerSettings.from_environment(given)
+    default = ServerSettings.from_environment(NEEDED)
     optional = set(VARIABLES) - {"model_uri", "model_manifest_sha256"}
     assert all(getattr(settings, name) != getattr(default, name) for name in optional)
     assert settings.lame_duck == timedelta(seconds=0.5)
@@ -55,7 +55,7 @@ def test_every_variable_is_read() -> None:
 @pytest.mark.parametrize("missing", sorted(NEEDED))
 def test_a_missing_variable_is_named(missing: str) -> None:
     with pytest.raises(SettingsError, match=missing):
-        ServingSettings.from_environment({**NEEDED, missing: " "})
+        ServerSettings.from_environment({**NEEDED, missing: " "})
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_a_missing_variable_is_named(missing: str) -> None:
 )
 def test_an_impossible_value_is_refused_by_name(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=variable):
-        ServingSettings.from_environment({**NEEDED, variable: value})
+        ServerSettings.from_environment({**NEEDED, variable: value})

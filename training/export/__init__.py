@@ -1,1 +1,1 @@
-"""Exports of a trained model to the formats of serving engines."""
+"""Exports of a trained model to the formats of inference runtimes."""

@@ -1,6 +1,6 @@
-"""The engine: one thread drives the pipeline; handlers on the event loop submit, read and cancel.
+"""The text generator: one thread drives the pipeline; handlers on the event loop submit, read and cancel.
 
-Only the engine's thread uses the pipeline. After every step it passes all new tokens to the event loop in
+Only the generator's thread uses the pipeline. After every step it passes all new tokens to the event loop in
 one call, which keeps the cost of the loop low when many generations run. A slot is free again only when the
 pipeline has released the generation.
 """
@@ -28,8 +28,8 @@ class Overloaded(NexusError):
     """Raised if a request needs more slots than are free."""
 
 
-class EngineFailed(NexusError):
-    """Raised if the engine has failed, or if it could not complete a generation."""
+class GenerationFailed(NexusError):
+    """Raised if text generation has failed as a whole, or for one generation."""
 
 
 class Finish(enum.StrEnum):
@@ -42,7 +42,7 @@ class Finish(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Piece:
+class NewTokens:
     """New tokens of one generation; ``finish`` is set on the last piece."""
 
     tokens: Sequence[int]
@@ -52,8 +52,8 @@ class Piece:
 class Generation:
     """One running completion. Call ``read`` and ``cancel`` on the event loop."""
 
-    def __init__(self, engine: Engine, prompt: Sequence[int], sampling: Sampling) -> None:
-        self._engine = engine
+    def __init__(self, generator: TextGenerator, prompt: Sequence[int], sampling: Sampling) -> None:
+        self._generator = generator
         self.prompt = prompt
         self.sampling = sampling
         self.handle: Any = None
@@ -62,26 +62,26 @@ class Generation:
         self._finish: Finish | None = None
         self._news = asyncio.Event()
 
-    async def read(self) -> Piece:
+    async def read(self) -> NewTokens:
         """Wait for new tokens. A reader that is behind gets them in one piece."""
         await self._news.wait()
         self._news.clear()
         tokens, self._tokens = self._tokens, []
-        return Piece(tokens, self._finish)
+        return NewTokens(tokens, self._finish)
 
     def cancel(self) -> None:
         """Cancel the generation, unless it has ended."""
         if self._finish is None:
-            self._engine.cancel(self)
+            self._generator.cancel(self)
 
-    def receive(self, piece: Piece) -> None:
-        """Store new tokens. The engine calls it on the event loop."""
+    def receive(self, piece: NewTokens) -> None:
+        """Store new tokens. The generator calls it on the event loop."""
         self._tokens.extend(piece.tokens)
         self._finish = piece.finish
         self._news.set()
 
 
-class Engine:
+class TextGenerator:
     """The slots, the thread, and the counts for /metrics. Construct it on the event loop."""
 
     def __init__(self, model: LanguageModel, slots: int, on_failure: Callable[[], None]) -> None:
@@ -96,7 +96,7 @@ class Engine:
         self.generated_tokens = 0
         self.prompt_tokens = 0
         self.failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="generator", daemon=True)
         self._thread.start()
 
     @property
@@ -105,9 +105,9 @@ class Engine:
         return len(self._unfinished)
 
     def submit(self, prompts: Sequence[tuple[Sequence[int], Sampling]]) -> list[Generation]:
-        """Start all completions of a request or none. Raises Overloaded or EngineFailed."""
+        """Start all completions of a request or none. Raises Overloaded or GenerationFailed."""
         if self.failure:
-            raise EngineFailed("the engine has failed", got=str(self.failure))
+            raise GenerationFailed("text generation has failed", got=str(self.failure))
         if self.in_flight + len(prompts) > self.slots:
             raise Overloaded(
                 "the server is at its limit of concurrent completions",
@@ -132,7 +132,7 @@ class Engine:
         await asyncio.to_thread(self._thread.join)
         self._end_all(Finish.CANCELLED)
 
-    # ---- on the engine's thread ------------------------------------------------
+    # ---- on the generator's thread ------------------------------------------------
 
     def _run(self) -> None:
         try:
@@ -141,7 +141,7 @@ class Engine:
                     self._model.pipeline.step()
                     self._hand_over()
         except Exception as error:
-            _log.exception("engine: failed")
+            _log.exception("generator: failed")
             self._loop.call_soon_threadsafe(self._fail, error)
 
     def _run_commands(self) -> bool:
@@ -162,8 +162,8 @@ class Engine:
         try:
             generation.handle = self._model.start(self._next_id, generation.prompt, generation.sampling)
         except RuntimeError:
-            _log.exception("engine: a generation was refused")
-            self._deliver([(generation, Piece((), Finish.FAILED))])
+            _log.exception("generator: a generation was refused")
+            self._deliver([(generation, NewTokens((), Finish.FAILED))])
         else:
             self._running[self._next_id] = generation
 
@@ -186,16 +186,16 @@ class Engine:
             if finish:
                 del self._running[request_id]
             if tokens or finish:
-                news.append((generation, Piece(tokens, finish)))
+                news.append((generation, NewTokens(tokens, finish)))
         if news:
             self._deliver(news)
 
-    def _deliver(self, news: list[tuple[Generation, Piece]]) -> None:
+    def _deliver(self, news: list[tuple[Generation, NewTokens]]) -> None:
         self._loop.call_soon_threadsafe(self._receive, news)
 
     # ---- on the event loop -----------------------------------------------------
 
-    def _receive(self, news: list[tuple[Generation, Piece]]) -> None:
+    def _receive(self, news: list[tuple[Generation, NewTokens]]) -> None:
         for generation, piece in news:
             self.generated_tokens += len(piece.tokens)
             if piece.finish:
@@ -203,7 +203,7 @@ class Engine:
             generation.receive(piece)
 
     def _end_all(self, finish: Finish) -> None:
-        self._receive([(generation, Piece((), finish)) for generation in tuple(self._unfinished)])
+        self._receive([(generation, NewTokens((), finish)) for generation in tuple(self._unfinished)])
 
     def _fail(self, error: Exception) -> None:
         self.failure = error
