@@ -75,7 +75,7 @@ class IngestionLayout:
         """Return the key at which a shard is assembled. It is copied to ``target`` after its verification."""
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}staging/{target.key}")
 
-    def progress(self, target: S3Uri) -> S3Uri:
+    def upload_record(self, target: S3Uri) -> S3Uri:
         """Return the key of the record that names the source version of an unfinished upload."""
         return S3Uri(self.bucket, f"{CONTROL_PREFIXES[0]}progress/{target.key}.json")
 
@@ -211,7 +211,7 @@ class RunLayout:
 
     @property
     def serving_models(self) -> S3Uri:
-        """Return the candidate in the serving engine's format: one folder per conversion, manifest last.
+        """Return the candidate in the format of the server: one folder per conversion, manifest last.
 
         A conversion is never overwritten, because a revision may be serving it.
         """

@@ -1,7 +1,7 @@
 """Assemble the bytes of one version of a file from any number of answers.
 
-This module knows neither S3 nor HTTP: an ``Opener`` gives answers, a ``Stage`` keeps bytes. Wherever the
-answers break off, the stage ends up with the bytes of a single complete answer.
+This module knows neither S3 nor HTTP: an ``Opener`` gives answers, a ``PartialFile`` keeps bytes. Wherever
+the answers break off, the file ends up with the bytes of a single complete answer.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Protocol
 from include.contracts.ingestion import ChecksumKind, Shard
 from include.ingest.backoff import Patience
 from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable
-from include.ingest.origin import Answer
 from include.ingest.pace import Pace
 from include.ingest.ranges import OK, Answered, Course, Validator, course
+from include.ingest.source_client import Answer
 from include.ingest.verification import is_pinned_etag
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ Opener = Callable[[str, int, str], AbstractContextManager[Answer]]
 _MAX_RESTARTS = 3
 
 
-class Stage(Protocol):
-    """A store of bytes until the file is complete."""
+class PartialFile(Protocol):
+    """A file of which not all bytes have arrived."""
 
     #: Bytes kept so far, and their version.
     offset: int
@@ -58,19 +58,19 @@ class Tally:
 
 
 class Assembly:
-    """The fetch of one shard into its stage."""
+    """The fetch of one shard into a partial file."""
 
     def __init__(
         self,
         shard: Shard,
-        stage: Stage,
+        partial: PartialFile,
         opener: Opener,
         patience: Patience,
         pace: Callable[[], Pace],
         tally: Tally,
     ) -> None:
         self._shard = shard
-        self._stage = stage
+        self._partial = partial
         self._open = opener
         self._patience = patience
         self._pace = pace
@@ -83,52 +83,54 @@ class Assembly:
 
         Raises SourceUnavailable when the tries are used up, and ShardMismatch if the server's size is wrong.
         """
-        if self._stage.offset:
+        if self._partial.offset:
             self.tally.resumes += 1
-            log.info("%s: resumed at byte %s", self._shard.name, self._stage.offset)
+            log.info("%s: resumed at byte %s", self._shard.name, self._partial.offset)
         while not self._is_whole():
-            before = self._stage.safe
+            before = self._partial.safe
             try:
                 if self._once():
                     return
                 error = SourceUnavailable(
-                    "the body ended early", where=self._shard.url, got=f"{self._stage.offset} bytes"
+                    "the body ended early", where=self._shard.url, got=f"{self._partial.offset} bytes"
                 )
             except SourceUnavailable as failure:
                 error = failure
-            if self._stage.safe > before and self._is_resumable:
+            if self._partial.safe > before and self._is_resumable:
                 self._patience.progressed()
             waited = self._patience.endure(error)
             log.warning("%s; tried again after %.1f s", error, waited)
-            if self._stage.offset:
+            if self._partial.offset:
                 self.tally.resumes += 1
 
     def _is_whole(self) -> bool:
-        return 0 < self._stage.offset == self._total()
+        return 0 < self._partial.offset == self._total()
 
     def _total(self) -> int | None:
-        announced = self._stage.validator.size_bytes
+        announced = self._partial.validator.size_bytes
         return announced if announced is not None else self._shard.size_bytes
 
     def _once(self) -> bool:
         """Ask once. Return True if the file is complete after the answer."""
-        stage, by_range = self._stage, self._by_range
-        with self._open(self._shard.url, stage.offset if by_range else 0, stage.validator.if_range) as answer:
-            what = course(answer.answered, stage.offset, stage.validator, verifiable=self._verifiable)
+        partial, by_range = self._partial, self._by_range
+        with self._open(
+            self._shard.url, partial.offset if by_range else 0, partial.validator.if_range
+        ) as answer:
+            what = course(answer.answered, partial.offset, partial.validator, verifiable=self._verifiable)
             if what is Course.COMPLETE:
                 return True
             if what is Course.ASK_FOR_WHOLE:
                 self._by_range = False
                 raise SourceUnavailable("the server answers range requests wrongly", where=self._shard.url)
             if what is Course.RESTART:
-                is_same = stage.validator.agrees(answer.answered.validator)
+                is_same = partial.validator.agrees(answer.answered.validator)
                 self._restart(has_changed=self._is_resumable or not is_same)
                 if answer.answered.status != OK:  # this body is not the file's beginning
                     raise SourceUnavailable("the file changed while it was fetched", where=self._shard.url)
-            if stage.offset == 0:
+            if partial.offset == 0:
                 self._check_announced(answer.answered.validator)
-                stage.adopt(answer.answered.validator)
-            return self._take(answer, stage.offset if what is Course.DISCARD else 0)
+                partial.adopt(answer.answered.validator)
+            return self._take(answer, partial.offset if what is Course.DISCARD else 0)
 
     def _whole_of(self, answered: Answered) -> int | None:
         """Return the size of the file, from what is known or else from the answer to a range."""
@@ -151,11 +153,11 @@ class Assembly:
         log.warning(
             "%s: changed at its source, or cannot be resumed: fetched from the start", self._shard.name
         )
-        self._stage.clear()
+        self._partial.clear()
         self._by_range = True
 
     def _take(self, answer: Answer, discard: int) -> bool:
-        stage, tally, pace = self._stage, self.tally, self._pace()
+        partial, tally, pace = self._partial, self.tally, self._pace()
         limit = self._whole_of(answer.answered)
         for chunk in answer.chunks():
             tally.received_bytes += len(chunk)
@@ -163,12 +165,12 @@ class Assembly:
             discard -= dropped
             tally.discarded_bytes += dropped
             if dropped < len(chunk):
-                stage.write(chunk[dropped:])
-            if limit is not None and stage.offset > limit:
+                partial.write(chunk[dropped:])
+            if limit is not None and partial.offset > limit:
                 raise self._mismatch("more bytes than announced", f"{limit} bytes", "more")
-            pace.came(len(chunk), stage.offset, limit)
+            pace.came(len(chunk), partial.offset, limit)
         if limit is not None:
-            return stage.offset == limit
+            return partial.offset == limit
         # without a length, the end of the connection is the end of the file. It is not the end of a range:
         # a server may send less than was asked for, and the next answer shows if there is more
         return discard == 0 and answer.answered.status == OK
@@ -176,7 +178,7 @@ class Assembly:
     @property
     def _is_resumable(self) -> bool:
         """Return True if a mixture of two versions would be noticed, by their names or by a checksum."""
-        return self._verifiable or self._stage.validator.identifies
+        return self._verifiable or self._partial.validator.identifies
 
     @property
     def _verifiable(self) -> bool:

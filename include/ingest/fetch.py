@@ -14,10 +14,10 @@ from include.contracts.storage import S3Uri
 from include.ingest.assemble import Assembly, Tally
 from include.ingest.backoff import Patience, Sleep, persist
 from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable, plain
-from include.ingest.origin import Origin
 from include.ingest.pace import Pace
 from include.ingest.publishing import publish, shard_metadata
 from include.ingest.quarantine import quarantine
+from include.ingest.source_client import SourceClient
 from include.ingest.staging import StagedUpload
 from include.ingest.verification import (
     Digests,
@@ -39,7 +39,7 @@ class Fetcher:
     """A fetcher of the shards of one batch over one connection."""
 
     store: ObjectStore
-    origin: Origin
+    client: SourceClient
     politeness: Politeness
     batch: BatchRequest
     part_bytes: int
@@ -71,45 +71,45 @@ class Fetcher:
             return self._outcome(shard, ShardState.REFUSED, tally, reason=_unforeseen(error))
 
     def _fetch(self, shard: Shard, target: S3Uri, tally: Tally) -> ShardOutcome:
-        stage = StagedUpload(self.store, target, shard.url, self.part_bytes)
-        if stage.offset and not is_pinned_etag(shard, stage.validator.etag):
-            stage.discard()  # an earlier try fetched it before the source named another version
-        if stage.is_finished and shard.checksum is None and not self._is_current(stage, shard):
-            stage.discard()
-        was_finished = stage.is_finished
+        upload = StagedUpload(self.store, target, shard.url, self.part_bytes)
+        if upload.offset and not is_pinned_etag(shard, upload.validator.etag):
+            upload.discard()  # an earlier try fetched it before the source named another version
+        if upload.is_finished and shard.checksum is None and not self._is_current(upload, shard):
+            upload.discard()
+        was_finished = upload.is_finished
         digests: Digests | None = None
         try:
-            if not stage.is_finished:
+            if not upload.is_finished:
                 patience = Patience(self.politeness, self.sleep)
-                Assembly(shard, stage, self.origin.open, patience, self._pace(shard), tally).run()
-                stage.finish()
-            digests = digests_of(self.store, stage.uri, with_md5=wants_md5(shard))
+                Assembly(shard, upload, self.client.open, patience, self._pace(shard), tally).run()
+                upload.finish()
+            digests = digests_of(self.store, upload.uri, with_md5=wants_md5(shard))
             check(shard, digests)
         except ShardMismatch as mismatch:
             if was_finished:  # by an earlier try, which may have fetched an earlier version
-                stage.discard()
+                upload.discard()
                 return self._fetch(shard, target, tally)
-            note = quarantine(self.store, stage.uri, shard, self.batch.source, mismatch, digests)
-            stage.discard()
+            note = quarantine(self.store, upload.uri, shard, self.batch.source, mismatch, digests)
+            upload.discard()
             log.error("%s is quarantined, see %s: %s", shard.name, note, mismatch)
             raise
-        metadata = shard_metadata(shard, self.batch, digests, stage.validator.etag)
-        publish(self.store, stage.uri, target, digests, metadata)
-        stage.discard()
+        metadata = shard_metadata(shard, self.batch, digests, upload.validator.etag)
+        publish(self.store, upload.uri, target, digests, metadata)
+        upload.discard()
         log.info("%s: %.1f MB, sha256 %s", shard.name, digests.size_bytes / 1e6, digests.sha256)
         return self._outcome(
             shard, ShardState.FETCHED, tally, size_bytes=digests.size_bytes, sha256=digests.sha256
         )
 
-    def _is_current(self, stage: StagedUpload, shard: Shard) -> bool:
+    def _is_current(self, upload: StagedUpload, shard: Shard) -> bool:
         """Return True if the staged bytes may be the version that the server has; no checksum shows it.
 
         Where the server names no version, only the size is compared.
         """
 
         def ask() -> bool:
-            with self.origin.open(shard.url) as answer:
-                return stage.validator.agrees(answer.answered.validator)
+            with self.client.open(shard.url) as answer:
+                return upload.validator.agrees(answer.answered.validator)
 
         return persist(ask, self.politeness, self.sleep)
 

@@ -16,9 +16,9 @@ from include.contracts.ingestion import Checksum, ChecksumKind, Shard
 from include.ingest.addresses import shown
 from include.ingest.backoff import Sleep, persist
 from include.ingest.errors import SourceRefused
-from include.ingest.origin import Hop, Origin
 from include.ingest.pace import Pace
 from include.ingest.ranges import OK
+from include.ingest.source_client import Hop, SourceClient
 from include.recipes.source import Component, Listing, ListingKind, Source
 
 _SHA256_LINE = re.compile(r"([0-9A-Fa-f]{64}) [ *](?:\./)?(\S+)")
@@ -51,9 +51,9 @@ class _Page:
 class Lists:
     """A reader of the lists of one source. Their total size is limited."""
 
-    def __init__(self, source: Source, origin: Origin, sleep: Sleep = time.sleep) -> None:
+    def __init__(self, source: Source, client: SourceClient, sleep: Sleep = time.sleep) -> None:
         self._source = source
-        self._origin = origin
+        self._client = client
         self._sleep = sleep
         self._bytes_left = source.max_listing_bytes
         self._entries_read = 0
@@ -159,7 +159,7 @@ class Lists:
 
     def _read_once(self, url: str, after: Hop | None) -> _Page:
         content = bytearray()
-        with self._origin.open(url, after=after) as answer:
+        with self._client.open(url, after=after) as answer:
             if answer.answered.status != OK:
                 raise SourceRefused(
                     "the server sent only a part of the list", where=url, got=str(answer.answered.status)

@@ -23,10 +23,10 @@ from include.ingest.backoff import Sleep
 from include.ingest.errors import SourceRefused, SourceUnavailable
 from include.ingest.fetch import Fetcher
 from include.ingest.listings import Lists
-from include.ingest.origin import Origin
 from include.ingest.outcomes import NO_REPORT, superseded, with_counts
 from include.ingest.planning import IngestionPlan, absent, batches, selected
-from include.ingest.staging import StagedUpload, load_progress
+from include.ingest.source_client import SourceClient
+from include.ingest.staging import StagedUpload, load_upload_record
 from include.object_store import ObjectStore
 from include.recipes.source import Politeness, Source, chosen, load_source
 from include.settings import Settings
@@ -71,33 +71,33 @@ def plan_run(
     has are aborted.
     """
     source = load_source(request.source, settings.ingestion.sources_folder)
-    place = IngestionLayout(settings.storage.raw_bucket)
-    target = S3Uri(place.bucket, request.target_prefix or source.raw_prefix)
+    layout = IngestionLayout(settings.storage.raw_bucket)
+    target = S3Uri(layout.bucket, request.target_prefix or source.raw_prefix)
     resolved = _resolve(source, request, target, sleep)
     parts = batches(resolved.shards, settings.ingestion.max_batches)
     uris = []
     if not request.dry_run:
         ObjectStore().delete_folder(
-            place.reports(run)
+            layout.reports(run)
         )  # the plan was cleared: these reports are of other batches
     for index, shards in enumerate(parts if not request.dry_run else ()):
         batch = BatchRequest(
             run, index, source.name, source.licence, str(target), request.verify_existing, tuple(shards)
         )
-        ObjectStore().write_record(place.batch(run, index), batch)
-        uris.append(str(place.batch(run, index)))
+        ObjectStore().write_record(layout.batch(run, index), batch)
+        uris.append(str(layout.batch(run, index)))
     return _plan(source, target, resolved, len(parts)), uris
 
 
 def _resolve(source: Source, request: IngestionRequest, target: S3Uri, sleep: Sleep) -> _Resolved:
-    with Origin(source.politeness) as origin:
-        lists = Lists(source, origin, sleep)
+    with SourceClient(source.politeness) as client:
+        lists = Lists(source, client, sleep)
         listed = lists.shards(chosen(source, request.select))
         shards = selected(listed, request.include, request.max_shards, request.exclude)
         there = ObjectStore().list(target)
         sizes = {entry.uri.removeprefix(str(target)): entry.size_bytes for entry in there}
         missing = absent(shards, sizes)
-        stale = 0 if request.dry_run else abort_stale(origin, target, missing)
+        stale = 0 if request.dry_run else abort_stale(client, target, missing)
     return _Resolved(shards, missing, lists.left_out, stale)
 
 
@@ -121,20 +121,20 @@ def _plan(source: Source, target: S3Uri, resolved: _Resolved, parts: int) -> Ing
     )
 
 
-def abort_stale(origin: Origin, target: S3Uri, shards: list[Shard]) -> int:
+def abort_stale(client: SourceClient, target: S3Uri, shards: list[Shard]) -> int:
     """Abort unfinished uploads of another version than the server has now; return how many.
 
     Their parts cost storage, and no fetch will use them. If a server does not answer, its upload stays.
     """
-    store, place = ObjectStore(), IngestionLayout(target.bucket)
-    prefix = S3Uri(target.bucket, place.progress(target).key.removesuffix(".json"))
+    store, layout = ObjectStore(), IngestionLayout(target.bucket)
+    prefix = S3Uri(target.bucket, layout.upload_record(target).key.removesuffix(".json"))
     unfinished = {entry.uri.removeprefix(str(prefix)).removesuffix(".json") for entry in store.list(prefix)}
     aborted = 0
     for shard in shards:
         if shard.name not in unfinished:
             continue
         try:
-            aborted += _abort_if_stale(origin, store, target / shard.name, shard)
+            aborted += _abort_if_stale(client, store, target / shard.name, shard)
         except (SourceUnavailable, SourceRefused):
             continue
         except Exception:  # an upload that only costs storage must not fail the plan
@@ -142,14 +142,14 @@ def abort_stale(origin: Origin, target: S3Uri, shards: list[Shard]) -> int:
     return aborted
 
 
-def _abort_if_stale(origin: Origin, store: ObjectStore, target: S3Uri, shard: Shard) -> bool:
-    progress = load_progress(store, target)
-    if progress is None:
+def _abort_if_stale(client: SourceClient, store: ObjectStore, target: S3Uri, shard: Shard) -> bool:
+    record = load_upload_record(store, target)
+    if record is None:
         return False
-    with origin.open(shard.url) as answer:
-        if progress.url == shard.url and progress.validator.agrees(answer.answered.validator):
+    with client.open(shard.url) as answer:
+        if record.url == shard.url and record.validator.agrees(answer.answered.validator):
             return False
-    StagedUpload(store, target, progress.url, progress.part_bytes).discard()
+    StagedUpload(store, target, record.url, record.part_bytes).discard()
     log.warning("%s: its source changed, the unfinished upload is aborted", shard.name)
     return True
 
@@ -170,8 +170,8 @@ def fetch_batch(
     in_vain = {name for name, outcome in earlier.items() if outcome.tried}
     outcomes: list[ShardOutcome] = []
     why_not = ""
-    with Origin(source.politeness) as origin:
-        fetcher = Fetcher(store, origin, source.politeness, batch, settings.ingestion.part_mib << 20, sleep)
+    with SourceClient(source.politeness) as client:
+        fetcher = Fetcher(store, client, source.politeness, batch, settings.ingestion.part_mib << 20, sleep)
         for shard in sorted(batch.shards, key=lambda shard: shard.name in in_vain):
             if why_not:
                 outcome = ShardOutcome(
@@ -202,13 +202,13 @@ def summarise(
     settings: Settings, run: str, planned: Mapping[str, Any]
 ) -> tuple[IngestionManifest, ParentRef]:
     """Write the manifest of a run from the newest reports of its batches; return it with its hash."""
-    store, place = ObjectStore(), IngestionLayout(settings.storage.raw_bucket)
+    store, layout = ObjectStore(), IngestionLayout(settings.storage.raw_bucket)
     outcomes: list[ShardOutcome] = []
     for index in range(int(planned["batches"])):
-        if store.exists(place.report(run, index)):
-            outcomes += store.read_record(BatchReport, place.report(run, index)).outcomes
+        if store.exists(layout.report(run, index)):
+            outcomes += store.read_record(BatchReport, layout.report(run, index)).outcomes
             continue
-        batch = store.read_record(BatchRequest, place.batch(run, index))
+        batch = store.read_record(BatchRequest, layout.batch(run, index))
         outcomes += [
             ShardOutcome(s.name, s.url, ShardState.UNAVAILABLE, reason=NO_REPORT) for s in batch.shards
         ]
@@ -226,4 +226,4 @@ def summarise(
         received_bytes=sum(outcome.received_bytes for outcome in outcomes),
         shards=tuple(outcomes),
     )
-    return manifest, store.write_record(place.manifest(run), manifest)
+    return manifest, store.write_record(layout.manifest(run), manifest)

@@ -24,8 +24,8 @@ _LARGEST_PART_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
-class Progress:
-    """An unfinished upload: its URL, version and part size."""
+class UploadRecord:
+    """The record of an unfinished upload: its URL, version and part size."""
 
     url: str
     upload_id: str
@@ -41,7 +41,7 @@ class Progress:
 
 
 class StagedUpload:
-    """The stage of one shard. Part n always holds the same bytes, so two writers cannot spoil it."""
+    """The partial file of one shard. Part n always holds the same bytes, so two writers cannot spoil it."""
 
     offset: int
     safe: int
@@ -55,9 +55,9 @@ class StagedUpload:
     def __init__(self, store: ObjectStore, target: S3Uri, url: str, part_bytes: int) -> None:
         """Continue what an earlier try left if it is of this URL; ``part_bytes`` is for a new upload."""
         self._store = store
-        self._place = IngestionLayout(target.bucket)
+        self._layout = IngestionLayout(target.bucket)
         self.target = target
-        self.uri = self._place.staged(target)
+        self.uri = self._layout.staged(target)
         self._url = url
         self._wanted_part_bytes = part_bytes
         self._reset()
@@ -129,28 +129,28 @@ class StagedUpload:
         self._buffer = bytearray()
 
     def _take_up(self) -> None:
-        progress = load_progress(self._store, self.target)
+        record = load_upload_record(self._store, self.target)
         if self._take_up_object():
-            if progress:
-                self._upload = self._store.resume_upload(self.uri, progress.upload_id)
+            if record:
+                self._upload = self._store.resume_upload(self.uri, record.upload_id)
             return
-        if progress is None or progress.url != self._url:
-            # uploads of another URL, or of a try that died before it wrote its progress
+        if record is None or record.url != self._url:
+            # uploads of another URL, or of a try that died before it wrote its record
             for upload in self._store.unfinished_uploads(self.uri):
                 upload.abort()
             self._forget()
             return
-        upload = self._store.resume_upload(self.uri, progress.upload_id)
+        upload = self._store.resume_upload(self.uri, record.upload_id)
         try:
             parts = upload.parts()
         except UploadAbsent:  # a lifecycle rule aborted it
             self._forget()
             return
-        self.validator = progress.validator
-        self._part_bytes = progress.part_bytes
+        self.validator = record.validator
+        self._part_bytes = record.part_bytes
         self._upload = upload
-        self._parts = whole_parts(parts, progress.part_bytes)
-        self.offset = self.safe = len(self._parts) * progress.part_bytes
+        self._parts = whole_parts(parts, record.part_bytes)
+        self.offset = self.safe = len(self._parts) * record.part_bytes
 
     def _take_up_object(self) -> bool:
         """Continue with the complete object of a try that died between its last part and the verification."""
@@ -183,7 +183,7 @@ class StagedUpload:
     def _begin(self) -> MultipartUpload:
         self._upload = upload = self._store.begin_upload(self.uri, self._metadata())
         version = self.validator
-        progress = Progress(
+        record = UploadRecord(
             self._url,
             upload.upload_id,
             self._part_bytes,
@@ -191,7 +191,7 @@ class StagedUpload:
             version.last_modified,
             version.size_bytes,
         )
-        self._store.write_record(self._place.progress(self.target), progress)
+        self._store.write_record(self._layout.upload_record(self.target), record)
         return upload
 
     def _metadata(self) -> dict[str, str]:
@@ -199,16 +199,16 @@ class StagedUpload:
         return {"source-url": self._url, **{k: v for k, v in version.items() if v and v.isascii()}}
 
     def _forget(self) -> None:
-        self._store.delete(self._place.progress(self.target))
+        self._store.delete(self._layout.upload_record(self.target))
 
 
-def load_progress(store: ObjectStore, target: S3Uri) -> Progress | None:
+def load_upload_record(store: ObjectStore, target: S3Uri) -> UploadRecord | None:
     """Return the unfinished upload for ``target``; None if there is none, or its record cannot be read."""
-    uri = IngestionLayout(target.bucket).progress(target)
+    uri = IngestionLayout(target.bucket).upload_record(target)
     if not store.exists(uri):
         return None
     try:
-        return store.read_record(Progress, uri)
+        return store.read_record(UploadRecord, uri)
     except ContractError:  # of another release: its upload is aborted, and the shard is fetched again
         return None
 

@@ -27,7 +27,7 @@ class MultipartUpload:
     def __init__(self, client: Any, at: S3Uri, upload_id: str) -> None:
         self._client, self._at = client, at
         self.upload_id = upload_id
-        self._place = {"Bucket": at.bucket, "Key": at.key, "UploadId": upload_id}
+        self._parameters = {"Bucket": at.bucket, "Key": at.key, "UploadId": upload_id}
 
     @classmethod
     def begin(cls, client: Any, at: S3Uri, metadata: Mapping[str, str]) -> MultipartUpload:
@@ -46,7 +46,7 @@ class MultipartUpload:
 
     def parts(self) -> list[Part]:
         """Return the parts by number. Raises UploadAbsent if the upload is over."""
-        pages = self._client.get_paginator("list_parts").paginate(**self._place)
+        pages = self._client.get_paginator("list_parts").paginate(**self._parameters)
         with readable_errors(self._at):
             listed = [part for page in pages for part in page.get("Parts", ())]
         parts = [Part(int(part["PartNumber"]), int(part["Size"]), part["ETag"]) for part in listed]
@@ -55,19 +55,19 @@ class MultipartUpload:
     def send(self, number: int, content: bytes) -> Part:
         """Upload one part, or replace it."""
         with readable_errors(self._at):
-            sent = self._client.upload_part(**self._place, PartNumber=number, Body=content)
+            sent = self._client.upload_part(**self._parameters, PartNumber=number, Body=content)
         return Part(number, len(content), sent["ETag"])
 
     def complete(self, parts: Sequence[Part]) -> None:
         """Make these parts the object."""
         named = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
         with readable_errors(self._at):
-            self._client.complete_multipart_upload(**self._place, MultipartUpload={"Parts": named})
+            self._client.complete_multipart_upload(**self._parameters, MultipartUpload={"Parts": named})
 
     def abort(self) -> None:
         """Delete the parts; an upload that is over already is no error."""
         try:
             with readable_errors(self._at):
-                self._client.abort_multipart_upload(**self._place)
+                self._client.abort_multipart_upload(**self._parameters)
         except UploadAbsent:
             pass

@@ -147,16 +147,16 @@ class ObjectStore(Records):
         Only the version ``etag`` is copied if it is given (S3 alone). ``metadata`` replaces that of the
         source.
         """
-        origin, goal = locate(source), locate(target)
-        if isinstance(origin, S3Uri):
-            if isinstance(goal, S3Uri):
-                transfers.copy(self._s3.client, origin, goal, etag, metadata)
+        read_from, write_to = locate(source), locate(target)
+        if isinstance(read_from, S3Uri):
+            if isinstance(write_to, S3Uri):
+                transfers.copy(self._s3.client, read_from, write_to, etag, metadata)
             else:
-                self._s3.download(origin, goal, etag)
-        elif isinstance(goal, S3Uri):
-            self._s3.upload(goal, origin)
+                self._s3.download(read_from, write_to, etag)
+        elif isinstance(write_to, S3Uri):
+            self._s3.upload(write_to, read_from)
         else:
-            self._local.copy(origin, goal)
+            self._local.copy(read_from, write_to)
 
     def uris(self, folder: Uri) -> list[str]:
         """Return the URIs of all objects below a folder in key order, in memory at once."""

@@ -80,7 +80,7 @@ def copy(
     if head is None:
         raise absent_object(str(source))
     size, version = int(head["ContentLength"]), etag or str(head["ETag"]).strip('"')
-    origin = {
+    copy_source = {
         "CopySource": {"Bucket": source.bucket, "Key": source.key},
         "CopySourceIfMatch": f'"{version}"',
     }
@@ -88,7 +88,7 @@ def copy(
         if size > LARGEST_COPY_BYTES:
             kept = head.get("Metadata", {}) if metadata is None else metadata
             described = {"Metadata": dict(kept), "ContentType": head["ContentType"]}
-            _copy_in_parts(client, origin, target, size, described)
+            _copy_in_parts(client, copy_source, target, size, described)
             return
         described = {}
         if metadata is not None:
@@ -97,20 +97,20 @@ def copy(
                 "ContentType": head["ContentType"],
                 "MetadataDirective": "REPLACE",
             }
-        client.copy_object(Bucket=target.bucket, Key=target.key, **origin, **described)
+        client.copy_object(Bucket=target.bucket, Key=target.key, **copy_source, **described)
 
 
 def _copy_in_parts(
-    client: Any, origin: dict[str, Any], target: S3Uri, size: int, described: dict[str, Any]
+    client: Any, copy_source: dict[str, Any], target: S3Uri, size: int, described: dict[str, Any]
 ) -> None:
-    place = {"Bucket": target.bucket, "Key": target.key}
-    upload = {**place, "UploadId": client.create_multipart_upload(**place, **described)["UploadId"]}
+    parameters = {"Bucket": target.bucket, "Key": target.key}
+    upload = {**parameters, "UploadId": client.create_multipart_upload(**parameters, **described)["UploadId"]}
     step = max(_COPY_PART_BYTES, -(-size // _MOST_PARTS))
 
     def copy_part(number: int, first: int) -> dict[str, Any]:
         last = min(first + step, size) - 1
         copied = client.upload_part_copy(
-            **upload, **origin, PartNumber=number, CopySourceRange=f"bytes={first}-{last}"
+            **upload, **copy_source, PartNumber=number, CopySourceRange=f"bytes={first}-{last}"
         )
         return {"PartNumber": number, "ETag": copied["CopyPartResult"]["ETag"]}
 

@@ -72,7 +72,7 @@ class Ingestion:
         return ObjectStore(self.s3)
 
     @property
-    def place(self) -> IngestionLayout:
+    def layout(self) -> IngestionLayout:
         return IngestionLayout(self.bucket)
 
     def shard(self, name: str, **more: Any) -> Shard:
@@ -80,7 +80,7 @@ class Ingestion:
 
     def write_batch(self, *shards: Shard, run: str = "run", verify: bool = False) -> str:
         request = BatchRequest(run, 0, "mirror", "CC0-1.0", f"s3://{self.bucket}/mirror/", verify, shards)
-        uri = self.place.batch(run, 0)
+        uri = self.layout.batch(run, 0)
         self.store.write_record(uri, request)
         return str(uri)
 
@@ -108,7 +108,7 @@ class Ingestion:
         return list(self.s3.list_multipart_uploads(Bucket=self.bucket).get("Uploads", ()))
 
     def leaves_nothing_behind(self) -> None:
-        """Assert that no staged object, no progress file and no multipart upload is left."""
+        """Assert that no staged object, no upload record and no multipart upload is left."""
         left = [key for key in self.keys("_ingestion/") if not key.startswith("_ingestion/runs/")]
         assert (left, self.uploads()) == ([], [])
 

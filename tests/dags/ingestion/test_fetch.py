@@ -237,7 +237,7 @@ def test_what_a_try_left_staged_when_it_died_after_publishing_is_taken_away(inge
     body = random_bytes(0.1)
     ingestion.server.host(NAME, body)
     assert ingestion.fetch_one(ingestion.shard(NAME)).state is ShardState.FETCHED
-    staged = ingestion.place.staged(ingestion.target(NAME))
+    staged = ingestion.layout.staged(ingestion.target(NAME))
     ingestion.s3.put_object(Bucket=staged.bucket, Key=staged.key, Body=body)
     assert ingestion.fetch_one(ingestion.shard(NAME)).state is ShardState.FETCHED
     ingestion.leaves_nothing_behind()
@@ -396,7 +396,7 @@ def test_a_large_shard_is_copied_in_parts(ingestion: Ingestion, monkeypatch: pyt
 
 
 def test_other_bytes_than_were_verified_are_not_published(ingestion: Ingestion) -> None:
-    staged, target = ingestion.place.staged(ingestion.target(NAME)), ingestion.target(NAME)
+    staged, target = ingestion.layout.staged(ingestion.target(NAME)), ingestion.target(NAME)
     ingestion.s3.put_object(Bucket=ingestion.bucket, Key=staged.key, Body=b"verified")
     digests = digests_of(ingestion.store, staged, with_md5=False)
     ingestion.s3.put_object(Bucket=ingestion.bucket, Key=staged.key, Body=b"replaced")

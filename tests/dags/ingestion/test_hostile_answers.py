@@ -10,9 +10,9 @@ import pytest
 from include.contracts.ingestion import BatchReport, ShardState
 from include.ingest import fetch
 from include.ingest.errors import SourceRefused
-from include.ingest.origin import Origin
 from include.ingest.ranges import Validator
 from include.ingest.run import abort_stale
+from include.ingest.source_client import SourceClient
 from include.ingest.staging import StagedUpload
 from include.object_store import StorageRefused, StorageUnavailable
 from include.recipes.source import Politeness
@@ -83,20 +83,20 @@ def test_a_plan_goes_on_after_an_upload_that_cannot_be_looked_into(
 ) -> None:
     for name in ("a", "b"):
         ingestion.server.host(name, b"new", etag='"v2"')
-        stage = StagedUpload(ingestion.store, ingestion.target(name), ingestion.server.url(name), 5 * MEBI)
-        stage.adopt(Validator('"v1"'))
-        stage.write(random_bytes(6))
+        upload = StagedUpload(ingestion.store, ingestion.target(name), ingestion.server.url(name), 5 * MEBI)
+        upload.adopt(Validator('"v1"'))
+        upload.write(random_bytes(6))
     discard = StagedUpload.discard
 
-    def fails(stage: StagedUpload) -> None:
-        if stage.target.key.endswith("a"):
+    def fails(upload: StagedUpload) -> None:
+        if upload.target.key.endswith("a"):
             raise StorageUnavailable("S3 is overloaded")
-        discard(stage)
+        discard(upload)
 
     monkeypatch.setattr(StagedUpload, "discard", fails)
     shards = [ingestion.shard(name) for name in ("a", "b")]
-    with Origin(replace(Politeness(), max_attempts=1)) as origin:
-        assert abort_stale(origin, replace(ingestion.target("a"), key="mirror/"), shards) == 1
+    with SourceClient(replace(Politeness(), max_attempts=1)) as client:
+        assert abort_stale(client, replace(ingestion.target("a"), key="mirror/"), shards) == 1
 
 
 @pytest.mark.parametrize("announced", [99_999_999_999_999_999, 5 << 40])
@@ -108,8 +108,8 @@ def test_an_announced_size_is_refused_before_it_becomes_memory(ingestion: Ingest
 
 
 def test_the_parts_of_the_largest_shard_have_512_mib(ingestion: Ingestion) -> None:
-    stage = StagedUpload(ingestion.store, ingestion.target("a"), ingestion.server.url("a"), 5 * MEBI)
-    stage.adopt(Validator(size_bytes=10_000 * 512 * MEBI))
-    assert stage._part_bytes == 512 * MEBI
+    upload = StagedUpload(ingestion.store, ingestion.target("a"), ingestion.server.url("a"), 5 * MEBI)
+    upload.adopt(Validator(size_bytes=10_000 * 512 * MEBI))
+    assert upload._part_bytes == 512 * MEBI
     with pytest.raises(SourceRefused):
-        stage.adopt(Validator(size_bytes=10_000 * 512 * MEBI + 1))
+        upload.adopt(Validator(size_bytes=10_000 * 512 * MEBI + 1))

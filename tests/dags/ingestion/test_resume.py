@@ -70,10 +70,10 @@ def test_a_killed_worker_loses_at_most_a_part_and_the_next_one_fetches_only_the_
 
 def begun(ingestion: Ingestion, body: bytes, etag: str = '"v1"') -> StagedUpload:
     """Stage ``body`` as a try does that is killed after it."""
-    stage = StagedUpload(ingestion.store, ingestion.target(NAME), ingestion.server.url(NAME), PART)
-    stage.adopt(Validator(etag, "", 12 * MEBI + 7))
-    stage.write(body)
-    return stage
+    upload = StagedUpload(ingestion.store, ingestion.target(NAME), ingestion.server.url(NAME), PART)
+    upload.adopt(Validator(etag, "", 12 * MEBI + 7))
+    upload.write(body)
+    return upload
 
 
 def test_an_upload_of_an_earlier_version_is_thrown_away(ingestion: Ingestion) -> None:
@@ -104,10 +104,10 @@ def test_what_is_staged_and_has_no_checksum_is_kept_while_the_server_has_its_ver
 ) -> None:
     staged, now = random_bytes(12), random_bytes(12)
     ingestion.server.host(NAME, now, etag=etag)
-    stage = StagedUpload(ingestion.store, ingestion.target(NAME), ingestion.server.url(NAME), PART)
-    stage.adopt(Validator('"v1"', "", len(staged)))
-    stage.write(staged)
-    stage.finish()
+    upload = StagedUpload(ingestion.store, ingestion.target(NAME), ingestion.server.url(NAME), PART)
+    upload.adopt(Validator('"v1"', "", len(staged)))
+    upload.write(staged)
+    upload.finish()
     outcome = ingestion.fetch_one(ingestion.shard(NAME))
     assert (outcome.state, outcome.received_bytes) == (ShardState.FETCHED, len(now) if is_fetched else 0)
     assert ingestion.body(KEY) == (now if is_fetched else staged)
@@ -128,7 +128,7 @@ def test_what_an_earlier_try_staged_wrongly_is_fetched_again(ingestion: Ingestio
 def test_an_upload_whose_version_nobody_wrote_down_is_aborted(ingestion: Ingestion) -> None:
     body = random_bytes(12)
     ingestion.server.host(NAME, body)
-    staged = ingestion.place.staged(ingestion.target(NAME))
+    staged = ingestion.layout.staged(ingestion.target(NAME))
     ingestion.s3.create_multipart_upload(Bucket=ingestion.bucket, Key=staged.key)
     neighbour = ingestion.s3.create_multipart_upload(Bucket=ingestion.bucket, Key=f"{staged.key}.other")
     assert ingestion.fetch_one(ingestion.shard(NAME)).state is ShardState.FETCHED
@@ -152,11 +152,11 @@ def test_another_part_size_in_the_settings_does_not_spoil_an_upload(ingestion: I
     body = random_bytes(12)
     ingestion.server.host(NAME, body)
     begun(ingestion, body[: 6 * MEBI])
-    stage = StagedUpload(ingestion.store, ingestion.target(NAME), ingestion.server.url(NAME), 7 * MEBI)
-    assert stage.offset == PART
-    stage.write(body[PART:])
-    stage.finish()
-    assert ingestion.body(stage.uri.key) == body
+    upload = StagedUpload(ingestion.store, ingestion.target(NAME), ingestion.server.url(NAME), 7 * MEBI)
+    assert upload.offset == PART
+    upload.write(body[PART:])
+    upload.finish()
+    assert ingestion.body(upload.uri.key) == body
 
 
 def test_parts_count_up_to_the_first_gap_or_short_one() -> None:
@@ -188,11 +188,11 @@ def test_what_was_staged_of_another_version_than_is_pinned_now_is_thrown_away(
     ingestion: Ingestion, finished: bool
 ) -> None:
     old, new = random_bytes(11), random_bytes(11)
-    stage = StagedUpload(ingestion.store, ingestion.target(NAME), ingestion.server.url(NAME), 5 * MEBI)
-    stage.adopt(Validator('"v1"'))
-    stage.write(old)
+    upload = StagedUpload(ingestion.store, ingestion.target(NAME), ingestion.server.url(NAME), 5 * MEBI)
+    upload.adopt(Validator('"v1"'))
+    upload.write(old)
     if finished:
-        stage.finish()
+        upload.finish()
     ingestion.server.host(NAME, new, etag='"v2"')
     outcome = ingestion.fetch_one(ingestion.shard(NAME, checksum=Checksum(ChecksumKind.ETAG, "v2")))
     assert outcome.state is ShardState.FETCHED

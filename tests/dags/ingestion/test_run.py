@@ -174,12 +174,12 @@ def test_errors_tell_whether_a_retry_can_help(lists: Ingestion) -> None:
 
 def test_an_unfinished_upload_of_another_version_is_aborted_by_the_plan(lists: Ingestion) -> None:
     for name, etag in (("train/00.jsonl.zst", '"v0"'), ("train/01.jsonl.zst", '"v1"')):
-        stage = StagedUpload(lists.store, lists.target(name), lists.server.url(name), 5 * MEBI)
-        stage.adopt(Validator(etag))
-        stage.write(random_bytes(6))
+        upload = StagedUpload(lists.store, lists.target(name), lists.server.url(name), 5 * MEBI)
+        upload.adopt(Validator(etag))
+        upload.write(random_bytes(6))
     assert plan_run(lists.settings, "dry", replace(REQUEST, dry_run=True))[0].stale_uploads == 0
     assert plan_run(lists.settings, "run", REQUEST)[0].stale_uploads == 1
-    staged = lists.place.staged(lists.target("train/01.jsonl.zst"))
+    staged = lists.layout.staged(lists.target("train/01.jsonl.zst"))
     assert [upload["Key"] for upload in lists.uploads()] == [staged.key]
 
 

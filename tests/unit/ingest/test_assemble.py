@@ -23,7 +23,7 @@ URL = "http://server/shard"
 POLITE = Politeness(max_attempts=3, min_bytes_per_second=0)
 
 
-class MemoryStage:
+class MemoryFile:
     """Keeps parts of ``part`` bytes safe; the rest is lost with the process."""
 
     def __init__(self, part: int) -> None:
@@ -108,10 +108,10 @@ class MemoryAnswer:
             raise SourceUnavailable("broke off")
 
 
-def assembly(shard: Shard, stage: MemoryStage, server: Server, tally: Tally | None = None) -> Assembly:
+def assembly(shard: Shard, partial: MemoryFile, server: Server, tally: Tally | None = None) -> Assembly:
     patience = Patience(POLITE, lambda _: None)
     opener: Any = server.open
-    kept: Any = stage
+    kept: Any = partial
     return Assembly(shard, kept, opener, patience, lambda: Pace("s", URL, POLITE), tally or Tally())
 
 
@@ -137,21 +137,21 @@ cuts = st.lists(
 def test_any_sequence_of_cuts_gives_identical_bytes(
     body: bytes, sequence: list[Cut], part: int, size: str
 ) -> None:
-    server, stage = Server(body, sequence, announces=size == "announced"), MemoryStage(part)
+    server, partial = Server(body, sequence, announces=size == "announced"), MemoryFile(part)
     known = shard(size_bytes=len(body)) if size == "published" else shard()
     for _ in range(30):  # each failure is a lost worker: another process goes on with what is safe
         try:
-            assembly(known, stage, server).run()
+            assembly(known, partial, server).run()
             break
         except SourceUnavailable:
-            stage.lose_process()
-    assert stage.kept == body
+            partial.lose_process()
+    assert partial.kept == body
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(min_size=1, max_size=100), st.binary(min_size=1, max_size=100), st.integers(0, 99))
 def test_versions_are_never_mixed(old: bytes, new: bytes, cut: int) -> None:
-    server, stage, tally = Server(old, [Cut(min(cut, len(old)))]), MemoryStage(1), Tally()
+    server, partial, tally = Server(old, [Cut(min(cut, len(old)))]), MemoryFile(1), Tally()
     stage_filled = cut and cut < len(old)
     with_change = Server(new, [], etag='"v2"')
     opened = [server.open, with_change.open]
@@ -162,53 +162,53 @@ def test_versions_are_never_mixed(old: bytes, new: bytes, cut: int) -> None:
         with using(url, offset, if_range) as answer:
             yield answer
 
-    one = assembly(shard(), stage, server, tally)
+    one = assembly(shard(), partial, server, tally)
     one._open = changing  # type: ignore[assignment]
     one.run()
-    assert stage.kept == (new if cut < len(old) else old)
+    assert partial.kept == (new if cut < len(old) else old)
     assert tally.restarts == (1 if stage_filled else 0)
 
 
 @pytest.mark.parametrize("treats", ["caps", "caps, total untold"])
 def test_a_range_that_the_server_caps_is_not_taken_for_the_rest(treats: str) -> None:
     server = Server(b"0123456789" * 5, [Cut(20), Cut(10, treats)], announces=False)
-    stage = MemoryStage(10)
-    assembly(shard(), stage, server).run()
-    assert stage.kept == server.body
+    partial = MemoryFile(10)
+    assembly(shard(), partial, server).run()
+    assert partial.kept == server.body
 
 
 def test_only_what_is_missing_is_asked_for() -> None:
     server, tally = Server(b"0123456789" * 5, [Cut(20), Cut(20)]), Tally()
-    assembly(shard(), MemoryStage(10), server, tally).run()
+    assembly(shard(), MemoryFile(10), server, tally).run()
     assert server.asked == [0, 20, 40]
     assert (tally.received_bytes, tally.discarded_bytes, tally.resumes) == (50, 0, 2)
 
 
 def test_a_server_that_ignores_ranges_is_read_and_discarded_up_to_the_cut() -> None:
     server, tally = Server(b"0123456789" * 5, [Cut(20), Cut(50, "ignores")]), Tally()
-    stage = MemoryStage(10)
-    assembly(shard(), stage, server, tally).run()
-    assert stage.kept == server.body
+    partial = MemoryFile(10)
+    assembly(shard(), partial, server, tally).run()
+    assert partial.kept == server.body
     assert (tally.received_bytes, tally.discarded_bytes) == (70, 20)
 
 
 def test_tries_without_progress_end() -> None:
     server = Server(b"0123456789", [Cut(0, "refuses")] * 9)
     with pytest.raises(SourceUnavailable):
-        assembly(shard(), MemoryStage(2), server).run()
+        assembly(shard(), MemoryFile(2), server).run()
     assert len(server.asked) == POLITE.max_attempts
 
 
 def test_a_few_bytes_an_answer_without_a_further_part_are_no_progress() -> None:
     server = Server(b"0123456789" * 5, [Cut(2)] * 20)
     with pytest.raises(SourceUnavailable):
-        assembly(shard(), MemoryStage(40), server).run()
+        assembly(shard(), MemoryFile(40), server).run()
     assert server.asked == [0, 2, 4]
 
 
 def test_after_a_restart_ranges_are_asked_for_again() -> None:
     server = Server(b"0123456789" * 5, [Cut(20), Cut(20, "shifts"), Cut(30), Cut(30)])
-    one = assembly(shard(), MemoryStage(10), server)
+    one = assembly(shard(), MemoryFile(10), server)
     opened = server.open
 
     @contextmanager
@@ -226,11 +226,11 @@ def test_after_a_restart_ranges_are_asked_for_again() -> None:
 def test_a_server_that_names_no_version_and_breaks_off_may_be_asked_again_later() -> None:
     server, tally = Server(b"0123456789" * 5, [Cut(20)] * 9, etag=""), Tally()
     with pytest.raises(SourceUnavailable):
-        assembly(shard(), MemoryStage(10), server, tally).run()
+        assembly(shard(), MemoryFile(10), server, tally).run()
     assert len(server.asked) == POLITE.max_attempts
-    server.cuts, stage = [Cut(20)], MemoryStage(10)
-    assembly(shard(), stage, server).run()
-    assert stage.kept == server.body
+    server.cuts, partial = [Cut(20)], MemoryFile(10)
+    assembly(shard(), partial, server).run()
+    assert partial.kept == server.body
 
 
 def test_a_file_that_keeps_changing_is_given_up() -> None:
@@ -242,26 +242,26 @@ def test_a_file_that_keeps_changing_is_given_up() -> None:
                 yield answer
 
     with pytest.raises(SourceRefused, match="changed 3 times"):
-        assembly(shard(), MemoryStage(1), Restless(b"0123456789", [Cut(n) for n in range(1, 9)])).run()
+        assembly(shard(), MemoryFile(1), Restless(b"0123456789", [Cut(n) for n in range(1, 9)])).run()
 
 
 def test_another_size_than_published_is_found_out_before_a_byte_is_fetched() -> None:
     server, tally = Server(b"0123456789", []), Tally()
     with pytest.raises(ShardMismatch, match="11 bytes"):
-        assembly(shard(size_bytes=11), MemoryStage(2), server, tally).run()
+        assembly(shard(size_bytes=11), MemoryFile(2), server, tally).run()
     assert tally.received_bytes == 0
 
 
 def test_another_etag_than_pinned_is_found_out_before_a_byte_is_fetched() -> None:
     pinned = shard(checksum=Checksum(ChecksumKind.ETAG, "v0"))
     with pytest.raises(ShardMismatch, match="ETag v0"):
-        assembly(pinned, MemoryStage(2), Server(b"0123456789", [])).run()
+        assembly(pinned, MemoryFile(2), Server(b"0123456789", [])).run()
 
 
 def test_a_body_that_does_not_end_is_cut_at_the_published_size() -> None:
     server = Server(b"0123456789", [], announces=False)
     with pytest.raises(ShardMismatch, match="more bytes"):
-        assembly(shard(size_bytes=5), MemoryStage(2), server).run()
+        assembly(shard(size_bytes=5), MemoryFile(2), server).run()
 
 
 def test_a_trickle_is_a_stall() -> None:

@@ -12,7 +12,7 @@ from include.contracts.errors import InputError
 from include.contracts.ingestion import Shard
 from include.ingest.errors import SourceRefused, SourceUnavailable
 from include.ingest.listings import Lists
-from include.ingest.origin import Origin
+from include.ingest.source_client import SourceClient
 from include.recipes.source import Component, Listing, ListingKind, Politeness, Source
 
 TREE = "http://8.8.8.8/tree"
@@ -35,9 +35,9 @@ def listed(url: str, handler: Handler, kind: ListingKind = ListingKind.HUGGING_F
         listings=(listing,),
         politeness=POLITE,
     )
-    with Origin(POLITE) as origin:
-        origin._client = httpx.Client(transport=httpx.MockTransport(handler))
-        return Lists(source, origin).shards({})
+    with SourceClient(POLITE) as client:
+        client._client = httpx.Client(transport=httpx.MockTransport(handler))
+        return Lists(source, client).shards({})
 
 
 def leading_to(url: str, asked: list[str]) -> Handler:

@@ -9,8 +9,8 @@ import pytest
 
 from include.ingest.addresses import check_url
 from include.ingest.errors import SourceRefused, SourceUnavailable
-from include.ingest.origin import Origin, _check_status, _location
 from include.ingest.pace import Pace
+from include.ingest.source_client import SourceClient, _check_status, _location
 from include.recipes.source import Politeness
 from tests.support.ports import free_port
 
@@ -46,8 +46,8 @@ def test_where_a_redirect_leads_is_printable_and_cut_in_an_error() -> None:
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:
     port = free_port()
-    with Origin(Politeness(connect_timeout_seconds=1)) as origin, pytest.raises(SourceUnavailable):
-        origin.open(f"http://127.0.0.1:{port}/x").__enter__()
+    with SourceClient(Politeness(connect_timeout_seconds=1)) as client, pytest.raises(SourceUnavailable):
+        client.open(f"http://127.0.0.1:{port}/x").__enter__()
 
 
 def test_progress_is_told_now_and_then(caplog: pytest.LogCaptureFixture) -> None:

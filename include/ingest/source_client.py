@@ -52,8 +52,8 @@ class Answer(Protocol):
         """Yield the body as it was sent; SourceUnavailable if it breaks off."""
 
 
-class Origin:
-    """A client that opens URLs, one connection at a time. Use it as a context manager."""
+class SourceClient:
+    """An HTTP client for the servers of a source, one connection at a time. Use it as a context manager."""
 
     def __init__(self, politeness: Politeness) -> None:
         self._politeness = politeness
@@ -66,7 +66,7 @@ class Origin:
             headers={"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"},
         )
 
-    def __enter__(self) -> Origin:
+    def __enter__(self) -> SourceClient:
         return self
 
     def __exit__(self, *_: object) -> None:
