@@ -17,9 +17,9 @@ from include.contracts.errors import NexusError
 from include.contracts.manifests import CheckpointMarker, FileEntry
 from include.contracts.records import canonical_json
 from include.object_store.verification import file_entry
-from training.checkpoint_store import MARKER, TRAINER, CheckpointStore, Progress
+from training.checkpoint_store import MARKER, TRAINER, CheckpointStore, TrainingProgress
 from training.finite import named_tensors, require_finite
-from training.identity import Identity
+from training.identity import CheckpointIdentity
 from training.random_state import save_random_state
 from training.ranks import ERRORS, Agreement, describe
 
@@ -36,7 +36,7 @@ class CheckpointSaver:
     def __init__(
         self,
         store: CheckpointStore,
-        identity: Identity,
+        identity: CheckpointIdentity,
         scratch: Path,
         ranks: Agreement,
         keep: int,
@@ -59,7 +59,9 @@ class CheckpointSaver:
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
 
-    def start(self, model: torch.nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> float:
+    def start(
+        self, model: torch.nn.Module, optimiser: torch.optim.Optimizer, progress: TrainingProgress
+    ) -> float:
         """Copy the state and start to write it in the background. Return how many seconds the copy took.
 
         Raises IntegrityError on every rank, and writes nothing, if the state of any rank holds NaN or
@@ -67,10 +69,10 @@ class CheckpointSaver:
         """
         begun = time.monotonic()
         self.wait()
-        folder = self._scratch / f"save_{progress.step}_rank_{self._ranks.place.rank}"
+        folder = self._scratch / f"save_{progress.step}_rank_{self._ranks.position.rank}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        save_random_state(folder, self._ranks.place.rank)
+        save_random_state(folder, self._ranks.position.rank)
         parameters, moments = get_state_dict(model, optimiser)
         state = {"model": parameters, "optimiser": moments}
         where = f"step {progress.step}"
@@ -105,7 +107,7 @@ class CheckpointSaver:
                 remedy="check storage and free disk, then start the run again: it resumes",
             ) from failure
 
-    def _finish(self, writing: Any, folder: Path, progress: Progress) -> None:
+    def _finish(self, writing: Any, folder: Path, progress: TrainingProgress) -> None:
         try:
             self._ranks.together(writing.result)
             self._ranks.from_first(lambda: self._store.discard_marker(progress.step))
@@ -117,8 +119,8 @@ class CheckpointSaver:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _upload(self, folder: Path, progress: Progress) -> list[FileEntry]:
-        if self._ranks.place.rank == 0:
+    def _upload(self, folder: Path, progress: TrainingProgress) -> list[FileEntry]:
+        if self._ranks.position.rank == 0:
             (folder / TRAINER).write_bytes(canonical_json(progress.trainer))
         entries = []
         for path in sorted(p for p in folder.iterdir() if p.is_file()):
@@ -126,12 +128,12 @@ class CheckpointSaver:
             self._store.folder.upload(f"step_{progress.step}/{path.name}", path)
         return entries
 
-    def _complete(self, progress: Progress, entries: list[FileEntry]) -> None:
+    def _complete(self, progress: TrainingProgress, entries: list[FileEntry]) -> None:
         marker = CheckpointMarker(
             step=progress.step,
             tokens_seen=progress.tokens_seen,
             data_position=progress.data_position,
-            world_size=self._ranks.place.world_size,
+            world_size=self._ranks.position.world_size,
             recipe_sha256=self._identity.recipe_sha256,
             corpus_sha256=self._identity.corpus_sha256,
             mathematics=dict(self._identity.mathematics),

@@ -43,7 +43,7 @@ class TrainerState:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """The progress of a run. ``data_position`` is the number of samples taken from the global order."""
 
     step: int

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from training.job_inputs import PEER_TIMEOUT_SECONDS
-from training.ranks import RankPlace, vanished
+from training.ranks import RankPosition, vanished
 
 #: After a closed connection, wait so long: a rank that failed may be about to report its own reason.
 _CLOSED_GRACE_SECONDS = 10.0
@@ -58,39 +58,39 @@ class Heartbeat:
     """The heartbeat thread of one rank."""
 
     def __init__(
-        self, place: RankPlace, address: str, timeout_seconds: float, end: Callable[[str], None]
+        self, position: RankPosition, address: str, timeout_seconds: float, end: Callable[[str], None]
     ) -> None:
         """Prepare the thread. It calls ``end`` with a reason to end this process."""
-        self._place = place
+        self._position = position
         self._address = address
         self._timeout = timeout_seconds
         self._interval = min(1.0, timeout_seconds / _BEATS_PER_TIMEOUT)
         self._end = end
-        self._leaving = threading.Event()
+        self._finished = threading.Event()
         self._selector = selectors.DefaultSelector()
         now = time.monotonic()
-        watched = range(1, place.world_size) if place.rank == 0 else [0]
+        watched = range(1, position.world_size) if position.rank == 0 else [0]
         self._peers = {rank: Peer(rank, now) for rank in watched}
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
         """Start the thread, unless the job has only one rank."""
-        if self._place.world_size == 1:
+        if self._position.world_size == 1:
             return
-        if self._place.rank == 0:
+        if self._position.rank == 0:
             self._selector.register(_listen(self._address), selectors.EVENT_READ, None)
         self._thread.start()
 
     def leave(self) -> None:
         """Report to the other ranks that this rank has finished, so that its silence is not a fault."""
-        self._leaving.set()
+        self._finished.set()
         if self._thread.is_alive():
             self._thread.join(timeout=2 * self._interval + 1)
 
     def _run(self) -> None:
         before = time.monotonic()
-        while not self._leaving.is_set():
-            if self._place.rank != 0:
+        while not self._finished.is_set():
+            if self._position.rank != 0:
                 self._connect()
             self._receive()
             now = time.monotonic()
@@ -116,13 +116,13 @@ class Heartbeat:
             peer.channel.setblocking(False)
             self._selector.register(peer.channel, selectors.EVENT_READ, peer)
             peer.closed_at = None
-            self._send(f"hello {self._place.rank}")
+            self._send(f"hello {self._position.rank}")
 
     def _receive(self) -> None:
         deadline = time.monotonic() + self._interval
-        while (left := deadline - time.monotonic()) > 0 and not self._leaving.is_set():
+        while (left := deadline - time.monotonic()) > 0 and not self._finished.is_set():
             if not self._selector.get_map():
-                self._leaving.wait(left)
+                self._finished.wait(left)
                 return
             for key, _ in self._selector.select(min(left, _LEAVE_SECONDS)):
                 if key.data is None:
@@ -179,8 +179,8 @@ class Heartbeat:
     def _judge(self, now: float) -> None:
         for peer in self._peers.values():
             if how := peer.fault(now, self._timeout):
-                reason = str(vanished(self._place, peer.rank, how))
-                if self._place.rank == 0:
+                reason = str(vanished(self._position, peer.rank, how))
+                if self._position.rank == 0:
                     self._send(f"{_VANISHED} {reason}")
                 self._end(reason)
 
@@ -212,9 +212,9 @@ def _open(address: str, timeout: float) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=timeout)
 
 
-def connect(place: RankPlace, end: Callable[[str], None]) -> Heartbeat:
+def connect(position: RankPosition, end: Callable[[str], None]) -> Heartbeat:
     """Start the heartbeat of this rank, with the address and the timeout that the launcher chose."""
     timeout = float(os.environ.get("NEXUS_PEER_TIMEOUT_SECONDS", PEER_TIMEOUT_SECONDS))
-    heartbeat = Heartbeat(place, os.environ.get("NEXUS_HEARTBEAT", ""), timeout, end)
+    heartbeat = Heartbeat(position, os.environ.get("NEXUS_HEARTBEAT", ""), timeout, end)
     heartbeat.start()
     return heartbeat

@@ -49,7 +49,7 @@ class CheckpointMismatch(NexusError):
 
 
 @dataclass(frozen=True)
-class Identity:
+class CheckpointIdentity:
     """The mathematics and the corpus of a run.
 
     ``first_release_hashes`` are the recipe hashes that the first release may have written for this run.
@@ -60,7 +60,9 @@ class Identity:
     first_release_hashes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, recipe: TrainingRecipe, shape: dict[str, Any], base_model_uri: str, corpus: str) -> Identity:
+    def of(
+        cls, recipe: TrainingRecipe, shape: dict[str, Any], base_model_uri: str, corpus: str
+    ) -> CheckpointIdentity:
         """Build the identity of a run from its recipe, its model's complete shape and its corpus' hash."""
         return cls(
             mathematics(recipe, shape, base_model_uri), corpus, tuple(_hashes_of_first_release(recipe, shape))

@@ -72,7 +72,7 @@ class MlRoot:
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """A training request with its recipe, corpus manifest and run folder, all checked."""
 
     request: TrainingRequest
@@ -86,11 +86,11 @@ class Job:
         return Folder(self.run.uri(RUN_KEYS.checkpoints.key))
 
 
-def read_job(request_uri: str) -> Job:
+def read_training_job(request_uri: str) -> TrainingJob:
     """Read a request, its recipe and its corpus manifest. Raises NexusError if one is not valid."""
     request = STORE.read_record(TrainingRequest, request_uri)
     recipe = from_plain(TrainingRecipe, request.recipe, where=f"{request_uri}: recipe")
-    return Job(request, recipe, read_corpus(request.corpus), Folder(request.root_uri))
+    return TrainingJob(request, recipe, read_corpus(request.corpus), Folder(request.root_uri))
 
 
 def read_corpus(reference: ParentRef) -> CorpusManifest:

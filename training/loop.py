@@ -28,13 +28,13 @@ from include.contracts.errors import NexusError
 from training import heartbeat
 from training.base_model import shape_of
 from training.checkpoint import CheckpointSaver
-from training.checkpoint_store import CheckpointStore, Progress, TrainerState
+from training.checkpoint_store import CheckpointStore, TrainerState, TrainingProgress
 from training.export.safetensors import export_model
-from training.identity import Identity
-from training.job_inputs import EXIT_INTERRUPTED, Job, MlRoot, read_job
+from training.identity import CheckpointIdentity
+from training.job_inputs import EXIT_INTERRUPTED, MlRoot, TrainingJob, read_training_job
 from training.model import build_model, shard_model
 from training.optimiser import build_optimiser
-from training.ranks import ERRORS, Agreement, RankPlace, describe, join
+from training.ranks import ERRORS, Agreement, RankPosition, describe, join
 from training.restore import Restorer
 from training.step import Stepper, StepResult
 from training.token_channel import open_tokens, sample_order
@@ -57,9 +57,9 @@ class Interruption:
 class Trainer:
     """The training run as one rank sees it."""
 
-    job: Job
+    job: TrainingJob
     root: MlRoot
-    place: RankPlace
+    position: RankPosition
     ranks: Agreement
     saving: Agreement
     interruption: Interruption
@@ -69,13 +69,13 @@ class Trainer:
         """Train from the newest usable checkpoint to the last step, then export. Return the exit code."""
         begun = time.monotonic()
         recipe = self.job.recipe
-        channel = open_tokens(self.job, self.root, verify=self.place.local_rank == 0)
+        channel = open_tokens(self.job, self.root, verify=self.position.local_rank == 0)
         order = sample_order(self.job, channel.data, self._warn)
         base_uri = self.job.request.base_model_uri
         model = build_model(recipe, self.job.corpus, self.root.channel("base_model") if base_uri else None)
         shape = shape_of(model.config, recipe.model.context_length)
-        identity = Identity.of(recipe, shape, base_uri, self.job.request.corpus.sha256)
-        shard_model(model, self.place.world_size, self.device)
+        identity = CheckpointIdentity.of(recipe, shape, base_uri, self.job.request.corpus.sha256)
+        shard_model(model, self.position.world_size, self.device)
         optimiser = build_optimiser(model, recipe.optimiser)
         store = CheckpointStore(self.job.checkpoints)
         restorer = Restorer(
@@ -107,11 +107,11 @@ class Trainer:
 
     def _resume(
         self, restorer: Restorer, model: torch.nn.Module, optimiser: torch.optim.Optimizer
-    ) -> Progress:
+    ) -> TrainingProgress:
         """Load the newest usable checkpoint. Return its progress, or that of a new run."""
         found = restorer.restore(model, optimiser)
         if found is None:
-            return Progress(0, 0, 0, TrainerState(math.nan, math.nan, 0.0, self.place.threads))
+            return TrainingProgress(0, 0, 0, TrainerState(math.nan, math.nan, 0.0, self.position.threads))
         if found.step < self.job.recipe.steps:
             self.ranks.from_first(lambda: restorer.store.record_resume(found.step))
         self._say(f"resumed_at_step={found.step}")
@@ -122,9 +122,9 @@ class Trainer:
         stepper: Stepper,
         saver: CheckpointSaver,
         verification: ShardVerification,
-        progress: Progress,
+        progress: TrainingProgress,
         begun: float,
-    ) -> Progress:
+    ) -> TrainingProgress:
         """Run the remaining steps until an interruption, and save checkpoints."""
         recipe = self.job.recipe
         while progress.step < recipe.steps:
@@ -147,7 +147,7 @@ class Trainer:
                 break
         return progress
 
-    def _advance(self, progress: Progress, result: StepResult, seconds: float) -> Progress:
+    def _advance(self, progress: TrainingProgress, result: StepResult, seconds: float) -> TrainingProgress:
         """Return the progress after a step. Raises NexusError after too many steps without a change."""
         recipe, before = self.job.recipe, progress.trainer
         step = progress.step + 1
@@ -163,7 +163,7 @@ class Trainer:
                 "optimiser.gradient_clip",
             )
         first = before.loss_first if math.isfinite(before.loss_first) else result.loss
-        return Progress(
+        return TrainingProgress(
             step=step,
             tokens_seen=progress.tokens_seen + recipe.batch_sequences * recipe.model.context_length,
             data_position=step * recipe.batch_sequences,
@@ -171,14 +171,14 @@ class Trainer:
                 loss_first=first if result.applied else before.loss_first,
                 loss_last=result.loss if result.applied else before.loss_last,
                 seconds=seconds,
-                threads=self.place.threads,
+                threads=self.position.threads,
                 micro_batch_sequences=recipe.micro_batch_sequences,
                 skipped_steps=before.skipped_steps + (not result.applied),
                 skipped_in_a_row=in_a_row,
             ),
         )
 
-    def _report(self, progress: Progress, result: StepResult, step_seconds: float) -> None:
+    def _report(self, progress: TrainingProgress, result: StepResult, step_seconds: float) -> None:
         recipe, step = self.job.recipe, progress.step
         speed = recipe.batch_sequences * recipe.model.context_length / step_seconds
         # nine digits distinguish any two float32 losses
@@ -198,7 +198,7 @@ class Trainer:
         self._say(f"warning: {text}")
 
     def _say(self, line: str) -> None:
-        if self.place.rank == 0:
+        if self.position.rank == 0:
             print(line, flush=True)
 
 
@@ -233,16 +233,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     interruption = Interruption()
     end_with_launcher()
-    place = RankPlace.from_environment()
-    end = functools.partial(end_process, place.rank)
-    beats = heartbeat.connect(place, end)
-    torch.set_num_threads(place.threads)
+    position = RankPosition.from_environment()
+    end = functools.partial(end_process, position.rank)
+    beats = heartbeat.connect(position, end)
+    torch.set_num_threads(position.threads)
     torch.use_deterministic_algorithms(True)
     try:
-        ranks, saving = join(place)
-        job = ranks.together(lambda: read_job(arguments.request))[place.rank]
-        device = torch.device("cuda", place.local_rank) if torch.cuda.is_available() else torch.device("cpu")
-        code = Trainer(job, MlRoot.from_environment(), place, ranks, saving, interruption, device).run()
+        ranks, saving = join(position)
+        job = ranks.together(lambda: read_training_job(arguments.request))[position.rank]
+        device = (
+            torch.device("cuda", position.local_rank) if torch.cuda.is_available() else torch.device("cpu")
+        )
+        code = Trainer(job, MlRoot.from_environment(), position, ranks, saving, interruption, device).run()
         dist.destroy_process_group()
         beats.leave()
     except ERRORS as error:

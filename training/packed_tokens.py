@@ -20,7 +20,7 @@ from training.tokens import TokenFile, TokenIds, Tokens, require_known_ids
 
 @dataclass(frozen=True)
 class Window:
-    """The place of one training sample: window ``number`` (from 0) of a subset."""
+    """The position of one training sample: window ``number`` (from 0) of a subset."""
 
     subset: str
     number: int

@@ -1,4 +1,4 @@
-"""The place of a rank among the others, and collective decisions of all ranks.
+"""The position of a rank among the others, and collective decisions of all ranks.
 
 The launcher passes each rank its place by the environment variables that torch uses. Decisions use gloo
 groups, also on GPUs. The training loop and the saving thread must not share a group.
@@ -31,8 +31,8 @@ class PeerVanished(NexusError):
 
 
 @dataclass(frozen=True)
-class RankPlace:
-    """The place of this rank among all ranks and among those of its host.
+class RankPosition:
+    """The position of this rank among all ranks and among those of its host.
 
     ``hosts`` holds the names of all hosts, ordered by their ranks. Every host has the same number of ranks.
     """
@@ -44,8 +44,8 @@ class RankPlace:
     hosts: tuple[str, ...] = ("localhost",)
 
     @classmethod
-    def from_environment(cls) -> RankPlace:
-        """Read the place from the environment that the launcher has set."""
+    def from_environment(cls) -> RankPosition:
+        """Read the position from the environment that the launcher has set."""
         return cls(
             rank=int(os.environ["RANK"]),
             local_rank=int(os.environ["LOCAL_RANK"]),
@@ -59,11 +59,11 @@ class RankPlace:
         return self.hosts[rank * len(self.hosts) // self.world_size]
 
 
-def vanished(place: RankPlace, rank: int, how: str) -> PeerVanished:
+def vanished(position: RankPosition, rank: int, how: str) -> PeerVanished:
     """Build the error that names the host of a rank which no longer answers."""
     return PeerVanished(
         f"rank {rank} {how}",
-        where=f"host {place.host_of(rank)}",
+        where=f"host {position.host_of(rank)}",
         remedy="look at this host and its log, then start the job again: it resumes from the last checkpoint",
     )
 
@@ -71,9 +71,9 @@ def vanished(place: RankPlace, rank: int, how: str) -> PeerVanished:
 class Agreement:
     """Collective decisions in one gloo group. Every rank must make the same calls in the same order."""
 
-    def __init__(self, group: dist.ProcessGroup, place: RankPlace) -> None:
+    def __init__(self, group: dist.ProcessGroup, position: RankPosition) -> None:
         self.group = group
-        self.place = place
+        self.position = position
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Return the sums over all ranks, element by element and in float64, on every rank."""
@@ -83,7 +83,7 @@ class Agreement:
 
     def gather(self, item: T) -> list[T]:
         """Return the items of all ranks, in the order of ranks, on every rank."""
-        items: list[Any] = [None] * self.place.world_size
+        items: list[Any] = [None] * self.position.world_size
         dist.all_gather_object(items, item, group=self.group)
         return items
 
@@ -101,12 +101,12 @@ class Agreement:
             raise failure
         for rank, (_, text) in enumerate(outcomes):
             if text:
-                raise RankFailed(text, where=f"rank {rank} on host {self.place.host_of(rank)}")
+                raise RankFailed(text, where=f"rank {rank} on host {self.position.host_of(rank)}")
         return [value for value, _ in outcomes]  # type: ignore[misc]
 
     def from_first(self, action: Callable[[], T]) -> T:
         """Run ``action`` on rank 0 only. All ranks return its result or raise its error."""
-        return self.together(lambda: action() if self.place.rank == 0 else None)[0]  # type: ignore[return-value]
+        return self.together(lambda: action() if self.position.rank == 0 else None)[0]  # type: ignore[return-value]
 
 
 def describe(error: BaseException) -> str:
@@ -116,18 +116,22 @@ def describe(error: BaseException) -> str:
     return str(error) if isinstance(error, NexusError) else f"{type(error).__name__}: {error}"
 
 
-def join(place: RankPlace) -> tuple[Agreement, Agreement]:
+def join(position: RankPosition) -> tuple[Agreement, Agreement]:
     """Join the process group. Return one group for the step loop and one for the saving thread."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     if device == "cuda":
-        torch.cuda.set_device(place.local_rank)
+        torch.cuda.set_device(position.local_rank)
     store = os.environ.get("NEXUS_STORE", "")
-    if place.world_size == 1:
+    if position.world_size == 1:
         alone = dist.HashStore()  # type: ignore[attr-defined]
         dist.init_process_group(backend, store=alone, rank=0, world_size=1)
     else:
         method = f"file://{store}" if store else "env://"
-        dist.init_process_group(backend, init_method=method, rank=place.rank, world_size=place.world_size)
+        dist.init_process_group(
+            backend, init_method=method, rank=position.rank, world_size=position.world_size
+        )
     # its own group keeps the saving thread's messages apart from those of the training loop
-    return Agreement(dist.new_group(backend="gloo"), place), Agreement(dist.new_group(backend="gloo"), place)
+    return Agreement(dist.new_group(backend="gloo"), position), Agreement(
+        dist.new_group(backend="gloo"), position
+    )

@@ -14,8 +14,8 @@ from include.contracts.errors import ContractError, IntegrityError
 from include.contracts.manifests import CheckpointMarker
 from include.contracts.records import parse_json
 from include.object_store import ObjectAbsent
-from training.checkpoint_store import TRAINER, CheckpointStore, Progress, TrainerState
-from training.identity import Identity
+from training.checkpoint_store import TRAINER, CheckpointStore, TrainerState, TrainingProgress
+from training.identity import CheckpointIdentity
 from training.random_state import load_random_state
 from training.ranks import Agreement
 from training.state_loading import load_as_data, not_finite
@@ -29,13 +29,13 @@ class Restorer:
     """
 
     store: CheckpointStore
-    identity: Identity
+    identity: CheckpointIdentity
     scratch: Path
     ranks: Agreement
     micro_batch_sequences: int
     warn: Callable[[str], None]
 
-    def restore(self, model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> Progress | None:
+    def restore(self, model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> TrainingProgress | None:
         """Load the newest usable checkpoint into model and optimiser. Return None if there is none.
 
         A checkpoint that is incomplete, damaged or not finite is skipped with a warning that names the
@@ -52,9 +52,9 @@ class Restorer:
                 loaded = self.ranks.together(lambda: self._load(folder, marker, model, optimiser))  # noqa: B023
                 # deleted after all ranks have loaded, because the ranks of a host read the same files
                 shutil.rmtree(folder, ignore_errors=True)
-                return loaded[self.ranks.place.rank]
+                return loaded[self.ranks.position.rank]
             shutil.rmtree(folder, ignore_errors=True)  # a partial download may fill most of the disk
-            if self.ranks.place.rank == 0:
+            if self.ranks.position.rank == 0:
                 self.warn(f"checkpoint step_{step} cannot be used and is skipped: {found}")
         return None
 
@@ -80,7 +80,7 @@ class Restorer:
 
     def _fetch(self, step: int, folder: Path) -> str:
         """Download the files once per host. Return the reason why the checkpoint is not complete, or ""."""
-        if self.ranks.place.local_rank:
+        if self.ranks.position.local_rank:
             return ""
         shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -91,31 +91,31 @@ class Restorer:
 
     def _check_finite(self, step: int, folder: Path) -> str:
         """Read the downloaded tensors once per host. Return the reason why they cannot be used, or ""."""
-        name = "" if self.ranks.place.local_rank else not_finite(folder)
+        name = "" if self.ranks.position.local_rank else not_finite(folder)
         return f"{self.store.folder.uri(f'step_{step}/')}: {name} holds NaN or infinity" if name else ""
 
     def _load(
         self, folder: Path, marker: CheckpointMarker, model: torch.nn.Module, optimiser: torch.optim.Optimizer
-    ) -> Progress:
+    ) -> TrainingProgress:
         parameters, moments = get_state_dict(model, optimiser)
         load_as_data({"model": parameters, "optimiser": moments}, folder, self.ranks)
         set_state_dict(model, optimiser, model_state_dict=parameters, optim_state_dict=moments)
-        load_random_state(folder, self.ranks.place.rank)
+        load_random_state(folder, self.ranks.position.rank)
         trainer = parse_json(TrainerState, (folder / TRAINER).read_bytes(), where=TRAINER)
-        if self.ranks.place.rank == 0 and (changed := self._changes(marker, trainer)):
+        if self.ranks.position.rank == 0 and (changed := self._changes(marker, trainer)):
             self.warn(
                 f"checkpoint step_{marker.step} was made with {changed}: "
                 "from here on the losses are equal only up to rounding"
             )
-        return Progress(marker.step, marker.tokens_seen, marker.data_position, trainer)
+        return TrainingProgress(marker.step, marker.tokens_seen, marker.data_position, trainer)
 
     def _changes(self, marker: CheckpointMarker, trainer: TrainerState) -> str:
         """Describe the settings of the saving run that differ and change the order of floating-point sums."""
-        place, micro = self.ranks.place, trainer.micro_batch_sequences
+        position, micro = self.ranks.position, trainer.micro_batch_sequences
         changed = []
-        if marker.world_size != place.world_size:
+        if marker.world_size != position.world_size:
             changed.append(f"{marker.world_size} ranks")
-        if trainer.threads != place.threads:
+        if trainer.threads != position.threads:
             changed.append(f"{trainer.threads} threads per rank")
         if micro not in (0, self.micro_batch_sequences):
             changed.append(f"micro batches of {micro} sequences")

@@ -107,24 +107,24 @@ class SampleOrder:
             pooled = self._permutation(self._bounds[-1], "pool", epoch)(index)
             subset = bisect_right(self._bounds, pooled)
             return Window(self._subsets[subset], pooled - (self._bounds[subset] - self._windows[subset]))
-        block, place = divmod(position, BLOCK)
-        subset, within = self._layout(block)[place]
+        block, slot = divmod(position, BLOCK)
+        subset, within = self._layout(block)[slot]
         epoch, index = divmod(block * self._quotas[subset] + within, self._windows[subset])
         name = self._subsets[subset]
         return Window(name, self._permutation(self._windows[subset], name, epoch)(index))
 
     def _layout(self, block: int) -> list[tuple[int, int]]:
-        """Return (subset, how often it occurred before) for each place in a block."""
+        """Return (subset, how often it occurred before) for each slot in a block."""
         if self._block[0] != block:
             shuffle = Permutation(BLOCK, self._seed, "block", block)
-            places: list[tuple[int, int]] = []
+            picks: list[tuple[int, int]] = []
             counts = [0] * len(self._quotas)
-            for place in range(BLOCK):
-                subset = bisect_right(self._quota_bounds, shuffle(place))
+            for slot in range(BLOCK):
+                subset = bisect_right(self._quota_bounds, shuffle(slot))
                 # counted in the order of visits, so that an epoch of a subset ends before the next one starts
-                places.append((subset, counts[subset]))
+                picks.append((subset, counts[subset]))
                 counts[subset] += 1
-            self._block = (block, places)
+            self._block = (block, picks)
         return self._block[1]
 
     def _permutation(self, size: int, name: str, epoch: int) -> Permutation:

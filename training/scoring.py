@@ -19,7 +19,7 @@ from training.finite import require_finite
 from training.held_out import HeldOut, HeldOutDocument
 from training.tokens import TokenIds
 from training.unigrams import TokenCounts
-from training.windows import Window, activation_bytes, batches, logit_rows, windows
+from training.windows import ScoringWindow, activation_bytes, batches, logit_rows, windows
 
 if TYPE_CHECKING:
     import torch
@@ -114,7 +114,7 @@ def _document_losses(
     return sums
 
 
-def _batch_losses(model: Any, batch: list[Window], start_id: int) -> list[float]:
+def _batch_losses(model: Any, batch: list[ScoringWindow], start_id: int) -> list[float]:
     """Return the nats of the scored tokens of each window."""
     import torch
 

@@ -64,12 +64,12 @@ def not_finite(folder: Path) -> str:
     Tensors are read one at a time and do not reach the model. Raises IntegrityError as `load_as_data` does.
     """
     stored = _Reader(folder).read_metadata()
-    for index, place in sorted(stored.storage_data.items(), key=lambda item: str(item[0])):
+    for index, chunk in sorted(stored.storage_data.items(), key=lambda item: str(item[0])):
         if not isinstance(stored.state_dict_metadata[index.fqn], metadata.TensorStorageMetadata):
             continue
-        with (folder / place.relative_path).open("rb") as stream:
-            stream.seek(place.offset)
-            content = io.BytesIO(stream.read(place.length))
+        with (folder / chunk.relative_path).open("rb") as stream:
+            stream.seek(chunk.offset)
+            content = io.BytesIO(stream.read(chunk.length))
         try:
             tensor = torch.load(content, weights_only=True)
         except pickle.UnpicklingError as error:

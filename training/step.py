@@ -62,11 +62,11 @@ class Stepper:
 
     def _accumulate(self, step: int) -> float:
         """Add up the gradients of this rank's share of the batch. Return the sum of its nats."""
-        recipe, place = self.recipe, self.ranks.place
+        recipe, position = self.recipe, self.ranks.position
         tokens_in_batch = recipe.batch_sequences * recipe.model.context_length
         total = torch.zeros((), dtype=torch.float64)
         for positions in rank_positions(
-            step, recipe.batch_sequences, recipe.micro_batch_sequences, place.rank, place.world_size
+            step, recipe.batch_sequences, recipe.micro_batch_sequences, position.rank, position.world_size
         ):
             windows = torch.stack(
                 [torch.from_numpy(self.data.read(self.order.sample(position))) for position in positions]
@@ -77,7 +77,7 @@ class Stepper:
                 logits.float().flatten(0, 1), windows[:, 1:].flatten(), reduction="sum"
             )
             # FSDP averages the gradients of the ranks; the mean over the batch needs their sum
-            mean: Any = loss * (place.world_size / tokens_in_batch)
+            mean: Any = loss * (position.world_size / tokens_in_batch)
             mean.backward()
             total += loss.detach().double().cpu()
         return float(total)

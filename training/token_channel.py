@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from include.contracts.errors import IntegrityError
 from include.object_store.verification import file_entry
-from training.job_inputs import Job, MlRoot
+from training.job_inputs import MlRoot, TrainingJob
 from training.packed_tokens import PackedTokens
 from training.sample_order import SampleOrder, mixture_of_present
 from training.tokens import open_shard
@@ -24,7 +24,7 @@ class TokenChannel:
     verification: ShardVerification
 
 
-def open_tokens(job: Job, root: MlRoot, *, verify: bool) -> TokenChannel:
+def open_tokens(job: TrainingJob, root: MlRoot, *, verify: bool) -> TokenChannel:
     """Open the shards of the ``tokens`` channel, and check the tokenizer, sizes and indexes.
 
     ``verify`` is True on the one rank of each host that hashes the token files.
@@ -45,7 +45,7 @@ def open_tokens(job: Job, root: MlRoot, *, verify: bool) -> TokenChannel:
     return TokenChannel(data, ShardVerification(on_disk, corpus.vocabulary_size))
 
 
-def sample_order(job: Job, data: PackedTokens, warn: Callable[[str], None]) -> SampleOrder:
+def sample_order(job: TrainingJob, data: PackedTokens, warn: Callable[[str], None]) -> SampleOrder:
     """Return the order of a run's samples. Warn for each subset without a window."""
     recipe, windows = job.recipe, data.windows()
     mixture = recipe.mixture
@@ -61,7 +61,7 @@ def sample_order(job: Job, data: PackedTokens, warn: Callable[[str], None]) -> S
     return SampleOrder(windows, mixture, recipe.seed)
 
 
-def _check_tokenizer(job: Job, root: MlRoot) -> None:
+def _check_tokenizer(job: TrainingJob, root: MlRoot) -> None:
     tokenizer = root.channel("tokenizer") / "tokenizer.json"
     # only the export needs the second file, but without it the run must fail before it has trained
     for path in (tokenizer, tokenizer.with_name("tokenizer_config.json")):

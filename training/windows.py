@@ -32,7 +32,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Window:
+class ScoringWindow:
     """One span of one document: its number, the tokens that are read, and those to predict."""
 
     document: int
@@ -55,14 +55,14 @@ def spans(tokens: int, context: int) -> Iterator[Span]:
         start += stride
 
 
-def windows(documents: Sequence[TokenIds], start_id: int, context: int) -> list[Window]:
+def windows(documents: Sequence[TokenIds], start_id: int, context: int) -> list[ScoringWindow]:
     """Return the windows of all documents, shortest first. ``start_id`` precedes each document."""
     found = []
     for number, tokens in enumerate(documents):
         previous = np.concatenate(([start_id], tokens[:-1]))
         for span in spans(len(tokens), context):
             found.append(
-                Window(
+                ScoringWindow(
                     number,
                     previous[span.start : span.stop],
                     tokens[span.start : span.stop],
@@ -72,12 +72,12 @@ def windows(documents: Sequence[TokenIds], start_id: int, context: int) -> list[
     return sorted(found, key=lambda window: len(window.inputs))
 
 
-def batches(found: Iterable[Window], bytes_per_token: int) -> Iterator[list[Window]]:
+def batches(found: Iterable[ScoringWindow], bytes_per_token: int) -> Iterator[list[ScoringWindow]]:
     """Group windows, ordered by length, so that the activations of a group fit into ACTIVATION_BYTES.
 
     A group is padded to its longest window. A window that is too large is a group by itself.
     """
-    batch: list[Window] = []
+    batch: list[ScoringWindow] = []
     for window in found:
         if batch and (len(batch) + 1) * len(window.inputs) * bytes_per_token > ACTIVATION_BYTES:
             yield batch

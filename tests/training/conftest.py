@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-from tests.training.corpora import Corpus, Run, make_corpus, make_run
+from tests.training.corpora import Corpus, LocalRun, make_corpus, make_run
 
 # the machine is shared: examples must not fail for being slow, and a failure must come back
 settings.register_profile("suite", deadline=None, derandomize=True)
@@ -18,7 +18,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.fixture(scope="session")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> tuple[Run, str]:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> tuple[LocalRun, str]:
     """A finished run and its output; tests must not change its files."""
     run = make_run(tmp_path_factory.mktemp("uninterrupted"), corpus)
     code, output = run.finish()

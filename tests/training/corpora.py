@@ -175,8 +175,8 @@ def _write_sidecar(path: Path, name: str, texts: list[str], documents: list[list
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run's place, request and ``/opt/ml``, all under one folder."""
+class LocalRun:
+    """A training run: its folder, request and ``/opt/ml``, all under one folder."""
 
     folder: Path
 
@@ -222,9 +222,9 @@ def make_run(
     recipe: TrainingRecipe = RECIPE,
     base_model: Path | None = None,
     **changes: Any,
-) -> Run:
+) -> LocalRun:
     """Make a run with its request and channels."""
-    run = Run(folder)
+    run = LocalRun(folder)
     recipe = replace(recipe, **changes)
     (folder / "run").mkdir(parents=True, exist_ok=True)
     base = str(base_model) if base_model else ""
@@ -241,7 +241,7 @@ def make_run(
     return run
 
 
-def configure(run: Run, name: str, content: object) -> None:
+def configure(run: LocalRun, name: str, content: object) -> None:
     """Write one of SageMaker's configuration files."""
     path = run.ml_root / "input" / "config" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -274,6 +274,6 @@ def interrupt_at(process: subprocess.Popen[str], step: int, number: signal.Signa
     return "".join(seen)
 
 
-def failure(run: Run) -> str:
+def failure(run: LocalRun) -> str:
     """Return the text that SageMaker would show as the reason of a failure."""
     return (run.ml_root / "output/failure").read_text()

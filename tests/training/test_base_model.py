@@ -17,7 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from include.contracts.errors import NexusError
 from include.recipes.training import ModelRecipe
-from tests.training.corpora import RECIPE, Corpus, Run, failure, make_corpus, make_run
+from tests.training.corpora import RECIPE, Corpus, LocalRun, failure, make_corpus, make_run
 from training.base_model import load_base_model, shape_of
 
 EMPTY = ModelRecipe(context_length=32)
@@ -217,7 +217,7 @@ def test_training_goes_on_from_a_base_in_the_form_of_llama_3_and_keeps_that_form
 
 
 def test_a_run_from_another_base_does_not_resume_from_its_checkpoints(
-    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[Run, str]
+    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[LocalRun, str]
 ) -> None:
     run = make_run(tmp_path, corpus, base_model=uninterrupted[0].model)
     shutil.copytree(uninterrupted[0].checkpoints, run.checkpoints)

@@ -13,9 +13,9 @@ from include.contracts.errors import InputError, IntegrityError, NexusError
 from include.contracts.manifests import FileEntry
 from include.object_store import Folder
 from training.checkpoint import CheckpointSaver
-from training.checkpoint_store import CheckpointStore, Progress, TrainerState
-from training.identity import Identity
-from training.ranks import Agreement, RankPlace, join
+from training.checkpoint_store import CheckpointStore, TrainerState, TrainingProgress
+from training.identity import CheckpointIdentity
+from training.ranks import Agreement, RankPosition, join
 from training.restore import Restorer
 
 
@@ -48,7 +48,7 @@ class RefusingFolder(Folder):
 
 @pytest.fixture
 def alone() -> Iterator[Agreement]:
-    _, saving = join(RankPlace(rank=0, local_rank=0, world_size=1, threads=1))
+    _, saving = join(RankPosition(rank=0, local_rank=0, world_size=1, threads=1))
     yield saving
     dist.destroy_process_group()
 
@@ -57,12 +57,12 @@ def test_old_checkpoints_that_cannot_be_deleted_do_not_end_the_run(tmp_path: Pat
     store = CheckpointStore(UndeletableFolder(str(tmp_path / "checkpoints")))
     warnings: list[str] = []
     saver = CheckpointSaver(
-        store, Identity({"seed": 1}, "b"), tmp_path / "scratch", alone, 1, warnings.append
+        store, CheckpointIdentity({"seed": 1}, "b"), tmp_path / "scratch", alone, 1, warnings.append
     )
     model = torch.nn.Linear(2, 2)
     optimiser = torch.optim.AdamW(model.parameters())
     for step in (1, 2):
-        saver.start(model, optimiser, Progress(step, step, step, TrainerState(1.0, 1.0, 1.0, 1)))
+        saver.start(model, optimiser, TrainingProgress(step, step, step, TrainerState(1.0, 1.0, 1.0, 1)))
         saver.wait()
     assert store.complete_steps() == [2, 1]
     (warning,) = warnings
@@ -72,13 +72,13 @@ def test_old_checkpoints_that_cannot_be_deleted_do_not_end_the_run(tmp_path: Pat
 
 def save(store: CheckpointStore, alone: Agreement, scratch: Path, keep: int, *steps: int) -> torch.nn.Linear:
     """Save a checkpoint at each step. Return the model."""
-    saver = CheckpointSaver(store, Identity({"seed": 1}, "b"), scratch, alone, keep, print)
+    saver = CheckpointSaver(store, CheckpointIdentity({"seed": 1}, "b"), scratch, alone, keep, print)
     model = torch.nn.Linear(2, 2)
     for step in steps:
         saver.start(
             model,
             torch.optim.AdamW(model.parameters()),
-            Progress(step, step, step, TrainerState(1.0, 1.0, 1.0, 1)),
+            TrainingProgress(step, step, step, TrainerState(1.0, 1.0, 1.0, 1)),
         )
         saver.wait()
     return model
@@ -93,7 +93,9 @@ def test_a_checkpoint_to_which_access_is_refused_is_not_passed_over(
     store = CheckpointStore(folder)
     model = save(store, alone, tmp_path / "scratch", 2, 1, 2)
     warnings: list[str] = []
-    restorer = Restorer(store, Identity({"seed": 1}, "b"), tmp_path / "load", alone, 1, warnings.append)
+    restorer = Restorer(
+        store, CheckpointIdentity({"seed": 1}, "b"), tmp_path / "load", alone, 1, warnings.append
+    )
     folder.refused = f"step_2/{refused}"
     with pytest.raises(NexusError, match="access denied"):
         restorer.restore(model, torch.optim.AdamW(model.parameters()))
@@ -125,12 +127,12 @@ def test_a_checkpoint_gets_its_marker_only_after_the_check_before_it(
             raise IntegrityError("the token shard is damaged")
 
     saver = CheckpointSaver(
-        store, Identity({}, "c"), tmp_path / "scratch", alone, 2, print, before_marker=check
+        store, CheckpointIdentity({}, "c"), tmp_path / "scratch", alone, 2, print, before_marker=check
     )
     model = torch.nn.Linear(2, 2)
     optimiser = torch.optim.AdamW(model.parameters())
     for step in (1, 2):
-        saver.start(model, optimiser, Progress(step, step, step, TrainerState(1.0, 1.0, 1.0, 1)))
+        saver.start(model, optimiser, TrainingProgress(step, step, step, TrainerState(1.0, 1.0, 1.0, 1)))
         if step == 1:
             saver.wait()
     with pytest.raises(IntegrityError, match="the token shard is damaged"):

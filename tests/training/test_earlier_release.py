@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from include.contracts.manifests import CorpusManifest
 from include.contracts.records import from_plain, parse_json
 from include.recipes.training import TrainingRecipe
-from tests.training.corpora import Corpus, Run, failure, losses, make_run
+from tests.training.corpora import Corpus, LocalRun, failure, losses, make_run
 from training.job_inputs import EXIT_INTERRUPTED
 
 FIXTURE = Path(__file__).parent / "fixtures" / "earlier_release"
@@ -25,7 +25,7 @@ PORTABLE = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "ONEDNN_
 same_processor = pytest.mark.skipif(platform.machine() != "x86_64", reason="the fixture was made on x86-64")
 
 
-def run_of_the_first_release(folder: Path, **changes: Any) -> Run:
+def run_of_the_first_release(folder: Path, **changes: Any) -> LocalRun:
     content = (FIXTURE / "corpus/manifest.json").read_bytes()
     corpus = Corpus(FIXTURE / "corpus", parse_json(CorpusManifest, content, where="manifest"))
     recipe = from_plain(TrainingRecipe, json.loads((FIXTURE / "recipe.json").read_text()), where="recipe")
@@ -39,7 +39,7 @@ def expected_losses() -> dict[int, str]:
     return {int(step): loss for step, loss in recorded.items() if int(step) > 4}
 
 
-def largest_difference(run: Run) -> float:
+def largest_difference(run: LocalRun) -> float:
     found, wanted = (load_file(folder / "model.safetensors") for folder in (run.model, FIXTURE))
     assert found.keys() == wanted.keys()
     return max(float((found[name] - wanted[name]).abs().max()) for name in wanted)

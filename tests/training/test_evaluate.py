@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from include.contracts.evaluation import EvaluationReport
 from include.contracts.records import canonical_json, content_hash, parse_json, to_plain
 from include.object_store.verification import file_entry
-from tests.training.corpora import RECIPE, ROOT, SUBSETS, Corpus, Run, make_corpus, make_run, sentences
+from tests.training.corpora import RECIPE, ROOT, SUBSETS, Corpus, LocalRun, make_corpus, make_run, sentences
 from training.tokens import TokenFile
 
 
@@ -53,7 +53,7 @@ def gate_outcome(report: Path, part: str = "outcome") -> str:
 
 @pytest.fixture(scope="module")
 def first_report(
-    tmp_path_factory: pytest.TempPathFactory, uninterrupted: tuple[Run, str], corpus: Corpus
+    tmp_path_factory: pytest.TempPathFactory, uninterrupted: tuple[LocalRun, str], corpus: Corpus
 ) -> EvaluationReport:
     output = tmp_path_factory.mktemp("evaluation") / "report.json"
     done = evaluate(uninterrupted[0].model, corpus, output)
@@ -109,7 +109,7 @@ def loss_by_transformers(folder: Path, end_of_text_id: int, tokens: list[int]) -
 
 
 def test_loss_of_a_document_is_that_of_torch_alone(
-    first_report: EvaluationReport, corpus: Corpus, uninterrupted: tuple[Run, str]
+    first_report: EvaluationReport, corpus: Corpus, uninterrupted: tuple[LocalRun, str]
 ) -> None:
     file = TokenFile(corpus.root / "held_out_tokens/code-held")
     for number in (int(file.lengths.argmin()), int(file.lengths.argmax())):
@@ -134,7 +134,7 @@ def test_documents_longer_than_the_context_are_scored_whole_and_counted_apart(
 
 
 def test_a_candidate_equal_to_the_champion_passes_the_gate(
-    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus
+    tmp_path: Path, uninterrupted: tuple[LocalRun, str], corpus: Corpus
 ) -> None:
     model = uninterrupted[0].model
     done = evaluate(model, corpus, tmp_path / "report.json", "--champion", str(model / "manifest.json"))
@@ -146,7 +146,7 @@ def test_a_candidate_equal_to_the_champion_passes_the_gate(
 
 
 @pytest.fixture(scope="module")
-def other_champion(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def other_champion(tmp_path_factory: pytest.TempPathFactory) -> LocalRun:
     """A hardly trained model with another tokenizer, whose end-of-text token has another name and id."""
     folder = tmp_path_factory.mktemp("champion")
     other = make_corpus(folder / "corpus", vocabulary_size=270, end_of_text="<end>")
@@ -157,7 +157,7 @@ def other_champion(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_a_champion_with_another_tokenizer_reads_the_same_text(
-    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus, other_champion: Run
+    tmp_path: Path, uninterrupted: tuple[LocalRun, str], corpus: Corpus, other_champion: LocalRun
 ) -> None:
     options = ("--champion", str(other_champion.model / "manifest.json"))
     done = evaluate(uninterrupted[0].model, corpus, tmp_path / "report.json", *options)
@@ -173,7 +173,11 @@ def test_a_champion_with_another_tokenizer_reads_the_same_text(
 
 @pytest.mark.parametrize("most_tokens", [0, 12])
 def test_a_champion_with_another_tokenizer_pays_for_the_end_of_each_whole_document(
-    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus, other_champion: Run, most_tokens: int
+    tmp_path: Path,
+    uninterrupted: tuple[LocalRun, str],
+    corpus: Corpus,
+    other_champion: LocalRun,
+    most_tokens: int,
 ) -> None:
     options = ("--champion", str(other_champion.model / "manifest.json"))
     limit = ("--max-document-tokens", str(most_tokens))
@@ -193,7 +197,7 @@ def test_a_champion_with_another_tokenizer_pays_for_the_end_of_each_whole_docume
 
 
 def test_the_anchor_is_scored_on_the_same_documents_unless_it_is_the_champion(
-    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus, other_champion: Run
+    tmp_path: Path, uninterrupted: tuple[LocalRun, str], corpus: Corpus, other_champion: LocalRun
 ) -> None:
     model, anchor = uninterrupted[0].model, other_champion.model
     champion = ("--champion", str(model / "manifest.json"))
@@ -213,7 +217,7 @@ def test_the_anchor_is_scored_on_the_same_documents_unless_it_is_the_champion(
 
 
 def test_a_model_that_is_not_finite_is_not_scored(
-    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus
+    tmp_path: Path, uninterrupted: tuple[LocalRun, str], corpus: Corpus
 ) -> None:
     import torch
     from safetensors.torch import load_file, save_file
@@ -241,7 +245,7 @@ def test_a_model_that_is_not_finite_is_not_scored(
     ],
 )
 def test_damaged_files_are_refused(
-    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus, place: str, name: str, message: str
+    tmp_path: Path, uninterrupted: tuple[LocalRun, str], corpus: Corpus, place: str, name: str, message: str
 ) -> None:
     shutil.copytree(uninterrupted[0].model, tmp_path / "model")
     shutil.copytree(corpus.root, tmp_path / "corpus")
@@ -259,7 +263,7 @@ def test_damaged_files_are_refused(
 
 
 def test_a_manifest_with_another_hash_is_refused(
-    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus
+    tmp_path: Path, uninterrupted: tuple[LocalRun, str], corpus: Corpus
 ) -> None:
     wrong = content_hash(b"another")
     done = evaluate(uninterrupted[0].model, corpus, tmp_path / "report.json", "--model-sha256", wrong)

@@ -17,18 +17,18 @@ from pathlib import Path
 import pytest
 
 from include.contracts.errors import ContractError
-from tests.training.corpora import Corpus, Run, configure, failure, make_run
+from tests.training.corpora import Corpus, LocalRun, configure, failure, make_run
 from training.heartbeat import Heartbeat
 from training.job_inputs import PEER_TIMEOUT_SECONDS, MlRoot
 from training.launcher import read_plan
-from training.ranks import RankPlace
+from training.ranks import RankPosition
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 HOSTS = ("algo-1", "algo-2", "algo-3")
 
 
 @dataclass
-class Job:
+class HostHeartbeats:
     """Heartbeats of one rank on each of three hosts, all in this process."""
 
     address: str
@@ -38,8 +38,8 @@ class Job:
 
     def start(self, *ranks: int) -> None:
         for rank in ranks:
-            place = RankPlace(rank, 0, len(HOSTS), 1, HOSTS)
-            self.beats[rank] = Heartbeat(place, self.address, self.timeout, self._ender(rank))
+            position = RankPosition(rank, 0, len(HOSTS), 1, HOSTS)
+            self.beats[rank] = Heartbeat(position, self.address, self.timeout, self._ender(rank))
             self.beats[rank].start()
 
     def _ender(self, rank: int):  # type: ignore[no-untyped-def]
@@ -63,20 +63,20 @@ class Job:
 
 
 @pytest.fixture(params=["unix", "tcp"])
-def job(request: pytest.FixtureRequest) -> Iterator[Job]:
+def job(request: pytest.FixtureRequest) -> Iterator[HostHeartbeats]:
     if request.param == "unix":
         address = f"unix:test-{os.getpid()}-{time.monotonic_ns()}"
     else:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             address = f"tcp:127.0.0.1:{free.getsockname()[1]}"
-    job = Job(address)
+    job = HostHeartbeats(address)
     yield job
     for beat in job.beats.values():
-        beat._leaving.set()
+        beat._finished.set()
 
 
-def test_ranks_that_answer_are_left_alone_and_may_leave_in_any_order(job: Job) -> None:
+def test_ranks_that_answer_are_left_alone_and_may_leave_in_any_order(job: HostHeartbeats) -> None:
     job.start(1, 0, 2)
     time.sleep(2.5 * job.timeout)
     for rank in (2, 0, 1):
@@ -85,7 +85,7 @@ def test_ranks_that_answer_are_left_alone_and_may_leave_in_any_order(job: Job) -
     assert job.reasons.empty()
 
 
-def test_a_frozen_rank_is_named_with_its_host_on_every_other(job: Job) -> None:
+def test_a_frozen_rank_is_named_with_its_host_on_every_other(job: HostHeartbeats) -> None:
     job.start(0, 1, 2)
     time.sleep(0.5)
     job.freeze(2)
@@ -96,7 +96,7 @@ def test_a_frozen_rank_is_named_with_its_host_on_every_other(job: Job) -> None:
     )
 
 
-def test_a_frozen_first_rank_is_named_by_the_others(job: Job) -> None:
+def test_a_frozen_first_rank_is_named_by_the_others(job: HostHeartbeats) -> None:
     job.start(0, 1, 2)
     time.sleep(0.5)
     job.freeze(0)
@@ -104,18 +104,18 @@ def test_a_frozen_first_rank_is_named_by_the_others(job: Job) -> None:
     assert all(text.startswith("host algo-1: rank 0 has not answered") for text in reasons.values())
 
 
-def test_a_host_that_never_comes_is_named(job: Job) -> None:
+def test_a_host_that_never_comes_is_named(job: HostHeartbeats) -> None:
     job.start(0, 1)
     assert job.ended({0, 1})[1].startswith("host algo-3: rank 2 has not joined for 1 seconds")
 
 
-def test_a_first_host_that_never_comes_is_named(job: Job) -> None:
+def test_a_first_host_that_never_comes_is_named(job: HostHeartbeats) -> None:
     job.start(1, 2)
     reasons = job.ended({1, 2})
     assert all(text.startswith("host algo-1: rank 0 has not joined") for text in reasons.values())
 
 
-def test_a_rank_that_ends_without_finishing_is_named(job: Job) -> None:
+def test_a_rank_that_ends_without_finishing_is_named(job: HostHeartbeats) -> None:
     job.start(0, 1, 2)
     time.sleep(0.5)
     dead = job.beats[1]._peers[0].channel
@@ -126,7 +126,7 @@ def test_a_rank_that_ends_without_finishing_is_named(job: Job) -> None:
     assert re.match(r"host algo-2: rank 1 (closed its connection|has not answered)", reasons[2])
 
 
-def test_a_broken_connection_between_living_ranks_is_made_again(job: Job) -> None:
+def test_a_broken_connection_between_living_ranks_is_made_again(job: HostHeartbeats) -> None:
     job.start(0, 1, 2)
     time.sleep(0.5)
     broken = job.beats[1]._peers[0].channel
@@ -170,7 +170,7 @@ def test_a_frozen_rank_ends_the_run_and_its_host_is_the_reason(
     assert failure(run).startswith(f"host localhost: rank {frozen} has not answered for 8 seconds")
 
 
-def two_hosts(folder: Path, corpus: Corpus) -> tuple[list[Run], dict[str, str]]:
+def two_hosts(folder: Path, corpus: Corpus) -> tuple[list[LocalRun], dict[str, str]]:
     """Make a run on two hosts that are both this machine, and the environment of their launchers."""
     hosts = ["127.0.0.1", "localhost"]
     runs = [make_run(folder / host, corpus, steps=100_000) for host in hosts]

@@ -13,7 +13,7 @@ from include.contracts.manifests import CheckpointMarker
 from include.contracts.records import canonical_json, content_hash, to_plain
 from include.recipes.training import OPERATION_FIELDS, ModelRecipe, OptimiserRecipe, TrainingRecipe
 from tests.training.corpora import RECIPE
-from training.identity import CheckpointMismatch, Identity, differences
+from training.identity import CheckpointIdentity, CheckpointMismatch, differences
 
 CORPUS = "c" * 64
 #: Another value for each field of a recipe that decides the numbers.
@@ -36,11 +36,11 @@ OPERATED: dict[str, Any] = {
 }
 
 
-def identity(recipe: TrainingRecipe, base: str = "", corpus: str = CORPUS) -> Identity:
-    return Identity.of(recipe, to_plain(recipe.model.shape()), base, corpus)
+def identity(recipe: TrainingRecipe, base: str = "", corpus: str = CORPUS) -> CheckpointIdentity:
+    return CheckpointIdentity.of(recipe, to_plain(recipe.model.shape()), base, corpus)
 
 
-def marker(of: Identity, **changes: Any) -> CheckpointMarker:
+def marker(of: CheckpointIdentity, **changes: Any) -> CheckpointMarker:
     written = CheckpointMarker(4, 1, 1, 1, of.recipe_sha256, of.corpus_sha256, (), dict(of.mathematics))
     return replace(written, **changes)
 

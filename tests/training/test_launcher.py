@@ -21,7 +21,7 @@ from tests.support.waiting import wait_until
 from tests.training.corpora import (
     RECIPE,
     Corpus,
-    Run,
+    LocalRun,
     configure,
     failure,
     make_corpus,
@@ -168,7 +168,7 @@ def test_a_full_disk_is_a_readable_failure_and_leaves_no_marker(tmp_path: Path, 
 
 
 def test_a_base_model_is_the_starting_point(
-    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[Run, str]
+    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[LocalRun, str]
 ) -> None:
     trained, output = uninterrupted
     run = make_run(tmp_path, corpus, base_model=trained.model, steps=2)
@@ -179,7 +179,7 @@ def test_a_base_model_is_the_starting_point(
 
 
 def test_a_base_model_with_another_vocabulary_is_refused(
-    tmp_path: Path, uninterrupted: tuple[Run, str]
+    tmp_path: Path, uninterrupted: tuple[LocalRun, str]
 ) -> None:
     other = make_corpus(tmp_path / "corpus", vocabulary_size=280)
     run = make_run(tmp_path / "run", other, base_model=uninterrupted[0].model)
@@ -243,7 +243,9 @@ def test_a_subset_that_is_never_trained_on_is_told_unless_a_mixture_leaves_it_ou
     assert output.count(warning) == int(warned)
 
 
-def test_the_model_folder_loads_as_its_manifest_says(uninterrupted: tuple[Run, str], corpus: Corpus) -> None:
+def test_the_model_folder_loads_as_its_manifest_says(
+    uninterrupted: tuple[LocalRun, str], corpus: Corpus
+) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from include.object_store.verification import verify

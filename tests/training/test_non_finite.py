@@ -21,12 +21,12 @@ from include.contracts.errors import IntegrityError
 from include.contracts.manifests import TrainingReport
 from include.contracts.records import parse_json
 from include.object_store import Folder
-from tests.training.corpora import ROOT, Corpus, Run, failure, interrupt_at, losses, make_run, sign
+from tests.training.corpora import ROOT, Corpus, LocalRun, failure, interrupt_at, losses, make_run, sign
 from training.checkpoint import CheckpointSaver
-from training.checkpoint_store import CheckpointStore, Progress, TrainerState
-from training.identity import Identity
+from training.checkpoint_store import CheckpointStore, TrainerState, TrainingProgress
+from training.identity import CheckpointIdentity
 from training.job_inputs import EXIT_INTERRUPTED
-from training.ranks import Agreement, RankPlace, join
+from training.ranks import Agreement, RankPosition, join
 from training.state_loading import not_finite
 
 
@@ -36,20 +36,20 @@ def poison(steps: str, rank: int = 0) -> dict[str, str]:
     return {"PYTHONPATH": faults, "POISONED_STEPS": steps, "FAULTY_RANK": str(rank)}
 
 
-def weights(run: Run) -> bytes:
+def weights(run: LocalRun) -> bytes:
     return (run.model / "model.safetensors").read_bytes()
 
 
-def report(run: Run) -> TrainingReport:
+def report(run: LocalRun) -> TrainingReport:
     return parse_json(TrainingReport, (run.folder / "run/training_report.json").read_bytes(), where="report")
 
 
-def checkpoints(run: Run) -> list[Path]:
+def checkpoints(run: LocalRun) -> list[Path]:
     return [path.parent for path in run.checkpoints.glob("*/complete.json")]
 
 
 @pytest.fixture(scope="module")
-def poisoned(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> tuple[Run, str]:
+def poisoned(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> tuple[LocalRun, str]:
     """A finished run of which step 5 had a NaN in its gradient."""
     run = make_run(tmp_path_factory.mktemp("poisoned"), corpus)
     code, output = run.finish(**poison("5"))
@@ -57,7 +57,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> tuple[
     return run, output
 
 
-def test_norm_and_rate_of_every_step_are_logged(uninterrupted: tuple[Run, str]) -> None:
+def test_norm_and_rate_of_every_step_are_logged(uninterrupted: tuple[LocalRun, str]) -> None:
     lines = re.findall(r"^step=(\d+) .* gradient_norm=(\S+) learning_rate=(\S+)$", uninterrupted[1], re.M)
     assert [int(step) for step, _, _ in lines] == list(range(1, 13))
     assert all(0 < float(norm) < 100 for _, norm, _ in lines)
@@ -65,7 +65,7 @@ def test_norm_and_rate_of_every_step_are_logged(uninterrupted: tuple[Run, str]) 
 
 
 def test_a_step_with_a_nan_gradient_is_skipped_and_logged(
-    poisoned: tuple[Run, str], uninterrupted: tuple[Run, str]
+    poisoned: tuple[LocalRun, str], uninterrupted: tuple[LocalRun, str]
 ) -> None:
     run, output = poisoned
     clean = losses(uninterrupted[1])
@@ -77,7 +77,9 @@ def test_a_step_with_a_nan_gradient_is_skipped_and_logged(
     assert report(run).loss_last == pytest.approx(float(losses(output)[12]))
 
 
-def test_no_checkpoint_and_no_export_holds_a_value_of_the_skipped_step(poisoned: tuple[Run, str]) -> None:
+def test_no_checkpoint_and_no_export_holds_a_value_of_the_skipped_step(
+    poisoned: tuple[LocalRun, str],
+) -> None:
     run, _ = poisoned
     assert len(checkpoints(run)) == 2
     assert [not_finite(folder) for folder in checkpoints(run)] == ["", ""]
@@ -87,7 +89,7 @@ def test_no_checkpoint_and_no_export_holds_a_value_of_the_skipped_step(poisoned:
 
 
 def test_a_run_resumed_across_a_skipped_step_equals_an_uninterrupted_one(
-    tmp_path: Path, corpus: Corpus, poisoned: tuple[Run, str]
+    tmp_path: Path, corpus: Corpus, poisoned: tuple[LocalRun, str]
 ) -> None:
     for stop in (3, 5):  # before the skipped step, and right after it
         run = make_run(tmp_path / str(stop), corpus)
@@ -136,7 +138,7 @@ def test_a_short_run_whose_every_step_is_skipped_exports_nothing(tmp_path: Path,
 
 
 def test_a_model_that_is_not_finite_at_export_is_not_written(
-    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[Run, str]
+    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[LocalRun, str]
 ) -> None:
     run = make_run(tmp_path, corpus)
     shutil.copytree(uninterrupted[0].checkpoints, run.checkpoints)
@@ -171,7 +173,7 @@ def put_into(folder: Path, tensor: str, value: float) -> None:
     ],
 )
 def test_a_checkpoint_that_is_not_finite_is_passed_over_for_the_one_before(
-    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[Run, str], tensor: str, value: float, ranks: int
+    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[LocalRun, str], tensor: str, value: float, ranks: int
 ) -> None:
     run = make_run(tmp_path, corpus)
     shutil.copytree(uninterrupted[0].checkpoints, run.checkpoints)
@@ -186,7 +188,7 @@ def test_a_checkpoint_that_is_not_finite_is_passed_over_for_the_one_before(
 
 
 def test_when_no_checkpoint_is_finite_the_run_begins_again_untouched_by_them(
-    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[Run, str]
+    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[LocalRun, str]
 ) -> None:
     run = make_run(tmp_path, corpus)
     shutil.copytree(uninterrupted[0].checkpoints, run.checkpoints)
@@ -201,7 +203,7 @@ def test_when_no_checkpoint_is_finite_the_run_begins_again_untouched_by_them(
 
 @pytest.fixture
 def alone() -> Iterator[Agreement]:
-    _, saving = join(RankPlace(rank=0, local_rank=0, world_size=1, threads=1))
+    _, saving = join(RankPosition(rank=0, local_rank=0, world_size=1, threads=1))
     yield saving
     dist.destroy_process_group()
 
@@ -219,12 +221,12 @@ def test_a_state_that_is_not_finite_is_not_saved(
     tmp_path: Path, alone: Agreement, spoil: Callable[..., None], named: str
 ) -> None:
     store = CheckpointStore(Folder(str(tmp_path / "checkpoints")))
-    saver = CheckpointSaver(store, Identity({}, "c"), tmp_path / "scratch", alone, 1, print)
+    saver = CheckpointSaver(store, CheckpointIdentity({}, "c"), tmp_path / "scratch", alone, 1, print)
     model = torch.nn.Linear(2, 2)
     optimiser = torch.optim.AdamW(model.parameters())
     model(torch.ones(1, 2)).sum().backward()
     optimiser.step()
     spoil(model, optimiser)
     with pytest.raises(IntegrityError, match=f"step 7: .*{named}: holds NaN or infinity"):
-        saver.start(model, optimiser, Progress(7, 7, 7, TrainerState(1.0, 1.0, 1.0, 1)))
+        saver.start(model, optimiser, TrainingProgress(7, 7, 7, TrainerState(1.0, 1.0, 1.0, 1)))
     assert store.complete_steps() == []

@@ -18,19 +18,19 @@ import pytest
 
 from include.contracts.manifests import CheckpointMarker, TrainingReport
 from include.contracts.records import parse_json
-from tests.training.corpora import RECIPE, Corpus, Run, failure, interrupt_at, losses, make_run
+from tests.training.corpora import RECIPE, Corpus, LocalRun, failure, interrupt_at, losses, make_run
 from training.job_inputs import EXIT_INTERRUPTED
 
 
-def weights(run: Run) -> bytes:
+def weights(run: LocalRun) -> bytes:
     return (run.model / "model.safetensors").read_bytes()
 
 
-def report(run: Run) -> TrainingReport:
+def report(run: LocalRun) -> TrainingReport:
     return parse_json(TrainingReport, (run.folder / "run/training_report.json").read_bytes(), where="report")
 
 
-def tensors_of_last_checkpoint(run: Run) -> dict[str, object]:
+def tensors_of_last_checkpoint(run: LocalRun) -> dict[str, object]:
     """Model, moments and random state of the final checkpoint, as loaded by torch alone."""
     import torch
     from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
@@ -60,7 +60,7 @@ def same(one: object, other: object) -> bool:
 
 
 def test_interrupted_and_resumed_run_equals_an_uninterrupted_one(
-    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[Run, str]
+    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[LocalRun, str]
 ) -> None:
     """SIGTERM at a random step, then SIGKILL of the launcher at a later one, then to the end."""
     reference, expected = uninterrupted
@@ -97,7 +97,7 @@ def test_interrupted_and_resumed_run_equals_an_uninterrupted_one(
 
 
 def test_two_ranks_resume_bit_exactly_and_one_rank_can_go_on_from_their_checkpoint(
-    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[Run, str]
+    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[LocalRun, str]
 ) -> None:
     whole, parted = (
         make_run(tmp_path / "whole", corpus, steps=6),
@@ -145,7 +145,7 @@ def flip(path: Path) -> None:
 )
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     tmp_path: Path,
-    uninterrupted: tuple[Run, str],
+    uninterrupted: tuple[LocalRun, str],
     corpus: Corpus,
     name: str,
     damage: Callable[[Path], None],
@@ -169,7 +169,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
 
 
 def test_checkpoints_of_another_recipe_are_refused(
-    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus
+    tmp_path: Path, uninterrupted: tuple[LocalRun, str], corpus: Corpus
 ) -> None:
     run = make_run(tmp_path, corpus, seed=2)
     shutil.copytree(uninterrupted[0].checkpoints, run.checkpoints)
@@ -180,13 +180,13 @@ def test_checkpoints_of_another_recipe_are_refused(
     assert not run.model.exists(), output
 
 
-def test_only_the_newest_checkpoints_are_kept(uninterrupted: tuple[Run, str]) -> None:
+def test_only_the_newest_checkpoints_are_kept(uninterrupted: tuple[LocalRun, str]) -> None:
     run, _ = uninterrupted
     assert sorted(p.name for p in run.checkpoints.glob("step_*") if any(p.iterdir())) == ["step_12", "step_8"]
 
 
 def test_a_finished_run_started_again_gives_the_same_model(
-    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus
+    tmp_path: Path, uninterrupted: tuple[LocalRun, str], corpus: Corpus
 ) -> None:
     reference, _ = uninterrupted
     run = make_run(tmp_path, corpus)
@@ -203,7 +203,7 @@ def test_a_finished_run_started_again_gives_the_same_model(
     [{"name": "renamed", "checkpoint_every_steps": 5, "keep_checkpoints": 1, "max_skipped_steps": 2}],
 )
 def test_what_operates_a_run_may_change_without_a_change_of_its_bits(
-    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus, changes: dict[str, object]
+    tmp_path: Path, uninterrupted: tuple[LocalRun, str], corpus: Corpus, changes: dict[str, object]
 ) -> None:
     run = resumed_at_8(tmp_path, uninterrupted[0], corpus, **changes)
     code, output = run.finish()
@@ -213,7 +213,7 @@ def test_what_operates_a_run_may_change_without_a_change_of_its_bits(
 
 
 def test_a_smaller_micro_batch_resumes_and_is_equal_up_to_rounding_with_a_warning(
-    tmp_path: Path, uninterrupted: tuple[Run, str], corpus: Corpus
+    tmp_path: Path, uninterrupted: tuple[LocalRun, str], corpus: Corpus
 ) -> None:
     run = resumed_at_8(tmp_path, uninterrupted[0], corpus, micro_batch_sequences=1)
     code, output = run.finish()
@@ -228,7 +228,7 @@ def test_a_smaller_micro_batch_resumes_and_is_equal_up_to_rounding_with_a_warnin
     }
 
 
-def resumed_at_8(folder: Path, reference: Run, corpus: Corpus, **changes: Any) -> Run:
+def resumed_at_8(folder: Path, reference: LocalRun, corpus: Corpus, **changes: Any) -> LocalRun:
     run = make_run(folder, corpus, **changes)
     shutil.copytree(reference.checkpoints / "step_8", run.checkpoints / "step_8")
     return run

@@ -11,7 +11,7 @@ from include.contracts.manifests import TrainingRequest
 from include.contracts.records import canonical_json, to_plain
 from include.object_store import STORE, Folder
 from tests.support.local_s3 import local_s3
-from tests.training.corpora import RECIPE, Corpus, Run, make_run
+from tests.training.corpora import RECIPE, Corpus, LocalRun, make_run
 
 BUCKET = "nexus-llm-models"
 
@@ -27,7 +27,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_a_run_on_s3_equals_one_on_local_paths(
-    s3: str, tmp_path: Path, corpus: Corpus, uninterrupted: tuple[Run, str]
+    s3: str, tmp_path: Path, corpus: Corpus, uninterrupted: tuple[LocalRun, str]
 ) -> None:
     reference, _ = uninterrupted
     run = make_run(tmp_path, corpus)

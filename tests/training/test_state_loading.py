@@ -15,7 +15,7 @@ import torch
 from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING, BytesStorageMetadata
 
 from include.contracts.errors import IntegrityError
-from tests.training.corpora import RECIPE, Corpus, Run, failure, make_run, sign
+from tests.training.corpora import RECIPE, Corpus, LocalRun, failure, make_run, sign
 from training.state_loading import Unpickler
 
 
@@ -99,7 +99,7 @@ def test_nothing_else_of_an_enum_is_fetched(name: str) -> None:
 )
 def test_a_checkpoint_cannot_run_code_in_the_job(
     tmp_path: Path,
-    uninterrupted: tuple[Run, str],
+    uninterrupted: tuple[LocalRun, str],
     corpus: Corpus,
     tamper: Callable[[Path, Path], None],
     named: str,

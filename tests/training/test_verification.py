@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from include.contracts.errors import IntegrityError
 from include.contracts.records import canonical_json
 from include.object_store.verification import file_entry
-from tests.training.corpora import Corpus, Run, failure, losses, make_run, write_megatron
+from tests.training.corpora import Corpus, LocalRun, failure, losses, make_run, write_megatron
 from training.packed_tokens import PackedTokens, Window
 from training.tokens import TokenFile, require_known_ids
 from training.verification import ShardOnDisk, ShardVerification, verify_shard
@@ -105,7 +105,7 @@ def test_a_damaged_shard_ends_the_run_before_a_checkpoint_counts(
 
 
 def test_a_finished_run_is_not_exported_from_damaged_shards(
-    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[Run, str]
+    tmp_path: Path, corpus: Corpus, uninterrupted: tuple[LocalRun, str]
 ) -> None:
     damaged = copy_of(corpus, tmp_path / "corpus")
     overwrite(damaged.root / "tokens/code-0.bin", [5], at=3)

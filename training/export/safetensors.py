@@ -13,16 +13,21 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from include.contracts.manifests import ModelManifest, TrainingReport
 from include.contracts.records import canonical_json
 from training.finite import require_finite
-from training.job_inputs import RUN_KEYS, Job, MlRoot
+from training.job_inputs import RUN_KEYS, MlRoot, TrainingJob
 from training.model_store import publish_model
 
 if TYPE_CHECKING:
-    from training.checkpoint_store import CheckpointStore, Progress
+    from training.checkpoint_store import CheckpointStore, TrainingProgress
     from training.ranks import Agreement
 
 
 def export_model(
-    model: Any, job: Job, root: MlRoot, progress: Progress, store: CheckpointStore, ranks: Agreement
+    model: Any,
+    job: TrainingJob,
+    root: MlRoot,
+    progress: TrainingProgress,
+    store: CheckpointStore,
+    ranks: Agreement,
 ) -> None:
     """Gather the weights on rank 0 and write the model folder and the training report.
 
