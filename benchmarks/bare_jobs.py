@@ -128,8 +128,8 @@ def run_all(
     for step in requests["steps"]:
         with _timed(seconds, step["Name"]):
             (step_id,) = emr.add_job_flow_steps(JobFlowId=cluster, Steps=[step])["StepIds"]
-            place = {"ClusterId": cluster, "StepId": step_id}
-            _wait(partial(emr.describe_step, **place), "COMPLETED", "Step", "Status", "State")
+            step_parameters = {"ClusterId": cluster, "StepId": step_id}
+            _wait(partial(emr.describe_step, **step_parameters), "COMPLETED", "Step", "Status", "State")
     emr.terminate_job_flows(JobFlowIds=[cluster])
     policy = {"times": interruptions, "after_first_checkpoint": True}
     httpx.post(f"{config.aws_endpoint}/_local/sagemaker/interrupt_policy", json=policy).raise_for_status()

@@ -128,12 +128,12 @@ def measure(port: int, rounds: int) -> list[Figure]:
 
 def _figures(client: str, put: Put, get: Get, rounds: int) -> list[Figure]:
     large, small = os.urandom(LARGE_BYTES), os.urandom(SMALL_BYTES)
-    turns = range(rounds)
-    puts = [_seconds(partial(put, "large", large)) for _ in turns]
-    gets = [_seconds(partial(get, "large")) for _ in turns]
+    repetitions = range(rounds)
+    puts = [_seconds(partial(put, "large", large)) for _ in repetitions]
+    gets = [_seconds(partial(get, "large")) for _ in repetitions]
     firsts = [i * 37 % (LARGE_BYTES // RANGE_BYTES) * RANGE_BYTES for i in range(40 * rounds)]
     ranges = [_seconds(partial(get, "large", (first, first + RANGE_BYTES - 1))) for first in firsts]
-    smalls = [_seconds(partial(_put_many, put, f"small/{turn}", small)) for turn in turns]
+    smalls = [_seconds(partial(_put_many, put, f"small/{repetition}", small)) for repetition in repetitions]
     mebi = LARGE_BYTES / _MEBI
     return [
         Figure("put 100 MiB", client, mebi / median(puts), mebi / min(puts), "MiB/s", 250),

@@ -51,11 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     shards, output = arguments.input, str(arguments.output)
     module = [sys.executable, "-m"]
-    places = ["--input", shards, "--output"]
-    corpus = [*module, "spark_jobs.jobs.build_corpus", *places, output, "--until", "near_dedup"]
+    options = ["--input", shards, "--output"]
+    corpus = [*module, "spark_jobs.jobs.build_corpus", *options, output, "--until", "near_dedup"]
     try:
         ours = measure([*corpus, *arguments.options])
-        spark = measure([*module, "benchmarks.corpus.spark_alone", *places, f"{output}-spark"])
+        spark = measure([*module, "benchmarks.corpus.spark_alone", *options, f"{output}-spark"])
         peer = measure([*shlex.split(arguments.peer), shards, f"{output}-peer"]) if arguments.peer else None
     except subprocess.CalledProcessError as error:
         print(f"bench-dedup: ended {error.returncode}: {shlex.join(error.cmd)}", file=sys.stderr)

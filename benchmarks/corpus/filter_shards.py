@@ -32,7 +32,7 @@ from spark_jobs.filters.language import keep_languages
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.documents import read_documents
 from spark_jobs.readers.input_files import inputs_of, raw_shard
-from spark_jobs.readers.shards import Shard, ordered_shards
+from spark_jobs.readers.shards import NumberedShard, ordered_shards
 from spark_jobs.runtime.columns import parquet_writer
 
 Outcome = tuple[int, int, Counter[str]]
@@ -69,12 +69,12 @@ def load(recipe: CorpusRecipe) -> None:
     filtered(pa.record_batch(columns), recipe, Counter())
 
 
-def shards_of(folder: str) -> list[Shard]:
+def shards_of(folder: str) -> list[NumberedShard]:
     """Return the shards of a folder in their order."""
     return ordered_shards([raw_shard(uri) for uri in inputs_of(folder).accepted])
 
 
-def filter_shard(recipe: CorpusRecipe, output: Path, shard: Shard) -> Outcome:
+def filter_shard(recipe: CorpusRecipe, output: Path, shard: NumberedShard) -> Outcome:
     """Filter one shard into a Parquet file. Return documents read, documents kept and drops."""
     read = kept = 0
     dropped: Counter[str] = Counter()

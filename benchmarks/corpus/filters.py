@@ -61,7 +61,7 @@ _QUALITY_OFF: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Agreement:
+class FilterAgreement:
     """Decisions of one filter of ours, with a rule for words, and of datatrove's on the same documents."""
 
     filter: str
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def compare(shards: str, limit: int, python: str, output: Path) -> list[Agreement]:
+def compare(shards: str, limit: int, python: str, output: Path) -> list[FilterAgreement]:
     """Decide on documents by each filter alone, ours and datatrove's, and count the agreement."""
     texts = spread_texts(shards, limit)
     paths = output / "texts.jsonl", output / "decisions.jsonl"
@@ -154,13 +154,17 @@ def kept_rows(texts: Sequence[str], keep: Filter) -> npt.NDArray[np.bool_]:
     return kept
 
 
-def agreement(name: str, words: str, ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> Agreement:
+def agreement(
+    name: str, words: str, ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]
+) -> FilterAgreement:
     """Count the documents that both keep, and those that one of the two keeps."""
     both, only_ours, only_theirs = ours & theirs, ours & ~theirs, theirs & ~ours
-    return Agreement(name, words, len(ours), int(both.sum()), int(only_ours.sum()), int(only_theirs.sum()))
+    return FilterAgreement(
+        name, words, len(ours), int(both.sum()), int(only_ours.sum()), int(only_theirs.sum())
+    )
 
 
-def agreement_table(found: Sequence[Agreement]) -> str:
+def agreement_table(found: Sequence[FilterAgreement]) -> str:
     """Return a table with a row for each filter and rule for words."""
     columns = ("filter", "words", "documents", "both keep", "ours alone", "peer alone", "agreement")
     rows = ["{:<20}{:<12}{:>10}{:>11}{:>12}{:>12}{:>11}".format(*columns)]
@@ -172,7 +176,7 @@ def agreement_table(found: Sequence[Agreement]) -> str:
     return "\n".join(rows)
 
 
-def line(ours: Measured, others: dict[str, Measured], found: Sequence[Agreement]) -> dict[str, Any]:
+def line(ours: Measured, others: dict[str, Measured], found: Sequence[FilterAgreement]) -> dict[str, Any]:
     """Return the JSON line: figures of each process, and the agreement of each filter."""
     compared = {
         name: {**other.said, **other.plain, "ratio": round(other.seconds / ours.seconds, 2)}

@@ -11,7 +11,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
-class BenchmarkSource:
+class Benchmark:
     """A benchmark's items: JSON lines (plain, gzip, zstd) or a JSON array.
 
     ``fields`` are the keys whose texts make an item, in the order in which a document would show them; a dot
@@ -52,7 +52,7 @@ class DecontaminateRecipe:
     """
 
     #: Benchmarks to remove, a table each.
-    benchmarks: tuple[BenchmarkSource, ...] = ()
+    benchmarks: tuple[Benchmark, ...] = ()
     #: Words of one n-gram.
     ngram_words: int = 13
     #: Share of the distinct n-grams of a text of an item that one document has; 0 for a single one.

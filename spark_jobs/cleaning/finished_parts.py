@@ -10,7 +10,7 @@ from include.contracts.records import canonical_json
 from include.object_store import STORE
 from include.object_store.locations import join
 from spark_jobs.cleaning.chain import ChainCounts
-from spark_jobs.cleaning.task import CleanFile, CleanPart, CleanTask, ShardOutcome, clean_part
+from spark_jobs.cleaning.task import CleanFile, CleanPart, CleanTask, ShardCounts, clean_part
 from spark_jobs.decontamination.filter import Contamination
 from spark_jobs.filters.drops import Drops, Example
 from spark_jobs.readers.counts import ReadCounts
@@ -43,7 +43,7 @@ def part_of(plain: dict[str, Any]) -> CleanPart:
     return CleanPart(outcomes, files, plain["seconds"], plain["subsets"])
 
 
-def _plain_outcome(outcome: ShardOutcome) -> dict[str, Any]:
+def _plain_outcome(outcome: ShardCounts) -> dict[str, Any]:
     read, chain = outcome.read, outcome.chain
     found = {name: {**vars(one), "items": sorted(one.items)} for name, one in chain.contamination.items()}
     dropped = {stage: _plain_drops(drops) for stage, drops in chain.dropped.items()}
@@ -54,7 +54,7 @@ def _plain_outcome(outcome: ShardOutcome) -> dict[str, Any]:
     }
 
 
-def _outcome(plain: dict[str, Any]) -> ShardOutcome:
+def _outcome(plain: dict[str, Any]) -> ShardCounts:
     read, chain = plain["read"], plain["chain"]
     counts = {name: Counter(chain[name]) for name in ("left", "replaced")}
     found = {
@@ -62,7 +62,7 @@ def _outcome(plain: dict[str, Any]) -> ShardOutcome:
         for name, one in chain["contamination"].items()
     }
     dropped = {stage: _drops(drops) for stage, drops in chain["dropped"].items()}
-    return ShardOutcome(
+    return ShardCounts(
         **{
             **plain,
             "read": ReadCounts(

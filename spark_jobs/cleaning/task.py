@@ -19,7 +19,7 @@ from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.dedup.signatures import SIGNATURE_SCHEMA, compute_signatures
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.documents import read_documents
-from spark_jobs.readers.shards import ROW_BITS, Shard
+from spark_jobs.readers.shards import ROW_BITS, NumberedShard
 from spark_jobs.readers.subsets import require_few_subsets
 from spark_jobs.runtime.columns import parquet_writer
 
@@ -41,7 +41,7 @@ class CleanFile:
 
 
 @dataclass
-class ShardOutcome:
+class ShardCounts:
     """The counts of one shard: documents kept and dropped by reading and by each stage of the chain."""
 
     name: str
@@ -55,7 +55,7 @@ class CleanTask:
     """A group of neighbouring shards and where their documents go."""
 
     part: int
-    shards: tuple[Shard, ...]
+    shards: tuple[NumberedShard, ...]
     layout: VersionLayout
     recipe: CorpusRecipe
 
@@ -64,7 +64,7 @@ class CleanTask:
 class CleanPart:
     """The result of a task: counts by shard, files, duration, and the subsets of its documents, sorted."""
 
-    outcomes: list[ShardOutcome]
+    outcomes: list[ShardCounts]
     files: list[CleanFile]
     seconds: float
     subsets: list[str] = field(default_factory=list)
@@ -73,7 +73,7 @@ class CleanPart:
 def clean_part(task: CleanTask) -> CleanPart:
     """Write the task's files ``part-<part>-<file>.parquet``. Return their contents and the drops."""
     started = time.monotonic()
-    outcomes: list[ShardOutcome] = []
+    outcomes: list[ShardCounts] = []
     files: list[CleanFile] = []
     subsets: set[str] = set()
     batches = _task_batches(task, outcomes, subsets)
@@ -82,7 +82,7 @@ def clean_part(task: CleanTask) -> CleanPart:
         name = f"part-{task.part:05d}-{len(files):03d}.parquet"
         documents = text_bytes = 0
         with ExitStack() as stack:
-            clean, signed = (
+            clean, signatures = (
                 stack.enter_context(parquet_writer(stack.enter_context(STORE.publish(uri)), schema))
                 for uri, schema in (
                     (join(task.layout.clean, name), CLEAN_SCHEMA),
@@ -91,7 +91,9 @@ def clean_part(task: CleanTask) -> CleanPart:
             )
             while batch is not None and text_bytes < FILE_TEXT_BYTES:
                 clean.write_batch(batch.select(CLEAN_SCHEMA.names))
-                signed.write_batch(compute_signatures(batch, task.part, len(files), task.recipe.near_dedup))
+                signatures.write_batch(
+                    compute_signatures(batch, task.part, len(files), task.recipe.near_dedup)
+                )
                 documents += batch.num_rows
                 text_bytes += pc.sum(pc.binary_length(batch.column("text"))).as_py()
                 batch = next(batches, None)
@@ -100,10 +102,10 @@ def clean_part(task: CleanTask) -> CleanPart:
 
 
 def _task_batches(
-    task: CleanTask, outcomes: list[ShardOutcome], subsets: set[str]
+    task: CleanTask, outcomes: list[ShardCounts], subsets: set[str]
 ) -> Iterator[pa.RecordBatch]:
     for shard in task.shards:
-        outcome = ShardOutcome(shard.name)
+        outcome = ShardCounts(shard.name)
         outcomes.append(outcome)
         for read in read_documents(shard, task.recipe.read, outcome.read):
             outcome.documents_read += read.num_rows
@@ -114,7 +116,7 @@ def _task_batches(
                 yield _identified(clean, shard)
 
 
-def _identified(batch: pa.RecordBatch, shard: Shard) -> pa.RecordBatch:
+def _identified(batch: pa.RecordBatch, shard: NumberedShard) -> pa.RecordBatch:
     """Return the batch with its documents' numbers and ids."""
     rows = batch.column("row")
     ids = pc.binary_join_element_wise(

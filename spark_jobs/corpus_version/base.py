@@ -26,7 +26,7 @@ from include.object_store import STORE
 from include.object_store.locations import join
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs.corpus_version.layout import VersionLayout
-from spark_jobs.readers.shards import ROW_BITS, Shard, all_shards
+from spark_jobs.readers.shards import ROW_BITS, NumberedShard, all_shards
 
 _COPIERS = 16
 _PARTED = "its documents or quality signals are in the base, and would stay without it"
@@ -80,7 +80,7 @@ def _request_of(manifest: CorpusManifest) -> CorpusRequest:
     return STORE.read_record(CorpusRequest, manifest.request.uri)
 
 
-def numbered_shards(request: CorpusRequest) -> list[Shard]:
+def numbered_shards(request: CorpusRequest) -> list[NumberedShard]:
     """Return the shards of the request, numbered after those of its base.
 
     Raises ContractError for a shard that has changed since the base was built, or whose other half (documents

@@ -61,7 +61,7 @@ def _subsets(training: Sequence[ShardPlan], held_out: Sequence[ShardPlan]) -> di
             subset = counts.setdefault(plan.shard.subset, Counter())
             subset[f"documents{suffix}"] += plan.shard.documents
             subset[f"tokens{suffix}"] += plan.shard.tokens
-            subset[f"text_bytes{suffix}"] += sum(run.text_bytes for run in plan.runs)
+            subset[f"text_bytes{suffix}"] += sum(segment.text_bytes for segment in plan.segments)
     return {
         name: SubsetCounts(
             subset["documents"],

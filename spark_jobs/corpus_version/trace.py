@@ -28,7 +28,7 @@ from spark_jobs.runtime.parquet import documents_by_id
 
 
 @dataclass(frozen=True)
-class Origin:
+class TokenOrigin:
     """The origin of a token. ``row`` counts the records of the raw shard from 0."""
 
     token: int
@@ -43,7 +43,7 @@ class Origin:
     text: str
 
 
-def trace(address: str) -> Origin:
+def trace(address: str) -> TokenOrigin:
     """Find the origin of ``<corpus>/tokens/<shard>:<offset>``. Raises InputError if no token is there."""
     shard, _, offset = address.rpartition(":")
     if not shard or not offset.isdecimal():
@@ -58,7 +58,7 @@ def trace(address: str) -> Origin:
     fields = documents_by_id(layout, [document]).get(document)
     if fields is None:
         raise InputError("the corpus does not hold the document", where=layout.root, got=document)
-    return Origin(
+    return TokenOrigin(
         token=int(offset),
         token_in_document=int(offset) - first,
         document_tokens=tokens,

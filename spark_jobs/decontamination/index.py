@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from include.contracts.errors import InputError
 from include.object_store import STORE
-from include.recipes.decontamination import BenchmarkSource, DecontaminateRecipe
+from include.recipes.decontamination import Benchmark, DecontaminateRecipe
 from spark_jobs.decontamination import overlap
 from spark_jobs.kernels import unicode_tables
 from spark_jobs.readers.compression import CorruptStream, plain_blocks, undamaged
@@ -87,11 +87,11 @@ def load_benchmarks(recipe: DecontaminateRecipe) -> BenchmarkIndex:
     units: list[tuple[int, int, str]] = []
     searched: list[dict[int, str]] = []
     skipped: list[int] = []
-    for number, source in enumerate(recipe.benchmarks):
-        items = read_items(source)
+    for number, benchmark in enumerate(recipe.benchmarks):
+        items = read_items(benchmark)
         mine = _units(items, recipe)
         if not mine:
-            raise _hopeless(source, f"no item of {recipe.min_item_words} words or more among {len(items)}")
+            raise _unusable(benchmark, f"no item of {recipe.min_item_words} words or more among {len(items)}")
         units += [(number, item, text) for item, text in mine]
         searched.append({item: "\n".join(items[item]) for item, _ in mine})
         skipped.append(len(items) - len(searched[-1]))
@@ -101,7 +101,7 @@ def load_benchmarks(recipe: DecontaminateRecipe) -> BenchmarkIndex:
     )
     table = overlap.ngram_table(hashes, owners, lengths)
     index = BenchmarkIndex(
-        names=tuple(source.name for source in recipe.benchmarks),
+        names=tuple(benchmark.name for benchmark in recipe.benchmarks),
         table=table,
         unit_benchmarks=np.array(benchmarks, np.int32),
         unit_items=np.array(numbers, np.int32),
@@ -115,33 +115,35 @@ def load_benchmarks(recipe: DecontaminateRecipe) -> BenchmarkIndex:
 
 
 def release_canaries(
-    index: BenchmarkIndex, benchmark: int, items: dict[int, str], recipe: DecontaminateRecipe
+    index: BenchmarkIndex, number: int, items: dict[int, str], recipe: DecontaminateRecipe
 ) -> None:
     """Test that each item is found in a document made of it. Raises InputError if one is not."""
     before, after = _CANARY_FRAME
     documents = pa.array([before + text + after for text in items.values()], pa.string())
     found = index.search(documents, recipe)
-    own = found[index.unit_benchmarks[found[:, 1]] == benchmark]
+    own = found[index.unit_benchmarks[found[:, 1]] == number]
     numbers = np.array(list(items), np.int64)
     hits = own[:, 0][numbers[own[:, 0]] == index.unit_items[own[:, 1]]]
     missed = np.setdiff1d(np.arange(len(items)), hits)
     if len(missed):
-        source = recipe.benchmarks[benchmark]
-        raise _hopeless(source, f"item {numbers[missed[0]]} is not found in a document made of it")
+        benchmark = recipe.benchmarks[number]
+        raise _unusable(benchmark, f"item {numbers[missed[0]]} is not found in a document made of it")
 
 
-def read_items(source: BenchmarkSource) -> list[tuple[str, ...]]:
+def read_items(benchmark: Benchmark) -> list[tuple[str, ...]]:
     """Read the texts of each item's fields, empty if it lacks one.
 
     Raises InputError if a field is missing from all items.
     """
-    records = _records(source.uri)
-    items = [tuple(_text(_field(record, name), source, name) for name in source.fields) for record in records]
-    for position, name in enumerate(source.fields):
+    records = _records(benchmark.uri)
+    items = [
+        tuple(_text(_field(record, name), benchmark, name) for name in benchmark.fields) for record in records
+    ]
+    for position, name in enumerate(benchmark.fields):
         if not any(item[position].strip() for item in items):
             keys = sorted({key for record in records for key in record})
             got = f"{len(items)} items with the keys {', '.join(keys)}" if items else "no items"
-            raise _hopeless(source, got, expected=f"items with a text in {name}")
+            raise _unusable(benchmark, got, expected=f"items with a text in {name}")
     return items
 
 
@@ -171,15 +173,15 @@ def _field(record: dict[str, Any], name: str) -> Any:
     return value
 
 
-def _text(value: Any, source: BenchmarkSource, name: str) -> str:
+def _text(value: Any, benchmark: Benchmark, name: str) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        return "\n".join(_text(part, source, name) for part in value)
+        return "\n".join(_text(part, benchmark, name) for part in value)
     if isinstance(value, dict):
         raise InputError(
             "a field of a benchmark is an object",
-            where=f"{source.name}: {name} in {source.uri}",
+            where=f"{benchmark.name}: {name} in {benchmark.uri}",
             expected="text, a number or a list of them",
             got=", ".join(value),
             remedy=f"name a key of the object, such as {name}.{next(iter(value), 'key')}",
@@ -220,10 +222,10 @@ def _start_of_word(text: str, word: int) -> int:
     return low - 1
 
 
-def _hopeless(source: BenchmarkSource, got: str, expected: str = "") -> InputError:
+def _unusable(benchmark: Benchmark, got: str, expected: str = "") -> InputError:
     return InputError(
         "the benchmark cannot match anything",
-        where=f"{source.name} ({source.uri})",
+        where=f"{benchmark.name} ({benchmark.uri})",
         expected=expected,
         got=got,
         remedy="check the benchmark's file and its fields in the recipe",

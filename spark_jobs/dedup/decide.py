@@ -21,9 +21,9 @@ from spark_jobs.dedup.decisions import save_dropped, save_held_out, send_copies,
 from spark_jobs.dedup.estimated_similarity import estimated, send_minima, send_pairs
 from spark_jobs.dedup.exact_duplicates import compare_texts, save_exact_duplicates, send_texts
 from spark_jobs.dedup.exchange import (
+    ExchangeRunner,
     Inbox,
     Message,
-    Run,
     Step,
     run_in_one_task,
     run_in_process,
@@ -88,7 +88,7 @@ def _decide_here(partitions: Partitions) -> Decided:
     return _decide_estimated(partitions, run, partial(write_clusters_here, partitions))
 
 
-def _decide_estimated(partitions: Partitions, run: Run, write: Callable[[int], int]) -> Decided:
+def _decide_estimated(partitions: Partitions, run: ExchangeRunner, write: Callable[[int], int]) -> Decided:
     """Decide by MinHash signatures only: of all documents that buckets connect, one stays."""
     steps = [partial(step, partitions) for step in (send_texts, compare_texts, _save_exact_and_send_buckets)]
     found = run("clusters: exact duplicates and buckets", steps, partial(join_buckets, partitions))
@@ -99,7 +99,9 @@ def _decide_estimated(partitions: Partitions, run: Run, write: Callable[[int], i
     return Decided(sum(exact for exact, _ in found), clusters, not_compared=not_compared)
 
 
-def _decide_verified(spark: SparkSession, corpus: Corpus, partitions: Partitions, run: Run) -> Decided:
+def _decide_verified(
+    spark: SparkSession, corpus: Corpus, partitions: Partitions, run: ExchangeRunner
+) -> Decided:
     """Decide by comparing the n-grams of candidate pairs."""
     steps = [partial(step, partitions) for step in (send_texts, compare_texts)]
     exact = run("clusters: exact duplicates", steps, partial(save_exact_duplicates, partitions))
@@ -109,7 +111,7 @@ def _decide_verified(spark: SparkSession, corpus: Corpus, partitions: Partitions
     return Decided(sum(exact), verification=verification, not_compared=not_compared)
 
 
-def _settle(partitions: Partitions, run: Run, steps: Sequence[Step]) -> int:
+def _settle(partitions: Partitions, run: ExchangeRunner, steps: Sequence[Step]) -> int:
     """Save all decisions; the last of ``steps`` is ``decisions.settle``.
 
     Returns the number of documents that were compared with none.

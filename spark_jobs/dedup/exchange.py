@@ -55,7 +55,7 @@ Step = Callable[[int, Inbox], Iterable[Message]]
 LastStep = Callable[[int, Inbox], R]
 
 
-class Run(Protocol):
+class ExchangeRunner(Protocol):
     """A way to run the steps of an exchange, whose ``name`` the Spark UI shows."""
 
     def __call__(self, name: str, steps: Sequence[Step], last: LastStep[R]) -> list[R]:

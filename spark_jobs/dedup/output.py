@@ -98,9 +98,9 @@ def _index(layout: VersionLayout, file: CleanFile, decisions: pa.Table, position
     sink = _Sink(layout, layout.index, position, SIGNATURE_SCHEMA)
     with (
         STORE.local_copy(join(layout.signatures, file.name)) as source,
-        pq.ParquetFile(source) as signed,
+        pq.ParquetFile(source) as signatures,
     ):
-        for batch in signed.iter_batches():
+        for batch in signatures.iter_batches():
             sink.write(batch.filter(pc.invert(pc.is_in(batch.column("doc"), value_set=dropped))))
     return sink.finish()
 
@@ -109,7 +109,7 @@ class _Sink:
     """A writer of ``part-<position>.parquet`` in a folder. The file is created with its first rows."""
 
     def __init__(self, layout: VersionLayout, folder: str, position: int, schema: pa.Schema) -> None:
-        self._place, self._schema = layout, schema
+        self._layout, self._schema = layout, schema
         self._uri = join(folder, f"part-{position:05d}.parquet")
         self._stack = ExitStack()
         self._writer: pq.ParquetWriter | None = None
@@ -127,7 +127,7 @@ class _Sink:
         if self._writer is None or self._path is None:
             return []
         self._writer.close()
-        entry = file_entry(self._path, self._place.relative(self._uri))
+        entry = file_entry(self._path, self._layout.relative(self._uri))
         self._stack.close()
         return [entry]
 

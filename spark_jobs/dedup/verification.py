@@ -19,7 +19,7 @@ from include.object_store import STORE
 from include.object_store.locations import join
 from spark_jobs.dedup import jaccard, verification_rounds
 from spark_jobs.dedup.corpus import Corpus
-from spark_jobs.dedup.exchange import Run
+from spark_jobs.dedup.exchange import ExchangeRunner
 from spark_jobs.dedup.minhash import Shingles
 from spark_jobs.dedup.partitions import Partitions
 from spark_jobs.dedup.signatures import shingles
@@ -51,7 +51,7 @@ class Verification:
     unsettled: int = 0
 
 
-def verify(spark: SparkSession, corpus: Corpus, partitions: Partitions, run: Run) -> Verification:
+def verify(spark: SparkSession, corpus: Corpus, partitions: Partitions, run: ExchangeRunner) -> Verification:
     """Run rounds until no pair is left to compare, or MAX_ROUNDS of them."""
     fit_queries(spark, corpus.documents)
     texts, pairs = _Texts(spark, corpus), 0
@@ -77,7 +77,7 @@ def verify(spark: SparkSession, corpus: Corpus, partitions: Partitions, run: Run
     return Verification(pairs, MAX_ROUNDS, waiting)
 
 
-def candidate_pairs(partitions: Partitions, this: Round, run: Run) -> RoundSize:
+def candidate_pairs(partitions: Partitions, this: Round, run: ExchangeRunner) -> RoundSize:
     """Save the pairs of a round."""
     steps = [
         partial(step, partitions, this)

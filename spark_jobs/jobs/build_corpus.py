@@ -44,7 +44,7 @@ _LISTERS = 16
 
 
 @dataclass(frozen=True)
-class _Job:
+class _CorpusJob:
     """A job and the stages that it completes."""
 
     run: Callable[[SparkSession, str], dict[str, Any]]
@@ -52,9 +52,9 @@ class _Job:
 
 
 JOBS = (
-    _Job(clean, (Stage.READ, *CHAIN)),
-    _Job(deduplicate, (Stage.EXACT_DEDUP, Stage.NEAR_DEDUP)),
-    _Job(tokenise, (Stage.TOKENISE,)),
+    _CorpusJob(clean, (Stage.READ, *CHAIN)),
+    _CorpusJob(deduplicate, (Stage.EXACT_DEDUP, Stage.NEAR_DEDUP)),
+    _CorpusJob(tokenise, (Stage.TOKENISE,)),
 )
 
 

@@ -1,4 +1,4 @@
-"""Turn raw shards into clean, signed documents: read, normalise, filter, decontaminate, scrub.
+"""Turn raw shards into clean documents and their signatures: read, normalise, filter, decontaminate, scrub.
 
 spark-submit --py-files spark_jobs.zip clean.py --request s3://…/request.json
 python -m spark_jobs.jobs.clean --request build/corpus/request.json
@@ -21,7 +21,7 @@ from include.object_store.locations import is_s3
 from include.recipes.corpus import CorpusRecipe
 from spark_jobs.cleaning.chain import CHAIN, ChainCounts, benchmarks
 from spark_jobs.cleaning.finished_parts import clean_once
-from spark_jobs.cleaning.task import CleanPart, CleanTask, ShardOutcome
+from spark_jobs.cleaning.task import CleanPart, CleanTask, ShardCounts
 from spark_jobs.corpus_version.base import load_base, numbered_shards
 from spark_jobs.corpus_version.layout import VersionLayout, load_request, save_records
 from spark_jobs.corpus_version.summary import summary_of
@@ -74,7 +74,7 @@ def _read_and_filter(
 
 
 def _by_stage(seconds: float, parts: Sequence[CleanPart]) -> dict[Stage, float]:
-    """Divide the time of the pass among stages as in the tasks. Reading gets the rest: signing, writing."""
+    """Divide the time of the pass among stages as in the tasks. Reading gets the rest."""
     worked = sum(part.seconds for part in parts) or 1.0
     spent = {
         stage: seconds * sum(o.chain.seconds[stage.value] for p in parts for o in p.outcomes) / worked
@@ -93,7 +93,7 @@ def _check_unchanged(request: CorpusRequest) -> None:
 
 
 def _reports(
-    outcomes: Sequence[ShardOutcome], written: int, seconds: Mapping[Stage, float]
+    outcomes: Sequence[ShardCounts], written: int, seconds: Mapping[Stage, float]
 ) -> list[StageReport]:
     """Build the reports of the stages, which ran in one pass.
 
@@ -114,14 +114,14 @@ def _reports(
     return reports
 
 
-def _read_details(outcomes: Sequence[ShardOutcome]) -> dict[str, Any]:
+def _read_details(outcomes: Sequence[ShardCounts]) -> dict[str, Any]:
     shards = {outcome.name: _shard_details(outcome) for outcome in outcomes}
     repaired = _counted(outcome.read.repaired for outcome in outcomes)
     total = sum(outcome.read.bytes_read for outcome in outcomes)
     return {"shards": shards, "bytes": total} | ({"repaired": repaired} if repaired else {})
 
 
-def _shard_details(outcome: ShardOutcome) -> dict[str, Any]:
+def _shard_details(outcome: ShardCounts) -> dict[str, Any]:
     """Return a shard's counts: ``records == kept + all dropped``, kept by the last stage of this pass."""
     read, stages = outcome.read, {Stage.READ.value: outcome.read.dropped, **outcome.chain.dropped}
     dropped = {stage: dict(sorted(drops.items())) for stage, drops in stages.items() if drops}
@@ -161,7 +161,7 @@ def _counted(counters: Iterable[Counter[str]]) -> dict[str, int]:
     return {reason: count for reason, count in sorted(total.items()) if count}
 
 
-def _examples(outcomes: Sequence[ShardOutcome]) -> dict[str, dict[str, list[dict[str, str]]]]:
+def _examples(outcomes: Sequence[ShardCounts]) -> dict[str, dict[str, list[dict[str, str]]]]:
     """Collect the first dropped records and documents of each stage and reason for the report."""
     examples: dict[str, dict[str, list[dict[str, str]]]] = {}
     for outcome in outcomes:

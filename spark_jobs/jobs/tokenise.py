@@ -26,7 +26,7 @@ from spark_jobs.dedup.output import OutputPart
 from spark_jobs.runtime import progress
 from spark_jobs.runtime.entry import end, run_job
 from spark_jobs.tokens.encoding import Library, LibraryChoice, Losses, choose_library
-from spark_jobs.tokens.file_task import Run, TokenisedFile, tokenise_file
+from spark_jobs.tokens.file_task import Segment, TokenisedFile, tokenise_file
 from spark_jobs.tokens.megatron import token_dtype
 from spark_jobs.tokens.shards import ShardPlan, count_documents, count_tokens, plan_shards, write_shard
 from spark_jobs.tokens.tokenizer import LoadedTokenizer
@@ -191,13 +191,13 @@ def _plans(
         (layout.documents, layout.tokens, base.manifest.shards if base else ()),
         (layout.held_out, layout.held_out_tokens, base.manifest.held_out_shards if base else ()),
     ):
-        runs: list[Run] = [
-            run
+        segments: list[Segment] = [
+            segment
             for uri, file in zip(uris, files, strict=True)
             if uri.startswith(source.rstrip("/") + "/")
-            for run in file.runs
+            for segment in file.segments
         ]
-        plans.append(plan_shards(target, runs, recipe.shard_tokens, taken))
+        plans.append(plan_shards(target, segments, recipe.shard_tokens, taken))
     return plans[0], plans[1]
 
 

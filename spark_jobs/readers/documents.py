@@ -25,7 +25,7 @@ from spark_jobs.readers.quality_signals import quality_signals
 from spark_jobs.readers.records import Fields, fields_of
 from spark_jobs.readers.salvage import Salvaged, parsed, salvaged
 from spark_jobs.readers.sampling import keys_of_records
-from spark_jobs.readers.shards import Shard
+from spark_jobs.readers.shards import NumberedShard
 from spark_jobs.readers.splitting import split_records
 from spark_jobs.readers.subsets import ShardNames
 
@@ -45,7 +45,7 @@ _BATCH_ROWS = 8192
 _ROUNDED = re.compile(r"\de\+(?:1[89]|[2-9]\d|\d{3})")
 
 
-def read_documents(shard: Shard, recipe: ReadRecipe, counts: ReadCounts) -> Iterator[pa.RecordBatch]:
+def read_documents(shard: NumberedShard, recipe: ReadRecipe, counts: ReadCounts) -> Iterator[pa.RecordBatch]:
     """Yield batches of BATCH_SCHEMA; ``row`` numbers the records of the shard from 0, dropped ones included.
 
     A damaged shard gives the documents around the damage. Raises IntegrityError when the bytes are not
@@ -70,7 +70,7 @@ def read_documents(shard: Shard, recipe: ReadRecipe, counts: ReadCounts) -> Iter
 
 
 def _json_documents(
-    shard: Shard, found: Unpacked, recipe: ReadRecipe, counts: ReadCounts
+    shard: NumberedShard, found: Unpacked, recipe: ReadRecipe, counts: ReadCounts
 ) -> Iterator[tuple[int, Fields]]:
     names = ShardNames.of(shard.name, recipe)
     # in JSON a character takes at most twice its UTF-8 bytes, except for control characters
@@ -141,7 +141,7 @@ def _batch(rows: list[int], columns: list[Fields]) -> pa.RecordBatch:
 
 
 @contextlib.contextmanager
-def _checked_stream(shard: Shard, counts: ReadCounts) -> Iterator[Any]:
+def _checked_stream(shard: NumberedShard, counts: ReadCounts) -> Iterator[Any]:
     """Open a shard; on S3 the etag is a condition of the request, local bytes are hashed as they are read."""
     with STORE.open(shard.raw.uri, shard.raw.etag) as stream:
         checked = HashedStream(stream)

@@ -23,7 +23,7 @@ from spark_jobs.readers.parquet_groups import UNREADABLE, Lost, Rows, damage_not
 from spark_jobs.readers.pieces import BEGINNING_BYTES
 from spark_jobs.readers.records import Fields, fields_of
 from spark_jobs.readers.salvage import Salvaged
-from spark_jobs.readers.shards import Shard
+from spark_jobs.readers.shards import NumberedShard
 from spark_jobs.readers.subsets import ShardNames
 
 _PYTHON_BYTES = 64 * 2**20
@@ -36,7 +36,7 @@ _TEXT_TYPES = (
 
 
 def parquet_documents(
-    shard: Shard, recipe: ReadRecipe, counts: ReadCounts, schema: pa.Schema
+    shard: NumberedShard, recipe: ReadRecipe, counts: ReadCounts, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of ``schema``; rows that cannot be read count as ``corrupt_shard``.
 

@@ -13,7 +13,7 @@ from spark_jobs.readers.compression import Damage, gzip_blocks, plain_blocks
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.lines import split_lines
 from spark_jobs.readers.pieces import Overlong
-from spark_jobs.readers.shards import Shard
+from spark_jobs.readers.shards import NumberedShard
 
 _LONGEST_LINE_BYTES = 1 << 24
 _END = 1 << 62
@@ -54,7 +54,7 @@ class QualitySignals:
 
 
 @contextlib.contextmanager
-def quality_signals(shard: Shard, counts: ReadCounts) -> Iterator[QualitySignals | None]:
+def quality_signals(shard: NumberedShard, counts: ReadCounts) -> Iterator[QualitySignals | None]:
     """Open the quality signals of a shard; None if it has none."""
     if shard.signals is None:
         yield None

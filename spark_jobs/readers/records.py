@@ -11,7 +11,7 @@ import orjson
 from include.contracts.documents import DropReason, RepairReason
 from spark_jobs.readers.formats import TEXT_KEYS
 from spark_jobs.readers.salvage import Salvaged, is_encodable, repaired
-from spark_jobs.readers.subsets import ShardNames, origin_of
+from spark_jobs.readers.subsets import ShardNames, source_and_subset
 
 
 class Fields(NamedTuple):
@@ -50,7 +50,7 @@ def fields_of(
     # a character takes at most four bytes
     if len(text) > limit_bytes or (4 * len(text) > limit_bytes and len(text.encode()) > limit_bytes):
         return DropReason.TOO_LARGE
-    source, subset = origin_of(record, key, names)
+    source, subset = source_and_subset(record, key, names)
     if signals is not None:
         record["quality_signals"] = signals
     if repairs is None:

@@ -22,7 +22,7 @@ _LARGEST_PART_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Shard:
+class NumberedShard:
     """A raw shard. ``name`` begins its documents' ids, and ``index`` is its position in the order of ids."""
 
     index: int
@@ -33,7 +33,7 @@ class Shard:
 
 def ordered_shards(
     inputs: Sequence[RawShard], first_index: int = 0, held: Collection[str] = ()
-) -> list[Shard]:
+) -> list[NumberedShard]:
     """Return the shards by name; document ids ascend with (index, row).
 
     ``held`` are names that the new shards must not have. Raises InputError for a shard given twice.
@@ -49,27 +49,27 @@ def ordered_shards(
     # '/' follows the name in an id, so it takes part in the order
     documents.sort(key=lambda named: f"{named[0]}/".encode())
     return [
-        Shard(index, name, raw, by_uri.get(signals_name(raw.uri) or ""))
+        NumberedShard(index, name, raw, by_uri.get(signals_name(raw.uri) or ""))
         for index, (name, raw) in enumerate(documents, first_index)
     ]
 
 
-def all_shards(groups: Iterable[Sequence[RawShard]]) -> list[Shard]:
+def all_shards(groups: Iterable[Sequence[RawShard]]) -> list[NumberedShard]:
     """Return the shards of CorpusRequest.all_inputs; each group is numbered after the one before."""
-    shards: list[Shard] = []
+    shards: list[NumberedShard] = []
     for group in groups:
         shards += ordered_shards(group, len(shards), {shard.name for shard in shards})
     return shards
 
 
-def grouped(shards: Sequence[Shard]) -> list[tuple[Shard, ...]]:
+def grouped(shards: Sequence[NumberedShard]) -> list[tuple[NumberedShard, ...]]:
     """Join neighbours into parts of about a sixteenth of the whole: a task and a series of files each.
 
     The result depends on the request alone, so that the files are the same on any number of cores.
     """
     total = sum(shard.raw.size_bytes for shard in shards)
     limit = min(max(total // _PARTS_WANTED, _SMALLEST_PART_BYTES), _LARGEST_PART_BYTES)
-    groups: list[list[Shard]] = []
+    groups: list[list[NumberedShard]] = []
     size = 0
     for shard in shards:
         if not groups or size + shard.raw.size_bytes > limit:

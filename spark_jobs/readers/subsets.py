@@ -74,9 +74,9 @@ class ShardNames:
         return cls(source, subset, rule)
 
 
-def origin_of(record: dict[str, Any], text_key: str, names: ShardNames) -> tuple[str, str]:
+def source_and_subset(record: dict[str, Any], text_key: str, names: ShardNames) -> tuple[str, str]:
     """Return source and subset, by the schema that each corpus publishes."""
-    source, subset = _published_origin(record, text_key, names)
+    source, subset = _published_names(record, text_key, names)
     return source, names.rule or subset
 
 
@@ -111,7 +111,7 @@ def require_few_subsets(subsets: Collection[str], recipe: ReadRecipe) -> None:
     )
 
 
-def _published_origin(record: dict[str, Any], text_key: str, names: ShardNames) -> tuple[str, str]:
+def _published_names(record: dict[str, Any], text_key: str, names: ShardNames) -> tuple[str, str]:
     meta = record.get("meta")
     if isinstance(meta, str):  # Hugging Face's parquet conversions hold it as JSON text
         try:

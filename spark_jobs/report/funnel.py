@@ -16,7 +16,7 @@ _KNOWN_ORDER = {stage.value: position for position, stage in enumerate(Stage)}
 
 
 @dataclass(frozen=True)
-class Loss:
+class DropCount:
     """Documents that a stage dropped for one reason."""
 
     stage: str
@@ -34,10 +34,10 @@ class Funnel:
     documents_held_out: int
 
     @property
-    def losses(self) -> list[Loss]:
+    def losses(self) -> list[DropCount]:
         """The losses of all stages, the largest first."""
         losses = [
-            Loss(report.stage, reason, count)
+            DropCount(report.stage, reason, count)
             for report in self.stages
             for reason, count in report.dropped.items()
         ]

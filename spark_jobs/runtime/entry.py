@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _DISK_FULL = (
     "the disk is full; to do: free space and start the job again; it continues after the last complete stage"
 )
-Job = Callable[["SparkSession", str], dict[str, Any]]
+JobFunction = Callable[["SparkSession", str], dict[str, Any]]
 
 #: The last line of a Python traceback.
 _PYTHON_ERROR = re.compile(r"^(?:\w+\.)*\w+(?:Error|Exception|Exit|Interrupt): .+$", re.MULTILINE)
@@ -33,7 +33,7 @@ _LONGEST_LINE = 500
 _REMOTE_ERROR = re.compile(r"^((?:include|spark_jobs)(?:\.\w+)+)\.(\w+): (.+)$", re.MULTILINE)
 
 
-def run_job(name: str, job: Job, argv: Sequence[str] | None, description: str | None) -> int:
+def run_job(name: str, job: JobFunction, argv: Sequence[str] | None, description: str | None) -> int:
     """Run ``job`` on the request that the arguments name. Return 0, or 2 after an error for the user.
 
     Glue adds its own arguments, such as --JOB_NAME and --TempDir. They are ignored.

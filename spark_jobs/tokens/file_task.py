@@ -23,7 +23,7 @@ from spark_jobs.tokens.encoding import Library, Losses, Tokens, encode, first_di
 from spark_jobs.tokens.megatron import token_dtype
 from spark_jobs.tokens.tokenizer import LoadedTokenizer
 
-RUN_SCHEMA = pa.schema([("id", pa.string()), ("tokens", pa.int32()), ("text_bytes", pa.int64())])
+SEGMENT_SCHEMA = pa.schema([("id", pa.string()), ("tokens", pa.int32()), ("text_bytes", pa.int64())])
 
 _BATCH_ROWS = 256
 #: Of a file, this many documents are compared, one more for every so many, each in a window of characters.
@@ -33,7 +33,7 @@ _STRIDE = 7919
 
 
 @dataclass(frozen=True)
-class Run:
+class Segment:
     """Neighbouring documents of one subset within one file of documents, no more tokens than a shard.
 
     ``row`` and ``token`` say where they begin in the work files ``name``.parquet and ``name``.bin.
@@ -50,13 +50,13 @@ class Run:
 
 @dataclass(frozen=True)
 class TokenisedFile:
-    """The runs of one file of documents, in the order of subsets.
+    """The segments of one file of documents, in the order of subsets.
 
     ``dropped`` counts documents without any token of the vocabulary. ``difference`` names a text for which
     gigatoken gave other ids than Hugging Face; then nothing was written.
     """
 
-    runs: tuple[Run, ...]
+    segments: tuple[Segment, ...]
     dropped: int = 0
     losses: Losses = field(default_factory=Losses)
     difference: str = ""
@@ -100,7 +100,7 @@ def tokenise_file(
             dropped += _add_documents(subsets, batch, encoded, tokenizer.unknown_id)
     name = re.sub(r"\.parquet$", "", layout.relative(uri)).replace("/", "-")
     _write(join(layout.work_tokens, name), [subsets[subset] for subset in sorted(subsets)])
-    return TokenisedFile(tuple(_runs(name, subsets, shard_tokens)), dropped, losses)
+    return TokenisedFile(tuple(_segments(name, subsets, shard_tokens)), dropped, losses)
 
 
 def sampled_rows(rows: int) -> npt.NDArray[np.int64]:
@@ -153,28 +153,28 @@ def _write(target: str, subsets: Sequence[_Subset]) -> None:
         pa.array([len(tokens) for subset in subsets for tokens in subset.tokens], pa.int32()),
         pa.array([size for subset in subsets for size in subset.text_bytes], pa.int64()),
     ]
-    with STORE.publish(f"{target}.parquet") as path, parquet_writer(path, RUN_SCHEMA) as writer:
-        writer.write_table(pa.table(columns, schema=RUN_SCHEMA))
+    with STORE.publish(f"{target}.parquet") as path, parquet_writer(path, SEGMENT_SCHEMA) as writer:
+        writer.write_table(pa.table(columns, schema=SEGMENT_SCHEMA))
 
 
-def _runs(name: str, subsets: dict[str, _Subset], shard_tokens: int) -> list[Run]:
-    runs: list[Run] = []
+def _segments(name: str, subsets: dict[str, _Subset], shard_tokens: int) -> list[Segment]:
+    segments: list[Segment] = []
     row = token = 0
     for subset in sorted(subsets):
         lengths = [len(tokens) for tokens in subsets[subset].tokens]
         for documents, count, text_bytes in _cut(lengths, subsets[subset].text_bytes, shard_tokens):
-            runs.append(Run(name, subset, row, documents, token, count, text_bytes))
+            segments.append(Segment(name, subset, row, documents, token, count, text_bytes))
             row, token = row + documents, token + count
-    return runs
+    return segments
 
 
 def _cut(lengths: Sequence[int], sizes: Sequence[int], shard_tokens: int) -> list[tuple[int, int, int]]:
-    """Return (documents, tokens, text bytes) of runs of at most ``shard_tokens``; a longer one is alone."""
-    runs: list[tuple[int, int, int]] = []
+    """Return (documents, tokens, text bytes) of segments of up to ``shard_tokens``; a longer one is alone."""
+    segments: list[tuple[int, int, int]] = []
     documents = tokens = text_bytes = 0
     for length, size in zip(lengths, sizes, strict=True):
         if documents and tokens + length > shard_tokens:
-            runs.append((documents, tokens, text_bytes))
+            segments.append((documents, tokens, text_bytes))
             documents = tokens = text_bytes = 0
         documents, tokens, text_bytes = documents + 1, tokens + length, text_bytes + size
-    return [*runs, (documents, tokens, text_bytes)]
+    return [*segments, (documents, tokens, text_bytes)]

@@ -1,4 +1,4 @@
-"""Plan token shards out of runs of documents, and write them: tokens, Megatron index and sidecar."""
+"""Plan token shards out of segments of documents, and write them: tokens, Megatron index and sidecar."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from include.object_store.locations import join
 from include.object_store.verification import content_entry, file_entry
 from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.runtime.columns import parquet_writer
-from spark_jobs.tokens.file_task import RUN_SCHEMA, Run
+from spark_jobs.tokens.file_task import SEGMENT_SCHEMA, Segment
 from spark_jobs.tokens.megatron import index_bytes
 
 SIDECAR_SCHEMA = pa.schema(
@@ -29,11 +29,11 @@ SIDECAR_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """One shard of ``folder``, and the runs that it is made of."""
+    """One shard of ``folder``, and the segments that it is made of."""
 
     folder: str
     shard: TokenShard
-    runs: tuple[Run, ...]
+    segments: tuple[Segment, ...]
 
 
 def count_documents(plans: Sequence[ShardPlan]) -> int:
@@ -47,31 +47,31 @@ def count_tokens(plans: Sequence[ShardPlan]) -> int:
 
 
 def plan_shards(
-    folder: str, runs: Sequence[Run], shard_tokens: int, taken: Sequence[TokenShard] = ()
+    folder: str, segments: Sequence[Segment], shard_tokens: int, taken: Sequence[TokenShard] = ()
 ) -> list[ShardPlan]:
-    """Group runs, in the order of ids, into shards ``<subset>-<number>`` of at most ``shard_tokens`` tokens.
+    """Group segments, in the order of ids, into shards ``<subset>-<number>`` up to ``shard_tokens`` tokens.
 
     Numbers follow those of ``taken``, the shards of the base.
     """
     known = {shard.subset: shard.name.rpartition("-")[0] for shard in taken}
-    slugs = subset_slugs({run.subset for run in runs}, known)
+    slugs = subset_slugs({segment.subset for segment in segments}, known)
     counts = Counter(shard.subset for shard in taken)
     plans: list[ShardPlan] = []
     for subset in sorted(slugs):
-        groups: list[list[Run]] = []
+        groups: list[list[Segment]] = []
         tokens = 0
-        for run in (run for run in runs if run.subset == subset):
-            if not groups or tokens + run.tokens > shard_tokens:
+        for segment in (segment for segment in segments if segment.subset == subset):
+            if not groups or tokens + segment.tokens > shard_tokens:
                 groups.append([])
                 tokens = 0
-            groups[-1].append(run)
-            tokens += run.tokens
+            groups[-1].append(segment)
+            tokens += segment.tokens
         for number, group in enumerate(groups, counts[subset]):
             shard = TokenShard(
                 f"{slugs[subset]}-{number:05d}",
                 subset,
-                sum(run.documents for run in group),
-                sum(run.tokens for run in group),
+                sum(segment.documents for segment in group),
+                sum(segment.tokens for segment in group),
             )
             plans.append(ShardPlan(folder, shard, tuple(group)))
     return plans
@@ -102,11 +102,13 @@ def write_shard(layout: VersionLayout, dtype: str, plan: ShardPlan) -> list[File
     tables: list[pa.Table] = []
     with STORE.publish(f"{target}.bin") as path:
         with path.open("wb") as content:
-            for run in plan.runs:
-                work = join(layout.work_tokens, run.name)
-                content.write(STORE.read_range(f"{work}.bin", run.token * width, run.tokens * width))
+            for segment in plan.segments:
+                work = join(layout.work_tokens, segment.name)
+                content.write(STORE.read_range(f"{work}.bin", segment.token * width, segment.tokens * width))
                 with STORE.local_copy(f"{work}.parquet") as rows:
-                    tables.append(pq.read_table(rows, schema=RUN_SCHEMA).slice(run.row, run.documents))
+                    tables.append(
+                        pq.read_table(rows, schema=SEGMENT_SCHEMA).slice(segment.row, segment.documents)
+                    )
         entries.append(file_entry(path, layout.relative(f"{target}.bin")))
     documents = pa.concat_tables(tables)
     lengths = documents.column("tokens").to_numpy()

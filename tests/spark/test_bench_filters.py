@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.corpus import dedup, filter_shards, filters
 from benchmarks.corpus.dedup import Measured
-from benchmarks.corpus.filters import Agreement, agreement, agreement_table, our_filters, spread_texts
+from benchmarks.corpus.filters import FilterAgreement, agreement, agreement_table, our_filters, spread_texts
 from include.recipes.quality import WORD_RULES
 
 #: A package of the peer's name that drops every text with a word in it.
@@ -113,7 +113,7 @@ def test_compared_texts_are_spread_over_all_shards(shards: Path) -> None:
 def test_agreement_counts_the_decisions_that_differ() -> None:
     ours, theirs = np.array([True, True, False, False]), np.array([True, False, True, False])
     found = agreement("c4", "whitespace", ours, theirs)
-    assert found == Agreement("c4", "whitespace", 4, 1, 1, 1) and found.share == 0.5
+    assert found == FilterAgreement("c4", "whitespace", 4, 1, 1, 1) and found.share == 0.5
     assert agreement_table([found]).splitlines()[-1].split()[-2:] == ["50.00", "%"]
 
 

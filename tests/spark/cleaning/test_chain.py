@@ -15,7 +15,7 @@ import pytest
 from include.contracts.documents import Stage
 from include.contracts.errors import InputError
 from include.recipes.corpus import CorpusRecipe, FilterRecipe
-from include.recipes.decontamination import BenchmarkSource, DecontaminateRecipe
+from include.recipes.decontamination import Benchmark, DecontaminateRecipe
 from include.recipes.loading import packaged_recipe, recipe_names
 from include.recipes.scrubbing import ScrubRecipe
 from spark_jobs.cleaning.chain import CHAIN, ChainCounts, apply_chain
@@ -37,7 +37,7 @@ def recipe(tmp_path: Path) -> CorpusRecipe:
     return CorpusRecipe(
         "test",
         filter=FilterRecipe(min_characters=20),
-        decontaminate=DecontaminateRecipe((BenchmarkSource("quiz", str(quiz), ("question",)),)),
+        decontaminate=DecontaminateRecipe((Benchmark("quiz", str(quiz), ("question",)),)),
         scrub=ScrubRecipe(enabled=True),
     )
 
@@ -84,7 +84,7 @@ def test_the_first_dropped_documents_are_kept_as_examples_also_between_processes
 
 def test_a_benchmark_that_nothing_could_match_ends_the_work(recipe: CorpusRecipe, tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("")
-    source = BenchmarkSource("empty", str(tmp_path / "empty.jsonl"), ("question",))
+    source = Benchmark("empty", str(tmp_path / "empty.jsonl"), ("question",))
     with pytest.raises(InputError, match="empty"):
         apply_chain(
             batch_of(["a text of some length"]),

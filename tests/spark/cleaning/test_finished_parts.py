@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from include.contracts.records import canonical_json
 from spark_jobs.cleaning.chain import CHAIN, ChainCounts
 from spark_jobs.cleaning.finished_parts import part_of, plain_part
-from spark_jobs.cleaning.task import CleanFile, CleanPart, ShardOutcome
+from spark_jobs.cleaning.task import CleanFile, CleanPart, ShardCounts
 from spark_jobs.decontamination.filter import Contamination
 from spark_jobs.filters.drops import Drops, Example
 from spark_jobs.readers.counts import ReadCounts
@@ -39,7 +39,7 @@ chains = st.builds(
     seconds=st.fixed_dictionaries({stage.value: st.floats(0, 1e6) for stage in CHAIN}),
 )
 reads = st.builds(ReadCounts, texts, texts, sums, sums, drops(), counts, texts)
-outcomes = st.builds(ShardOutcome, texts, reads, sums, chains)
+outcomes = st.builds(ShardCounts, texts, reads, sums, chains)
 parts = st.builds(
     CleanPart,
     st.lists(outcomes, max_size=2),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.recipes.decontamination import BenchmarkSource, DecontaminateRecipe
+from include.recipes.decontamination import Benchmark, DecontaminateRecipe
 from spark_jobs.decontamination.filter import Contamination, decontaminate
 from spark_jobs.decontamination.index import BenchmarkIndex, load_benchmarks
 
@@ -39,7 +39,7 @@ def recipe(
     folder = tmp_path_factory.mktemp("benchmarks")
     for name, texts in items.items():
         write_shard(folder / f"{name}.jsonl", [{"text": text} for text in texts])
-    sources = (BenchmarkSource(name, str(folder / f"{name}.jsonl"), ("text",)) for name in items)
+    sources = (Benchmark(name, str(folder / f"{name}.jsonl"), ("text",)) for name in items)
     return DecontaminateRecipe(tuple(sources))
 
 
@@ -119,10 +119,8 @@ def test_what_two_tasks_found_adds_up() -> None:
 def test_every_item_of_gsm8k_and_humaneval_is_found_and_prose_is_not(sentence: Sentence) -> None:
     recipe = DecontaminateRecipe(
         (
-            BenchmarkSource("gsm8k", str(EVALUATION / "gsm8k_test.jsonl"), ("question", "answer")),
-            BenchmarkSource(
-                "humaneval", str(EVALUATION / "HumanEval.jsonl.gz"), ("prompt", "canonical_solution")
-            ),
+            Benchmark("gsm8k", str(EVALUATION / "gsm8k_test.jsonl"), ("question", "answer")),
+            Benchmark("humaneval", str(EVALUATION / "HumanEval.jsonl.gz"), ("prompt", "canonical_solution")),
         )
     )
     index = load_benchmarks(recipe)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from include.contracts.errors import InputError, RecipeError
-from include.recipes.decontamination import BenchmarkSource, DecontaminateRecipe
+from include.recipes.decontamination import Benchmark, DecontaminateRecipe
 from spark_jobs.decontamination import overlap
 from spark_jobs.decontamination.index import load_benchmarks, read_items, release_canaries
 
@@ -21,7 +21,7 @@ Sentence = Callable[[random.Random, int], str]
 
 
 def recipe_for(path: Path, *fields: str, **options: Any) -> DecontaminateRecipe:
-    return DecontaminateRecipe((BenchmarkSource("quiz", str(path), fields or ("question",)),), **options)
+    return DecontaminateRecipe((Benchmark("quiz", str(path), fields or ("question",)),), **options)
 
 
 def found_items(recipe: DecontaminateRecipe, text: str) -> list[int]:
@@ -34,7 +34,7 @@ def found_items(recipe: DecontaminateRecipe, text: str) -> list[int]:
 def test_items_are_read_however_they_are_packed(name: str, tmp_path: Path, write_shard: Write) -> None:
     records = [{"question": "ä?", "choices": {"text": ["x", 2]}}, {"question": "b", "choices": None}]
     content: Any = json.dumps(records).encode() if name.endswith(".json") else records
-    source = BenchmarkSource("quiz", str(write_shard(tmp_path / name, content)), ("question", "choices.text"))
+    source = Benchmark("quiz", str(write_shard(tmp_path / name, content)), ("question", "choices.text"))
     assert read_items(source) == [("ä?", "x\n2"), ("b", "")]
 
 
@@ -157,7 +157,7 @@ def test_the_example_is_an_ngram_of_the_item_as_it_stands_there(
 
 
 def test_a_recipe_refuses_what_cannot_be() -> None:
-    source = BenchmarkSource("a", "x.jsonl", ("q",))
+    source = Benchmark("a", "x.jsonl", ("q",))
     for options, field in (
         ({"benchmarks": (source, source)}, "benchmarks"),
         ({"ngram_words": 0}, "ngram_words"),
@@ -172,4 +172,4 @@ def test_a_recipe_refuses_what_cannot_be() -> None:
         (("a", "x", ()), "fields"),
     ):
         with pytest.raises(RecipeError, match=field):
-            BenchmarkSource(*values)
+            Benchmark(*values)

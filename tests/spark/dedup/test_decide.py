@@ -51,7 +51,7 @@ def chains(
     write_shard: Any,
     make_request: Any,
 ) -> Corpus:
-    """Six chains, forty texts on their own and some exact copies, read and signed."""
+    """Six chains, forty texts on their own and some exact copies, with their signatures."""
     generator, folder = random.Random(5), tmp_path_factory.mktemp("chains")
     texts = [text for _ in range(6) for text in chain(generator, sentence, 12)]
     texts += [sentence(generator, 60) for _ in range(40)] + texts[:10]

@@ -31,19 +31,19 @@ def by_definition(left: str, right: str, recipe: NearDedupRecipe) -> float:
 
 @pytest.mark.parametrize("recipe", [NearDedupRecipe(ngram=2), NearDedupRecipe(ngram=3, min_units=3)])
 @given(documents=st.lists(st.tuples(WORDS, st.booleans()), min_size=1, max_size=8), cut=st.integers(0, 8))
-def test_every_document_is_compared_with_the_leader_before_it_across_batches(
+def test_every_document_is_compared_with_the_kept_one_before_it_across_batches(
     recipe: NearDedupRecipe, documents: list[tuple[str, bool]], cut: int
 ) -> None:
     documents = [(documents[0][0], True), *documents[1:]]
     found: list[float] = []
-    leader = NOBODY
+    ngrams = NOBODY
     for part in (documents[:cut], documents[cut:]):
         data, offsets = buffers(pa.array([text for text, _ in part], pa.string()))
-        leads = np.array([lead for _, lead in part], np.bool_)
-        similar, leader = jaccard.similarities(data, offsets, leads, shingles(recipe), leader)
+        is_kept = np.array([kept for _, kept in part], np.bool_)
+        similar, ngrams = jaccard.similarities(data, offsets, is_kept, shingles(recipe), ngrams)
         found += similar.tolist()
     expected, current = [], ""
-    for text, lead in documents:
-        current = text if lead else current
+    for text, kept in documents:
+        current = text if kept else current
         expected.append(by_definition(current, text, recipe))
     assert found == expected

@@ -105,7 +105,9 @@ def folded(text: str, name: str) -> list[int]:
     return units[:count].tolist()
 
 
-def signed(texts: list[str], recipe: NearDedupRecipe, count: int = 112) -> tuple[np.ndarray, np.ndarray]:
+def signatures_of(
+    texts: list[str], recipe: NearDedupRecipe, count: int = 112
+) -> tuple[np.ndarray, np.ndarray]:
     data, offsets = buffers(pa.array(texts, pa.string()))
     return minhash.signatures(data, offsets, shingles(recipe), minhash.permutations(count, 1))
 
@@ -146,7 +148,7 @@ def test_texts_that_fold_alike_have_equal_signatures(text: str, ngram: int, leas
     words = datatrove_words(text)
     other = unicodedata.normalize("NFC", " ".join(words))  # Hangul syllables in one piece again
     assume(datatrove_words(other) == words)  # not so where a mark between two numbers has gone
-    minima, ngrams = signed([text, other], NearDedupRecipe(ngram=ngram, min_units=least))
+    minima, ngrams = signatures_of([text, other], NearDedupRecipe(ngram=ngram, min_units=least))
     assert (minima[0] == minima[1]).all()
     assert ngrams[0] == ngrams[1] == (max(1, len(words) - ngram + 1) if len(words) >= least else 0)
 
@@ -158,20 +160,20 @@ def test_a_document_of_too_few_units_has_no_ngrams(name: str, text: str) -> None
     recipe = profile(name)
     units = DEFINITIONS[name](text)
     enough = sum(unit != "" for unit in units) >= recipe.min_units
-    assert signed([text], recipe)[1][0] == (len(units) - recipe.ngram + 1 if enough else 0)
+    assert signatures_of([text], recipe)[1][0] == (len(units) - recipe.ngram + 1 if enough else 0)
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
 @given(texts=st.lists(TEXTS, max_size=5))
 def test_any_signature_is_the_same_in_any_batch(name: str, texts: list[str]) -> None:
-    together, counts = signed(texts, profile(name), 12)
+    together, counts = signatures_of(texts, profile(name), 12)
     for text, row, count in zip(texts, together, counts, strict=True):
-        minima, ngrams = signed([text], profile(name), 12)
+        minima, ngrams = signatures_of([text], profile(name), 12)
         assert (minima[0] == row).all() and ngrams[0] == count
 
 
 def test_documents_in_another_script_are_no_bigcode_duplicates() -> None:
-    _, ngrams = signed(
+    _, ngrams = signatures_of(
         ["汉字" * 50, "другой текст " * 9, "a b c d " + "汉" * 9, "a b c d e"], profile("bigcode")
     )
     assert ngrams.tolist() == [0, 0, 0, 1]
@@ -185,9 +187,9 @@ def test_a_signature_does_not_depend_on_the_batch_it_is_in(
     sentence: Callable[[random.Random, int], str],
 ) -> None:
     texts = [sentence(random.Random(seed), 4000 * seed + 3) for seed in range(3)]
-    together, _ = signed(texts, NearDedupRecipe())
+    together, _ = signatures_of(texts, NearDedupRecipe())
     for text, row in zip(texts, together, strict=True):
-        assert (signed([text], NearDedupRecipe())[0][0] == row).all()
+        assert (signatures_of([text], NearDedupRecipe())[0][0] == row).all()
 
 
 @pytest.mark.parametrize("shared", [0.9, 0.5, 0.2])
@@ -199,7 +201,7 @@ def test_share_of_equal_minima_estimates_jaccard(
     other = words[:cut] + sentence(random.Random(4), len(words) - cut).split()
     left, right = ({tuple(w[i : i + 5]) for i in range(len(w) - 4)} for w in (words, other))
     jaccard = len(left & right) / len(left | right)
-    minima, _ = signed([" ".join(words), " ".join(other)], NearDedupRecipe(), count=2048)
+    minima, _ = signatures_of([" ".join(words), " ".join(other)], NearDedupRecipe(), count=2048)
     # four standard errors of a share of 2048
     assert (minima[0] == minima[1]).mean() == pytest.approx(jaccard, abs=4 * (0.25 / 2048) ** 0.5)
 

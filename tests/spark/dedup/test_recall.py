@@ -23,7 +23,7 @@ PROFILES = ["fineweb", "slimpajama", "redpajama_v2", "bigcode"]
 SIMILARITIES = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 #: Of a measured recall at most, in the tests of the signatures: so many pairs are drawn.
 STANDARD_ERROR = 0.003
-#: Pairs that are signed at once.
+#: Pairs whose signatures are computed at once.
 BATCH = 5_000
 LETTERS = 6
 
@@ -103,8 +103,8 @@ def keys(texts: pa.StringArray, recipe: NearDedupRecipe) -> npt.NDArray[np.int64
     numbers = pa.array(np.arange(len(texts)))
     columns = {"doc": numbers, "id": numbers.cast(pa.string()), "text": texts}
     columns |= {"subset": numbers.cast(pa.string()), "characters": numbers}
-    signed = compute_signatures(pa.RecordBatch.from_pydict(columns), 0, 0, recipe)
-    flat: npt.NDArray[np.int64] = signed.column("bands").values.to_numpy()
+    signatures = compute_signatures(pa.RecordBatch.from_pydict(columns), 0, 0, recipe)
+    flat: npt.NDArray[np.int64] = signatures.column("bands").values.to_numpy()
     return flat.reshape(len(texts), recipe.bands)
 
 

@@ -26,10 +26,10 @@ BANDS_SHA256 = "86199b12e0a696dd3bb9137796a28188c8b4850770c0af6edcb822f2579fd65f
 
 
 def bands(texts: list[str], recipe: NearDedupRecipe) -> np.ndarray:
-    return np.array(signed(texts, recipe).column("bands").to_pylist())
+    return np.array(signatures_of(texts, recipe).column("bands").to_pylist())
 
 
-def signed(texts: list[str], recipe: NearDedupRecipe) -> pa.RecordBatch:
+def signatures_of(texts: list[str], recipe: NearDedupRecipe) -> pa.RecordBatch:
     columns = {
         "doc": pa.array(range(len(texts)), pa.int64()),
         "id": [f"s/{i}" for i in range(len(texts))],
@@ -41,7 +41,7 @@ def signed(texts: list[str], recipe: NearDedupRecipe) -> pa.RecordBatch:
 
 
 def test_fineweb_signatures_are_those_of_every_index_that_was_written() -> None:
-    batch = signed(TEXTS, profile("fineweb"))
+    batch = signatures_of(TEXTS, profile("fineweb"))
     minima = np.array(batch.column("minhash").to_pylist(), np.int32)
     keys = np.array(batch.column("bands").to_pylist(), np.int64)
     assert batch.column("ngrams").to_pylist() == [47, 10, 11, 1, 3, 0]
@@ -56,12 +56,12 @@ def test_unrelated_texts_share_no_band(sentence: Callable[[random.Random, int], 
 
 
 def test_documents_without_words_have_no_ngrams() -> None:
-    batch = signed(["...", "word", "\u0301", "one two three four five six"], NearDedupRecipe())
+    batch = signatures_of(["...", "word", "\u0301", "one two three four five six"], NearDedupRecipe())
     assert batch.column("ngrams").to_pylist() == [0, 1, 0, 2]
 
 
 def test_equal_texts_have_equal_hashes_and_other_texts_others() -> None:
-    batch = signed(["a b", "a b", "a c"], NearDedupRecipe())
+    batch = signatures_of(["a b", "a b", "a c"], NearDedupRecipe())
     hashes = list(
         zip(batch.column("text_low").to_pylist(), batch.column("text_high").to_pylist(), strict=True)
     )

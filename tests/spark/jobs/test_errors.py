@@ -20,7 +20,7 @@ from include.contracts.manifests import CorpusRequest, RawShard
 from include.contracts.records import canonical_json, parse_json
 from include.object_store import STORE
 from include.recipes.corpus import CorpusRecipe, TokenizerRecipe
-from include.recipes.decontamination import BenchmarkSource, DecontaminateRecipe
+from include.recipes.decontamination import Benchmark, DecontaminateRecipe
 from spark_jobs.jobs import clean, deduplicate, tokenise
 from spark_jobs.jobs.build_corpus import build_corpus, request_for
 from spark_jobs.runtime.entry import readable, run_with_session
@@ -68,7 +68,7 @@ def test_a_benchmark_that_changed_since_the_request_is_refused(
 ) -> None:
     benchmark = tmp_path / "items.jsonl"
     benchmark.write_text('{"question": "what is asked here in more than eight words of text"}')
-    sources = (BenchmarkSource("asked", str(benchmark), ("question",)),)
+    sources = (Benchmark("asked", str(benchmark), ("question",)),)
     recipe = CorpusRecipe("test", decontaminate=DecontaminateRecipe(sources))
     assert recipe.references == (str(benchmark),)
     uri = Path(make_request(tmp_path / "out", [shard], recipe))
@@ -87,7 +87,7 @@ def test_an_empty_benchmark_ends_the_job_before_any_work(
 ) -> None:
     benchmark = tmp_path / "items.jsonl"
     benchmark.write_bytes(b"")
-    sources = (BenchmarkSource("asked", str(benchmark), ("question",)),)
+    sources = (Benchmark("asked", str(benchmark), ("question",)),)
     recipe = CorpusRecipe("test", decontaminate=DecontaminateRecipe(sources))
     assert clean.main(["--request", make_request(tmp_path / "out", [shard], recipe)]) == 2
     assert "items.jsonl" in capsys.readouterr().err

@@ -30,7 +30,7 @@ SEED = int(os.environ.get("NEXUS_KILL_SEED", time.time_ns() % 1_000_000))
 VICTIMS = ("driver", "jvm", "worker")
 
 
-class Run:
+class BuildProcess:
     """build_corpus in a process of its own, with everything that it starts in one session."""
 
     def __init__(self, request: str) -> None:
@@ -108,7 +108,7 @@ def undisturbed(
 ) -> tuple[dict[str, str], float]:
     """The files of a run that nobody kills, and the seconds that it worked."""
     root = tmp_path_factory.mktemp("undisturbed")
-    run = Run(make_request(root, known.shards))
+    run = BuildProcess(make_request(root, known.shards))
     started = run.until_it_works()
     assert run.finish() == 0, "".join(run.output)
     return content(root), time.monotonic() - started
@@ -130,14 +130,14 @@ def test_a_run_that_was_killed_is_ended_by_the_next_with_the_same_bytes(
         shutil.rmtree(tmp_path)
     print(f"{victim} killed {at:.1f} s of {seconds:.1f} s after the first task (NEXUS_KILL_SEED={SEED})")
     # a dead driver's successor starts at once: what the dead one left behind may still be writing
-    again = Run(make_request(tmp_path, known.shards))
+    again = BuildProcess(make_request(tmp_path, known.shards))
     assert again.finish() == 0, "".join(again.output)
     assert content(tmp_path) == expected
 
 
 def killed(request: str, victim: str, after_seconds: float) -> bool:
     """Start a run and kill a part of it so long after its first task; False when it ended before."""
-    run = Run(request)
+    run = BuildProcess(request)
     time.sleep(max(0.0, run.until_it_works() + after_seconds - time.monotonic()))
     while run.process.poll() is None:
         if pids := run.pids(victim):

@@ -26,7 +26,7 @@ from include.recipes.corpus import ReadRecipe
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.documents import read_documents
 from spark_jobs.readers.input_files import raw_shard
-from spark_jobs.readers.shards import Shard
+from spark_jobs.readers.shards import NumberedShard
 
 LIMIT = 5000
 
@@ -99,7 +99,7 @@ def read(content: bytes) -> tuple[list[dict[str, Any]], ReadCounts]:
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(content)
         counts = ReadCounts()
-        shard = Shard(0, "raw/a", raw_shard(file.name))
+        shard = NumberedShard(0, "raw/a", raw_shard(file.name))
         batches = read_documents(shard, ReadRecipe(max_document_bytes=LIMIT), counts)
         return [row for batch in batches for row in batch.to_pylist()], counts
 

@@ -19,7 +19,7 @@ from include.recipes.corpus import ReadRecipe
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.documents import read_documents
 from spark_jobs.readers.input_files import raw_shard
-from spark_jobs.readers.shards import Shard
+from spark_jobs.readers.shards import NumberedShard
 
 DROPPED_AFTER_BYTES = 1_200_000
 
@@ -37,7 +37,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path, write_shard: Callable[.
 
 
 def test_a_local_file_that_is_altered_after_its_first_batch_is_refused(path: Path) -> None:
-    batches = read_documents(Shard(0, "a", raw_shard(str(path))), ReadRecipe(), ReadCounts())
+    batches = read_documents(NumberedShard(0, "a", raw_shard(str(path))), ReadRecipe(), ReadCounts())
     assert next(batches).num_rows
     content = path.read_bytes()
     with path.open("r+b") as file:  # its size stays
@@ -69,7 +69,7 @@ def test_an_object_that_is_another_when_its_connection_drops_is_refused(
             raise ClientError(failed, "GetObject")  # type: ignore[arg-type]
 
     monkeypatch.setattr("include.object_store.s3.s3_client", Client)
-    shard = Shard(0, "a", RawShard("s3://bucket/a", len(content), "tag"))
+    shard = NumberedShard(0, "a", RawShard("s3://bucket/a", len(content), "tag"))
     with pytest.raises(IntegrityError, match="got another version"):
         list(read_documents(shard, ReadRecipe(), ReadCounts()))
     # asked once, on condition, and not again and again

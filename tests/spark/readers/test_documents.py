@@ -20,7 +20,7 @@ from include.recipes.corpus import ReadRecipe
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.documents import read_documents
 from spark_jobs.readers.input_files import raw_shard
-from spark_jobs.readers.shards import Shard, ordered_shards
+from spark_jobs.readers.shards import NumberedShard, ordered_shards
 
 Write = Callable[[Path, Any], Path]
 LINES = [{"text": f"text {i}", "meta": {"pile_set_name": "A"}} for i in range(1000)]
@@ -318,7 +318,7 @@ def test_companions_of_redpajama_v2_hold_no_documents(
 def test_damaged_quality_signals_cost_no_document(tmp_path: Path, write_shard: Write) -> None:
     documents = write_shard(tmp_path / "d/en_head.json.gz", [{"raw_content": f"d{i}"} for i in range(3)])
     signals = write_shard(tmp_path / "s/en_head.signals.json.gz", b"[1]\n")
-    local = Shard(0, "en_head", raw_shard(str(documents)), raw_shard(str(signals)))
+    local = NumberedShard(0, "en_head", raw_shard(str(documents)), raw_shard(str(signals)))
     counts = ReadCounts()
     assert sum(batch.num_rows for batch in read_documents(local, ReadRecipe(), counts)) == 3
     assert "damaged" in counts.note
@@ -328,7 +328,7 @@ def test_rows_that_a_dictionary_makes_large_are_not_taken_all_at_once(tmp_path: 
     table = pa.table({"text": [f"row {i}" for i in range(64)], "big": ["x" * 4_000_000] * 64})
     pq.write_table(table, tmp_path / "bomb.parquet")
     assert (tmp_path / "bomb.parquet").stat().st_size < 1_000_000
-    shard = Shard(0, "bomb", raw_shard(str(tmp_path / "bomb.parquet")))
+    shard = NumberedShard(0, "bomb", raw_shard(str(tmp_path / "bomb.parquet")))
     sizes = [batch.num_rows for batch in read_documents(shard, ReadRecipe(), ReadCounts())]
     assert sum(sizes) == 64 and max(sizes) <= 16
 

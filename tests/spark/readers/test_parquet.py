@@ -18,14 +18,14 @@ from include.recipes.corpus import ReadRecipe
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.documents import read_documents
 from spark_jobs.readers.input_files import raw_shard
-from spark_jobs.readers.shards import Shard
+from spark_jobs.readers.shards import NumberedShard
 
 ROWS = 1000
 
 
 def read(path: Path) -> tuple[list[dict[str, Any]], ReadCounts]:
     counts = ReadCounts()
-    batches = read_documents(Shard(0, "raw/a", raw_shard(str(path))), ReadRecipe(), counts)
+    batches = read_documents(NumberedShard(0, "raw/a", raw_shard(str(path))), ReadRecipe(), counts)
     rows = [row for batch in batches for row in batch.to_pylist()]
     assert counts.records == len(rows) + counts.dropped.total()
     return rows, counts

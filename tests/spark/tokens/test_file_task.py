@@ -1,4 +1,4 @@
-"""A file of documents to runs of tokens: what is dropped and lost is counted, and a sample is compared."""
+"""A file of documents becomes segments of tokens: dropped and lost text is counted, a sample is compared."""
 
 from __future__ import annotations
 
@@ -55,7 +55,10 @@ def test_documents_lie_by_subset_in_their_order_and_runs_say_where(
     uri = write_documents(tmp_path, ["a", "b b", "a a a", "b"], ["two", "one", "one", "two"])
     layout = VersionLayout(str(tmp_path))
     file = tokenise_file(layout, words, Library.TOKENIZERS, 5, uri)
-    found = [(run.subset, run.row, run.documents, run.token, run.tokens) for run in file.runs]
+    found = [
+        (segment.subset, segment.row, segment.documents, segment.token, segment.tokens)
+        for segment in file.segments
+    ]
     assert found == [("one", 0, 1, 0, 3), ("one", 1, 1, 3, 4), ("two", 2, 2, 7, 4)]
     (path,) = Path(layout.work_tokens).glob("*.bin")
     assert np.fromfile(path, np.uint16).tolist() == [2, 2, 0, 1, 1, 1, 0, 1, 0, 2, 0]
@@ -68,7 +71,7 @@ def test_documents_without_a_token_of_the_vocabulary_are_dropped_and_counted(
 ) -> None:
     uri = write_documents(tmp_path, ["a", "漢字 仮名", "a 漢字", "\u2003"])
     file = tokenise_file(VersionLayout(str(tmp_path)), words, Library.TOKENIZERS, 100, uri)
-    assert [(run.documents, run.tokens) for run in file.runs] == [(2, 5)]
+    assert [(segment.documents, segment.tokens) for segment in file.segments] == [(2, 5)]
     assert (file.dropped, file.losses) == (2, Losses(11, 6, 0))
 
 
@@ -127,7 +130,7 @@ def test_a_last_document_with_other_ids_makes_hugging_faces_library_encode_all(
     assert first == TokenisedFile((), difference="gigatoken gives other ids, as for 'at last a wrong one'")
     choice, (file,) = tokenise._encode(None, layout, trained, 10_000, [uri])  # type: ignore[arg-type]
     assert choice.library is Library.TOKENIZERS and choice.reason == first.difference
-    assert sum(run.documents for run in file.runs) == 601
+    assert sum(segment.documents for segment in file.segments) == 601
     assert f"slower: {first.difference}" in capsys.readouterr().err
 
 
