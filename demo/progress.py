@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-#: A progress line on a job's stdout, e.g. ``progress: train 40/120 steps``.
+#: A progress line on a job's stdout, e.g. ``progress: near_dedup 40/120 documents``.
 _LINE = re.compile(r"^progress: (?P<stage>[\w -]+?) (?P<done>\d+)/(?P<total>\d+) (?P<unit>\w+)", re.MULTILINE)
 _TAIL_BYTES = 16_384
 

@@ -23,8 +23,9 @@ from include.object_store import ObjectStore
 from include.settings import Settings
 
 PARTITION_KEY = "corpus_version"
-#: Tables and the ends of their files. Of the tokens it is the sidecar, a row per document with the place of
-#: its tokens; the ids themselves are in Megatron's ``.bin``, which is read by offset and no table.
+#: Tables and the endings of their files. The table of tokens is the sidecar, with one row per document that
+#: holds the position of its tokens. The ids are in Megatron's ``.bin``, which is read by offset and is
+#: no table.
 TABLES = {"documents": ".parquet", "duplicates": ".parquet", "tokens": ".documents.parquet"}
 #: What the crawler calls the folders of the newest version; the catalogue's own tables have no prefix.
 CRAWLED_PREFIX = "crawled_"
@@ -45,9 +46,9 @@ class Registered:
     files: int
 
 
-def crawler_request(settings: Settings, place: CorpusLayout) -> dict[str, Any]:
+def crawler_request(settings: Settings, layout: CorpusLayout) -> dict[str, Any]:
     """CreateCrawler (and UpdateCrawler) over the folders of one version, each a table of its own."""
-    roots = (place.documents, place.duplicates, place.tokens)
+    roots = (layout.documents, layout.duplicates, layout.tokens)
     return {
         "Name": settings.crawler,
         "Role": settings.role_arn(settings.roles.glue),
@@ -88,13 +89,13 @@ class Catalogue:
             return False
         return bool(found["Partition"].get("Parameters", {}).get("manifest_sha256") == manifest.sha256)
 
-    def prepare_crawl(self, place: CorpusLayout) -> str:
+    def prepare_crawl(self, layout: CorpusLayout) -> str:
         """Point the crawler at a version and forget the tables of another one; return its name."""
         unless("AlreadyExistsException", self._glue.create_database, DatabaseInput={"Name": self._database})
         for table in TABLES:
             name = CRAWLED_PREFIX + table
             unless("EntityNotFoundException", self._glue.delete_table, DatabaseName=self._database, Name=name)
-        request = crawler_request(self._settings, place)
+        request = crawler_request(self._settings, layout)
         if not unless("AlreadyExistsException", self._glue.create_crawler, **request):
             self._glue.update_crawler(**request)
         return str(request["Name"])
@@ -137,12 +138,12 @@ class Catalogue:
                 "sizeKey": str(sum(entry.size_bytes for entry in files)),
             },
         }
-        place = {"DatabaseName": self._database, "TableName": table}
+        parameters = {"DatabaseName": self._database, "TableName": table}
         if not unless(
-            "AlreadyExistsException", self._glue.create_partition, **place, PartitionInput=partition
+            "AlreadyExistsException", self._glue.create_partition, **parameters, PartitionInput=partition
         ):
             self._glue.update_partition(
-                **place, PartitionValueList=[manifest.version], PartitionInput=partition
+                **parameters, PartitionValueList=[manifest.version], PartitionInput=partition
             )
 
     def _crawled_columns(self, table: str) -> list[dict[str, str]]:

@@ -109,8 +109,8 @@ def _fleet(role: str, types: Sequence[str], **target: int) -> dict[str, Any]:
         **target,
         # of one size: a unit is an instance; those on demand are tried in the order of the settings
         "InstanceTypeConfigs": [
-            {"InstanceType": kind, "WeightedCapacity": 1, "Priority": float(place)}
-            for place, kind in enumerate(types)
+            {"InstanceType": kind, "WeightedCapacity": 1, "Priority": float(priority)}
+            for priority, kind in enumerate(types)
         ],
         "LaunchSpecifications": {"OnDemandSpecification": {"AllocationStrategy": "prioritized"}},
     }

@@ -137,11 +137,11 @@ class EmrServerlessJobs:
 
     def describe(self, name: str) -> JobView:
         """See Jobs."""
-        place = self._find(name)
-        if place is None:
+        found = self._find(name)
+        if found is None:
             return JobView(JobState.ABSENT)
-        run = self._serverless.get_job_run(**place)["jobRun"]
-        prefix = f"applications/{place['applicationId']}/jobs/{place['jobRunId']}/"
+        run = self._serverless.get_job_run(**found)["jobRun"]
+        prefix = f"applications/{found['applicationId']}/jobs/{found['jobRunId']}/"
         state, reason = known_state(EMR_SERVERLESS_STATES, run["state"], "EMR Serverless job run"), ""
         ended_by = EndedBy.ITSELF
         if state is JobState.STOPPED:
@@ -156,7 +156,7 @@ class EmrServerlessJobs:
             reason or run.get("stateDetails", ""),
             prefix,
             run,
-            job_id=place["jobRunId"],
+            job_id=found["jobRunId"],
             request_sha256=run.get("tags", {}).get(_REQUEST_TAG, ""),
             ended_by=ended_by,
         )
@@ -174,12 +174,12 @@ class EmrServerlessJobs:
 
     def stop(self, name: str) -> None:
         """See Jobs."""
-        place = self._find(name)
-        if place is None:
+        found = self._find(name)
+        if found is None:
             return
-        state = self._serverless.get_job_run(**place)["jobRun"]["state"]
+        state = self._serverless.get_job_run(**found)["jobRun"]["state"]
         if EMR_SERVERLESS_STATES.get(state, JobState.ACTIVE) is JobState.ACTIVE:
-            self._serverless.cancel_job_run(**place)
+            self._serverless.cancel_job_run(**found)
 
     def active(self, identity: JobIdentity) -> list[str]:
         """See Jobs."""

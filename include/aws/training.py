@@ -68,7 +68,7 @@ def _create_training_job(
     limits: TrainingLimits,
 ) -> dict[str, Any]:
     """Build CreateTrainingJob without its name, which the operator sets for each generation."""
-    place = RunLayout(S3Uri.parse(request.root_uri))
+    layout = RunLayout(S3Uri.parse(request.root_uri))
     stopping = {"MaxRuntimeInSeconds": limits.max_runtime_seconds}
     if limits.spot:
         stopping["MaxWaitTimeInSeconds"] = limits.max_wait_seconds
@@ -82,7 +82,7 @@ def _create_training_job(
             "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in METRICS],
         },
         "InputDataConfig": _channels(corpus, request.base_model_uri),
-        "OutputDataConfig": {"S3OutputPath": str(place.output)},
+        "OutputDataConfig": {"S3OutputPath": str(layout.output)},
         "ResourceConfig": {
             "InstanceType": settings.training.instance_type,
             "InstanceCount": settings.training.instance_count,
@@ -93,10 +93,10 @@ def _create_training_job(
         # checkpoints appear there, for whoever watches the job from outside (the local interruptions do)
         "Environment": {
             "NEXUS_TRAINING_REQUEST_SHA256": written.sha256,
-            "NEXUS_CHECKPOINT_URI": str(place.checkpoints),
+            "NEXUS_CHECKPOINT_URI": str(layout.checkpoints),
         },
         # the service's own sync gets a prefix that nobody reads: it has stalled silently before
-        "CheckpointConfig": {"S3Uri": str(place.cache), "LocalPath": "/opt/ml/checkpoints"},
+        "CheckpointConfig": {"S3Uri": str(layout.cache), "LocalPath": "/opt/ml/checkpoints"},
         "Tags": [{"Key": k, "Value": v} for k, v in (settings.tags | {"run": request.run}).items()],
     }
 

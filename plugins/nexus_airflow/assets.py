@@ -26,7 +26,7 @@ approved_model = Asset("approved_model", uri=f"s3://{_storage.models_bucket}/app
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenManifest:
     """The manifest of a run and where it came from, for the reader of the plan.
 
     The hash is empty when only a URI was given. ``superseded`` has the extras of older events that arrived
@@ -53,7 +53,7 @@ def extra_of(reference: ParentRef, **more: str) -> dict[str, Any]:
 
 def choose_manifest(
     params: Mapping[str, Any], events: Any, asset: Asset, newest: Callable[[], ParentRef | None]
-) -> Choice:
+) -> ChosenManifest:
     """Choose the manifest of a run: the param's, else the newest event's, else the newest one there is.
 
     Raises InputError when there is none at all.
@@ -62,7 +62,7 @@ def choose_manifest(
     """
     uri, sha256 = str(params.get("manifest_uri") or ""), str(params.get("manifest_sha256") or "")
     if uri:
-        return _told(asset, Choice(ParentRef(uri, sha256), _BY_PARAM))
+        return _told(asset, ChosenManifest(ParentRef(uri, sha256), _BY_PARAM))
     if sha256:
         remedy = "give manifest_uri too, or leave manifest_sha256 empty"
         raise InputError("a hash without its manifest", where="param manifest_sha256", remedy=remedy)
@@ -72,7 +72,7 @@ def choose_manifest(
     if extras:
         last = ParentRef(str(extras[-1]["manifest_uri"]), str(extras[-1].get("manifest_sha256", "")))
         older = [extra for extra in extras[:-1] if extra["manifest_uri"] != last.uri]
-        return _told(asset, Choice(last, _BY_EVENT, tuple(older)))
+        return _told(asset, ChosenManifest(last, _BY_EVENT, tuple(older)))
     reference = newest()
     if reference is None:
         raise InputError(
@@ -81,10 +81,10 @@ def choose_manifest(
             expected="the param manifest_uri, an event with a manifest, or an earlier one",
             remedy="run the DAG before this one, or trigger this one with manifest_uri",
         )
-    return _told(asset, Choice(reference, _BY_AGE))
+    return _told(asset, ChosenManifest(reference, _BY_AGE))
 
 
-def _told(asset: Asset, choice: Choice) -> Choice:
+def _told(asset: Asset, choice: ChosenManifest) -> ChosenManifest:
     log.info("%s by %s: %s", asset.name, choice.chosen_by, choice.manifest.uri)
     for extra in choice.superseded:
         log.warning("superseded by a newer event, not used: %s", extra["manifest_uri"])

@@ -75,16 +75,16 @@ def whole_corpus(aws: Any, settings_file: Any) -> tuple[CorpusLayout, ParentRef]
     storage = settings_file.storage
     for bucket in (storage.raw_bucket, storage.processed_bucket):
         aws.client("s3").create_bucket(Bucket=bucket)
-    store, place = ObjectStore(), CorpusLayout.of(storage.processed_bucket, "v1")
-    for left in (place.announced(settings_file.name), newest_published(settings_file), LATEST):
+    store, layout = ObjectStore(), CorpusLayout.of(storage.processed_bucket, "v1")
+    for left in (layout.announced(settings_file.name), newest_published(settings_file), LATEST):
         store.delete(left)  # by other tests, which share the server
-    request = store.write_record(place.request, CorpusRequest("v1", (SHARD,), {}, "", str(place.root)))
+    request = store.write_record(layout.request, CorpusRequest("v1", (SHARD,), {}, "", str(layout.root)))
     empty: dict[str, Any] = {"tokens": 0, "tokens_held_out": 0, "subsets": {}, "tokenizer_sha256": ""}
     empty |= {"vocabulary_size": 1, "token_dtype": "uint16", "end_of_text_id": 0, "shards": ()}
     manifest = CorpusManifest(
-        "v1", str(place.root), request, 0, 0, 0, {}, **empty, held_out_shards=(), files=()
+        "v1", str(layout.root), request, 0, 0, 0, {}, **empty, held_out_shards=(), files=()
     )
-    return place, store.write_record(place.manifest, manifest)
+    return layout, store.write_record(layout.manifest, manifest)
 
 
 @pytest.fixture

@@ -53,20 +53,20 @@ class Lake:
 
     def publish(self, version: str, files: dict[str, bytes]) -> dict[str, str]:
         """Put ``files`` and their manifest into S3; return the manifest's reference."""
-        place = CorpusLayout.of(load_settings("dev").storage.processed_bucket, version)
+        layout = CorpusLayout.of(load_settings("dev").storage.processed_bucket, version)
         for path, content in files.items():
-            self.s3.put_object(Bucket=place.root.bucket, Key=(place.root / path).key, Body=content)
+            self.s3.put_object(Bucket=layout.root.bucket, Key=(layout.root / path).key, Body=content)
         entries = tuple(FileEntry(path, len(body), content_hash(body)) for path, body in files.items())
         empty: dict[str, Any] = {"tokens": 0, "tokens_held_out": 0, "subsets": {}, "tokenizer_sha256": ""}
         empty |= {"vocabulary_size": 1, "token_dtype": "uint16", "end_of_text_id": 0, "shards": ()}
-        parent = ParentRef(str(place.request), "a" * 64)
+        parent = ParentRef(str(layout.request), "a" * 64)
         manifest = CorpusManifest(
-            version, str(place.root), parent, 0, 0, 0, {}, **empty, held_out_shards=(), files=entries
+            version, str(layout.root), parent, 0, 0, 0, {}, **empty, held_out_shards=(), files=entries
         )
         body = canonical_json(manifest)
-        self.s3.put_object(Bucket=place.root.bucket, Key=place.manifest.key, Body=body)
+        self.s3.put_object(Bucket=layout.root.bucket, Key=layout.manifest.key, Body=body)
         assert parse_json(CorpusManifest, body, where="").files == entries
-        return {"uri": str(place.manifest), "sha256": content_hash(body)}
+        return {"uri": str(layout.manifest), "sha256": content_hash(body)}
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ def test_a_version_is_a_partition_of_exactly_the_manifests_files(aws: Any, s3: A
     files = whole(lake)
     reference = lake.publish("standard-1", files)
     # not in the manifest: what a killed stage left behind
-    place = CorpusLayout.of(load_settings("dev").storage.processed_bucket, "standard-1")
-    stray = (place.root / "documents/part-00002.parquet").key
-    s3.put_object(Bucket=place.root.bucket, Key=stray, Body=files["documents/part-00000.parquet"])
+    layout = CorpusLayout.of(load_settings("dev").storage.processed_bucket, "standard-1")
+    stray = (layout.root / "documents/part-00002.parquet").key
+    s3.put_object(Bucket=layout.root.bucket, Key=stray, Body=files["documents/part-00000.parquet"])
     assert crawl_and_register(reference) == {"documents": 2, "duplicates": 1, "tokens": 1}
     glue = aws.client("glue")
     for table, columns in (("documents", ["id", "text"]), ("tokens", ["id", "first_token"])):

@@ -33,21 +33,21 @@ RUN = RunIdentity("dev", "corpus_refresh", "run")
 
 
 @pytest.fixture
-def place(whole_corpus: tuple[CorpusLayout, ParentRef], settings_file: Any) -> CorpusLayout:
+def layout(whole_corpus: tuple[CorpusLayout, ParentRef], settings_file: Any) -> CorpusLayout:
     """A published corpus of one shard."""
-    place, manifest = whole_corpus
-    note_published(settings_file, LATEST, place, manifest, RUN)
-    return place
+    layout, manifest = whole_corpus
+    note_published(settings_file, LATEST, layout, manifest, RUN)
+    return layout
 
 
-def test_the_newest_corpus_says_which_shards_are_known(place: CorpusLayout, settings_file: Any) -> None:
+def test_the_newest_corpus_says_which_shards_are_known(layout: CorpusLayout, settings_file: Any) -> None:
     assert inputs_of_latest(LATEST) == (SHARD,)
 
 
 def test_a_corpus_that_is_built_anew_leaves_the_next_run_able_to_plan(
-    place: CorpusLayout, settings_file: Any
+    layout: CorpusLayout, settings_file: Any
 ) -> None:
-    ObjectStore().delete(place.manifest)  # as `force` does before its jobs run, and fail
+    ObjectStore().delete(layout.manifest)  # as `force` does before its jobs run, and fail
     assert inputs_of_latest(LATEST) == ()
     assert shard_news(settings_file.storage.raw, LATEST).new == ()
 
@@ -62,7 +62,7 @@ def put_shard_and_code(store: ObjectStore, storage: StorageSettings) -> None:
 
 
 def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
-    place: CorpusLayout, settings_file: Any
+    layout: CorpusLayout, settings_file: Any
 ) -> None:
     store, storage = ObjectStore(), settings_file.storage
     put_shard_and_code(store, storage)
@@ -81,7 +81,10 @@ def test_force_takes_away_what_would_let_the_jobs_skip_their_work(
 
 
 def test_what_is_left_out_is_named_and_the_rest_counted(
-    place: CorpusLayout, settings_file: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    layout: CorpusLayout,
+    settings_file: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("include.planning.corpus._LEFT_OUT_LIMIT", 1)
     store, storage = ObjectStore(), settings_file.storage
@@ -96,11 +99,11 @@ def test_what_is_left_out_is_named_and_the_rest_counted(
 
 
 def test_a_version_that_exists_is_not_said_to_be_read(
-    place: CorpusLayout, settings_file: Any, caplog: pytest.LogCaptureFixture
+    layout: CorpusLayout, settings_file: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     put_shard_and_code(ObjectStore(), settings_file.storage)
     plan = plan_corpus(settings_file, settings_file.storage.raw, RECIPE, force=False, dry_run=True)
-    extending = replace(plan, extends=str(place.manifest), read_whole_because="")
+    extending = replace(plan, extends=str(layout.manifest), read_whole_because="")
     caplog.set_level("INFO")
     log_plan(replace(extending, exists=True))
     assert "the jobs are skipped" in caplog.text and "are read" not in caplog.text
@@ -109,23 +112,23 @@ def test_a_version_that_exists_is_not_said_to_be_read(
 
 
 def test_a_base_that_was_built_anew_or_is_gone_leaves_the_next_run_able_to_plan(
-    place: CorpusLayout, settings_file: Any
+    layout: CorpusLayout, settings_file: Any
 ) -> None:
     store = ObjectStore()
-    request = store.read_record(CorpusRequest, place.request)
+    request = store.read_record(CorpusRequest, layout.request)
     gone = ParentRef("s3://nexus-llm-processed/corpus/v0/manifest.json", "0" * 64)
     extended = replace(request, base=gone, earlier_inputs=((OLDER,),))
-    manifest = store.read_record(CorpusManifest, place.manifest)
-    manifest = replace(manifest, request=store.write_record(place.request, extended))
-    note_published(settings_file, LATEST, place, store.write_record(place.manifest, manifest), RUN)
+    manifest = store.read_record(CorpusManifest, layout.manifest)
+    manifest = replace(manifest, request=store.write_record(layout.request, extended))
+    note_published(settings_file, LATEST, layout, store.write_record(layout.manifest, manifest), RUN)
     assert inputs_of_latest(LATEST) == (OLDER, SHARD)
 
 
 def test_a_corpus_that_was_built_anew_is_known_by_its_address(
-    place: CorpusLayout, settings_file: Any
+    layout: CorpusLayout, settings_file: Any
 ) -> None:
-    pointer = ParentRef(str(place.manifest), "0" * 64)
-    note_published(settings_file, LATEST, place, pointer, RUN)
+    pointer = ParentRef(str(layout.manifest), "0" * 64)
+    note_published(settings_file, LATEST, layout, pointer, RUN)
     assert inputs_of_latest(LATEST) == (SHARD,)
 
 
@@ -211,7 +214,7 @@ def test_each_environment_source_and_recipe_has_its_own_newest_corpus() -> None:
     assert len(places) == 6
 
 
-def test_a_source_is_a_folder_however_it_is_written(place: CorpusLayout, settings_file: Any) -> None:
+def test_a_source_is_a_folder_however_it_is_written(layout: CorpusLayout, settings_file: Any) -> None:
     store, raw = ObjectStore(), settings_file.storage.raw_bucket
     for key in ("books/0.jsonl", "books2/0.jsonl"):
         store.write(S3Uri(raw, key), b'{"text": "x"}')
@@ -221,7 +224,7 @@ def test_a_source_is_a_folder_however_it_is_written(place: CorpusLayout, setting
     assert shard_news(S3Uri(raw, "books/"), nothing) == expected
 
 
-def test_shards_that_are_gone_are_told(place: CorpusLayout, settings_file: Any) -> None:
+def test_shards_that_are_gone_are_told(layout: CorpusLayout, settings_file: Any) -> None:
     store, raw = ObjectStore(), settings_file.storage.raw_bucket
     store.write(S3Uri(raw, "other/0.jsonl"), b'{"text": "x"}')
     news = shard_news(S3Uri(raw, "other/"), LATEST)
@@ -229,7 +232,7 @@ def test_shards_that_are_gone_are_told(place: CorpusLayout, settings_file: Any) 
     assert news.summary == {"new_shards": 1, "examples": [f"s3://{raw}/other/0.jsonl"], "gone_shards": 1}
 
 
-def test_force_that_died_half_way_begins_again(place: CorpusLayout, settings_file: Any) -> None:
+def test_force_that_died_half_way_begins_again(layout: CorpusLayout, settings_file: Any) -> None:
     """Stage reports without manifest would let jobs skip work whose files are gone."""
     store, storage = ObjectStore(), settings_file.storage
     put_shard_and_code(store, storage)

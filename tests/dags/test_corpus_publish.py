@@ -20,9 +20,9 @@ from tests.dags.conftest import LATEST, SHARD, form, values
 
 
 def announced(
-    place: CorpusLayout, manifest: ParentRef, *, exists: bool, again: bool = False, run: str = "first"
+    layout: CorpusLayout, manifest: ParentRef, *, exists: bool, again: bool = False, run: str = "first"
 ) -> int:
-    plan = {"version": "v1", "root_uri": str(place.root), "exists": exists, "latest_uri": str(LATEST)}
+    plan = {"version": "v1", "root_uri": str(layout.root), "exists": exists, "latest_uri": str(LATEST)}
     dag_run = SimpleNamespace(dag_id="corpus_refresh", run_id=run)
     params = {"continue_downstream": again}
     return len(list(publish.function(plan, vars(manifest), params=params, dag_run=dag_run)))
@@ -57,10 +57,10 @@ def test_a_try_that_died_before_its_event_was_sent_is_made_good_by_the_next(
 def test_a_note_of_an_earlier_release_counts(
     whole_corpus: tuple[CorpusLayout, ParentRef], settings_file: Any
 ) -> None:
-    place, manifest = whole_corpus
-    ObjectStore().write_record(place.announced(settings_file.name), manifest)  # without a run
+    layout, manifest = whole_corpus
+    ObjectStore().write_record(layout.announced(settings_file.name), manifest)  # without a run
     with pytest.raises(AirflowSkipException, match="was announced before"):
-        announced(place, manifest, exists=True)
+        announced(layout, manifest, exists=True)
 
 
 def test_a_training_by_hand_takes_the_corpus_that_was_published_last(

@@ -32,16 +32,16 @@ _LINE = b'{"text": "x"}'
 def source(whole_corpus: tuple[CorpusLayout, ParentRef], settings_file: Any, task: Task) -> S3Uri:
     """A prefix of one shard, a.jsonl, from which the newest corpus was made."""
     source = S3Uri(settings_file.storage.raw_bucket, f"{task.name}/")
-    store, (place, reference) = ObjectStore(), whole_corpus
+    store, (layout, reference) = ObjectStore(), whole_corpus
     store.write(source / "a.jsonl", _LINE)
     held = store.stat(source / "a.jsonl")
-    request = store.read_record(CorpusRequest, place.request)
+    request = store.read_record(CorpusRequest, layout.request)
     request = replace(request, inputs=(RawShard(str(held.uri), held.size_bytes, held.etag),))
     manifest = store.read_record(CorpusManifest, S3Uri.parse(reference.uri))
-    manifest = replace(manifest, request=store.write_record(place.request, request))
+    manifest = replace(manifest, request=store.write_record(layout.request, request))
     latest = latest_corpus(settings_file, source, packaged_recipe(CorpusRecipe, "corpora", "standard"))
     run = RunIdentity(settings_file.name, "corpus_refresh", "run")
-    note_published(settings_file, latest, place, store.write_record(place.manifest, manifest), run)
+    note_published(settings_file, latest, layout, store.write_record(layout.manifest, manifest), run)
     return source
 
 

@@ -64,11 +64,11 @@ IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/nexus-llm-serving:1"
 PARQUET = (
     "import pyarrow as pa, pyarrow.parquet as pq, sys; pq.write_table(pa.table({'id': [1]}), sys.argv[1])"
 )
-Run = Callable[..., Any]
+RunOperator = Callable[..., Any]
 
 
 @pytest.fixture
-def run(aws: Any, task: Task) -> Run:
+def run(aws: Any, task: Task) -> RunOperator:
     """Make an operator with the arguments and run it: ``run(S3ListOperator, bucket="b")``."""
 
     def make_and_run(kind: Any, **arguments: Any) -> Any:
@@ -87,7 +87,7 @@ def has_bytes(files: list[dict[str, Any]], **_: Any) -> bool:
     return all(file["Size"] > 3 for file in files)
 
 
-def test_s3(run: Run, name: str) -> None:
+def test_s3(run: RunOperator, name: str) -> None:
     first, second = f"{name}-1", f"{name}-2"
     for bucket in (first, second):
         run(S3CreateBucketOperator, bucket_name=bucket)
@@ -120,7 +120,7 @@ def test_s3(run: Run, name: str) -> None:
         run(S3DeleteBucketOperator, bucket_name=bucket, force_delete=True)
 
 
-def test_emr(run: Run, aws: Any, name: str) -> None:
+def test_emr(run: RunOperator, aws: Any, name: str) -> None:
     emr = aws.client("emr")
     run(S3CreateBucketOperator, bucket_name=name)
     emr.create_security_configuration(Name=name, SecurityConfiguration=json.dumps({"Any": {}}))
@@ -164,7 +164,7 @@ def test_emr(run: Run, aws: Any, name: str) -> None:
     run(S3DeleteBucketOperator, bucket_name=name, force_delete=True)
 
 
-def test_emr_serverless(run: Run, name: str) -> None:
+def test_emr_serverless(run: RunOperator, name: str) -> None:
     run(S3CreateBucketOperator, bucket_name=name)
     run(S3CreateObjectOperator, s3_bucket=name, s3_key="job.sh", data="echo counted")
     application = run(
@@ -199,7 +199,7 @@ def test_emr_serverless(run: Run, name: str) -> None:
     run(S3DeleteBucketOperator, bucket_name=name, force_delete=True)
 
 
-def test_ecs(run: Run, aws: Any, name: str) -> None:
+def test_ecs(run: RunOperator, aws: Any, name: str) -> None:
     aws.client("ecs").create_cluster(clusterName=f"{name}-existing")
     run(EcsCreateClusterOperator, cluster_name=name, wait_for_completion=False)
     run(EcsClusterStateSensor, cluster_name=name)
@@ -244,7 +244,7 @@ def test_ecs(run: Run, aws: Any, name: str) -> None:
     run(EcsClusterStateSensor, cluster_name=name, target_state=EcsClusterStates.INACTIVE)
 
 
-def test_glue(run: Run, aws: Any, name: str, tmp_path: Any) -> None:
+def test_glue(run: RunOperator, aws: Any, name: str, tmp_path: Any) -> None:
     aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
     run(S3CreateBucketOperator, bucket_name=name)
     python = ROOT / ".venvs/local_aws/bin/python"
@@ -281,7 +281,7 @@ def test_glue(run: Run, aws: Any, name: str, tmp_path: Any) -> None:
     run(S3DeleteBucketOperator, bucket_name=name, force_delete=True)
 
 
-def test_a_service_that_is_missing_fails_its_task_with_a_clear_reason(run: Run, name: str) -> None:
+def test_a_service_that_is_missing_fails_its_task_with_a_clear_reason(run: RunOperator, name: str) -> None:
     with pytest.raises(ClientError, match=r"local_aws does not implement cloudformation:CreateStack"):
         run(
             CloudFormationCreateStackOperator,

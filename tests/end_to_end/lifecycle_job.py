@@ -19,15 +19,15 @@ from include.contracts.storage import RunLayout, S3Uri
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", required=True)
-    place = RunLayout(S3Uri.parse(parser.parse_args(argv).root))
+    layout = RunLayout(S3Uri.parse(parser.parse_args(argv).root))
     s3 = boto3.client("s3")
-    told = place.root / "finish"
+    told = layout.root / "finish"
     while "Contents" not in s3.list_objects_v2(Bucket=told.bucket, Prefix=told.key):
         time.sleep(0.2)
     nothing = ParentRef("s3://nowhere/manifest.json", "0" * 64)
     model = ModelManifest("safetensors", "lifecycle", 1, nothing, nothing, 1, 8, ())
     report = TrainingReport("lifecycle", 1, (), 1.0, 0.5, 1, 0.1)
-    for uri, record in ((place.training_report, report), (place.model / "manifest.json", model)):
+    for uri, record in ((layout.training_report, report), (layout.model / "manifest.json", model)):
         s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=canonical_json(record))
     return 0
 

@@ -98,7 +98,7 @@ def kill_worker(task: int) -> None:
 
 
 @dataclass
-class Run:
+class DagRun:
     """One DAG run with its training task."""
 
     system: System
@@ -218,9 +218,9 @@ class System:
         answer: dict[str, Any] = response.json()
         return answer
 
-    def start(self, dag_id: str, **conf: Any) -> Run:
+    def start(self, dag_id: str, **conf: Any) -> DagRun:
         """Start a run and wait until its first job is in progress."""
-        run = Run(self, dag_id, self.trigger(dag_id, **conf))
+        run = DagRun(self, dag_id, self.trigger(dag_id, **conf))
         run.job_reaches(1, "InProgress")
         return run
 

@@ -67,11 +67,11 @@ class EcsServiceLink(_StoredLink):
 def job_links(settings: Settings, kind: JobKind, name: str, scope: str, view: JobView) -> dict[str, str]:
     """Return the addresses of a job and its log, by the keys under which the links find them."""
     words = {"region": settings.region, "name": name, "scope": scope, "id": view.job_id or name}
-    place = S3Uri.parse(log_uri(settings, kind)) / view.log_prefix if log_uri(settings, kind) else None
+    folder = S3Uri.parse(log_uri(settings, kind)) / view.log_prefix if log_uri(settings, kind) else None
     log = {
         "log_group": LOG_GROUPS.get(kind, ("",))[0],
-        "log_bucket": place.bucket if place else "",
-        "log_prefix": place.key if place else view.log_prefix,
+        "log_bucket": folder.bucket if folder else "",
+        "log_prefix": folder.key if folder else view.log_prefix,
     }
     return {
         JobLink.stored_key: settings.links.job_url(kind.value, **words),
