@@ -22,36 +22,37 @@ from nexus_airflow.tasks import catalogue, corpus
 
 DOC = """
 ### What it does
-Raw shards (The Pile, RedPajama v1/v2, SlimPajama, plain JSON lines or parquet) are normalised, filtered,
-deduplicated and tokenised by Spark on the `engine` of your choice: an EMR cluster that lives for this run,
-EMR Serverless, or Glue. The result is a *corpus version*: a hash of inputs, recipe and code, the same on
-each engine. A version that exists is not built again: cluster and jobs are then skipped. With new shards it
-extends the newest version: only these are read, and no document that was kept is dropped.
+Spark normalises, filters, deduplicates and tokenises raw shards (The Pile, RedPajama v1/v2, SlimPajama, plain
+JSON lines or parquet). It runs on the `engine` of your choice: an EMR cluster for this run, EMR Serverless,
+or Glue. The result is a *corpus version*, named by the hash of inputs, recipe and code. It is the same on
+each engine. If the version exists, cluster and jobs are skipped. With new shards the run extends the newest
+version: it reads only the new shards, and drops no document that was kept.
 
 ### Start it by hand
-*Trigger* with the defaults reads the settings' raw prefix. `dry_run` stops after the plan, whose XCom
-`plan` shows version, shards and what was left out. `continue_downstream` announces an existing version, so
-that model_training runs on it.
+*Trigger* with the defaults reads the settings' raw prefix. `dry_run` stops after the plan, whose XCom `plan`
+shows the version, the shards and the files that were left out. `continue_downstream` announces an existing
+version, so that model_training runs on it.
 
-### What came out
-*Corpus report* on `tokenise`: what each stage dropped and why, with examples, subsets, lengths, duplicates.
+### Results
+*Corpus report* on `tokenise` shows the drops of each stage with reasons and examples, subsets, lengths,
+duplicates.
 
 *Data Catalog*: tables `documents`, `duplicates` and `tokens`, by `corpus_version`.
 
 ### When it fails
 | red task | what to do |
 |---|---|
-| `wait_for_shards`, `plan` | the error names prefix, param, recipe key or missing code: correct it, clear |
+| `wait_for_shards`, `plan` | correct the prefix, param, recipe key or code that the error names; clear |
 | `plan`, another run builds the version | wait until that run has ended, then clear |
-| `clean`, `deduplicate`, `tokenise` | see *Job log*; clear with *Downstream*: complete stages are kept |
+| `clean`, `deduplicate`, `tokenise` | read *Job log*; clear with *Downstream* (complete stages stay) |
 | … the cluster has terminated | fix the cause that EMR reports, then clear `start_engine` with *Downstream* |
-| … the job was cancelled | somebody stopped it outside of Airflow: a clear starts it again |
-| … AWS has no room | the error names the quota: raise it, or choose other instance types in the settings |
-| … a shard changed or is gone | clear `plan` with *Downstream*: the request names the shards as they were |
-| the run timed out | its cluster is terminated; trigger again: complete stages are kept |
-| `catalogue.…` | it is published; correct the Glue role or database, clear the group |
-| `verify_manifest` | files are missing: trigger again with `force`, and take the manifest that it publishes |
-| `start_engine` | EMR refuses the request: a role, subnet or instance type of the settings |
+| … the job was cancelled | a person stopped it outside of Airflow; clear the task to start it again |
+| … AWS has no room | raise the quota that the error names, or choose other instance types in the settings |
+| … a shard changed or was deleted | clear `plan` with *Downstream*: the request lists the old shards |
+| the run timed out | trigger again; the cluster is terminated, and complete stages are kept |
+| `catalogue.…` | correct the Glue role or database, then clear the group; the version is published already |
+| `verify_manifest` | files are missing: trigger again with `force`, and use the new manifest |
+| `start_engine` | correct the role, subnet or instance type in the settings that EMR refuses, then clear |
 | `end_engine` | end the cluster by hand; it also ends itself after the idle time of the settings |
 """
 
@@ -69,8 +70,8 @@ PARAMS = {
         settings.corpus.engine,
         enum=[engine.value for engine in Engine],
         title="Engine",
-        description="emr: a cluster for this run. emr_serverless: none to size or to end. glue: the same "
-        "scripts as Glue jobs. The corpus is the same, byte for byte (docs/guides/corpus.md, Engines)",
+        description="emr: a cluster for this run. emr_serverless: no cluster to size or end. glue: jobs "
+        "of Glue. The corpus is the same, byte for byte (docs/guides/corpus.md, Engines)",
         section="Engine",
     ),
     "recipe": Param(
@@ -99,8 +100,8 @@ PARAMS = {
         True,
         type="boolean",
         title="Extend the newest version",
-        description="Where recipe and code are the same, read only shards that have come since, compare them "
-        "with old and new documents, and keep every document that was kept. Off: read all shards",
+        description="If recipe and code are the same, read only new shards, compare them with old and new "
+        "documents, and keep every document that was kept. Off: read all shards",
         section="What happens",
     ),
     "force": Param(
@@ -108,21 +109,21 @@ PARAMS = {
         type="boolean",
         title="Build again",
         description="Read all shards and build their version again. If it exists, it is incomplete until the "
-        "jobs end. A version that extends another stays as it is",
+        "jobs end. A version that extends another is not changed",
         section="What happens",
     ),
     "continue_downstream": Param(
         False,
         type="boolean",
         title="Continue downstream",
-        description="Announce the token dataset also when the version existed, so that training runs on it",
+        description="Announce the token dataset even if the version existed, so that training runs on it",
         section="What happens",
     ),
     "dry_run": Param(
         False,
         type="boolean",
         title="Dry run",
-        description="Only plan: inputs, version, what was left out. Writes nothing and starts nothing",
+        description="Only make a plan: inputs, version, files left out. Writes nothing and starts nothing",
         section="What happens",
     ),
 }
@@ -131,8 +132,8 @@ PARAMS = {
 @dag(
     dag_id="corpus_refresh",
     schedule="@weekly",
-    # no start date: the first scheduled run is the next one due. With a date in the past, a DAG that is
-    # switched on starts at once for last Sunday, and a run by hand waits behind it
+    # no start date: with one in the past, a DAG that is switched on would start at once for last Sunday, and
+    # a run by hand would wait for it
     catchup=False,
     max_active_runs=1,
     default_args=default_args(),
@@ -143,7 +144,7 @@ PARAMS = {
     params=PARAMS,
     doc_md=DOC,
     tags=["corpus", "emr", "glue", "nexus-llm"],
-    description="Raw shards become a token dataset, by Spark on EMR, EMR Serverless or Glue",
+    description="Build a token dataset from raw shards, by Spark on EMR, EMR Serverless or Glue",
 )
 def corpus_refresh() -> None:
     """Wire the tasks."""
@@ -181,7 +182,7 @@ def corpus_refresh() -> None:
         crawl = GlueCrawlerRunOperator(
             task_id="crawl",
             crawler_name=crawler,
-            # a try whose answer was lost started it: it crawls the same version
+            # an earlier try, whose answer was lost, started it: it crawls the same version
             fail_on_already_running=False,
             deferrable=False,
             aws_conn_id=None,

@@ -1,4 +1,4 @@
-"""model_deployment: an approved model goes behind the load balancer, or the old one stays."""
+"""model_deployment: deploy an approved model behind the load balancer, or keep the old one."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from nexus_airflow.tasks import deployment
 
 DOC = """
 ### What it does
-Converts the approved model for the server (once per model), registers a task definition that serves
-exactly this manifest, and rolls the ECS service over. Both revisions answer while it rolls. A new revision
-that does not become healthy is rolled back by ECS; the old one answers throughout. A completion through the
-load balancer proves the end, and a deployment manifest records it.
+It converts the approved model for the server (once per model), registers a task definition that
+serves exactly this manifest, and updates the ECS service. Both revisions answer during the rollout. ECS rolls
+back a new revision that does not become healthy, and the old one answers all the time. At the end, a
+completion through the load balancer tests the new revision, and a deployment manifest records the result.
 
 ### Start it by hand
 *Trigger* with the defaults deploys the champion: the model that was approved or rolled back to last. The
 XCom `chosen_by` of `plan` shows where the model came from.
 
 ### When `rollout` is red
-The error says which revision serves now, and ECS's reason; *ECS service* leads to the deployment, its stopped
-tasks and their logs. Deploy another model, or fix the cause and clear the task. If you mark the task failed
-while it rolls, the new revision is rolled back.
+Fix the cause and clear the task, or deploy another model. The error says which revision serves now, and gives
+ECS's reason. *ECS service* opens the deployment, its stopped tasks and their logs. If you mark the task
+failed during the rollout, the new revision is rolled back.
 
 ### When `smoke_test` is red
-The new revision is healthy, but gave no completion or another model's. The service goes back to the former
-revision by itself, where there is one: the first ever serves on, and the error says so. Read the log of the
-new revision's tasks before you deploy it again.
+Read the log of the new revision's tasks before you deploy it again. The new revision is healthy, but returned
+no completion, or that of another model. The service is rolled back to the former revision. The first revision
+of a service keeps serving, because there is no former one; the error says so.
 
 ### Roll back by hand
 Trigger this DAG with `manifest_uri` of an earlier approved model. It becomes the champion, against which the
@@ -52,7 +52,7 @@ PARAMS = {
         minLength=1,
         maxLength=2000,
         title="Prompt",
-        description="What the new revision is asked after the rollout",
+        description="The prompt of the smoke test after the rollout",
         section="Smoke test",
     ),
     "smoke_tokens": Param(
@@ -61,14 +61,14 @@ PARAMS = {
         minimum=1,
         maximum=256,
         title="Tokens",
-        description="Length of the completion",
+        description="Length of the completion in tokens",
         section="Smoke test",
     ),
     "force": Param(
         False,
         type="boolean",
         title="Export again",
-        description="Convert the model again, into another folder than a conversion that exists",
+        description="Convert the model again, into a new folder",
         section="Export",
     ),
 }
@@ -86,7 +86,7 @@ PARAMS = {
     params=PARAMS,
     doc_md=DOC,
     tags=["deployment", "ecs", "nexus-llm"],
-    description="An approved model goes behind the load balancer, or the old one stays",
+    description="Deploy an approved model behind the load balancer, or keep the old one",
 )
 def model_deployment() -> None:
     """Wire the tasks."""
@@ -99,7 +99,7 @@ def model_deployment() -> None:
     rollout = EcsServiceRolloutOperator(
         task_id="rollout",
         task_definition=deployment.define(export.output),
-        doc_md="Wait for this very deployment; a rollback is a failure with its reason.",
+        doc_md="Wait for this deployment. A rollback fails the task, with the reason.",
     )
     answered = deployment.smoke_test(planned, export.output, rollout.output)
     answered >> deployment.record_deployment(planned, export.output, rollout.output)

@@ -1,4 +1,4 @@
-"""model_evaluation: a candidate is scored against the champion, and the gate decides."""
+"""model_evaluation: score a candidate against the champion, and let the gate decide."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from nexus_airflow.tasks import evaluation
 
 DOC = """
 ### What it does
-Scores the candidate on the corpus's held-out documents, per subset, against the champion (the model that was
-approved or rolled back to last), or against token frequencies where there is none. It is also scored against
-the anchor, the best model ever approved, so that many small losses do not add up. The gate is a pure function
-of that report. A pass approves the package and announces it; model_deployment follows.
+It scores the candidate on the corpus's held-out documents, per subset, and compares it with the champion (the
+model that was approved or rolled back to last). If there is no champion, it compares with token frequencies.
+It also compares with the anchor, the best model ever approved, so that many small losses do not add up. The
+gate decides by the report only. If the candidate passes, its package is approved and announced, and
+model_deployment runs.
 
 ### Start it by hand
 *Trigger* with the defaults judges the newest candidate. The XCom `chosen_by` of `plan` shows where it came
 from.
 
 ### When `mark_superseded` is green
-Several candidates were announced while another evaluation ran. The newest is judged. The others are
-*Rejected* in the registry with the note that they were not judged; trigger this DAG with the `manifest_uri`
-of one to judge it.
+To judge an older candidate, trigger this DAG with its `manifest_uri`. Several candidates were announced while
+another evaluation ran, and only the newest is judged. The others are *Rejected* in the registry, with a note
+that they were not judged.
 
 ### When `gate` is red
-Nothing is broken: the candidate did not pass, its package is *Rejected*, nothing is deployed. The reasons
-stand in the task's log, in the XCom `verdict_table` (metric, candidate, baseline, threshold, outcome) and in
-the registry. *Inconclusive* means too few held-out documents to tell.
+You need not repair anything: the candidate did not pass, its package is *Rejected*, and nothing is deployed.
+The reasons are in the task's log, in the XCom `verdict_table` (metric, candidate, baseline, threshold,
+outcome) and in the registry. *Inconclusive* means that there are too few held-out documents for a decision.
 
 ### When `evaluate` is red
-*Job log* leads to the log. Clear the task to run the next generation.
+Read *Job log*, then clear the task to start the next generation.
 """
 
 PARAMS = {
@@ -81,7 +82,7 @@ PARAMS = {
     params=PARAMS,
     doc_md=DOC,
     tags=["evaluation", "sagemaker", "nexus-llm"],
-    description="A candidate is scored against the champion, and the gate decides",
+    description="Score a candidate against the champion, and let the gate decide",
 )
 def model_evaluation() -> None:
     """Wire the tasks."""

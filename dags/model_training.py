@@ -1,4 +1,4 @@
-"""model_training: a token dataset becomes a candidate model."""
+"""model_training: train a candidate model on a token dataset."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from nexus_airflow.tasks import training
 
 DOC = """
 ### What it does
-Trains a Llama on the token dataset as one SageMaker job on managed spot. The trainer writes checkpoints to
-the run's folder in S3 and goes on from the newest complete one, at the exact position in the data, after an
-interruption, a retry or a clear. The candidate is registered as *PendingManualApproval* and announced.
+It trains a Llama on the token dataset, as one SageMaker job on managed spot. The trainer writes checkpoints
+to the run's folder in S3. After an interruption, a retry or a clear, it continues from the newest complete
+checkpoint, at the exact position in the data. The candidate is registered as *PendingManualApproval* and
+announced.
 
 ### Start it by hand
 *Trigger* with the defaults trains on the newest published corpus. The XCom `chosen_by` of `plan` shows where
 the corpus came from.
 
-### What a click does to the job
-| click | effect |
+### Actions in the UI
+| action | effect on the job |
 |---|---|
-| clear `train` while it runs | the job is stopped; the next generation goes on from its checkpoints |
-| clear `train` when done | the verified model is reused; to train again, trigger a new run |
+| clear `train` while it runs | the job is stopped; the next generation continues from its checkpoints |
+| clear `train` after success | the verified model is reused; to train again, trigger a new run |
 | mark `train` failed or success | the job is stopped |
 
 ### When `train` fails
-*Job log* leads to the log. `MaxWaitTimeExceeded`: no spot capacity; raise `max_wait_minutes` or set `spot` to
-false in a new run. *Cancelled outside of Airflow*: a clear starts the job again. *AWS has no room*: the error
-names the quota. Any other failure: fix the cause and clear the task; it resumes from the newest complete
-checkpoint, so that at most `checkpoint_every_steps` of the recipe are done again.
+Read *Job log*, fix the cause, and clear the task. It resumes from the newest complete checkpoint, so at most
+`checkpoint_every_steps` steps are repeated. Special cases: `MaxWaitTimeExceeded` means that there was no spot
+capacity: raise `max_wait_minutes`, or set `spot` to false in a new run. *Cancelled outside of Airflow*: clear
+the task to start the job again. *AWS has no room*: raise the quota that the error names.
 """
 
 settings = load_settings()
@@ -51,7 +52,7 @@ PARAMS = {
         type="string",
         pattern=rf"^(s3://[^/\s]+/\S*/)?{END}",
         title="Base model",
-        description="Prefix of a model to start from. Empty: from scratch",
+        description="Prefix of a model to start from. Empty: train from scratch",
         section="Input",
     ),
     "recipe": Param(
@@ -72,7 +73,7 @@ PARAMS = {
         settings.training.spot,
         type="boolean",
         title="Managed spot",
-        description="Cheaper; may be interrupted, and goes on from its checkpoints",
+        description="Cheaper. The job may be interrupted, and continues from its checkpoints",
         section="Limits",
     ),
     "max_runtime_minutes": Param(
@@ -81,7 +82,7 @@ PARAMS = {
         minimum=1,
         maximum=40_320,
         title="Longest run, minutes",
-        description="SageMaker stops the job after this. Empty: as the settings say",
+        description="SageMaker stops the job after this time. Empty: the value of the settings",
         section="Limits",
     ),
     "max_wait_minutes": Param(
@@ -90,7 +91,7 @@ PARAMS = {
         minimum=1,
         maximum=40_320,
         title="Longest run and wait for spot, minutes",
-        description="At least the longest run. Empty: as the settings say",
+        description="At least the longest run. Empty: the value of the settings",
         section="Limits",
     ),
 }
@@ -108,7 +109,7 @@ PARAMS = {
     params=PARAMS,
     doc_md=DOC,
     tags=["training", "sagemaker", "nexus-llm"],
-    description="A token dataset becomes a candidate model, on managed spot",
+    description="Train a candidate model on a token dataset, on managed spot",
 )
 def model_training() -> None:
     """Wire the tasks."""

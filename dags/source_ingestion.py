@@ -1,4 +1,4 @@
-"""source_ingestion: public shards of The Pile, RedPajama and SlimPajama come into the raw bucket."""
+"""source_ingestion: fetch public shards of The Pile, RedPajama and SlimPajama into the raw bucket."""
 
 from __future__ import annotations
 
@@ -15,47 +15,49 @@ from nexus_airflow.tasks import ingestion
 
 DOC = """
 ### What it does
-The shards that a source lists (include/recipes/sources) are streamed from their server into S3: a part at a
-time, without disk. Each is put together under `_ingestion/`, read back, compared with the published size and
-checksum, and only then copied to its place: below the raw prefix a shard is whole and verified, or absent.
-What does not match goes to `quarantine/<source>/` with a note; the other shards go on.
+It streams the shards that a source lists (include/recipes/sources) from their server into S3, part by part
+and without a disk. Each shard is assembled under `_ingestion/`, read back and compared with the published
+size and checksum. Only then is it copied to its key: below the raw prefix a shard is complete and verified,
+or absent. A shard that does not match is moved to `quarantine/<source>/` with a note, and the other shards
+continue.
 
-A server sees at most as many connections as the strictest source allows, whatever the number of batches.
-Fetching holds a worker: a trigger has no business moving terabytes. A worker that is lost, a task that is
-cleared or marked, leaves its upload unfinished, and the next try continues it with a range request.
+There are never more connections than the strictest source allows, for any number of batches. Fetching
+occupies a worker, because triggers must not transfer data. If a worker is lost or a task is cleared or
+marked, its upload stays unfinished, and the next try continues it with a range request.
 
 ### Start it by hand
-*Trigger* fetches The Pile. `dry_run` stops after the plan, whose XCom `plan` shows shards, bytes, what is
-there already and what has no published checksum. `select`, `include` and `exclude` take a part;
-`max_shards` a first few. A second run with the same values fetches only what is missing.
+*Trigger* with the defaults fetches The Pile. `dry_run` stops after the plan, whose XCom `plan` shows the
+shards, their size, which exist already and which have no published checksum. `select`, `include` and
+`exclude` choose shards, and `max_shards` limits their number. A second run with the same values fetches only
+missing shards.
 
-### What came out
-XCom `counts` of `summary`, and the manifest: every shard with its SHA-256, URL and state. corpus_refresh
-with `source_uri` = the target prefix builds a corpus of it.
+### Results
+The XCom `counts` of `summary`, and the manifest with SHA-256, URL and state of every shard. To build a corpus
+of them, trigger corpus_refresh with `source_uri` set to the target prefix.
 
 ### When it fails
 | red task | what to do |
 |---|---|
-| `plan` | the error names the list, line, recipe key or param: correct it and clear, or trigger again |
-| `fetch`, unavailable shards | the server failed, stalled or asks for patience: a retry or clear goes on |
-| `fetch`, quarantined shards | `quarantine/<source>/<name>.why.json` says why; a clear fetches it again |
-| `fetch`, refused shards | no such file, or a forbidden redirect: trigger again, with it in `exclude` |
-| the source's file was corrected | clear `plan` with downstream: `fetch` alone keeps what was planned |
-| `publish` | names what is not there; clear the red `fetch` tasks with downstream |
-| a run is given up | unfinished uploads cost storage until the bucket's lifecycle rule aborts them |
+| `plan` | correct the list, line, recipe key or param that the error names, then clear, or trigger again |
+| `fetch`, unavailable shards | the server failed, stalled or asked to wait: a retry or clear continues |
+| `fetch`, quarantined shards | read `quarantine/<source>/<name>.why.json`; a clear fetches the shard again |
+| `fetch`, refused shards | no such file, or a forbidden redirect: trigger again with the shard in `exclude` |
+| the source's file was corrected | clear `plan` with *Downstream*, because `fetch` uses the plan |
+| `publish` | clear the red `fetch` tasks with *Downstream*; the error names the missing shards |
+| a run is abandoned | unfinished uploads cost storage until the bucket's lifecycle rule aborts them |
 """
 
 settings = load_settings()
 SOURCES = source_names(settings.ingestion.sources_folder)
-# Each fetch holds one connection. A limit of the task counts over all runs of this DAG and exists with it; a
-# pool would have to be made by hand in the metadata database, and where it is missing, tasks wait for ever.
+# Each fetch uses one connection. The task's own limit counts over all runs of this DAG. A pool would have to
+# be created by hand in the metadata database, and tasks of a missing pool wait forever.
 CONNECTIONS = strictest_connections(settings.ingestion.sources_folder)
 PARAMS = {
     "source": Param(
         "the_pile",
         enum=SOURCES,
         title="Source",
-        description="Where the shards come from (include/recipes/sources, with their licences)",
+        description="The publisher of the shards (include/recipes/sources, with their licences)",
         section="Input",
     ),
     "select": Param(
@@ -79,7 +81,7 @@ PARAMS = {
         type=["array", "null"],
         items={"type": "string", "minLength": 1},
         title="Without",
-        description="Shards to leave out: a name or glob a line",
+        description="Shards to leave out: one name or glob per line",
         section="Input",
     ),
     "max_shards": Param(
@@ -88,7 +90,7 @@ PARAMS = {
         minimum=0,
         maximum=1_000_000,
         title="At most",
-        description="The first so many shards in the order of their names; 0: all",
+        description="Maximum number of shards, in the order of their names. 0: all",
         section="Input",
     ),
     "target_prefix": Param(
@@ -96,21 +98,21 @@ PARAMS = {
         type="string",
         pattern=rf"^([A-Za-z0-9_.=+@,-]+/)*{END}",
         title="Target prefix",
-        description="Where in the raw bucket, such as pile/. Empty: the source's own",
+        description="Prefix in the raw bucket, such as pile/. Empty: the prefix of the source",
         section="Output",
     ),
     "verify_existing": Param(
         False,
         type="boolean",
-        title="Verify what is there",
-        description="Read shards that are there already and compare their SHA-256; a damaged one is replaced",
+        title="Verify existing shards",
+        description="Read existing shards and compare their SHA-256. A damaged shard is fetched again",
         section="What happens",
     ),
     "dry_run": Param(
         False,
         type="boolean",
         title="Dry run",
-        description="Only plan: shards, bytes, what is there. Reads the lists and writes nothing",
+        description="Only make a plan: shards, sizes, existing shards. Reads the lists and writes nothing",
         section="What happens",
     ),
 }
@@ -127,11 +129,11 @@ PARAMS = {
     params=PARAMS,
     doc_md=DOC,
     tags=["corpus", "ingestion", "nexus-llm"],
-    description="Public shards come into the raw bucket, verified and resumable",
+    description="Fetch public shards into the raw bucket, verified and resumable",
 )
 def source_ingestion() -> None:
     """Wire the tasks."""
-    # all lists of a large source, from a server that asks for patience now and then
+    # a large source has many lists, and its server may ask to wait
     batches = ingestion.plan.override(execution_timeout=timedelta(hours=1))()
     fetched = ingestion.fetch.override(
         max_active_tis_per_dag=CONNECTIONS,

@@ -1,4 +1,4 @@
-"""The one file that Airflow's plugin loader executes: links and listeners of this project."""
+"""The only file that Airflow's plugin loader executes. It registers links, listeners and middleware."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _ONE_WRITER = {"name": "one writer", "middleware": OneWriter}
 
 
 class NexusPlugin(AirflowPlugin):
-    """Links for serialized operators, the listener that stops the job of a task marked failed, and
-    what every request to the API server passes first.
+    """The links of serialized operators, the listener that stops the job of a task marked failed, and the
+    middleware of the API server.
     """
 
     name = "nexus"
     operator_extra_links = [JobLink(), JobLogsLink(), CorpusReportLink(), EcsServiceLink()]
     listeners = [jobs]
-    #: The last is asked first: what has no business here waits for no turn.
+    #: Middleware runs last to first, so requests from forbidden hosts are rejected before they wait.
     fastapi_root_middlewares = [*([_ONE_WRITER] if database_has_one_writer() else []), _HOSTS]

@@ -1,1 +1,1 @@
-"""All code that knows Airflow."""
+"""All code that imports Airflow, except for the DAG files."""

@@ -27,9 +27,9 @@ approved_model = Asset("approved_model", uri=f"s3://{_storage.models_bucket}/app
 
 @dataclass(frozen=True)
 class ChosenManifest:
-    """The manifest of a run and where it came from, for the reader of the plan.
+    """The manifest of a run and its origin, for the reader of the plan.
 
-    The hash is empty when only a URI was given. ``superseded`` has the extras of older events that arrived
+    The hash is empty if only a URI was given. ``superseded`` has the extras of older events that arrived
     with the chosen one: events that arrive together start one run.
     """
 
@@ -47,16 +47,16 @@ _BY_PARAM, _BY_EVENT, _BY_AGE = "param manifest_uri", "event that started this r
 
 
 def extra_of(reference: ParentRef, **more: str) -> dict[str, Any]:
-    """Return the ``extra`` of an event: the consumer reads exactly this manifest and no newer one."""
+    """Return the ``extra`` of an event, by which the consumer reads exactly this manifest."""
     return {"manifest_uri": reference.uri, "manifest_sha256": reference.sha256, **more}
 
 
 def choose_manifest(
     params: Mapping[str, Any], events: Any, asset: Asset, newest: Callable[[], ParentRef | None]
 ) -> ChosenManifest:
-    """Choose the manifest of a run: the param's, else the newest event's, else the newest one there is.
+    """Choose the manifest of a run: that of the param, of the newest event, or the newest that exists.
 
-    Raises InputError when there is none at all.
+    Raises InputError if there is none.
 
     :param newest: looks up the newest manifest that the DAG before this one made
     """

@@ -14,7 +14,7 @@ from include.contracts.errors import ContractError, InputError, IntegrityError, 
 from include.settings import load_settings
 from nexus_airflow.errors import EngineEnded, JobCancelled, JobTimedOut
 
-#: Errors that a second try meets again, or that a person decided: only a person can go on.
+#: Errors for which a retry is useless: it would fail in the same way, or a person ended the work.
 NON_RETRYABLE = (
     ContractError,
     EngineEnded,
@@ -27,15 +27,15 @@ NON_RETRYABLE = (
     SettingsError,
 )
 
-#: Every type of run but backfills: these ignore ``max_active_runs`` and would run the same work side by side.
+#: All types of runs but backfills, which ignore ``max_active_runs`` and would run the same work in parallel.
 RUN_TYPES = sorted(set(DagRunType) - {DagRunType.BACKFILL})
 
 
 def default_args() -> dict[str, Any]:
-    """Return owner, retries and a time limit; no retry where it cannot help.
+    """Return owner, retries and a time limit. Errors that a retry cannot help are not retried.
 
-    Tasks that defer have no ``execution_timeout``: it would count the time of one try on a worker only, and
-    they have a deadline of their own.
+    Tasks that defer have no ``execution_timeout``, because it counts only the time on a worker. They have
+    their own deadline.
     """
     settings = load_settings().airflow
     rules = [

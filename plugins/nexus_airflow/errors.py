@@ -1,4 +1,4 @@
-"""Failures of tasks, worded for whoever opens the task in the UI."""
+"""Errors of tasks. Their messages are for the person who opens the task in the UI."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from include.contracts.errors import NexusError
 
 
 class JobFailed(NexusError):
-    """The AWS job of a task failed."""
+    """Raised if the AWS job of a task failed."""
 
 
 class JobCancelled(NexusError):
-    """A person stopped or deleted the AWS job outside of Airflow."""
+    """Raised if a person stopped or deleted the AWS job outside of Airflow."""
 
 
 class JobTimedOut(NexusError):
-    """The AWS job was not done at its deadline and was stopped."""
+    """Raised if the AWS job was stopped at its deadline."""
 
 
 class EngineEnded(NexusError):
-    """The cluster or application that ran the job is over."""
+    """Raised if the cluster or application of the job has ended."""
 
 
 class TaskEnded(NexusError):
-    """A user ended the task (mark-failed, mark-success or clear) while its worker was at it."""
+    """Raised if a user ended the task (mark-failed, mark-success or clear) while a worker ran it."""
 
 
 class SourceNotListed(NexusError):
-    """A source of shards could not be listed."""
+    """Raised if a source of shards could not be listed."""
 
 
 class RolloutFailed(NexusError):
-    """The new revision did not take over."""
+    """Raised if the new revision was not deployed."""

@@ -1,4 +1,4 @@
-"""Lines of a job's log in the log of its task."""
+"""Copies lines of a job's log to the log of its task."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from include.settings import load_settings
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at a log: reading one costs several calls.
+#: The poll interval of a log in seconds. Each poll takes several calls.
 _INTERVAL_SECONDS = 10.0
-#: A log that cannot be read changes nothing about its job.
+#: Errors of reading a log. They do not affect the job.
 _ERRORS = (BotoCoreError, ClientError, NexusError, OSError)
 
 
@@ -30,7 +30,7 @@ class ProgressWatch:
         self._told = ""
 
     def news(self, view: JobView) -> str:
-        """Return the newest progress line if it was not returned before; look only now and then."""
+        """Return the newest progress line if it is new. The log is read only at intervals."""
         if time.monotonic() < self._next:
             return ""
         self._next = time.monotonic() + self._interval

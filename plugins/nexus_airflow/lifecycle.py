@@ -1,8 +1,8 @@
-"""The life of one AWS job under one task, as pure decisions: attach, wait, or start the next one.
+"""Decides, as pure functions, what a try does with the job of its task: attach, wait, or start the next one.
 
-The name of a job is its identity and a generation. A retry re-attaches to its generation; a clear stops what
-runs and starts the next one; a changed request does so too. A task remembers a ``JobRecord`` between tries
-in Airflow's task state store, which survives retries and clears.
+The name of a job consists of its identity and a generation. A retry attaches to its generation. A clear or a
+changed request stops the job and starts the next generation. A task keeps a ``JobRecord`` between tries in
+Airflow's task state store, which survives retries and clears.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from include.contracts.records import from_plain, to_plain
 
 
 class Phase(enum.StrEnum):
-    """The place of the task when it last wrote its record."""
+    """The step of the task at which it last wrote its record."""
 
     WORKER = "worker"
     DEFERRED = "deferred"
@@ -26,10 +26,10 @@ class Phase(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """The counters that tell tries apart.
+    """Airflow's counters, which distinguish tries.
 
-    Airflow raises ``clear_number`` with every clear in the run, and ``max_tries`` when this very task is
-    cleared while no worker runs it.
+    Airflow increases ``clear_number`` with every clear in the run, and ``max_tries`` if this task is cleared
+    while no worker runs it.
     """
 
     clear_number: int
@@ -38,11 +38,11 @@ class Attempt:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """The memory of a task between its tries.
+    """The record that a task keeps between its tries.
 
-    ``scope`` is where its job is looked for, ``request_sha256`` the hash of the request it was started for.
-    ``is_submitted`` is set once the service has taken the job; ``deadline`` (epoch seconds) is when the task
-    stops it.
+    ``scope`` is the scope of its job, and ``request_sha256`` the hash of the job's request. ``is_submitted``
+    is True after the service has accepted the job. At ``deadline`` (seconds since 1970) the task stops the
+    job.
     """
 
     generation: int
@@ -60,7 +60,7 @@ class JobRecord:
 
     @classmethod
     def from_store(cls, stored: Any) -> JobRecord | None:
-        """Read a record of the task state store; None when nothing was stored, or by another release."""
+        """Read a record of the task state store. Return None if there is none, or one of another release."""
         if not isinstance(stored, dict):
             return None
         try:
@@ -82,9 +82,9 @@ class Action(enum.StrEnum):
 def was_cleared(record: JobRecord, attempt: Attempt) -> bool:
     """Return True if this try follows a clear of this task, not a retry.
 
-    A clear of another task of the run raises ``clear_number`` too. ``max_tries`` tells them apart, except
-    while a worker ran the task: Airflow then leaves ``max_tries`` alone. That case counts as a clear, which
-    never leaves two jobs.
+    A clear of another task of the run increases ``clear_number`` too. ``max_tries`` distinguishes them,
+    except if a worker ran the task: then Airflow does not change ``max_tries``. That case counts as a clear,
+    after which there are never two jobs.
     """
     if attempt.clear_number == record.attempt.clear_number:
         return False
@@ -93,11 +93,11 @@ def was_cleared(record: JobRecord, attempt: Attempt) -> bool:
 
 @dataclass(frozen=True)
 class Situation:
-    """Everything that decides about the job of the present generation.
+    """The facts that decide about the job of the present generation.
 
-    ``same_request``: the job was started for the request that the task has now. ``is_submitted``: the task
-    remembers that the service took the job. ``cleared``: this try follows a clear. ``verified``: complete
-    output is there, of the job or of an earlier run where the caller takes it. ``force``: a clear repeats
+    ``same_request``: the job was started for the present request of the task. ``is_submitted``: by the task's
+    record, the service has accepted the job. ``cleared``: this try follows a clear. ``verified``: there is
+    complete output, of the job or of an earlier run if the caller reuses it. ``force``: a clear repeats
     completed work too.
     """
 
@@ -114,7 +114,7 @@ def decide(now: Situation) -> Action:
     if now.state is JobState.ABSENT:
         if now.verified:
             return Action.REUSE
-        # a name that was spent is not used again: the service may refuse it or still be deleting the job
+        # a name is not used twice: the service may refuse it, or may still be deleting the job
         return Action.ADVANCE if now.is_submitted else Action.SUBMIT
     if now.state.may_change:
         is_ours = now.state is JobState.ACTIVE and now.same_request
@@ -124,5 +124,5 @@ def decide(now: Situation) -> Action:
 
 
 def is_for(view: JobView, request_sha256: str) -> bool:
-    """Return True if a job was started for exactly this request; a job without a hash was not."""
+    """Return True if a job was started for exactly this request. A job without a hash was not."""
     return view.request_sha256 == request_sha256

@@ -1,4 +1,4 @@
-"""One writing request at a time, for an API server whose metadata database is SQLite."""
+"""Middleware that admits one writing request at a time to an API server on SQLite."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class OneWriter:
-    """ASGI middleware: a request that may write waits for the one before it.
+    """An ASGI middleware in which a request that may write waits for the one before it.
 
-    SQLite has one write lock, and Airflow's audit log takes it on the event loop. Where a request on a
-    thread holds the lock, the loop waits for that request and the request, to commit, for the loop, until
-    SQLite gives up: the answer is a 500. Waiting here leaves the loop free.
+    SQLite has one write lock, and Airflow's audit log takes it on the event loop. If a request on a thread
+    holds the lock, the loop waits for the lock, and the request needs the loop to commit. This deadlock lasts
+    until SQLite's timeout, and the answer is a 500. A request that waits here does not block the loop.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -27,7 +27,7 @@ class OneWriter:
         if scope["type"] != "http" or scope["method"] in _READS:
             await self.app(scope, receive, send)
             return
-        # the body first: a client that never ends it keeps nobody else waiting
+        # receive the body first, so that a slow client does not delay other requests
         body = await _received(receive)
         async with self._turn:
             await self.app(scope, _again(body, receive), send)

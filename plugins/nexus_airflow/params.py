@@ -1,7 +1,7 @@
-"""Params of the trigger forms: those that several forms share, and the check of a run's values.
+"""Params that several trigger forms share, and the check of a run's values.
 
-Airflow validates values against their schemas, but takes keys that no form has, gives a whole number the type
-that JSON gave it, and matches a pattern up to a trailing line feed.
+Airflow validates values against their schemas. But it accepts keys that no form has, keeps 60.0 as a float,
+and lets a pattern match before a trailing line feed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def manifest_params(asset: Asset, title: str, example: str, newest: str) -> dict
             type="string",
             pattern=f"^([0-9a-f]{{64}})?{END}",
             title="Hash of the manifest",
-            description="Only with a manifest: refuse it if its SHA-256 differs. Empty: take it as it is",
+            description="Only with a manifest: refuse it if its SHA-256 differs. Empty: no check",
             section="Input",
         ),
     }
@@ -61,7 +61,7 @@ def checked_params(params: Mapping[str, Any], dag: Any) -> dict[str, Any]:
 
 
 def _as_declared(value: Any, schema: Mapping[str, Any]) -> Any:
-    """JSON Schema calls 60.0 an integer; AWS does not."""
+    """Convert a whole float to int: JSON Schema accepts 60.0 as an integer, but AWS does not."""
     kinds = schema.get("type", ())
     is_integer = kinds == "integer" or (isinstance(kinds, list | tuple) and "integer" in kinds)
     return int(value) if is_integer and isinstance(value, float) and value.is_integer() else value

@@ -121,6 +121,6 @@ def test_the_first_revision_of_all_serves_on(
 
 def test_a_service_that_was_deleted_meanwhile_is_not_said_to_serve(endpoint: str, service: _Service) -> None:
     service.now = ""
-    with pytest.raises(AirflowFailException, match="the service was deleted: nothing serves"):
+    with pytest.raises(AirflowFailException, match="the service was deleted, so no model is served"):
         smoke(endpoint, "a" * 64, "")
     assert service.started == []

@@ -1,1 +1,1 @@
-"""Buttons on tasks: pages of the job, of its log and of the service."""
+"""Buttons on tasks, which open the pages of the job, its log and the service."""

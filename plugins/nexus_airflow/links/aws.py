@@ -1,6 +1,6 @@
-"""Links of tasks to jobs, logs and services. The operator stores each address as an XCom; a link reads it.
+"""Links of tasks to jobs, logs and services. The operator stores each URL as an XCom, and the link reads it.
 
-The settings say where the links lead (``include.settings.links``).
+The settings hold templates of the URLs (``include.settings.links``).
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ class _StoredLink(BaseOperatorLink):
     stored_key = ""
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Return the stored address; empty before the operator knows it."""
+        """Return the stored URL, or '' if the operator has not stored it yet."""
         return str(XCom.get_value(key=self.stored_key, ti_key=ti_key) or "")
 
 
 class JobLink(_StoredLink):
-    """The job itself."""
+    """The link to the job."""
 
     name = "AWS job"
     stored_key = "job_url"
 
 
 class JobLogsLink(_StoredLink):
-    """The log of the job."""
+    """The link to the log of the job."""
 
     name = "Job log"
     stored_key = "job_log_url"
 
 
 class CorpusReportLink(_StoredLink):
-    """The report of the corpus version, by an address that is signed when the link is opened."""
+    """The link to the report of the corpus version. Its URL is signed when the link is opened."""
 
     name = "Corpus report"
     stored_key = "report_uri"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Return the address of the page; empty where there is none."""
+        """Return the URL of the page, or '' if there is none."""
         uri = super().get_link(operator, ti_key=ti_key)
         if not uri:
             return ""
@@ -58,7 +58,7 @@ class CorpusReportLink(_StoredLink):
 
 
 class EcsServiceLink(_StoredLink):
-    """The deployments of the service."""
+    """The link to the deployments of the service."""
 
     name = "ECS service"
     stored_key = "service_url"

@@ -1,1 +1,1 @@
-"""Listeners: what must happen whichever process changes a task's state."""
+"""Listeners, which run in whichever process changes the state of a task."""

@@ -1,8 +1,8 @@
-"""Stop what runs of a task that a user or Airflow ended while neither worker nor trigger had it.
+"""Stops the job of a task that was ended while neither a worker nor a trigger ran it.
 
-Mark-failed in the UI runs in the API server: a task between its trigger and its worker has no on_kill
-to call. A task whose worker died for the last time is failed by the scheduler. Both end here; so does the
-cluster of a run that timed out, of which Airflow skips the teardown too.
+Mark-failed in the UI runs in the API server, which cannot call on_kill of a task between its trigger and its
+worker. The scheduler fails a task whose worker was lost in its last try. Both cases are handled here. So is
+the cluster of a run that timed out, because Airflow skips its teardown.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nexus_airflow.identity import job_identity, run_identity
 
 log = logging.getLogger(__name__)
 
-#: Operators whose jobs are found by name alone.
+#: Operators whose jobs are found by name only.
 KINDS = {
     "SageMakerSpotTrainingOperator": JobKind.TRAINING,
     "SageMakerProcessingOperator": JobKind.PROCESSING,
@@ -37,7 +37,7 @@ KINDS = {
 
 @hookimpl
 def on_task_instance_failed(previous_state: Any, task_instance: Any, error: Any) -> None:
-    """Stop the job of a task that failed for good. Before a retry the job runs on: the retry re-attaches."""
+    """Stop the job of a task that has finally failed. Before a retry the job continues, for the retry."""
     if _state(task_instance) != "up_for_retry":
         stop_jobs(task_instance)
 
@@ -62,7 +62,7 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
 
     Airflow skips the teardown of a run that timed out, so the cluster is terminated here.
     """
-    # in the run's own session: a session of its own, when it closed, would detach what the scheduler holds
+    # uses the run's session: closing a separate one would detach objects that the scheduler holds
     task_instances = dag_run.get_task_instances(session=object_session(dag_run))
     for task_instance in task_instances:
         if _state(task_instance) in ("failed", "skipped", "upstream_failed"):
@@ -75,13 +75,13 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
 
 
 def stop_jobs(task_instance: Any) -> None:
-    """Stop what runs of this task: its job, in any generation, or its rollout."""
+    """Stop the job of this task, in any generation, or its rollout."""
     operator = _operator(task_instance)
     if operator in KINDS:
         _stop_active(task_instance, jobs_of(KINDS[operator]))
     elif operator == "SparkJobOperator":
         for engine in _engines(task_instance):
-            # an account need not allow, nor a region have, the engine that it does not use
+            # an engine that is not used may be forbidden in the account or missing in the region
             with _continuing(f"jobs of {engine.value}"):
                 _stop_spark_job(task_instance, engine)
     elif operator == "EcsServiceRolloutOperator":
@@ -124,7 +124,7 @@ def _stop_rollout(task_instance: Any) -> None:
 
 
 def _engines(task_instance: Any) -> Sequence[Engine]:
-    """Return the engines to look at for a Spark job: all if its run is not at hand, as on a worker."""
+    """Return the engines on which a Spark job may run: all if its run is not known, as on a worker."""
     dag_run = vars(task_instance).get("dag_run")
     return [engine for engine in Engine if dag_run is None or engine is _engine(dag_run)]
 

@@ -1,1 +1,1 @@
-"""Operators submit; triggers wait; gates decide."""
+"""Operators. They submit jobs; triggers wait for them, and gates decide."""

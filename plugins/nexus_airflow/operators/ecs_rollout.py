@@ -1,4 +1,4 @@
-"""Put a task definition behind the load balancer and wait for this very deployment."""
+"""The operator that deploys a task definition to an ECS service and waits for this deployment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STORE_KEY = "rollout"
 
 @dataclass(frozen=True)
 class RolloutRecord:
-    """The memory of a task between its tries.
+    """The record that a task keeps between its tries.
 
     ``registered_at`` is when ECS registered the task definition (ISO format), ``previous`` the revision that
     served then, ``deadline`` when the rollout is rolled back (epoch seconds).
@@ -43,10 +43,11 @@ class RolloutRecord:
 class EcsServiceRolloutOperator(WaitingOperator):
     """Register the task definition, update or create the service, wait for the deployment.
 
-    A rollback by the circuit breaker is a failure with its reason, and no retry repeats it. A retry after
-    the loss of a worker attaches to the deployment of the task definition that this task registered, and to
-    no other. Mark-failed rolls it back, wherever the task stands: ``on_kill``, the trigger's, or
-    ``nexus_airflow.listeners.jobs``. The operator has no ``execution_timeout``: the settings limit a rollout.
+    If the circuit breaker rolls the deployment back, the task fails with the reason and is not retried. A
+    retry after the loss of a worker attaches only to the deployment of the task definition that this task
+    registered. Mark-failed rolls the deployment back in every state of the task: by ``on_kill`` here or of
+    the trigger, or by ``nexus_airflow.listeners.jobs``. The operator has no ``execution_timeout``: the
+    settings limit a rollout.
 
     :param task_definition: request of RegisterTaskDefinition (templated)
     """
@@ -94,7 +95,7 @@ class EcsServiceRolloutOperator(WaitingOperator):
     def finish(
         self, context: Context, record: dict[str, Any], deployment: str, event: Any = None
     ) -> dict[str, Any]:
-        """Return what serves now, or raise an error with the reason why the new revision does not."""
+        """Return the revision that serves now, or raise an error with the reason of the failure."""
 
         def step(context: Context) -> dict[str, Any]:
             return self._finish(from_plain(RolloutRecord, record, where="the rollout of this task"))
@@ -120,7 +121,7 @@ class EcsServiceRolloutOperator(WaitingOperator):
         }
 
     def on_kill(self) -> None:
-        """Roll back to the old revision: a user ended the task while a worker had it."""
+        """Roll back to the old revision, because a user ended the task while a worker ran it."""
         if self._deployment:
             self._rollouts().stop(self._deployment)
 
@@ -134,7 +135,7 @@ class EcsServiceRolloutOperator(WaitingOperator):
         return load_settings().serving.rollout_timeout_seconds
 
     def _record(self, context: Context) -> RolloutRecord:
-        """Return what the task remembers, or register the revision and note what serves before it."""
+        """Return the task's record, or register the revision and record which one serves before it."""
         clear_number = context["dag_run"].clear_number or 0
         try:
             stored = from_plain(RolloutRecord, context["task_state_store"].get(_STORE_KEY), where=_STORE_KEY)
@@ -165,7 +166,7 @@ class EcsServiceRolloutOperator(WaitingOperator):
         return self.defer(trigger=trigger, method_name="finish", kwargs=kwargs)
 
     def _failure(self, view: RolloutView, record: RolloutRecord, what: str) -> AirflowFailException:
-        """Return the error of a rollout, with what serves now; no retry repeats it."""
+        """Return the error of a rollout, with the revision that serves now. It is not retried."""
         rollouts = self._rollouts()
         status, serving = rollouts.service_status(), rollouts.serving()
         remedy = "read the log of the new revision's tasks"
@@ -173,7 +174,7 @@ class EcsServiceRolloutOperator(WaitingOperator):
             what = "the service is being deleted" if status == "DRAINING" else "the service was deleted"
             now, remedy = "nothing serves", "clear this task to create the service again"
         elif serving == record.task_definition:
-            now = "the service keeps the new revision, as there is none to go back to"
+            now = "the service keeps the new revision, because there is none to roll back to"
         elif serving == record.previous:
             now = f"the old revision {_revision(serving)} serves on"
         else:

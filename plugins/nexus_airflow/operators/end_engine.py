@@ -1,4 +1,4 @@
-"""The engine of a run, after its last job."""
+"""The operator that ends the engine of a run after its last job."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from nexus_airflow.identity import run_identity
 
 
 class EndEngineOperator(BaseOperator):
-    """Terminate the run's cluster where there is one; an application of EMR Serverless stops by itself.
+    """Terminate the run's cluster if there is one. An application of EMR Serverless stops when idle.
 
-    The cluster is found by its name, which holds environment and run: also when the task that started it
-    died before it could tell the cluster's id.
+    The cluster is found by its name, which contains environment and run, so its id need not be known. The
+    task that started it may have failed before it returned the id.
 
     :param engine: one of ``include.aws.engines.Engine`` (templated)
     """
@@ -30,7 +30,7 @@ class EndEngineOperator(BaseOperator):
         self.engine = engine
 
     def execute(self, context: Context) -> None:
-        """Ask for the end of the cluster; EMR completes it without this task."""
+        """Request the termination of the cluster. EMR completes it without this task."""
         if Engine(self.engine) is not Engine.EMR:
             self.log.info("this run has no cluster")
             return

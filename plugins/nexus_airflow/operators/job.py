@@ -1,8 +1,9 @@
-"""The life of one AWS job under one task: named by its identity and a generation, never two at once.
+"""The operator that runs one AWS job per task. The job is named by the task's identity and a generation.
 
-A retry or the loss of a worker re-attaches to the job; a clear or a changed request stops what runs and
-starts the next generation; mark-failed stops the job, wherever the task stands: deferred (the trigger's
-on_kill), on a worker (``on_kill`` here), or in between (``nexus_airflow.listeners.jobs``).
+There are never two jobs at once. A retry, also after the loss of a worker, attaches to the job again. A clear
+or a changed request stops the job and starts the next generation. Mark-failed stops the job in every state of
+the task: deferred (``on_kill`` of the trigger), on a worker (``on_kill`` here), or in between
+(``nexus_airflow.listeners.jobs``).
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ from nexus_airflow.operators.waiting import WaitingOperator
 from nexus_airflow.triggers.job import JobTrigger
 
 _STORE_KEY = "job"
-#: States in which Airflow still wants the work of this try.
+#: The states of a task instance whose try is still in progress.
 _WANTED = {"running", "queued", "scheduled"}
-#: Seconds after which the worker looks again at a job that is being stopped.
+#: The poll interval in seconds for a job that is being stopped.
 _LONGEST_STOP_SECONDS = 3600.0
 
 
@@ -45,7 +46,7 @@ class JobOperator(WaitingOperator):
     The operator has no ``execution_timeout``: the record of the job sets the deadline.
 
     :param job: a JobSpec, or its plain form as a plan passes it (templated)
-    :param scope: where jobs of this name are looked for, instead of the record's scope (templated)
+    :param scope: the scope in which the job is looked up, instead of that of the record (templated)
     :param deferrable: wait in the triggerer (default) or on the worker
     """
 
@@ -74,24 +75,24 @@ class JobOperator(WaitingOperator):
         self._killed = False
         self._lacked_capacity = False
 
-    # ---- what a subclass adds ---------------------------------------------
+    # ---- for subclasses ---------------------------------------------------
     @abstractmethod
     def verified_output(self, context: Context) -> dict[str, Any] | None:
-        """Return the result of a completed job when its output is complete, else None."""
+        """Return the result of a completed job if its output is complete, otherwise None."""
 
     def takes_earlier_output(self) -> bool:
-        """Return True if complete output that an earlier run left is taken instead of a job."""
+        """Return True if complete output of an earlier run is reused instead of a job."""
         return False
 
     def prepare(self, context: Context) -> None:
-        """Bring about what must hold before a job starts."""
+        """Prepare the start of a job."""
 
     def result(self, output: dict[str, Any], view: JobView) -> dict[str, Any]:
-        """Return the task's XCom; ``view`` is the completed job, ABSENT when the output was reused."""
+        """Return the task's XCom. ``view`` is the completed job, or ABSENT if the output was reused."""
         return output
 
     def failure(self, view: JobView) -> NexusError:
-        """Return the error of a job that ended otherwise than completed."""
+        """Return the error of a job that did not complete."""
         kind, what, remedy = _ENDS[view.ended_by]
         return kind(
             f"{what} ({view.state.value})",
@@ -101,26 +102,26 @@ class JobOperator(WaitingOperator):
             remedy=view.remedy or remedy,
         )
 
-    # ---- life -------------------------------------------------------------
+    # ---- life cycle -------------------------------------------------------
     def execute(self, context: Context) -> dict[str, Any]:
         """Start or find the job of this task and wait for it."""
         return self.patiently(context, self.begin)
 
     def advance(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Start the next generation: the job of the last one is over."""
+        """Start the next generation, because the job of the last one has ended."""
         return self.patiently(context, self._advance)
 
     def finish(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Return the result of the job, which is over, or raise an error with the service's reason."""
+        """Return the result of the ended job, or raise an error with the service's reason."""
         return self.patiently(context, self._finish)
 
     def on_kill(self) -> None:
-        """Stop the job: a user ended the task while a worker had it, or the worker is shut down."""
+        """Stop the job, because a user ended the task on a worker, or the worker is shut down."""
         self._killed = True
         if self._name:
             self._jobs().stop(self._name)
 
-    # ---- the ways through a try -------------------------------------------
+    # ---- the course of a try ----------------------------------------------
     def begin(self, context: Context) -> dict[str, Any]:
         """Decide what this try does (``lifecycle.decide``), do it, and wait."""
         record, attempt = self._record(context), _attempt(context)
@@ -157,7 +158,7 @@ class JobOperator(WaitingOperator):
         record = self._record(context)
         self._name = self._identity(context).name(record.generation)
         view = self._jobs().describe(self._name)
-        if view.state.may_change:  # the trigger gave up looking
+        if view.state.may_change:  # the trigger stopped polling after errors
             return self._wait_for_stop(context, record, view)
         return self._submit(context, replace(record, generation=record.generation + 1))
 
@@ -169,7 +170,9 @@ class JobOperator(WaitingOperator):
             reason = view.reason or "no job of this name exists any more"
             view = replace(view, ended_by=EndedBy.PERSON, reason=reason)
         if view.state.may_change:
-            if time.time() < record.deadline:  # the trigger gave up looking; the job did not give up working
+            if (
+                time.time() < record.deadline
+            ):  # the trigger stopped polling after errors, but the job may still run
                 return self._wait(context, record, "finish", view)
             self._jobs().stop(self._name)
             raise self._timed_out(view)
@@ -194,7 +197,7 @@ class JobOperator(WaitingOperator):
         self._name = self._identity(context).name(record.generation)
         limit = self.spec.limit_seconds
         record = replace(record, phase=Phase.WORKER, is_submitted=False, deadline=time.time() + limit)
-        # remembered before it is started: a try that dies in between finds the name, and no job
+        # recorded before the start: after an interruption in between, the next try finds the name and no job
         self._remember(context, record)
         view = self._jobs().describe(self._name)
         self._push_links(context, view)  # also for a job that cannot be submitted
@@ -205,12 +208,12 @@ class JobOperator(WaitingOperator):
         self.log.info("submitted %s", self._name)
         self._stop_unwanted(context)
         record = replace(record, is_submitted=True)
-        if not self._lacked_capacity:  # a job that was taken may still fail for the same lack of capacity
+        if not self._lacked_capacity:  # an accepted job may still fail for the same lack of capacity
             self.found_room(context)
         return self._wait(context, record, "finish", self._jobs().describe(self._name))
 
     def _stop_unwanted(self, context: Context) -> None:
-        """Stop the job if the task was ended while the job was submitted: mark-failed found no job then."""
+        """Stop the job if the task was ended during the submission, when mark-failed found no job yet."""
         ti = context["ti"]
         states = ti.get_task_states(
             dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
@@ -250,7 +253,7 @@ class JobOperator(WaitingOperator):
             remedy="read the job's log; raise the limit in the settings or params, then clear this task",
         )
 
-    # ---- small parts ------------------------------------------------------
+    # ---- helpers ----------------------------------------------------------
     @property
     def spec(self) -> JobSpec:
         """The record of the job, validated."""
@@ -271,7 +274,7 @@ class JobOperator(WaitingOperator):
         return self.deferrable
 
     def _record(self, context: Context) -> JobRecord:
-        """Return what the task remembers; a new record for its first try, or in another cluster."""
+        """Return the task's record, or a new one for its first try or in another cluster."""
         stored = JobRecord.from_store(context["task_state_store"].get(_STORE_KEY))
         if stored is not None and stored.scope == self._scope:
             return stored
@@ -292,7 +295,7 @@ class JobOperator(WaitingOperator):
         return jobs_of(self.spec.kind, self._scope)
 
 
-#: The error of an end, its wording, and what to do about it.
+#: For each cause of an end: the error, its message, and the remedy.
 _ENDS: dict[EndedBy, tuple[type[NexusError], str, str]] = {
     EndedBy.ITSELF: (JobFailed, "the job failed", "read the job's log; a retry or clear starts it again"),
     EndedBy.LIMIT: (JobTimedOut, "the job reached its limit", "raise the limit, then clear this task"),

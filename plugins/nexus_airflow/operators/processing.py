@@ -1,4 +1,4 @@
-"""SageMaker processing: evaluation and export."""
+"""The operator for SageMaker processing jobs: evaluation and export."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SageMakerProcessingOperator(JobOperator):
         return self.spec.reuse_existing and not self.spec.force
 
     def verified_output(self, context: Context) -> dict[str, Any] | None:
-        """Return the reference of the marker; for a model folder only when every listed file is there."""
+        """Return the reference of the marker. For a model folder, every listed file must exist."""
         marker = S3Uri.parse(self.spec.marker_uri)
         if marker.key.endswith("/manifest.json"):
             folder = S3Uri(marker.bucket, marker.key.removesuffix("manifest.json"))

@@ -1,7 +1,7 @@
-"""One Spark job of a corpus, on the engine that the run has chosen.
+"""The operator for a Spark job of a corpus, on the engine that the run has chosen.
 
-The provider's operators for EMR steps, EMR Serverless and Glue give up after a number of looks while the job
-runs on, start a second job on a retry, and cancel nothing or not everywhere.
+The provider's operators for EMR steps, EMR Serverless and Glue fail after a number of polls while the job
+continues, start a second job on a retry, and do not cancel jobs in all cases.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nexus_airflow.operators.job import JobOperator
 
 
 class SparkJobOperator(JobOperator):
-    """Run a job and return the reference of what it wrote last."""
+    """Run a job and return the reference of its last output."""
 
     operator_extra_links = (*JobOperator.operator_extra_links, CorpusReportLink())
     spec_type = SparkJobSpec
@@ -38,7 +38,7 @@ class SparkJobOperator(JobOperator):
         return spec
 
     def verified_output(self, context: Context) -> dict[str, Any] | None:
-        """Return the reference of the marker, when it is there."""
+        """Return the reference of the marker if it exists."""
         store, marker = ObjectStore(), S3Uri.parse(self.spec.marker_uri)
         if not store.exists(marker):
             return None
@@ -48,7 +48,7 @@ class SparkJobOperator(JobOperator):
         return {"uri": reference.uri, "sha256": reference.sha256}
 
     def prepare(self, context: Context) -> None:
-        """Claim the version, and remove the error of an earlier job: it is not the one of this job."""
+        """Claim the version, and remove the error that an earlier job wrote."""
         if self.spec.claim_uri:
             ti = context["ti"]
             owner = run_identity(ti)
@@ -56,9 +56,9 @@ class SparkJobOperator(JobOperator):
         ObjectStore().delete(S3Uri.parse(self.spec.error_uri))
 
     def failure(self, view: JobView) -> NexusError:
-        """Return the error that the job itself left: an engine tells little more than that the job ended.
+        """Return the error that the job wrote, because engines report little more than the end of a job.
 
-        It is of the job's own class, so that an error that no retry repairs is not tried again.
+        It has the class of the job's error, so that errors that a retry cannot help are not retried.
         """
         general = super().failure(view)
         error = self._error_of_the_job() if view.ended_by is EndedBy.ITSELF else None

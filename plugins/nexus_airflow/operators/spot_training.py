@@ -27,12 +27,12 @@ class SageMakerSpotTrainingOperator(JobOperator):
         return spec
 
     def verified_output(self, context: Context) -> dict[str, Any] | None:
-        """Return the model manifest of the run when every file that it lists is there."""
+        """Return the model manifest of the run if every file that it lists exists."""
         layout = RunLayout(S3Uri.parse(self.spec.run_root))
         return verified_model(layout.model, layout.training_report)
 
     def result(self, output: dict[str, Any], view: JobView) -> dict[str, Any]:
-        """Add what the service counted."""
+        """Return the output with the seconds and interruptions that SageMaker counted."""
         if view.state is JobState.ABSENT:
             return output
         return output | {

@@ -1,4 +1,4 @@
-"""The engine of a run, before its first job."""
+"""The operator that starts the engine of a run before its first job."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from nexus_airflow.operators.waiting import WaitingOperator
 
 
 class StartEngineOperator(WaitingOperator):
-    """Start the cluster of the run if the engine is EMR; the other engines start with their first job.
+    """Start the cluster of the run if the engine is EMR. The other engines start with their first job.
 
-    The cluster is that of the settings when this task runs: cleared after a role or subnet was corrected, it
-    uses the new one. A retry takes the live cluster of the same name and request, and ends a live one that
-    another request started; the provider's operator starts a second cluster when the worker dies between the
-    call and the XCom. This task is a setup and always runs: a setup cannot be skipped without its work.
+    The cluster has the settings of the time when this task runs: if it is cleared after a role or subnet was
+    corrected, it uses the new one. A retry reuses a running cluster of the same name and request, and ends
+    one that another request started. The provider's operator would start a second cluster if the worker is
+    lost between the call and the XCom. This task is a setup and always runs: if a setup is skipped, so is its
+    work.
 
     :param engine: one of ``include.aws.engines.Engine`` (templated)
     :param code_uri: folder of the jobs' code, which holds the bootstrap action as well (templated)
@@ -64,6 +65,6 @@ class StartEngineOperator(WaitingOperator):
         return self._cluster
 
     def on_kill(self) -> None:
-        """Terminate the cluster: a user ended the task while a worker had it."""
+        """Terminate the cluster, because a user ended the task while a worker ran it."""
         if self._cluster:
             client("emr").terminate_job_flows(JobFlowIds=[self._cluster])

@@ -1,4 +1,4 @@
-"""Pauses with growing length while AWS has no room for what a task asks for, or is overloaded."""
+"""Retries with increasing pauses while AWS lacks quota or capacity, or is overloaded."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LONGEST_PAUSE_SECONDS = 600.0
 
 
 class WaitingOperator(BaseOperator):
-    """An operator that begins again after a pause when AWS refuses for lack of quota or capacity.
+    """An operator that starts again after a pause if AWS refuses for lack of quota or capacity.
 
-    The pauses double from the poll interval to ten minutes. They end with QuotaExceeded after
-    ``airflow.capacity_wait_seconds``, or at once where waiting cannot help. A clear starts them again.
+    The pauses double from the poll interval up to ten minutes. The operator raises QuotaExceeded after
+    ``airflow.capacity_wait_seconds``, or at once if waiting cannot help. A clear resets this time.
     """
 
     @abstractmethod
@@ -38,7 +38,7 @@ class WaitingOperator(BaseOperator):
         return self.patiently(context, self.begin)
 
     def patiently(self, context: Context, step: Callable[[Context], T]) -> T:
-        """Do a step of the work; pause and begin again where AWS refuses it for now."""
+        """Do a step of the work. If AWS refuses it temporarily, pause and begin again."""
         try:
             return step(context)
         except ClientError as error:
@@ -49,7 +49,7 @@ class WaitingOperator(BaseOperator):
             return resumed
 
     def wait_for_room(self, context: Context, refusal: Refusal) -> Any:
-        """Pause and begin again. Raises QuotaExceeded when that cannot help or took too long."""
+        """Pause and begin again. Raises QuotaExceeded if that cannot help or took too long."""
         now, clear_number = time.time(), context["dag_run"].clear_number or 0
         stored: Any = context["task_state_store"].get(_STORE_KEY)
         if not isinstance(stored, dict) or stored["clear_number"] != clear_number:
@@ -68,13 +68,13 @@ class WaitingOperator(BaseOperator):
         return self.resume(context)
 
     def found_room(self, context: Context) -> None:
-        """AWS took the request: the next refusal starts a new wait."""
+        """Reset the waiting time, because AWS has accepted the request."""
         if context["task_state_store"].get(_STORE_KEY) is not None:
             self._remember_waiting(context, None)
 
     @property
     def interval(self) -> float:
-        """Seconds between two looks, and of the first pause."""
+        """The poll interval in seconds, and the length of the first pause."""
         return load_settings().airflow.poll_interval_seconds
 
     @property

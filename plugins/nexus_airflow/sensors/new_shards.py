@@ -1,4 +1,4 @@
-"""Wait for raw shards in S3 that the latest corpus was not made from."""
+"""A sensor for raw shards in S3 that are not in the latest corpus."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from nexus_airflow.triggers.new_shards import NewShardsTrigger
 
 
 class S3NewShardsSensor(BaseSensorOperator):
-    """Skip what follows when no new shard came within ``timeout``; deferrable.
+    """Wait for new shards, and skip the following tasks if none arrives within ``timeout``. Deferrable.
 
     :param source_uri: prefix of the raw shards (templated)
-    :param recipe: name of the recipe of the corpus that is compared with (templated)
+    :param recipe: recipe of the corpus to compare with (templated)
     :param profile: near dedup profile instead of the recipe's, or empty (templated)
     :param recipe_overrides: values that replace the recipe's (templated)
-    :param wait: False passes at once and only counts, for a run started by hand (templated)
+    :param wait: False only counts the new shards, for a run started by hand (templated)
     """
 
     template_fields: Sequence[str] = ("source_uri", "recipe", "profile", "recipe_overrides", "wait")
@@ -49,7 +49,7 @@ class S3NewShardsSensor(BaseSensorOperator):
         self.wait = wait
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Count the new shards; defer until there is one."""
+        """Count the new shards. Defer until there is one."""
         source = S3Uri.parse(self.source_uri)
         recipe = chosen_corpus_recipe(self.recipe, self.profile, self.recipe_overrides)
         latest = latest_corpus(load_settings(), source, recipe)
@@ -57,7 +57,7 @@ class S3NewShardsSensor(BaseSensorOperator):
         found = news.summary
         self.log.info("%s new shards in %s: %s", found["new_shards"], source, ", ".join(found["examples"]))
         if news.gone:
-            what = "%s shards of the newest corpus are gone, such as %s; it holds their documents still"
+            what = "%s shards of the newest corpus were deleted, such as %s; it still holds their documents"
             self.log.warning(what, len(news.gone), news.gone[0])
         if news.new or not is_true(self.wait):
             return found
@@ -68,7 +68,7 @@ class S3NewShardsSensor(BaseSensorOperator):
         return self.defer(trigger=trigger, method_name="finish")
 
     def finish(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Return the trigger's count, or skip when the time is up. Raises SourceNotListed."""
+        """Return the trigger's count, or skip after the timeout. Raises SourceNotListed."""
         if error := event.get("error"):
             remedy = "correct the access to the source, then clear this task; a retry waits again"
             raise SourceNotListed(

@@ -1,5 +1,5 @@
 """The DAGs' own tasks, as TaskFlow functions. DAG files only wire them.
 
-A docstring is what the task shows in the UI. Arguments that come from other tasks are plain values; the
-keyword-only ones come from Airflow's context.
+The UI shows the docstring of each task. Positional arguments are plain values from other tasks, and
+keyword-only arguments come from Airflow's context.
 """

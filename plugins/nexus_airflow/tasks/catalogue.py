@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 @task
 def prepare(reference: dict[str, str]) -> str:
-    """Point the crawler at the version and return its name.
+    """Set the crawler to the version and return its name.
 
-    Skips a version that is registered, and all of them where the settings name no database.
+    The task is skipped if the version is registered, or if the settings name no database.
     """
     if not load_settings().database:
         raise AirflowSkipException("catalogue.database is empty in the settings: no catalogue is kept")
@@ -34,7 +34,7 @@ def prepare(reference: dict[str, str]) -> str:
 
 @task
 def register(reference: dict[str, str]) -> dict[str, int]:
-    """Register the version as a partition of each table; return the number of files that each lists."""
+    """Register the version as a partition of each table. Return the number of files of each."""
     manifest = ParentRef(**reference)
     done = _catalogue().register(_read(manifest), manifest)
     for entry in done:

@@ -26,7 +26,7 @@ BUILD, REUSE = "start_engine", "verify_manifest"
 def plan(*, params: Any = None, dag: Any = None, ti: Any = None) -> list[str]:
     """Resolve inputs, recipe and version, and decide whether to build.
 
-    XCom `plan`: version, shards, what was left out. XComs `clean`, `deduplicate` and `tokenise`: the jobs.
+    XCom `plan`: version, shards, files left out. XComs `clean`, `deduplicate` and `tokenise`: the jobs.
     """
     from include.aws.engines import Engine
     from include.planning.claims import claim_version
@@ -58,7 +58,7 @@ def plan(*, params: Any = None, dag: Any = None, ti: Any = None) -> list[str]:
 
 @task
 def verify_manifest(planned: dict[str, Any], *, ti: Any = None) -> dict[str, str]:
-    """Verify that every file that the manifest lists is there, in its size; return its reference."""
+    """Verify that every file of the manifest exists with its size. Return the manifest's reference."""
     from include.checks.manifests import verify_corpus
     from include.planning.claims import release_claim
 
@@ -84,8 +84,8 @@ def publish(
     """Announce the token dataset. A version that was announced before is announced again only on request.
 
     A version that existed when the run was planned may not have been announced: the run that built it may
-    have ended between its jobs and this task. This run's own announcement is no proof either, because an
-    earlier try may have died after it.
+    have ended between its jobs and this task. A record of this run is no proof either, because an
+    earlier try may have been interrupted after it.
     """
     from include.planning.published import is_announced, note_published
 

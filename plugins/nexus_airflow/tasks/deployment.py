@@ -77,9 +77,9 @@ def define(exported: dict[str, str]) -> dict[str, Any]:
 
 @task
 def smoke_test(planned: dict[str, Any], exported: dict[str, str], rollout: dict[str, Any]) -> dict[str, Any]:
-    """Ask for one completion through the load balancer, by the very model that was exported.
+    """Request one completion through the load balancer, and check that the exported model returned it.
 
-    A revision that is healthy but does not answer is rolled back to the former one.
+    If it did not, the service is rolled back to the former revision.
     """
     from include.checks.endpoint import EndpointFailed
 
@@ -127,30 +127,30 @@ def _answer(exported: dict[str, str], rollout: dict[str, Any], smoke: dict[str, 
             where=rollout["endpoint"],
             expected=f"manifest {exported['manifest_sha256']}",
             got=f"{answer['model']}, manifest {answer['manifest_sha256'] or 'unknown'}",
-            remedy="look at the service's deployments: somebody rolled out another one at the same time",
+            remedy="look at the service's deployments: another one was started at the same time",
         )
     log.info("%s -> %r", smoke["prompt"], answer["text"])
     return answer
 
 
 def _roll_back(rollout: dict[str, Any]) -> str:
-    """Roll the former task definition out again, unless the service has moved on; say what was done."""
+    """Roll out the former task definition, unless the service has a newer one. Describe the result."""
     settings, rollouts = load_settings(), _rollouts()
     previous = rollout["previous_task_definition"]
     serving = rollouts.serving()
     if not serving:
-        return "the service was deleted: nothing serves"
+        return "the service was deleted, so no model is served"
     if serving != rollout["task_definition"]:
         return "the service has another revision by now: nothing was rolled back"
     if not previous:
-        return "there is no former revision to roll back to: this one serves on"
+        return "there is no former revision to roll back to, so this one keeps serving"
     rollouts.start(settings, previous)
     _note_rolled_back_to(rollouts.model_of(previous))
     return f"the service is rolled back to {previous.rpartition('/')[2]}"
 
 
 def _note_rolled_back_to(served: ParentRef | None) -> None:
-    """Make the model that serves again the champion, if it is a conversion of an approved one."""
+    """Make the model that is served again the champion, if it was converted from an approved model."""
     from include.aws.registry import APPROVED
     from include.object_store import ObjectStore
 
@@ -161,8 +161,8 @@ def _note_rolled_back_to(served: ParentRef | None) -> None:
         package = _registry().find(converted.parent)
         if package is not None and package.status == APPROVED:
             _registry().note_champion(package.arn)
-    except NexusError as error:  # the rollback itself was done, and its message is what matters
-        log.warning("the champion could not be noted: %s", error)
+    except NexusError as error:  # the rollback has succeeded, so its message must not be lost
+        log.warning("the champion could not be recorded: %s", error)
 
 
 def _rollouts() -> Rollouts:

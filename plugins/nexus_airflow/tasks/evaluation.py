@@ -74,9 +74,9 @@ def plan(
 
 @task
 def mark_superseded(planned: dict[str, Any]) -> list[str]:
-    """Note in the registry which candidates are not judged: a newer one was announced together with them.
+    """Mark candidates in the registry that are not judged, because a newer one was announced with them.
 
-    Green when there are such candidates, and skipped otherwise. XCom: their packages.
+    The task is skipped if there are none. XCom: their packages.
     """
     registry, marked = _registry(), []
     for extra in planned["superseded"]:

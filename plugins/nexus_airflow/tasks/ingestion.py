@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 @task
 def plan(*, params: Any = None, dag: Any = None, ti: Any = None, dag_run: Any = None) -> list[str]:
-    """Resolve the lists of the source and write the batches; none for a dry run.
+    """Resolve the lists of the source and write the batches, unless it is a dry run.
 
-    XCom `plan`: shards, bytes, what is there already, what has no checksum.
+    XCom `plan`: shards, bytes, existing shards, shards without a checksum.
     """
     from include.ingest.run import IngestionRequest, plan_run
     from include.recipes.source import check_prefix
@@ -52,10 +52,10 @@ def plan(*, params: Any = None, dag: Any = None, ti: Any = None, dag_run: Any = 
 
 @task
 def fetch(batch_uri: str, *, dag_run: Any = None) -> dict[str, int]:
-    """Fetch the shards of one batch, one after the other; return their counts by state.
+    """Fetch the shards of one batch, one after the other. Return their counts by state.
 
-    Fails when a shard is not there, after it has tried all of them. A task that is ended leaves its
-    unfinished upload in S3, and the next try continues it.
+    The task tries all shards, and fails if one could not be fetched. If it is ended, its unfinished upload
+    stays in S3, and the next try continues it.
     """
     from include.ingest.outcomes import require_good
     from include.ingest.run import fetch_batch
@@ -67,11 +67,11 @@ def fetch(batch_uri: str, *, dag_run: Any = None) -> dict[str, int]:
 
 @task
 def summary(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> dict[str, str]:
-    """Write the manifest of the run, whatever became of its batches; return its reference. XCom `counts`."""
+    """Write the manifest of the run, also after failed batches, and return its reference. XCom `counts`."""
     from include.ingest.run import summarise
 
     planned = ti.xcom_pull(task_ids="plan", key="plan")
-    if planned is None:  # a skip would let the run end green
+    if planned is None:  # if this task were skipped, the run would succeed
         raise InputError(
             "there is no plan", where="plan", remedy="see why the task plan failed, then clear it"
         )
@@ -94,7 +94,7 @@ def summary(*, params: Any = None, ti: Any = None, dag_run: Any = None) -> dict[
 
 @task
 def publish(reference: dict[str, str]) -> Any:
-    """Announce the shards once all of the run are there; those that were announced before are left out."""
+    """Announce the shards of the run that were not announced before, if all of them exist."""
     from include.ingest.announcements import note_announcement
     from include.ingest.outcomes import require_whole
     from include.object_store import ObjectStore

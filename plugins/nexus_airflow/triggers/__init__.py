@@ -1,1 +1,1 @@
-"""Waiting, as arguments: triggers hold no state and import nothing from dags/."""
+"""Triggers. They have no state but their arguments, and import nothing from dags/."""

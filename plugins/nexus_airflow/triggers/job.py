@@ -1,4 +1,4 @@
-"""Wait for one job of SageMaker, EMR, EMR Serverless or Glue; stop it when a user ends the task."""
+"""A trigger that waits for a job of SageMaker, EMR, EMR Serverless or Glue, and stops it with its task."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from include.aws.jobs import Jobs, jobs_of
 from include.contracts.errors import NexusError
 from nexus_airflow.job_log import ProgressWatch
 
-#: Failed looks in a row after which a trigger hands the error to the worker: AWS has bad minutes.
+#: After so many failed polls in a row, the trigger passes the error to the worker. AWS may fail for minutes.
 MAX_FAILED_LOOKS = 20
 _LOOK_ERRORS = (ClientError, BotoCoreError, NexusError)
 
 
 class JobTrigger(BaseTrigger):
-    """Fires once, with ``{"state": …, "reason": …}``: when the job is over, or ``timeout`` at the deadline.
+    """Fires once with ``{"state": …, "reason": …}``: at the end of the job, or ``timeout`` at the deadline.
 
-    There is no limit on the number of looks. ``deadline`` is in epoch seconds. While the job runs, the
+    The number of polls is not limited. ``deadline`` is in seconds since 1970. While the job runs, the
     newest progress line of its log appears in the task's log.
     """
 
@@ -38,7 +38,7 @@ class JobTrigger(BaseTrigger):
         self.deadline = deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return class path and arguments: a trigger has no other state."""
+        """Return class path and arguments, which are all of the trigger's state."""
         return (
             "nexus_airflow.triggers.job.JobTrigger",
             {
@@ -51,7 +51,7 @@ class JobTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until the job is over or the deadline has passed."""
+        """Poll until the job has ended or the deadline has passed."""
         failed_looks = 0
         progress = ProgressWatch(JobKind(self.kind))
         while True:
@@ -76,7 +76,7 @@ class JobTrigger(BaseTrigger):
             await asyncio.sleep(self.poll_interval_seconds)
 
     async def on_kill(self) -> None:
-        """Stop the job: mark-failed, mark-success and clear end the trigger."""
+        """Stop the job, because mark-failed, mark-success or clear has ended the trigger."""
         await asyncio.to_thread(self._jobs().stop, self.name)
 
     def _look(self) -> JobView:

@@ -1,4 +1,4 @@
-"""Wait for raw shards that the latest corpus was not made from."""
+"""A trigger that waits for raw shards that are not in the latest corpus."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from include.planning.published import ShardNews, shard_news
 
 
 class NewShardsTrigger(BaseTrigger):
-    """Fires once, with ``ShardNews.summary``; without new shards when ``deadline`` (epoch seconds) passes.
+    """Fires once, with ``ShardNews.summary`` or, without new shards, after ``deadline`` (seconds since 1970).
 
-    The event is ``{"error": …}`` if access to the source is refused, or if the last look failed.
+    The event is ``{"error": …}`` if access to the source is refused, or if the last poll failed.
 
     ``latest_uri`` points to the corpus that is compared with (``planning.published.latest_corpus``).
     """
@@ -33,7 +33,7 @@ class NewShardsTrigger(BaseTrigger):
         self.deadline = deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return class path and arguments: a trigger has no other state."""
+        """Return class path and arguments, which are all of the trigger's state."""
         return (
             "nexus_airflow.triggers.new_shards.NewShardsTrigger",
             {
@@ -45,13 +45,13 @@ class NewShardsTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """List and compare until something is new or the time is up."""
+        """Poll until there are new shards or the deadline has passed."""
         source, latest = S3Uri.parse(self.source_uri), S3Uri.parse(self.latest_uri)
         while True:
             late = time.time() > self.deadline
             try:
                 news = await asyncio.to_thread(shard_news, source, latest)
-            except InputError as error:  # no later look would see more
+            except InputError as error:  # a later poll would fail too
                 yield TriggerEvent({"error": str(error)})  # type: ignore[no-untyped-call]
                 return
             except (StorageUnavailable, StorageRefused) as error:

@@ -1,4 +1,4 @@
-"""Wait for one deployment of an ECS service; roll it back when a user ends the task."""
+"""A trigger that waits for one deployment of an ECS service, and rolls it back if a user ends the task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_FAILED_LOOKS = 20
 
 
 class RolloutTrigger(BaseTrigger):
-    """Fires once: ``{"state": …, "reason": …}``; ``timeout`` when ``deadline`` (epoch seconds) passes."""
+    """Fires once with ``{"state": …, "reason": …}``; ``timeout`` after ``deadline`` (seconds since 1970)."""
 
     def __init__(
         self, cluster: str, service: str, deployment_arn: str, poll_interval_seconds: float, deadline: float
@@ -30,7 +30,7 @@ class RolloutTrigger(BaseTrigger):
         self.deadline = deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return class path and arguments: a trigger has no other state."""
+        """Return class path and arguments, which are all of the trigger's state."""
         return (
             "nexus_airflow.triggers.rollout.RolloutTrigger",
             {
@@ -43,7 +43,7 @@ class RolloutTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until the deployment is over or out of time."""
+        """Poll until the deployment has ended or the deadline has passed."""
         failed_looks = 0
         while True:
             try:
@@ -65,7 +65,7 @@ class RolloutTrigger(BaseTrigger):
             await asyncio.sleep(self.poll_interval_seconds)
 
     async def on_kill(self) -> None:
-        """Roll back to the old revision: mark-failed and clear end the trigger."""
+        """Roll back to the old revision, because mark-failed or clear has ended the trigger."""
         await asyncio.to_thread(self._rollouts().stop, self.deployment_arn)
 
     def _rollouts(self) -> Rollouts:
