@@ -1,1 +1,1 @@
-"""Code that DAGs, plugins and jobs share. Nothing in here knows Airflow."""
+"""Code that DAGs, plugins and jobs share. It does not import Airflow."""

@@ -1,1 +1,1 @@
-"""AWS without Airflow: clients, request bodies as pure functions, and jobs as states."""
+"""AWS clients, requests as pure functions, and states of jobs. It does not import Airflow."""

@@ -1,10 +1,10 @@
 """Published corpora in the Glue Data Catalog: documents, duplicates and tokens, one partition per version.
 
-A version lies under ``corpus/<version>/``, and its tables are folders of the version. Hive, and so a crawler,
-wants the versions to be folders of a table. Hence a partition is a list of the files that the manifest names
-(Hive's symlink format), in a tree of its own. No byte of a corpus is moved or copied, token shards stay out
-because they are not parquet, and Athena reads exactly the files of the manifest. The columns are those that a
-crawler finds in the version's own folders.
+A version is the folder ``corpus/<version>/``, and its tables are folders of the version. Hive, and so a
+crawler, expects the versions to be folders of a table. Therefore a partition is a list of the files in the
+manifest (Hive's symlink format), in a separate tree. No byte of a corpus is moved or copied, and Athena reads
+exactly the files of the manifest, without token shards, which are not parquet. A crawler finds the columns in
+the version's folders.
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ from include.object_store import ObjectStore
 from include.settings import Settings
 
 PARTITION_KEY = "corpus_version"
-#: Tables and the endings of their files. The table of tokens is the sidecar, with one row per document that
-#: holds the position of its tokens. The ids are in Megatron's ``.bin``, which is read by offset and is
-#: no table.
+#: Tables and the suffixes of their files. The table ``tokens`` is the sidecar, with a row per document and
+#: the position of its tokens. The ids themselves are in Megatron's ``.bin``, which is not a table format.
 TABLES = {"documents": ".parquet", "duplicates": ".parquet", "tokens": ".documents.parquet"}
-#: What the crawler calls the folders of the newest version; the catalogue's own tables have no prefix.
+#: The prefix of the crawler's tables. The catalogue's own tables have no prefix.
 CRAWLED_PREFIX = "crawled_"
 _SYMLINKS = "org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat"
 _OUTPUT = "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat"
@@ -35,25 +34,25 @@ _SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 
 
 class CrawlFailed(NexusError):
-    """The crawler did not see the version's files."""
+    """Raised if the crawler did not find the version's files."""
 
 
 @dataclass(frozen=True)
 class Registered:
-    """One table: the number of files that its partition lists; 0 where the version has none."""
+    """One table, with the number of files that its partition lists."""
 
     table: str
     files: int
 
 
 def crawler_request(settings: Settings, layout: CorpusLayout) -> dict[str, Any]:
-    """CreateCrawler (and UpdateCrawler) over the folders of one version, each a table of its own."""
+    """Build CreateCrawler (and UpdateCrawler) for the folders of one version, one table each."""
     roots = (layout.documents, layout.duplicates, layout.tokens)
     return {
         "Name": settings.crawler,
         "Role": settings.role_arn(settings.roles.glue),
         "DatabaseName": settings.database,
-        "Description": "columns of the newest corpus; started by Airflow alone",
+        "Description": "columns of the newest corpus; started only by Airflow",
         "TablePrefix": CRAWLED_PREFIX,
         "Targets": {"S3Targets": [{"Path": str(root), "Exclusions": ["**.bin", "**.idx"]} for root in roots]},
         "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVERYTHING"},
@@ -78,7 +77,7 @@ class Catalogue:
         self._database = settings.database
 
     def knows(self, version: str, manifest: ParentRef) -> bool:
-        """Return True if this very manifest was registered; a version that was built again has another."""
+        """Return True if this manifest was registered. A version that was built again has another one."""
         try:
             found = self._glue.get_partition(
                 DatabaseName=self._database, TableName="documents", PartitionValues=[version]
@@ -90,7 +89,7 @@ class Catalogue:
         return bool(found["Partition"].get("Parameters", {}).get("manifest_sha256") == manifest.sha256)
 
     def prepare_crawl(self, layout: CorpusLayout) -> str:
-        """Point the crawler at a version and forget the tables of another one; return its name."""
+        """Set the crawler to a version and delete the tables of the version before. Return its name."""
         unless("AlreadyExistsException", self._glue.create_database, DatabaseInput={"Name": self._database})
         for table in TABLES:
             name = CRAWLED_PREFIX + table
@@ -163,7 +162,7 @@ class Catalogue:
         return [{"Name": column["Name"], "Type": column["Type"]} for column in columns]
 
     def _put_table(self, table: str, columns: list[dict[str, str]], root: S3Uri) -> None:
-        """Columns of the newest version: partitions keep their own."""
+        """Create or update a table with the columns of the newest version. Partitions keep their own."""
         wanted = {
             "Name": table,
             "TableType": "EXTERNAL_TABLE",

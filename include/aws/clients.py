@@ -1,6 +1,6 @@
-"""boto3 clients: one a service and process, with retries and short timeouts.
+"""boto3 clients, one per service and process, with retries and short timeouts.
 
-Endpoint, region and credentials come from the environment (AWS_ENDPOINT_URL, AWS_REGION, …) alone.
+Endpoint, region and credentials come only from the environment (AWS_ENDPOINT_URL, AWS_REGION, …).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def client(service: str) -> Any:
 
 
 def unless(codes: str | Collection[str], call: Callable[..., Any], **request: Any) -> bool:
-    """Make the call: whether it was made; False when the service answered with one of these error codes."""
+    """Call the API. Return False if the service answers one of these error codes, True otherwise."""
     try:
         call(**request)
     except ClientError as error:
@@ -35,5 +35,5 @@ def unless(codes: str | Collection[str], call: Callable[..., Any], **request: An
 
 @lru_cache(maxsize=32)
 def _client(service: str, endpoint: str | None, region: str | None, process: int) -> Any:
-    # a client must not cross a fork: its connections would be shared, hence the process in the key
+    # the key contains the process, because a client's connections must not be shared across a fork
     return boto3.client(service, endpoint_url=endpoint, region_name=region, config=client_config())

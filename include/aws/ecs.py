@@ -1,4 +1,4 @@
-"""ECS: the task definition and the service of a model, with a rolling deployment that rolls back."""
+"""Requests of ECS: the task definition and the service of a model, with automatic rollback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONTAINER = "serving"
 
 
 def task_definition(settings: Settings, model: ParentRef) -> dict[str, Any]:
-    """RegisterTaskDefinition: one container that serves the model of this manifest and no other."""
+    """Build RegisterTaskDefinition: one container that serves only the model of this manifest."""
     serving = settings.serving
     model_uri = model.uri.rpartition("/")[0] + "/"
     environment = {
@@ -53,7 +53,7 @@ def task_definition(settings: Settings, model: ParentRef) -> dict[str, Any]:
 
 
 def deployment_configuration() -> dict[str, Any]:
-    """Rolling, never below full strength, and back to the old revision when the new one does not come up."""
+    """Build the deployment configuration: rolling, at full capacity, with rollback on failure."""
     return {
         "strategy": "ROLLING",
         "maximumPercent": 200,
@@ -63,7 +63,7 @@ def deployment_configuration() -> dict[str, Any]:
 
 
 def create_service(settings: Settings, task_definition_arn: str, target_group_arn: str) -> dict[str, Any]:
-    """CreateService, for the first rollout."""
+    """Build CreateService, for the first rollout."""
     serving = settings.serving
     return {
         "cluster": serving.cluster,
@@ -92,7 +92,7 @@ def create_service(settings: Settings, task_definition_arn: str, target_group_ar
 
 
 def update_service(settings: Settings, task_definition_arn: str) -> dict[str, Any]:
-    """UpdateService, for every later rollout; the desired count stays what scaling made it."""
+    """Build UpdateService, for every later rollout. The desired count is not changed."""
     serving = settings.serving
     return {
         "cluster": serving.cluster,

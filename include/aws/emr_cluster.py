@@ -1,4 +1,4 @@
-"""EMR on EC2: the cluster of a run, by instance fleets."""
+"""Requests of EMR on EC2: the cluster of a run, with instance fleets."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from include.contracts.storage import S3Uri
 from include.settings import Settings
 from include.settings.spark import EmrSettings
 
-#: Application masters go to core nodes, which are on demand: a spot node that is taken away, or a task node
-#: that scaling removes, ends no application. EMR 6 and later leave node labels off unless told.
+#: Application masters run on core nodes, which are on demand. So no application ends if a spot node is
+#: reclaimed or scaling removes a task node. EMR 6 and later disable node labels by default.
 _YARN = {
     "yarn.node-labels.enabled": "true",
     "yarn.node-labels.am.default-node-label-expression": "CORE",
 }
-#: A node that is about to go gets no new tasks, and the loss of its shuffle files counts as no failed
-#: attempt of the stage (EMR's own properties for YARN; Spark's ``spark.decommission`` is not for YARN here).
+#: A node that will be removed gets no new tasks, and the loss of its shuffle files does not count as a failed
+#: attempt of the stage. These are EMR's properties for YARN; ``spark.decommission`` does not apply to YARN.
 _DECOMMISSIONING = {
     "spark.blacklist.decommissioning.enabled": "true",
     "spark.blacklist.decommissioning.timeout": "1h",
@@ -45,7 +45,7 @@ _REQUEST_TAG = "request"
 
 
 def cluster_request(settings: Settings, name: str, code: S3Uri) -> dict[str, Any]:
-    """RunJobFlow for one corpus: it waits for steps, and ends by itself when it is forgotten.
+    """Build RunJobFlow for one corpus. The cluster waits for steps, and terminates when it is idle.
 
     ``code`` is the folder of the jobs' code, which holds the bootstrap action as well.
     """
@@ -57,7 +57,7 @@ def cluster_request(settings: Settings, name: str, code: S3Uri) -> dict[str, Any
         "Applications": [{"Name": "Spark"}],
         "Instances": {
             "InstanceFleets": [_master(emr), _core(emr), _task(emr)],
-            # EMR chooses the subnet, hence the zone, where the fleets' types are to be had
+            # EMR chooses the subnet, and so the zone, that has the instance types of the fleets
             "Ec2SubnetIds": list(emr.subnet_ids),
             "KeepJobFlowAliveWhenNoSteps": True,
             "TerminationProtected": False,
@@ -72,7 +72,7 @@ def cluster_request(settings: Settings, name: str, code: S3Uri) -> dict[str, Any
         "VisibleToAllUsers": True,
         "Tags": [{"Key": key, "Value": value} for key, value in settings.tags.items()],
     }
-    # it tells a live cluster from one that was started by other settings
+    # it shows whether a running cluster was started with the same settings
     request["Tags"].append({"Key": _REQUEST_TAG, "Value": content_hash(canonical_json(request))})
     return request
 
@@ -87,9 +87,10 @@ def _core(emr: EmrSettings) -> dict[str, Any]:
 
 
 def _task(emr: EmrSettings) -> dict[str, Any]:
-    """Spot from the pools that are cheap and seldom interrupted, at the start and whenever scaling adds.
+    """Build the task fleet of spot instances, from pools that are cheap and rarely interrupted.
 
-    At the start, on demand where there is none in time; scaling does without what it does not get.
+    At the start, on-demand instances replace spot capacity that is not available in time. Scaling later adds
+    only the spot capacity that it gets.
     """
     spot = {
         "AllocationStrategy": "price-capacity-optimized",
@@ -117,7 +118,7 @@ def _fleet(role: str, types: Sequence[str], **target: int) -> dict[str, Any]:
 
 
 def _limits(emr: EmrSettings) -> dict[str, Any]:
-    """Bounds of core and task nodes together. Core stays as it is: what scaling adds is task, and spot."""
+    """Build the limits of managed scaling. It changes the number of spot task nodes only."""
     return {
         "UnitType": "InstanceFleetUnits",
         "MinimumCapacityUnits": emr.core_units,

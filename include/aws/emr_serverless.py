@@ -1,4 +1,4 @@
-"""EMR Serverless: the application, and its job runs as jobs that are known by their names."""
+"""EMR Serverless: the application, and its job runs, which are found by their names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EMR_SERVERLESS_STATES = {
     "FAILED": JobState.FAILED,
     "CANCELLED": JobState.STOPPED,
 }
-#: The states of an application: True while it takes job runs.
+#: The states of an application: True if it accepts job runs.
 APPLICATION_STATES = {
     "CREATING": False,
     "CREATED": True,
@@ -40,14 +40,14 @@ APPLICATION_STATES = {
     "STOPPED": True,
     "TERMINATED": False,
 }
-#: The states of an application that is not gone.
+#: The states of an application that is not terminated.
 _EXISTING = [state for state in APPLICATION_STATES if state != "TERMINATED"]
 _RESTING = ("CREATED", "STOPPED")
 #: The tag of a job run that carries the hash of its request.
 _REQUEST_TAG = "request"
-#: A run of an application is looked for among the newer ones: no DAG run lives as long.
+#: A job run is looked up among those of this period, which is longer than any DAG run.
 _SEARCH = timedelta(days=14)
-#: An application comes and goes in seconds where nothing is pre-initialised.
+#: An application without pre-initialised capacity starts and stops in seconds.
 _SETTLE_SECONDS = 120.0
 _PYTHON = "./environment/bin/python"
 
@@ -58,7 +58,7 @@ def application_name(settings: Settings) -> str:
 
 
 def application_request(settings: Settings) -> dict[str, Any]:
-    """Build CreateApplication, without its token. A job starts the application, idleness stops it."""
+    """Build CreateApplication, without its token. A job starts the application; it stops when idle."""
     serverless = settings.emr_serverless
     request: dict[str, Any] = {
         "name": application_name(settings),
@@ -87,7 +87,7 @@ def application_request(settings: Settings) -> dict[str, Any]:
 def serverless_job(settings: Settings, job: str, code: S3Uri, request: S3Uri) -> dict[str, Any]:
     """Build ``{"application": …, "run": …}``, the request of ``<code>/jobs/<job>.py``.
 
-    The run has one attempt: Airflow decides what follows a failure.
+    The run has one attempt, because Airflow decides about retries.
     """
     serverless = settings.emr_serverless
     parameters = ["--py-files", str(code / SPARK_ARCHIVE)]
@@ -208,7 +208,7 @@ class EmrServerlessJobs:
         return next((entry for entry in found if entry.get("name") == self._application), None)
 
     def _ensure(self, request: dict[str, Any]) -> str:
-        """Return the application's id. Create it if there is none, update it to the settings if it rests."""
+        """Return the application's id. Create it if there is none, or update it if it is stopped."""
         known = self._living()
         if known is None:
             application = str(self._serverless.create_application(**request)["applicationId"])
@@ -225,7 +225,7 @@ class EmrServerlessJobs:
         return application
 
     def _settled(self, application: str) -> dict[str, Any]:
-        """Wait until the application takes jobs; return its description. Raises TimeoutError."""
+        """Wait until the application accepts jobs and return its description. Raises TimeoutError."""
         deadline = time.monotonic() + _SETTLE_SECONDS
         while True:
             found = dict(self._serverless.get_application(applicationId=application)["application"])

@@ -1,4 +1,4 @@
-"""Spark steps of an EMR cluster, known by their names."""
+"""The Spark steps of an EMR cluster, which are found by their names."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _START_AGAIN = (
 def spark_step(job: str, code: S3Uri, request: S3Uri, python_archive: str = "") -> dict[str, Any]:
     """Build an entry of AddJobFlowSteps, except for its name: spark-submit of ``<code>/jobs/<job>.py``.
 
-    CONTINUE keeps the cluster for a retry; the teardown ends it whatever happens. Client mode makes the
-    driver the step's own process: cancelling the step ends the application, and its output is the step's log.
+    CONTINUE keeps the cluster for a retry, and the teardown ends it in every case. In client mode the driver
+    is the step's process, so cancelling the step ends the application, and the step's log has its output.
 
-    :param python_archive: a packed environment in S3; empty takes the cluster's Python
+    :param python_archive: a packed environment in S3; if empty, the cluster's Python is used
     """
     python = []
     if python_archive:
@@ -90,7 +90,7 @@ class EmrSteps:
     def submit(self, name: str, request: dict[str, Any], request_sha256: str) -> None:
         """See Jobs. EMR lets steps share a name, so the step is looked up first.
 
-        Raises InputError when the cluster is over: no retry brings it back.
+        Raises InputError if the cluster has ended, because a retry cannot help.
         """
         if self._find(name) is not None:
             return
@@ -135,7 +135,7 @@ class EmrSteps:
         return dict(self._emr.describe_step(ClusterId=self._cluster, StepId=step_id)["Step"])
 
     def _end_of_cluster(self) -> str:
-        """Say how the cluster ended; empty while it lives."""
+        """Return how the cluster ended, or '' if it is running."""
         status = self._emr.describe_cluster(ClusterId=self._cluster)["Cluster"]["Status"]
         if known_state(CLUSTER_STATES, status["State"], "EMR cluster"):
             return ""

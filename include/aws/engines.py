@@ -1,4 +1,4 @@
-"""The engines that run the Spark jobs of a corpus: scripts, requests and output are the same on each."""
+"""The engines that run the Spark jobs of a corpus. Scripts and output are the same on each."""
 
 from __future__ import annotations
 

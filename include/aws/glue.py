@@ -1,4 +1,4 @@
-"""AWS Glue: the definition of a Spark job, and its runs as jobs that are known by their names."""
+"""AWS Glue: the definition of a Spark job, and its runs, which are found by their names."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ GLUE_STATES = {
     "TIMEOUT": JobState.FAILED,
     "EXPIRED": JobState.FAILED,
 }
-#: Arguments of a run that carry its name and the hash of its request: Glue gives runs ids of its own, takes
-#: no token, and runs have no tags.
+#: Arguments of a run with its name and the hash of its request. Glue chooses the ids of runs, accepts no
+#: client token, and has no tags for runs.
 NAME_ARGUMENT = "--run_name"
 REQUEST_ARGUMENT = "--request_sha256"
-#: The newest runs among which one is looked for, in one call. A definition runs one at a time, so a job that
-#: is waited for is among them.
+#: The number of newest runs in which one is looked up, in one call. A definition has one run at a time, so
+#: the run of a waiting task is among them.
 _NEWEST_RUNS = 200
 
 
@@ -49,7 +49,7 @@ def glue_job(settings: Settings, job: str, code: S3Uri, request: S3Uri) -> dict[
 
 
 def job_definition(settings: Settings, job: str, code: S3Uri) -> dict[str, Any]:
-    """Build CreateJob: one run at a time and no retries by Glue, because Airflow decides about both."""
+    """Build CreateJob with one run at a time and no retries, because Airflow decides about both."""
     glue = settings.glue
     arguments = {
         "--job-language": "python",
@@ -125,7 +125,7 @@ class GlueJobs:
             self._glue.start_job_run(JobName=self._definition, Arguments={**request["arguments"], **marks})
         except ClientError as error:
             is_busy = error.response["Error"]["Code"] == "ConcurrentRunsExceededException"
-            # the run of this name is ours by a start whose answer was lost; any other must end first
+            # a run of this name was started by a call whose answer was lost; any other run must end first
             if not is_busy or self._find(name) is None:
                 raise
 

@@ -1,4 +1,4 @@
-"""The logs of jobs, read in small pieces: the last lines, and the newest line that tells progress.
+"""Reads the last lines and the newest progress line of a job's log.
 
 SageMaker and Glue write to CloudWatch Logs while a job runs. EMR and EMR Serverless copy the output of the
 driver to S3 every few minutes and at the end.
@@ -23,7 +23,7 @@ from include.contracts.storage import S3Uri
 from include.object_store import ObjectStore
 from include.settings import Settings
 
-#: CloudWatch's log groups of each kind, the most telling first. Python's errors are in Glue's error group.
+#: CloudWatch's log groups of each kind, the most informative first. Glue's error group has Python's errors.
 LOG_GROUPS = {
     JobKind.TRAINING: ("/aws/sagemaker/TrainingJobs",),
     JobKind.PROCESSING: ("/aws/sagemaker/ProcessingJobs",),
@@ -38,7 +38,7 @@ _FILES = {
 _PROGRESS = re.compile(r"progress: .+|step=\d+ .+")
 _STREAMS = 5
 _EVENTS = 200
-#: A packed file that is larger is not read: its last lines cannot be had without the rest.
+#: A larger compressed file is not read, because its last lines cannot be read without the rest.
 _LARGEST_FILE_BYTES = 16 << 20
 _LONGEST_LINE = 400
 
@@ -61,7 +61,7 @@ class JobLog:
         return found
 
     def progress(self) -> str:
-        """Return the newest line that tells progress; empty while there is none."""
+        """Return the newest progress line, or '' if there is none."""
         newest = ""
         for _, content in self._parts():
             for line in content:
@@ -112,7 +112,7 @@ def _messages(logs: Any, group: str, stream: str) -> Iterator[str]:
 
 
 def _unpacked(uri: S3Uri) -> Iterator[str]:
-    """Yield the last lines of a gzipped text; nothing while the file is not there."""
+    """Yield the last lines of a gzip file, or nothing if it does not exist."""
     store = ObjectStore()
     found = store.find(uri)
     if found is None:

@@ -1,7 +1,7 @@
-"""Jobs as a plan asks for them: one record per job, passed from the plan to its operator through XCom.
+"""The records by which a plan describes jobs. They are passed to the operators through XCom.
 
-A record holds everything that decides what the job does. Its hash tells whether a job that exists was
-started for the same request, so a record must not hold what changes from try to try.
+A record holds everything that decides what the job does. Its hash shows whether an existing job was started
+for the same request, so a record must not hold values that change between tries.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ QUEUE_SECONDS = 3 * 3600
 class JobSpec:
     """One AWS job.
 
-    ``request`` is the service's request without the job's name. ``scope`` is where a job of a name is looked
-    for: an application or job definition; empty for SageMaker, and for EMR, whose cluster is known only once
-    it runs. After ``limit_seconds`` the task stops the job; the service's own limits are shorter.
+    ``request`` is the service's request without the job's name. ``scope`` is the application or job
+    definition in which jobs are looked up by name. It is empty for SageMaker, and for EMR, whose cluster is
+    known later. After ``limit_seconds`` the task stops the job; the service's own limits are shorter.
     """
 
     kind: JobKind

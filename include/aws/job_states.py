@@ -1,4 +1,4 @@
-"""Jobs as their callers see them, whichever service runs them: kinds, states and views."""
+"""Kinds, states and descriptions of jobs that are common to all services."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ S = TypeVar("S")
 
 
 class UnknownState(NexusError):
-    """A state that this release does not know."""
+    """Raised for a state that this release does not know."""
 
 
 class JobKind(enum.StrEnum):
@@ -39,12 +39,12 @@ class JobState(enum.StrEnum):
 
     @property
     def may_change(self) -> bool:
-        """Return True while the job works or is being stopped."""
+        """Return True if the job is running or being stopped."""
         return self in (JobState.ACTIVE, JobState.STOPPING)
 
 
 class EndedBy(enum.StrEnum):
-    """The cause of an end that is no success, as far as it decides what to do next."""
+    """The causes of an end without success, as far as the next step depends on them."""
 
     ITSELF = "itself"
     #: A limit of the request: its longest run, or its longest wait for spot capacity.

@@ -1,7 +1,7 @@
 """The jobs of SageMaker, EMR, EMR Serverless and Glue behind one interface: describe, submit, stop.
 
-A job is known by its name (``include.contracts.job_names``), so that whoever computes the name can find it,
-stop it or wait for it: a retry, a trigger, a listener in another process.
+A job is identified by its name (``include.contracts.job_names``). So a retry, a trigger or a listener in
+another process can compute the name, and find, stop or wait for the job.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ class Jobs(Protocol):
     """The jobs of one service and scope."""
 
     def describe(self, name: str) -> JobView:
-        """Describe the job of this name; its state is ABSENT when there is none."""
+        """Describe the job of this name. Its state is ABSENT if there is none."""
 
     def submit(self, name: str, request: dict[str, Any], request_sha256: str) -> None:
-        """Start a job that carries the hash. A job of this name that exists already is left alone."""
+        """Start a job with the hash of its request. An existing job of this name is not changed."""
 
     def stop(self, name: str) -> None:
-        """Ask an active job to stop. Does nothing when it is over or absent."""
+        """Request the stop of an active job. Do nothing if it has ended or does not exist."""
 
     def active(self, identity: JobIdentity) -> list[str]:
-        """List the names of the active jobs of a task, whatever their generations."""
+        """List the names of the active jobs of a task, of all generations."""
 
 
 def jobs_of(kind: JobKind, scope: str = "") -> Jobs:

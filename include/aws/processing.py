@@ -1,4 +1,4 @@
-"""CreateProcessingJob: evaluation and export, each a module of an image."""
+"""Requests of SageMaker processing jobs for evaluation and export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AWS's refusals: which pass with time, which quota stands behind the others, and what to do about it."""
+"""Interprets AWS's refusals: whether waiting can help, which quota is the reason, and the remedy."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _PASSING = frozenset(
         "TooManyRequestsException",
     }
 )
-#: Something that is going on must end first.
+#: Another operation must end first.
 _BUSY = {
     "ConcurrentRunsExceededException": "the Glue job definition's MaxConcurrentRuns",
     "ConcurrentModificationException": "one change at a time of a Glue job definition",
     "ConflictException": "one change at a time of the resource",
     "UpdateInProgressException": "one change at a time of the resource",
 }
-#: A quota of the account is used up: by what runs, or by what exists.
+#: A quota of the account is used up, by running or by existing resources.
 _QUOTAS = frozenset(
     {
         "CapacityError",
@@ -55,7 +55,7 @@ _QUOTAS = frozenset(
         "ServiceQuotaExceededException",
     }
 )
-#: Operations that create what stays: no wait frees their quota.
+#: Operations that create permanent resources, so waiting does not free their quota.
 _CREATES = ("CreateJob", "CreateApplication", "CreateModelPackage", "CreateModelPackageGroup")
 _SAGEMAKER_QUOTA = re.compile(
     r"limit '(?P<quota>[^']+)' is (?P<limit>\d+)\D.*?utilization of (?P<used>\d+)\D.*?delta of (?P<delta>\d+)"
@@ -72,14 +72,14 @@ _RAISE_QUOTA = "raise the quota in the console of Service Quotas, or ask for les
 
 
 class QuotaExceeded(NexusError):
-    """AWS refuses a job for lack of quota or capacity, and waiting did not or cannot help."""
+    """Raised if AWS refuses a job for lack of quota or capacity, and waiting did not or cannot help."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A refusal that lies in the account or service, not in the request.
+    """A refusal because of the state of account or service, not because of the request.
 
-    ``passes`` tells whether waiting can help. ``quota`` names the limit; empty when AWS does not name one.
+    ``passes`` is True if waiting can help. ``quota`` names the limit, or is empty if AWS does not name one.
     """
 
     what: str
@@ -100,7 +100,7 @@ class Refusal:
 
 
 def refusal_of(error: ClientError) -> Refusal | None:
-    """Return what a refusal means; None for an error of the request itself, which no wait repairs."""
+    """Return the meaning of a refusal, or None for an error in the request, which waiting cannot help."""
     code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     what = f"{code}: {message}" if message else code
     if code in _PASSING:
@@ -126,7 +126,7 @@ def is_capacity_failure(reason: str) -> bool:
 
 
 def capacity_refusal(reason: str) -> Refusal:
-    """Return the refusal behind a job that was accepted and then failed for lack of capacity."""
+    """Return the refusal for a job that was accepted and then failed for lack of capacity."""
     remedy = "choose another instance type, zone or more of them in the settings, then clear this task"
     return Refusal(reason, passes=True, quota="free capacity of the instance type", remedy=remedy)
 

@@ -1,8 +1,7 @@
 """The Model Registry: candidates, verdicts on them, and the champion.
 
-The champion is the model that was approved or rolled back to last. The registry knows when a package was
-created and changed, not in which order packages were approved, so that order is kept in a record in S3
-(docs/adr/0015).
+The champion is the model that was approved or rolled back to last. The registry records when a package was
+created and changed, but not the order of approvals. So this order is kept in a record in S3 (docs/adr/0015).
 """
 
 from __future__ import annotations
@@ -88,27 +87,27 @@ class ModelRegistry:
         self._sagemaker = sagemaker or client("sagemaker")
 
     def champion(self) -> ModelPackage | None:
-        """Return the model that was approved or rolled back to last; None before the first approval.
+        """Return the model that was approved or rolled back to last, or None before the first approval.
 
-        A package that was approved in the console is newer than all that the record holds.
+        A package that was approved in the console counts as newer than those of the record.
         """
         order = self._approval_order()
         return self._described(order[-1]) if order else None
 
     def anchor(self, champion: ModelPackage) -> ModelPackage:
-        """Return the best approved model so far; the champion itself where no better one is on record.
+        """Return the best model approved so far, or the champion if the record has no better one.
 
-        A person who approves a model in the console, or rejects the anchor there, accepts the loss: then the
-        champion is the anchor.
+        If a person approves a model in the console, or rejects the anchor there, the champion becomes the
+        anchor.
         """
         arn = self._approvals().anchors.get(champion.arn, champion.arn)
         found = champion if arn == champion.arn else self._described(arn)
         return found if found is not None and found.status == APPROVED else champion
 
     def note_champion(self, arn: str, anchor_arn: str = "") -> None:
-        """Note that this approved package is the champion from now on: it was approved or rolled back to.
+        """Record an approved package as the champion, because it was approved or rolled back to.
 
-        ``anchor_arn`` is the best model approved so far; without it, the package keeps the one on record.
+        ``anchor_arn`` is the best model approved so far. Without it, the package keeps its recorded anchor.
         """
         uri = self._approvals_uri
         for _ in range(_WRITE_TRIES):
@@ -122,12 +121,12 @@ class ModelRegistry:
                 else:
                     ObjectStore().replace(uri, content, found.etag)
             except ConditionFailed:
-                continue  # another run noted a champion meanwhile: that one came first
+                continue  # another run has recorded a champion in the meantime, which comes first
             return
-        raise ConditionFailed("the record of approvals changes all the time", where=str(uri))
+        raise ConditionFailed("the record of approvals keeps changing", where=str(uri))
 
     def newest_candidate(self) -> ModelPackage | None:
-        """Return the newest package that waits for its verdict, else the newest of all."""
+        """Return the newest package without a verdict, or the newest of all."""
         for status in (PENDING, None):
             for summary in self._summaries(status):
                 if package := self._described(summary["ModelPackageArn"]):
@@ -135,7 +134,7 @@ class ModelRegistry:
         return None
 
     def find(self, manifest: ParentRef) -> ModelPackage | None:
-        """Return the newest package of exactly this manifest, found by the mark in its description."""
+        """Return the newest package of exactly this manifest, found by its description."""
         mark = _mark(manifest)
         for summary in self._summaries():
             if summary.get("ModelPackageDescription", "").endswith(mark):
@@ -145,7 +144,7 @@ class ModelRegistry:
         return None
 
     def require_approved(self, manifest: ParentRef) -> ModelPackage:
-        """Return the approved package of this manifest. Raises InputError where there is none."""
+        """Return the approved package of this manifest. Raises InputError if there is none."""
         package = self.find(manifest)
         if package is None or package.status != APPROVED:
             found = f"{package.arn} is {package.status}" if package else "no package of this manifest"
@@ -159,7 +158,7 @@ class ModelRegistry:
         return package
 
     def register(self, model: ModelManifest, manifest: ParentRef, metadata: dict[str, str]) -> ModelPackage:
-        """Register a candidate. The same manifest is registered once, also when a retry asks again."""
+        """Register a candidate. A manifest is registered only once, even if a retry registers it again."""
         known = self.find(manifest)
         if known:
             return known
@@ -174,13 +173,13 @@ class ModelRegistry:
         return ModelPackage(created["ModelPackageArn"], manifest, model.run, PENDING)
 
     def set_status(self, arn: str, status: str, reason: str) -> None:
-        """Approve or reject, with the reason for whoever reads the registry."""
+        """Approve or reject a package, with the reason for readers of the registry."""
         self._sagemaker.update_model_package(
             ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription=reason[:_DESCRIPTION_LIMIT]
         )
 
     def supersede(self, arn: str, by: str) -> bool:
-        """Reject a candidate that a newer one replaced before its verdict; False if it has a verdict."""
+        """Reject a candidate that a newer one has superseded. Return False if it has a verdict already."""
         package = self._described(arn)
         if package is None or package.status != PENDING:
             return False
@@ -206,7 +205,7 @@ class ModelRegistry:
         return known + [arn for _, arn in sorted(by_hand)]
 
     def _summaries(self, status: str | None = None) -> Iterator[dict[str, Any]]:
-        """Yield summaries of packages, newest first; none while the group does not exist."""
+        """Yield summaries of packages, newest first, or none if the group does not exist."""
         request: dict[str, Any] = {
             "ModelPackageGroupName": self._settings.package_group,
             "SortBy": "CreationTime",
@@ -228,7 +227,7 @@ class ModelRegistry:
             request["NextToken"] = page["NextToken"]
 
     def _described(self, arn: str) -> ModelPackage | None:
-        """Describe a package; None for one that was not registered by this project."""
+        """Describe a package. Return None if this project did not register it."""
         found = self._sagemaker.describe_model_package(ModelPackageName=arn)
         metadata = found.get("CustomerMetadataProperties", {})
         if "manifest_uri" not in metadata:
@@ -240,5 +239,5 @@ class ModelRegistry:
 
 
 def _mark(manifest: ParentRef) -> str:
-    """Return the end of a package's description: a list of packages has no metadata."""
+    """Return the suffix of a package's description, which identifies it: lists contain no metadata."""
     return f"manifest {manifest.sha256[:16]}"

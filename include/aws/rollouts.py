@@ -1,7 +1,6 @@
-"""Rollouts of an ECS service: start one, look at one, roll one back. Each is known by its deployment's ARN.
+"""Starts, describes and rolls back deployments of an ECS service, which are identified by their ARNs.
 
-The waiter ``services_stable`` takes a service that was rolled back for a success: only the deployment itself
-tells the truth.
+The waiter ``services_stable`` cannot be used: it reports success for a service that was rolled back.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from include.settings import Settings
 
 
 class RolloutState(enum.StrEnum):
-    """The state of a deployment, as its caller sees it."""
+    """The states of a deployment."""
 
     ACTIVE = "active"
     SUCCESSFUL = "successful"
@@ -42,15 +41,15 @@ ROLLOUT_STATES = {
 }
 
 
-#: States that StopServiceDeployment accepts: it refuses a deployment that rolls back already.
+#: The states in which StopServiceDeployment is accepted. It refuses a deployment that is rolling back.
 _STOPPABLE = ("PENDING", "IN_PROGRESS")
-#: The tag of a task definition that names the task it was registered for. A deployment itself takes no tags.
+#: The tag of a task definition that names the task that registered it. Deployments have no tags.
 _OWNER_TAG = "rollout"
 
 
 @dataclass(frozen=True)
 class RolloutView:
-    """A deployment as ECS describes it; ``status`` and ``reason`` are for the reader."""
+    """The description of a deployment. ``status`` and ``reason`` are for people."""
 
     state: RolloutState
     status: str
@@ -74,7 +73,7 @@ class Rollouts:
         return str(registered["taskDefinitionArn"]), registered["registeredAt"]
 
     def start(self, settings: Settings, task_definition_arn: str) -> None:
-        """Create or update the service; ``deployment_of`` then finds the new deployment."""
+        """Create or update the service. Then ``deployment_of`` returns the new deployment."""
         if self._describe_service() is None:
             target_group = find_target_group(settings.serving.target_group)
             self._ecs.create_service(**create_service(settings, task_definition_arn, target_group))
@@ -82,9 +81,9 @@ class Rollouts:
             self._ecs.update_service(**update_service(settings, task_definition_arn))
 
     def deployment_of(self, task_definition_arn: str, since: datetime) -> str | None:
-        """Return the ARN of the first deployment of a revision; None when it was never rolled out.
+        """Return the ARN of the first deployment of a revision, or None if it was never deployed.
 
-        Only the first one is that of whoever registered the revision: a later one goes back to it.
+        Only the first one belongs to the task that registered the revision. A later one is a rollback to it.
 
         :param since: when the revision was registered; no deployment of it is older
         """
@@ -102,12 +101,12 @@ class Rollouts:
         return str(answer["services"][0]["status"]) if answer["services"] else ""
 
     def serving(self) -> str:
-        """Return the ARN of the service's task definition; empty when there is no service."""
+        """Return the ARN of the service's task definition, or '' if there is no service."""
         service = self._describe_service()
         return str(service["taskDefinition"]) if service else ""
 
     def model_of(self, task_definition_arn: str) -> ParentRef | None:
-        """Return the manifest that a task definition of ``include.aws.ecs`` serves; None for another one."""
+        """Return the manifest of a task definition of ``include.aws.ecs``, or None for any other."""
         answer = self._ecs.describe_task_definition(taskDefinition=task_definition_arn)
         entries = answer["taskDefinition"]["containerDefinitions"][0].get("environment", ())
         environment = {entry["name"]: entry["value"] for entry in entries}
@@ -127,14 +126,14 @@ class Rollouts:
         return RolloutView(state, raw["status"], rollout_reason(raw), raw)
 
     def stop(self, deployment_arn: str) -> None:
-        """Roll an unfinished deployment back to the old revision; nothing when it is over or rolls back."""
+        """Roll an unfinished deployment back. Do nothing if it has ended or is rolling back."""
         if self.look(deployment_arn).status in _STOPPABLE:
             request = {"serviceDeploymentArn": deployment_arn, "stopType": "ROLLBACK"}
             # after mark-failed the trigger and the listener stop it at the same time
             unless("ConflictException", self._ecs.stop_service_deployment, **request)
 
     def stop_of(self, owner: str) -> list[str]:
-        """Stop unfinished deployments of the revisions that ``owner`` registered; return their ARNs."""
+        """Roll back unfinished deployments of the revisions that ``owner`` registered. Return their ARNs."""
         stopped = []
         for entry in self._deployments(status=list(_STOPPABLE)):
             definition, tags = self._definition_and_tags(entry)
@@ -169,14 +168,14 @@ class Rollouts:
         return answer["taskDefinition"], {tag["key"]: tag["value"] for tag in answer.get("tags", ())}
 
     def _describe_service(self) -> dict[str, Any] | None:
-        """Describe the service; None when there is none or it is being deleted."""
+        """Describe the service. Return None if there is none or it is being deleted."""
         answer = self._ecs.describe_services(cluster=self._cluster, services=[self._service])
         alive = [service for service in answer["services"] if service["status"] == "ACTIVE"]
         return alive[0] if alive else None
 
 
 def rollout_reason(raw: dict[str, Any]) -> str:
-    """Say why a deployment did not succeed, from everything that ECS tells about it."""
+    """Return why a deployment did not succeed, from all of ECS's reports."""
     parts = [raw.get("statusReason", "")]
     breaker = raw.get("deploymentCircuitBreaker", {})
     if breaker.get("status") == "TRIGGERED":

@@ -1,4 +1,4 @@
-"""SageMaker training and processing jobs, known by their names."""
+"""SageMaker training and processing jobs, which are found by their names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from include.aws.job_states import EndedBy, JobState, JobView, known_state
 from include.aws.refusals import is_capacity_failure
 from include.contracts.job_names import JobIdentity
 
-#: ``Deleting`` and a deleted job are alike to the caller: the name is spent and the job does not come back.
+#: ``Deleting`` counts as deleted: the name cannot be used again, and the job has ended.
 SAGEMAKER_STATES = {
     "InProgress": JobState.ACTIVE,
     "Stopping": JobState.STOPPING,
@@ -22,9 +22,9 @@ SAGEMAKER_STATES = {
 }
 #: The environment variable that carries the hash of the request: Describe returns it, tags need another call.
 REQUEST_VARIABLE = "NEXUS_REQUEST_SHA256"
-#: The answer to a submission whose first answer was lost: the job of this name exists.
+#: The answer if the job of this name exists, because the answer of an earlier call was lost.
 _EXISTS = "ResourceInUse"
-#: Answers about a job that is over or was never there.
+#: The answers for a job that has ended or never existed.
 _OVER = ("ValidationException", "ResourceNotFound")
 _DELETED = "it was deleted outside of Airflow"
 
@@ -100,7 +100,7 @@ class ProcessingJobs:
 
 
 def training_reason(raw: dict[str, Any]) -> str:
-    """Say why a training job ended: its failure, or the limit that stopped it."""
+    """Return why a training job ended: its failure, or the limit that stopped it."""
     if raw.get("FailureReason"):
         return str(raw["FailureReason"])
     secondary = raw.get("SecondaryStatus", "")
@@ -119,7 +119,7 @@ def training_reason(raw: dict[str, Any]) -> str:
 
 
 def interruptions(raw: dict[str, Any]) -> int:
-    """Count how often spot capacity was taken away, by the job's own transitions."""
+    """Count the spot interruptions of a job by its secondary status transitions."""
     transitions = raw.get("SecondaryStatusTransitions", ())
     return sum(1 for transition in transitions if transition["Status"] == "Interrupted")
 

@@ -1,4 +1,4 @@
-"""CreateTrainingJob: our own launcher as entrypoint, managed spot, checkpoints in S3."""
+"""The request of a SageMaker training job, with managed spot and checkpoints in S3."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from include.contracts.manifests import CorpusManifest, ParentRef, TrainingReque
 from include.contracts.storage import RunLayout, S3Uri
 from include.settings import Settings
 
-#: What SageMaker reads out of the log. The trainer prints `step=12 loss=3.21 tokens_per_second=1200 …`.
+#: Metrics that SageMaker reads from the log. The trainer prints `step=12 loss=3.21 tokens_per_second=1200 …`.
 METRICS = (
     ("train:loss", r"loss=([0-9.eE+-]+)"),
     ("train:step", r"step=([0-9]+)"),
@@ -90,12 +90,12 @@ def _create_training_job(
         },
         "StoppingCondition": stopping,
         "EnableManagedSpotTraining": limits.spot,
-        # checkpoints appear there, for whoever watches the job from outside (the local interruptions do)
+        # the trainer's checkpoints are there; local_aws's spot interruptions watch this prefix
         "Environment": {
             "NEXUS_TRAINING_REQUEST_SHA256": written.sha256,
             "NEXUS_CHECKPOINT_URI": str(layout.checkpoints),
         },
-        # the service's own sync gets a prefix that nobody reads: it has stalled silently before
+        # the service's checkpoint sync gets an unused prefix, because it can stall silently
         "CheckpointConfig": {"S3Uri": str(layout.cache), "LocalPath": "/opt/ml/checkpoints"},
         "Tags": [{"Key": k, "Value": v} for k, v in (settings.tags | {"run": request.run}).items()],
     }

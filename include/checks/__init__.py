@@ -1,1 +1,1 @@
-"""Checks of what is there: the files of a manifest, the answer of a served model."""
+"""Checks of results: the files of a manifest, and the answer of a served model."""

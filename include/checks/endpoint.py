@@ -1,4 +1,4 @@
-"""One question to a served model, through its public endpoint."""
+"""Requests one completion from a served model, through its public endpoint."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from include.contracts.errors import NexusError
 
 
 class EndpointFailed(NexusError):
-    """The endpoint gave no usable completion."""
+    """Raised if the endpoint returned no usable completion."""
 
 
 def ask(endpoint: str, prompt: str, max_tokens: int, timeout_seconds: float = 60.0) -> dict[str, Any]:
-    """Text, model, hash of its manifest and seconds of one completion of ``prompt``.
+    """Request a completion of ``prompt``. Return its text, model, hash of the manifest, and seconds.
 
-    :raises EndpointFailed: with what came instead
+    :raises EndpointFailed: with the answer that was received instead
     """
     started = time.monotonic()
     answer = _call(f"{endpoint}/v1/models", None, timeout_seconds)

@@ -1,4 +1,4 @@
-"""Checks that the files of a manifest or model folder are there. Only the manifest is trusted."""
+"""Checks that the files of a manifest or model folder exist. Only the manifest is trusted."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from include.object_store import ObjectStore
 def verified_model(
     folder: S3Uri, report: S3Uri | None = None, parent: ParentRef | None = None
 ) -> dict[str, Any] | None:
-    """Return URI and hash of a model folder's manifest, and the training report; None unless all is complete.
+    """Return URI and hash of a model folder's manifest, and the training report, or None if one is missing.
 
-    :param parent: only a model that was made from exactly this one counts
+    :param parent: the manifest that the model must have been made from
     """
     store = ObjectStore()
     uri = folder / "manifest.json"

@@ -25,20 +25,20 @@ class NexusError(Exception):
 
 
 class ContractError(NexusError):
-    """A record that crossed a boundary does not have the agreed form."""
+    """Raised if a record does not have the form that producer and consumer have agreed on."""
 
 
 class IntegrityError(NexusError):
-    """Bytes differ from what their manifest promises."""
+    """Raised if bytes differ from their manifest."""
 
 
 class RecipeError(NexusError):
-    """A recipe has an unknown key or an impossible value."""
+    """Raised if a recipe has an unknown key or an impossible value."""
 
 
 class SettingsError(NexusError):
-    """A setting is missing or impossible."""
+    """Raised if a setting is missing or impossible."""
 
 
 class InputError(NexusError):
-    """An input of the user cannot be read: a shard, a tokenizer, a folder, a bucket."""
+    """Raised if an input of the user cannot be read: a shard, a tokenizer, a folder, a bucket."""

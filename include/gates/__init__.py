@@ -1,1 +1,1 @@
-"""Pure decisions: a report, a baseline and thresholds in; a verdict with its reasons out."""
+"""Pure functions that decide on a candidate: from a report and thresholds to a verdict with reasons."""

@@ -1,1 +1,1 @@
-"""Fetch public shards from their servers into S3: resumable, verified, polite to servers."""
+"""Fetches public shards into S3: resumable, verified, and with limits on the requests to a server."""

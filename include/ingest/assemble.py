@@ -1,7 +1,7 @@
-"""Assemble the bytes of one version of a file from any number of answers.
+"""Assembles the bytes of one version of a file from any number of answers.
 
-This module knows neither S3 nor HTTP: an ``Opener`` gives answers, a ``PartialFile`` keeps bytes. Wherever
-the answers break off, the file ends up with the bytes of a single complete answer.
+This module does not depend on S3 or HTTP: an ``Opener`` returns answers, and a ``PartialFile`` stores
+bytes. It finally holds the bytes of a single complete answer, independently of where the answers ended.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Assembly:
             if what is Course.RESTART:
                 is_same = partial.validator.agrees(answer.answered.validator)
                 self._restart(has_changed=self._is_resumable or not is_same)
-                if answer.answered.status != OK:  # this body is not the file's beginning
+                if answer.answered.status != OK:  # this body is not the beginning of the file
                     raise SourceUnavailable("the file changed while it was fetched", where=self._shard.url)
             if partial.offset == 0:
                 self._check_announced(answer.answered.validator)

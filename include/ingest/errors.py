@@ -13,7 +13,7 @@ def plain(text: str) -> str:
 
 
 class SourceUnavailable(NexusError):
-    """A failure, a stall or a request to wait; a later try may succeed.
+    """Raised for a failure, a stall or a request to wait. A later try may succeed.
 
     ``retry_after_seconds`` is the wait that the server asked for, 0 if it named none.
     """
@@ -24,11 +24,11 @@ class SourceUnavailable(NexusError):
 
 
 class SourceRefused(InputError):
-    """An address that may not be fetched, or a file that the server does not give us."""
+    """Raised for a URL that may not be fetched, or a file that the server refuses."""
 
 
 class ShardMismatch(IntegrityError):
-    """Bytes other than those promised; ``what``, ``expected`` and ``got`` go into the quarantine note."""
+    """Raised for bytes other than published; ``what``, ``expected``, ``got`` go to the quarantine note."""
 
     def __init__(self, what: str, *, where: str, expected: str, got: str, remedy: str = "") -> None:
         super().__init__(what, where=where, expected=expected, got=got, remedy=remedy)

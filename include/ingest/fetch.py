@@ -1,4 +1,4 @@
-"""Fetch one shard: assemble it in staging, verify it as S3 keeps it, then publish it."""
+"""Fetches one shard: assembles it in staging, verifies the object in S3, then publishes it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Fetcher:
     sleep: Sleep = time.sleep
 
     def fetch(self, shard: Shard) -> ShardOutcome:
-        """Fetch a shard and return its outcome. An unforeseen failure does not stop the other shards."""
+        """Fetch a shard and return its outcome. An unexpected error does not stop the other shards."""
         target = S3Uri.parse(self.batch.target_uri) / shard.name
         tally = Tally()
         try:
@@ -67,7 +67,7 @@ class Fetcher:
             log.exception("%s: S3 failed", shard.name)
             return self._outcome(shard, ShardState.UNAVAILABLE, tally, reason=str(error))
         except Exception as error:
-            log.exception("%s: failed for an unforeseen reason", shard.name)
+            log.exception("%s: failed with an unexpected error", shard.name)
             return self._outcome(shard, ShardState.REFUSED, tally, reason=_unforeseen(error))
 
     def _fetch(self, shard: Shard, target: S3Uri, tally: Tally) -> ShardOutcome:

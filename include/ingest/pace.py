@@ -1,4 +1,4 @@
-"""Watch how fast bytes arrive: log progress now and then, and fail when they almost stop."""
+"""Measures how fast bytes arrive, logs progress, and fails if they almost stop."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ class Pace:
         if (elapsed := now - self._window) >= self._window_seconds:
             rate = self._in_window / elapsed
             if rate < self._slowest:
-                raise SourceUnavailable("the body only trickles", where=self._url, got=f"{rate:.0f} bytes/s")
+                raise SourceUnavailable(
+                    "the body arrives too slowly", where=self._url, got=f"{rate:.0f} bytes/s"
+                )
             self._window, self._in_window = now, 0
         if (elapsed := now - self._logged) >= _LOG_EVERY_SECONDS:
             log.info("%s: %s, %.1f MB/s", self._name, _share(offset, total), self._since_log / elapsed / 1e6)

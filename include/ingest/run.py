@@ -34,7 +34,7 @@ from include.settings import Settings
 log = logging.getLogger(__name__)
 
 _EXAMPLES = 5
-#: After so many failed shards in a row, no other is asked for until the task's retry.
+#: After so many failed shards in a row, the others are left for the task's retry.
 _GIVE_UP_AFTER = 3
 
 

@@ -1,4 +1,4 @@
-"""Compute digests of an object as S3 keeps it, and compare them with those promised."""
+"""Computes the digests of an object in S3, and compares them with the published ones."""
 
 from __future__ import annotations
 

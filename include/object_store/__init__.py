@@ -1,4 +1,4 @@
-"""The one way to files and objects: S3 and folders of this machine, by URI.
+"""The only access to files and objects, in S3 and in folders of this machine, by URI.
 
 ``ObjectStore`` has the operations, ``STORE`` is the one of this process's environment, and ``Folder`` names
 files relative to a root. No other package talks to S3.

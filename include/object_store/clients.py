@@ -18,11 +18,11 @@ _lock = threading.Lock()
 
 @lru_cache(maxsize=1)
 def client_config() -> Config:
-    """Return the one configuration of AWS clients: retries, timeouts, connections.
+    """Return the configuration of all AWS clients: retries, timeouts, connections.
 
-    ``standard`` backs off exponentially and knows throttling errors. Eight retries take about 45 seconds,
-    so that a checkpoint outlives a throttled or restarting endpoint; the timeouts bound what a hung one
-    can hold up.
+    ``standard`` backs off exponentially, also for throttling errors. Eight retries take about 45 seconds, so
+    that saving a checkpoint survives a throttled or restarting endpoint. The timeouts limit the wait for an
+    endpoint that does not answer.
     """
     from botocore.config import Config
 
@@ -60,5 +60,5 @@ def _client(process: int, *environment: str | None) -> Any:
 
 
 def _region() -> str | None:
-    """boto3 itself reads AWS_DEFAULT_REGION alone; AWS's other SDKs and services set AWS_REGION."""
+    """Return the region of the environment. boto3 ignores AWS_REGION, which AWS's services set."""
     return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")

@@ -1,4 +1,4 @@
-"""Errors of the object store, and the one table of what S3's answers mean to a user.
+"""Errors of the object store, and the only table from S3's error codes to messages.
 
 *Absent* means that S3 answered 404 for the object, and nothing else. A 403 is always "access denied" and a
 missing bucket is always its own error, so that neither is ever mistaken for an object that is not there.
@@ -18,27 +18,27 @@ from include.object_store.locations import Location
 
 
 class ObjectAbsent(InputError):
-    """The object or file does not exist; its bucket does."""
+    """Raised if the object or file does not exist, although its bucket does."""
 
 
 class AccessDenied(InputError):
-    """The role or user may not use the object. S3 answers so for a missing object too without ListBucket."""
+    """Raised if access is denied. Without ListBucket, S3 answers this for a missing object too."""
 
 
 class ConditionFailed(NexusError):
-    """A conditional write met an object that is not in the expected state; nothing was written."""
+    """Raised if the object is not in the expected state of a conditional write. Nothing was written."""
 
 
 class UploadAbsent(NexusError):
-    """A multipart upload was completed or aborted, by a lifecycle rule for example."""
+    """Raised if a multipart upload was completed or aborted, for example by a lifecycle rule."""
 
 
 class StorageUnavailable(NexusError):
-    """The storage cannot be reached or is overloaded, after all retries; a later try may succeed."""
+    """Raised if storage cannot be reached or is overloaded after all retries. A later try may succeed."""
 
 
 class StorageRefused(NexusError):
-    """The storage refused a request for a reason that a retry does not change."""
+    """Raised if storage refused a request for a reason that a retry does not change."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ _UPLOAD = _Meaning(UploadAbsent, "the multipart upload no longer exists", "start
 _UNAVAILABLE = _Meaning(
     StorageUnavailable,
     "S3 cannot be reached or is overloaded",
-    "try again later; if it stays, check the network and AWS_ENDPOINT_URL",
+    "try again later; if it fails again, check the network and AWS_ENDPOINT_URL",
 )
 _DAMAGED = _Meaning(IntegrityError, "the bytes were damaged on their way", "try again")
 _ARCHIVED = _Meaning(InputError, "the object is archived", "restore it to S3 Standard first")
@@ -216,7 +216,7 @@ def require_deleted(answer: dict[str, Any], bucket: str, asked: int) -> None:
             f"{len(errors)} of {asked} objects could not be deleted",
             where=f"s3://{bucket}/{errors[0].get('Key')}",
             got=f"{errors[0].get('Code')}: {errors[0].get('Message')}",
-            remedy="try again; if it stays, give the role s3:DeleteObject",
+            remedy="try again; if it fails again, give the role s3:DeleteObject",
         )
 
 

@@ -1,4 +1,4 @@
-"""Files of this machine with the operations of an object store. Every write is a rename: whole or absent."""
+"""Files of this machine with the operations of an object store. Every write is an atomic rename."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class LocalFiles:
 
     @contextlib.contextmanager
     def local_copy(self, at: Path, etag: str = "") -> Iterator[Path]:
-        """The file itself: nothing is copied."""
+        """Yield the path of the file itself. Nothing is copied."""
         yield at
 
     def copy(self, source: Path, target: Path) -> None:

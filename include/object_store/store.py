@@ -1,11 +1,11 @@
-"""The one object store: S3 and folders of this machine with the same operations, chosen by the URI.
+"""The object store: the same operations on S3 and on folders of this machine, chosen by the URI.
 
     store = ObjectStore()
     store.write("s3://bucket/key", b"...")
     store.read("/a/path")
 
-An object is whole or absent: every write publishes at once. *Absent* is an object whose bucket exists and
-which S3 answers with 404; a refused access, a missing bucket and a broken connection are errors of their own
+An object is complete or absent, because every write is atomic. *Absent* means that the bucket exists and S3
+answers 404 for the object. Denied access, a missing bucket and a broken connection are separate errors
 (``include.object_store.errors``).
 """
 

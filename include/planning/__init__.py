@@ -1,1 +1,1 @@
-"""Plans of the DAGs: which inputs, code and recipe a run takes, and what it has to do."""
+"""Plans of the DAGs: the inputs, code and recipe of a run, and the work that it must do."""

@@ -1,4 +1,4 @@
-"""Plan of corpus_refresh: inputs, code and version of a corpus, and which version it extends."""
+"""Plans corpus_refresh: inputs, code and version of a corpus, and the version that it extends."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def plan_corpus(
 
 
 def _delete_work(store: ObjectStore, layout: CorpusLayout) -> None:
-    """Delete what would let the jobs skip their work; the manifest last, so that a second try sees it."""
+    """Delete the results by which jobs skip their work. The manifest is last, so that a retry sees it."""
     store.delete_folder(layout.stages)
     store.delete_folder(layout.work)
     store.delete(layout.manifest)
@@ -157,7 +157,7 @@ def _difference(
     sources_sha256: str,
     references: Mapping[str, str],
 ) -> str:
-    """Say what else than new shards has changed since the newest version was made; empty for nothing."""
+    """Return what else than new shards has changed since the newest version, or '' for nothing."""
     if files := {uri for uri, _ in newest.references.items() ^ references.items()}:
         return f"files of the recipe have changed: {', '.join(sorted(files))}"
     if newest.sources_sha256 != sources_sha256:

@@ -41,7 +41,7 @@ def split_inputs(objects: Iterable[ObjectStat], below: str = "") -> InputListing
 
 
 def require_shards(listing: InputListing, source: S3Uri) -> InputListing:
-    """Return the listing. Raises InputError, which names what lies there instead of shards."""
+    """Return the listing. Raises InputError with examples of other objects if there is no shard."""
     if listing.shards:
         return listing
     found = ", ".join(listing.left_out[:5]) or "nothing"
@@ -55,12 +55,12 @@ def require_shards(listing: InputListing, source: S3Uri) -> InputListing:
 
 
 def new_shards(listing: InputListing, known: Sequence[RawShard]) -> tuple[RawShard, ...]:
-    """Shards that the corpus of ``known`` was not made from, by URI and ETag."""
+    """Return the shards, by URI and ETag, that are not in the corpus ``known``."""
     seen = {(shard.uri, shard.etag) for shard in known}
     return tuple(shard for shard in listing.shards if (shard.uri, shard.etag) not in seen)
 
 
 def gone_shards(listing: InputListing, known: Sequence[RawShard]) -> tuple[RawShard, ...]:
-    """Shards of ``known`` whose URI is not listed any more."""
+    """Return the shards of ``known`` whose URI is no longer listed."""
     there = {shard.uri for shard in listing.shards}
     return tuple(shard for shard in known if shard.uri not in there)

@@ -31,16 +31,16 @@ def uploaded_code(store: ObjectStore, artifacts: S3Uri) -> ArtifactsManifest | N
 
 
 def upload_code(store: ObjectStore, package: Path, artifacts: S3Uri) -> tuple[S3Uri, ArtifactsManifest]:
-    """Put the jobs of a package into a folder of their own below ``artifacts``, then point to it.
+    """Upload the jobs of a package to a separate folder below ``artifacts``, then update the pointer.
 
-    Returns the folder and what the package is. A run that has its plan goes on with the code of its plan.
+    Return the folder and the package's manifest. A run that has its plan continues with the code of its plan.
     Raises InputError if the package is incomplete or the bucket cannot be written.
     """
     manifest = _manifest(package)
     code = artifacts / manifest.code_folder
     for path in _code(package, manifest):
         store.write(code / path.relative_to(package).as_posix(), path.read_bytes())
-    # last: whoever reads the pointer finds everything that it names
+    # the pointer is last, so that all files that it refers to exist
     store.write(artifacts / _POINTER, (package / _POINTER).read_bytes())
     return code, manifest
 

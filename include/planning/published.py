@@ -1,4 +1,4 @@
-"""Corpora that were published: the newest one, the shards it holds, and whether it was announced."""
+"""Reads and records published corpora: the newest one, its shards, and its announcement."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def shard_news(source: S3Uri, latest: S3Uri) -> ShardNews:
 def is_announced(layout: CorpusLayout, manifest: ParentRef, run: RunIdentity) -> bool:
     """Return True if another run of the same environment announced this version with this manifest.
 
-    The run's own announcement is no proof: the event is sent after it, by a task that may have died between.
+    The run's own record is no proof, because the task may be interrupted between the record and the event.
     """
     store, uri = ObjectStore(), layout.announced(run.environment)
     if not store.exists(uri):
@@ -112,7 +112,7 @@ def is_announced(layout: CorpusLayout, manifest: ParentRef, run: RunIdentity) ->
 def note_published(
     settings: Settings, latest: S3Uri, layout: CorpusLayout, manifest: ParentRef, run: RunIdentity
 ) -> None:
-    """Remember the version as the newest one, of its source and recipe and of all, and as announced.
+    """Record the version as announced, and as the newest of its source and recipe, and of all.
 
     S3NewShardsSensor compares with the first, and a model_training that is started by hand takes the second.
     """
