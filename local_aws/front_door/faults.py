@@ -17,14 +17,14 @@ from local_aws.front_door.service_names import client_name
 
 
 @dataclass(frozen=True)
-class Target:
+class FaultTarget:
     """The calls that a fault affects: a service and an operation, or '*' for any."""
 
     service: str
     operation: str
 
     @classmethod
-    def of(cls, arguments: Mapping[str, Any]) -> Target:
+    def of(cls, arguments: Mapping[str, Any]) -> FaultTarget:
         """Read a control call's arguments. Raises ValueError for a name that botocore does not know."""
         service, operation = str(arguments["service"]), str(arguments.get("operation", "*"))
         if service == "*":
@@ -44,7 +44,7 @@ class Target:
 
 @dataclass
 class _Fault:
-    target: Target
+    target: FaultTarget
     calls_left: int
     error: AwsError | None = None
     seconds: float = 0.0
@@ -54,7 +54,7 @@ class _Fault:
 class _Throttle:
     """A token bucket that holds one second's worth of calls."""
 
-    target: Target
+    target: FaultTarget
     rate: float
     tokens: float = field(init=False)
     filled_at: float = field(default_factory=time.monotonic)
@@ -114,7 +114,7 @@ class Faults:
         rate = float(arguments["calls_per_second"])
         if rate <= 0:
             raise ValueError("calls_per_second must be above 0")
-        throttle = _Throttle(Target.of(arguments), rate)
+        throttle = _Throttle(FaultTarget.of(arguments), rate)
         with self._lock:
             self._throttles.append(throttle)
 
@@ -138,7 +138,7 @@ class Faults:
         calls = int(arguments.get("calls", 1))
         if calls < 1 or seconds < 0:
             raise ValueError("calls must be at least 1 and seconds at least 0")
-        fault = _Fault(Target.of(arguments), calls, error, seconds)
+        fault = _Fault(FaultTarget.of(arguments), calls, error, seconds)
         with self._lock:
             self._faults.append(fault)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from local_aws.errors import AwsError
 from local_aws.s3.names import Names, check_bucket_name
-from local_aws.s3.records import Records, write_text
+from local_aws.s3.records import ObjectRecords, write_text
 from local_aws.settings import REGION
 
 
@@ -44,7 +44,7 @@ class Bucket:
     folder: Path
     beside: Path
     names: Names
-    records: Records
+    records: ObjectRecords
 
     @property
     def name(self) -> str:
@@ -94,7 +94,7 @@ class Buckets:
             self._known.pop(name, None)
             raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404, {"BucketName": name})
         names = Names(beside / "names")
-        bucket = Bucket(record, folder, beside, names, Records(beside / "objects", self._fsync))
+        bucket = Bucket(record, folder, beside, names, ObjectRecords(beside / "objects", self._fsync))
         self._known[name] = bucket
         return bucket
 

@@ -76,7 +76,7 @@ def key_hash(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:40]
 
 
-class Records:
+class ObjectRecords:
     """The records of the current objects of one bucket, below ``folder``."""
 
     def __init__(self, folder: Path, fsync: bool) -> None:

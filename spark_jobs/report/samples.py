@@ -20,14 +20,14 @@ _CONTAMINATED = "contaminated:"
 
 
 @dataclass(frozen=True)
-class Example:
+class SampleDocument:
     """A dropped document with the beginning of its text, one character more than is shown."""
 
     id: str
     text: str
 
 
-def dropped_examples(layout: VersionLayout) -> dict[str, dict[str, list[Example]]] | None:
+def dropped_examples(layout: VersionLayout) -> dict[str, dict[str, list[SampleDocument]]] | None:
     """Read the examples by stage and reason from ``work/examples.json``; None if there is no such file."""
     uri = join(layout.root, "work", "examples.json")
     if not STORE.exists(uri):
@@ -49,8 +49,8 @@ def dropped_examples(layout: VersionLayout) -> dict[str, dict[str, list[Example]
         ) from error
 
 
-def _example(plain: dict[str, Any]) -> Example:
-    return Example(str(plain["id"]), str(plain["text"])[: SHOWN_CHARACTERS + 1])
+def _example(plain: dict[str, Any]) -> SampleDocument:
+    return SampleDocument(str(plain["id"]), str(plain["text"])[: SHOWN_CHARACTERS + 1])
 
 
 def contamination(report: StageReport) -> dict[str, int]:
