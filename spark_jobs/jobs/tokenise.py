@@ -89,32 +89,15 @@ def _tokenise(
     written = progress.run_tasks(
         spark, "shards", "shards", partial(write_shard, layout, dtype), [*training, *held_out]
     )
-    details = {
-        "seconds": {"tokenizer": round(trained, 2)},
-        "library": choice.library.value,
-        "library_reason": choice.reason,
-        "tokenizer_notes": list(tokenizer.notes),
-        "tokens": count_tokens(training),
-        "tokens_held_out": count_tokens(held_out),
-        **_losses(tokenizer, files),
-    }
+    seconds = {"tokenizer": round(trained, 2)}
+    details = {"seconds": seconds, **_details(tokenizer, choice, files, training, held_out)}
     tokenised, without = count_documents([*training, *held_out]), sum(file.dropped for file in files)
     dropped = {DropReason.NO_KNOWN_TOKEN.value: without} if without else {}
-    seconds = time.monotonic() - started
-    layout.save_report(StageReport(Stage.TOKENISE, kept, tokenised, dropped, seconds, details))
-    manifest = make_manifest(
-        request,
-        parent,
-        layout,
-        tokenizer,
-        training,
-        held_out,
-        [
-            *tokenizer_files,
-            *(entry for output in outputs for entry in output.files),
-            *(entry for entries in written for entry in entries),
-        ],
-    )
+    ended = time.monotonic()
+    layout.save_report(StageReport(Stage.TOKENISE, kept, tokenised, dropped, ended - started, details))
+    parts = [tokenizer_files, *(output.files for output in outputs), *written]
+    entries = [entry for part in parts for entry in part]
+    manifest = make_manifest(request, parent, layout, tokenizer, training, held_out, entries)
     if base is not None:
         manifest = extended(manifest, base.manifest)
     _report(layout, manifest)
@@ -148,6 +131,24 @@ def _encode(
         if not difference:
             return choice, files
         choice = LibraryChoice(Library.TOKENIZERS, difference)
+
+
+def _details(
+    tokenizer: LoadedTokenizer,
+    choice: LibraryChoice,
+    files: Sequence[TokenisedFile],
+    training: Sequence[ShardPlan],
+    held_out: Sequence[ShardPlan],
+) -> dict[str, Any]:
+    """Return the details of the stage's report."""
+    return {
+        "library": choice.library.value,
+        "library_reason": choice.reason,
+        "tokenizer_notes": list(tokenizer.notes),
+        "tokens": count_tokens(training),
+        "tokens_held_out": count_tokens(held_out),
+        **_losses(tokenizer, files),
+    }
 
 
 def _losses(tokenizer: LoadedTokenizer, files: Sequence[TokenisedFile]) -> dict[str, int]:
