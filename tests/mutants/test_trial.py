@@ -30,7 +30,7 @@ def test_what_no_level_of_tests_notices_survives(repository: Path) -> None:
     with checkout(repository, "tree") as tree:
         result = judge(tree, NAME, MODULE, mutant("LIMIT = 11"), 60, [])
     assert result.outcome is Outcome.SURVIVED
-    assert result.by == "passed: unit/gates/test_sums.py, unit/gates, unit, dags"
+    assert result.by == "passed: unit/gates/test_sums.py and 1 files more, dags/test_dag.py"
 
 
 def test_a_judged_mutant_is_equivalent_without_a_run(repository: Path) -> None:
@@ -64,6 +64,16 @@ def test_tests_that_cannot_run_notice_nothing_and_the_next_level_is_asked(reposi
     with checkout(repository, "tree") as tree:
         result = judge(tree, NAME, MODULE, mutant("if value > LIMIT:"), 120, [])
     assert (result.outcome, result.by) == (Outcome.NOTICED, "dags/test_dag.py::test_values_are_added")
+
+
+def test_a_survivor_of_a_run_that_was_not_finished_says_so(repository: Path) -> None:
+    (repository / "tests/unit/gates/test_other.py").write_text(
+        "import time\n\ndef test_slow() -> None:\n    time.sleep(60)\n"
+    )
+    git(repository, "commit", "--quiet", "--all", "--message", "second")
+    with checkout(repository, "tree") as tree:
+        result = judge(tree, NAME, MODULE, mutant("LIMIT = 11"), 5, [])
+    assert (result.outcome, result.by) == (Outcome.SURVIVED, "the time was over after no tests")
 
 
 def test_the_same_seed_chooses_the_same_mutant(repository: Path) -> None:

@@ -9,15 +9,18 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 #: Every process of a test run carries this variable, so that what outlives the run can be found and ended.
 _MARK = "NEXUS_MUTANTS_RUN"
 _SUMMARY = "short test summary info"
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", re.M)
+#: The test that was running when the run was ended, in the last line of a verbose output.
+_RUNNING = re.compile(r"^(tests/\S+?\.py::.+?) *$")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -25,8 +28,8 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 class TestRun:
     """The outcome of one run of pytest."""
 
-    code: int | None  # pytest's exit code; None: the run took longer than allowed and was ended
-    failed: tuple[str, ...]
+    code: int | None  # pytest's exit code; None: the run or one of its tests took too long and was ended
+    failed: tuple[str, ...]  # the tests that failed, or the one that took too long
     seconds: float
     output: str
 
@@ -55,41 +58,64 @@ class Checkout:
         if self._group:
             _end(self._group)
 
-    def test(self, target: str, seconds: float, options: str = "") -> TestRun:
-        """Run the tests of ``target`` (a path below ``tests/``) until the first fails, by test.sh."""
+    def test(
+        self, targets: Sequence[str], seconds: float, options: str = "", silence: float = 200
+    ) -> TestRun:
+        """Run tests by test.sh until the first fails. ``targets`` are paths below one folder of ``tests/``.
+
+        The run is ended after ``seconds``, or when no test has ended for ``silence`` seconds: a compiled loop
+        without an end does not obey pytest-timeout.
+        """
         started, mark = time.monotonic(), uuid.uuid4().hex
-        with self._numba_cache() as cache:
+        # test.sh takes one path of a suite. pytest runs the paths of its options first.
+        options = " ".join([*(f"tests/{target}" for target in targets[:-1]), options])
+        with self._numba_cache() as cache, TemporaryFile("w+", errors="replace") as file:
             process = subprocess.Popen(
-                ["bash", "infrastructure/setup/test.sh", str(self.folder / ".venvs"), target],
+                ["bash", "infrastructure/setup/test.sh", str(self.folder / ".venvs"), targets[-1]],
                 cwd=self.folder,
                 env=self._environment(mark, options, cache),
-                stdout=subprocess.PIPE,
+                stdout=file,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                text=True,
-                errors="replace",
                 start_new_session=True,
             )
             self._group = process.pid
             try:
-                if self._stopped:
-                    raise Stopped
-                output, _ = process.communicate(timeout=seconds)
-                code: int | None = _pytest_code(output, process.returncode)
-            except subprocess.TimeoutExpired:
-                code = None
-                _end(process.pid)
-                output, _ = process.communicate()
+                silent = self._wait(process, file.fileno(), started + seconds, silence)
             finally:
                 self._group = 0
                 if process.poll() is None:
                     _end(process.pid)
+                    process.wait()
                 end_marked(mark)
+            file.seek(0)
+            output = _COLOUR.sub("", file.read())
         if self._stopped:
             raise Stopped
-        output = _COLOUR.sub("", output)
+        spent = time.monotonic() - started
+        if silent is not None:
+            running = _RUNNING.match(output.rpartition("\n")[2]) if silent else None
+            return TestRun(None, (running[1],) if running else (), spent, output)
         failed = _FAILED.findall(output.rpartition(_SUMMARY)[2])
-        return TestRun(code, tuple(failed), time.monotonic() - started, output)
+        return TestRun(_pytest_code(output, process.returncode), tuple(failed), spent, output)
+
+    def _wait(
+        self, process: subprocess.Popen[bytes], output: int, deadline: float, silence: float
+    ) -> bool | None:
+        """Wait for a process. Return None if it ended, True after a long silence, False at the deadline."""
+        size, grown = 0, time.monotonic()
+        while not self._stopped:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)
+                return None
+            now = time.monotonic()
+            if (current := os.fstat(output).st_size) != size:
+                size, grown = current, now
+            if now >= deadline:
+                return False
+            if now >= grown + silence:
+                return True
+        return None
 
     @contextmanager
     def broken(self, module: str, source: str) -> Iterator[None]:
@@ -140,7 +166,7 @@ class Checkout:
             "PATH": f"{tools}:{environment.get('PATH', os.defpath)}",
             # Bytecode is found by a source's size and second: it would hide a mutation of the same length.
             "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTEST_ADDOPTS": f"-x -q --tb=short {options}".strip(),
+            "PYTEST_ADDOPTS": f"-x -v --tb=short {options}".strip(),
         }
         if cache:
             environment["NUMBA_CACHE_DIR"] = cache

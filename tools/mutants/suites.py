@@ -5,19 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-#: Folders whose modules are mutated.
-PRODUCT = (
-    "dags",
-    "plugins",
-    "include",
-    "spark_jobs",
-    "training",
-    "serving",
-    "local_aws",
-    "local_stack",
-    "demo",
-    "infrastructure/packaging",
-)
+from tools.mutants.folders import PRODUCT
+from tools.mutants.nearness import by_nearness
+
 #: The suite of a folder, and where its tests mirror the folder.
 _MIRRORS = {
     "dags": "dags",
@@ -35,6 +25,9 @@ _MIRRORS = {
 #: Code that Airflow's tasks call is also tested through the tasks.
 _ALSO = {"include": "dags", "infrastructure/packaging": "dags"}
 
+#: This many test files are asked first. Most mutants are noticed by them.
+_NEAREST = 6
+
 
 def product_modules(root: Path) -> list[str]:
     """Return every module of the product, as sorted paths below ``root``."""
@@ -42,24 +35,22 @@ def product_modules(root: Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in found)
 
 
-def levels(root: Path, module: str) -> list[str]:
-    """Return the test paths below ``tests/`` for a module, the nearest first.
+def levels(root: Path, module: str) -> list[list[str]]:
+    """Return test files (paths below ``tests/``), level by level, the nearest first.
 
-    The levels are the test files named for the module, the folder that mirrors its folder, its suite, and
-    the suite that runs the code inside Airflow's tasks. A level that does not exist is left out.
+    The levels are the file named for the module with the few that are fewest imports away from it, the rest
+    of its suite, and the suite that runs the code inside Airflow's tasks. A level without files is left out.
     """
     folder = next(prefix for prefix in _longest_first(_MIRRORS) if module.startswith(f"{prefix}/"))
     suite = _MIRRORS[folder]
     path = Path(module)
-    mirrored = Path(suite) / path.parent.relative_to(folder)
     stem = path.stem if path.stem not in ("__init__", "__main__") else path.parent.name
-    found = [mirrored / f"test_{stem}.py", mirrored, Path(suite)]
-    found += [Path(suite) for prefix, suite in _ALSO.items() if module.startswith(f"{prefix}/")]
-    existing: list[str] = []
-    for entry in found:
-        if (root / "tests" / entry).exists() and entry.as_posix() not in existing:
-            existing.append(entry.as_posix())
-    return existing
+    mirror = Path("tests", suite, path.parent.relative_to(folder), f"test_{stem}.py").as_posix()
+    suites = [suite, *(also for prefix, also in _ALSO.items() if module.startswith(f"{prefix}/"))]
+    near, *others = (
+        by_nearness(root, module, mirror, (root / "tests" / entry).rglob("test_*.py")) for entry in suites
+    )
+    return [level for level in (near[:_NEAREST], near[_NEAREST:], *others) if level]
 
 
 def environments(root: Path) -> dict[str, str]:

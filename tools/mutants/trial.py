@@ -93,10 +93,11 @@ def judge(
     )
     if reason:
         return result(Outcome.EQUIVALENT, reason)
-    noticed = noticed_by(checkout, module, mutant.source, levels(checkout.folder, module), seconds)
+    targets = levels(checkout.folder, module)
+    reason = equivalent.of_survivor(source, mutant.mutation.line, mutant.before, mutant.after)
+    noticed = noticed_by(checkout, module, mutant.source, targets[:1] if reason else targets, seconds)
     if noticed.by:
         return result(Outcome.NOTICED, noticed.by)
-    reason = equivalent.of_survivor(source, mutant.mutation.line, mutant.before, mutant.after)
     if reason:
         return result(Outcome.EQUIVALENT, reason)
     return result(Outcome.SURVIVED, noticed.note)
@@ -111,42 +112,45 @@ class Notice:
 
 
 def noticed_by(
-    checkout: Checkout, module: str, mutated: str, targets: Sequence[str], seconds: float
+    checkout: Checkout, module: str, mutated: str, targets: Sequence[Sequence[str]], seconds: float
 ) -> Notice:
     """Run the levels of tests, the nearest first, until one fails because of the mutation."""
     deadline = time.monotonic() + seconds
     passed: list[str] = []
-    for target in targets:
-        done = [entry for entry in passed if entry.startswith(f"{target}/") and "(" not in entry]
-        options = [f"--timeout={_TEST_SECONDS}", *(f"--ignore=tests/{entry}" for entry in done)]
+    for level in targets:
+        options = [f"--timeout={_TEST_SECONDS}"]
         for _ in range(_UNRELATED_FAILURES):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return Notice("", f"the time was over after {', '.join(passed) or 'no tests'}")
             with checkout.broken(module, mutated):
-                run = checkout.test(target, left, " ".join(options))
+                run = checkout.test(level, deadline - time.monotonic(), " ".join(options))
             if run.passed:
-                passed.append(target)
+                passed.append(_named(level))
                 break
-            name = _first_failure(run, target)
-            if _passes_unbroken(checkout, run, target, options):
-                return Notice(name, "")
+            if run.code is None and not run.failed:
+                return Notice("", f"the time was over after {', '.join(passed) or 'no tests'}")
+            if _passes_unbroken(checkout, run, level, options):
+                return Notice(_first_failure(run, level), "")
             if not run.failed:
-                passed.append(f"{target} (cannot run, also without the mutation)")
+                passed.append(f"{_named(level)} (cannot run, also without the mutation)")
                 break
             options += [shlex.quote(f"--deselect={test}") for test in run.failed]
     return Notice("", f"passed: {', '.join(passed)}")
 
 
-def _first_failure(run: TestRun, target: str) -> str:
-    if run.failed:
-        return run.failed[0].removeprefix("tests/")
-    return f"{target} did not end" if run.code is None else f"{target} (pytest exited with {run.code})"
+def _named(level: Sequence[str]) -> str:
+    return level[0] if len(level) == 1 else f"{level[0]} and {len(level) - 1} files more"
 
 
-def _passes_unbroken(checkout: Checkout, run: TestRun, target: str, options: Sequence[str]) -> bool:
+def _first_failure(run: TestRun, level: Sequence[str]) -> str:
+    ended = "" if run.code is not None else " did not end"
+    return (
+        run.failed[0].removeprefix("tests/") + ended
+        if run.failed
+        else f"{_named(level)} (pytest exited with {run.code})"
+    )
+
+
+def _passes_unbroken(checkout: Checkout, run: TestRun, level: Sequence[str], options: Sequence[str]) -> bool:
     """Run what failed without the mutation. A run that named no test is repeated as a whole."""
     if run.failed:
-        chosen = run.failed[0].removeprefix("tests/")
-        return checkout.test(chosen, 2 * _TEST_SECONDS, options[0]).passed
-    return checkout.test(target, max(60.0, run.seconds), " ".join(options)).passed
+        return checkout.test([run.failed[0].removeprefix("tests/")], 2 * _TEST_SECONDS, options[0]).passed
+    return checkout.test(level, max(60.0, run.seconds), " ".join(options)).passed
