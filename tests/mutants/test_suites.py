@@ -26,7 +26,8 @@ def test_a_module_without_tests_of_its_own_has_those_of_its_suite(repository: Pa
 def test_only_the_nearest_files_are_in_the_first_level(repository: Path) -> None:
     for number in range(9):
         (repository / f"tests/unit/test_{number}.py").write_text("")
-    near, rest, _ = levels(repository, "include/gates/sums.py")
+    near, dags, rest = levels(repository, "include/gates/sums.py")
+    assert dags == ["dags/test_dag.py"]
     assert near[:2] == ["unit/gates/test_sums.py", "unit/gates/test_other.py"]
     assert len(near) == 6
     assert len(near) + len(rest) == 11

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from tools.mutants.folders import PRODUCT
@@ -32,8 +33,12 @@ def by_nearness(root: Path, module: str, mirror: str, tests: Iterable[Path]) -> 
     return [name.removeprefix("tests/") for name in names]
 
 
+@lru_cache(maxsize=4)
 def importers(root: Path) -> dict[str, set[str]]:
-    """Return, for every file of the product and the tests, the files that import or name it."""
+    """Return, for every file of the product and the tests, the files that import or name it.
+
+    The files are read once per process.
+    """
     files = {
         path.relative_to(root).as_posix(): path
         for folder in _IMPORTING

@@ -38,8 +38,8 @@ def product_modules(root: Path) -> list[str]:
 def levels(root: Path, module: str) -> list[list[str]]:
     """Return test files (paths below ``tests/``), level by level, the nearest first.
 
-    The levels are the file named for the module with the few that are fewest imports away from it, the rest
-    of its suite, and the suite that runs the code inside Airflow's tasks. A level without files is left out.
+    First come the file named for the module and the few that are fewest imports away from it, in its suite
+    and in the one that runs the code inside Airflow's tasks, then the rest of both suites.
     """
     folder = next(prefix for prefix in _longest_first(_MIRRORS) if module.startswith(f"{prefix}/"))
     suite = _MIRRORS[folder]
@@ -47,10 +47,11 @@ def levels(root: Path, module: str) -> list[list[str]]:
     stem = path.stem if path.stem not in ("__init__", "__main__") else path.parent.name
     mirror = Path("tests", suite, path.parent.relative_to(folder), f"test_{stem}.py").as_posix()
     suites = [suite, *(also for prefix, also in _ALSO.items() if module.startswith(f"{prefix}/"))]
-    near, *others = (
+    ordered = [
         by_nearness(root, module, mirror, (root / "tests" / entry).rglob("test_*.py")) for entry in suites
-    )
-    return [level for level in (near[:_NEAREST], near[_NEAREST:], *others) if level]
+    ]
+    found = [*(files[:_NEAREST] for files in ordered), *(files[_NEAREST:] for files in ordered)]
+    return [level for level in found if level]
 
 
 def environments(root: Path) -> dict[str, str]:
