@@ -27,3 +27,9 @@ def test_a_task_waits_from_the_end_of_the_last_that_it_follows_or_the_runs_start
 
 def test_a_task_that_did_not_run_has_no_times() -> None:
     assert waits(instance("plan", 3, 5), instance("never", 0, 0, start_date=None)) == {"plan": (2, 2)}
+
+
+def test_a_task_that_started_before_its_upstream_ended_did_not_wait() -> None:
+    # clocks of two workers, or a trigger rule that does not wait for all
+    assert waits(instance("plan", 3, 5), instance("clean", 4, 6))["clean"] == (0, 2)
+    assert waits(instance("plan", 0, 5))["plan"] == (0, 5)

@@ -1,0 +1,59 @@
+"""The cache of compiled kernels: its folder, and the modules that its key depends on."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from spark_jobs.kernels import compiled
+from spark_jobs.kernels.compiled import PackageCacheLocator, _kernel_sources_hash, _modules, cache_folder
+
+
+def test_the_cache_is_where_the_environment_says_or_in_a_folder_of_this_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/some/where")
+    assert cache_folder() == Path("/some/where")
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(compiled.getpass, "getuser", lambda: "me")
+    assert cache_folder() == Path(tempfile.gettempdir()) / "nexus-llm-kernels-me"
+
+
+def test_every_module_of_a_package_is_found_by_its_path(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    for name in ("x.py", "a/y.py", "a/b/z.py", "a/notes.txt"):
+        (tmp_path / name).write_text(name)
+    assert dict(_modules(tmp_path, "")) == {name: name.encode() for name in ("x.py", "a/y.py", "a/b/z.py")}
+
+
+def hash_of(monkeypatch: pytest.MonkeyPatch, modules: dict[str, bytes]) -> str:
+    monkeypatch.setattr(compiled, "_modules", lambda *_: iter(modules.items()))
+    _kernel_sources_hash.cache_clear()
+    try:
+        return _kernel_sources_hash()
+    finally:
+        _kernel_sources_hash.cache_clear()
+
+
+def test_the_key_depends_on_modules_with_kernels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel, user, other = b"import numba\n", b"x = 1\nfrom spark_jobs.kernels import y\n", b"import json\n"
+    modules = {"a.py": kernel, "b.py": user, "c.py": other}
+    known = hash_of(monkeypatch, modules)
+    assert hash_of(monkeypatch, dict(reversed(modules.items()))) == known
+    assert hash_of(monkeypatch, modules | {"c.py": b"import sys\n", "d.py": b"# import numba\n"}) == known
+    assert hash_of(monkeypatch, modules | {"a.py": kernel + b"#"}) != known
+    assert hash_of(monkeypatch, modules | {"b.py": user + b"#"}) != known
+    assert hash_of(monkeypatch, {"aa.py": kernel, "b.py": user}) != known
+
+
+def test_two_kernels_of_one_name_have_two_files_in_the_folder_of_the_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/some/where")
+    first, second = PackageCacheLocator(hash_of), PackageCacheLocator(cache_folder)
+    assert first.get_disambiguator() != second.get_disambiguator()
+    key = first.get_source_stamp()
+    assert first.get_cache_path() == second.get_cache_path() == f"/some/where/{key[:16]}"
+    assert len(key) == 64
