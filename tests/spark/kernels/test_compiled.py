@@ -17,7 +17,7 @@ def test_the_cache_is_where_the_environment_says_or_in_a_folder_of_this_user(
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/some/where")
     assert cache_folder() == Path("/some/where")
     monkeypatch.delenv("NUMBA_CACHE_DIR")
-    monkeypatch.setattr(compiled.getpass, "getuser", lambda: "me")
+    monkeypatch.setattr("spark_jobs.kernels.compiled.getpass.getuser", lambda: "me")
     assert cache_folder() == Path(tempfile.gettempdir()) / "nexus-llm-kernels-me"
 
 

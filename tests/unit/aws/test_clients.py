@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from include.aws import clients
 from include.aws.clients import client, unless
 
 
@@ -48,6 +47,6 @@ def test_a_client_is_shared_until_endpoint_region_or_process_changes(monkeypatch
     assert second.meta.region_name == "us-east-1"
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:2")
     third = client("s3")
-    monkeypatch.setattr(clients.os, "getpid", lambda: -1)
+    monkeypatch.setattr("include.aws.clients.os.getpid", lambda: -1)
     fourth = client("s3")
     assert len({id(made) for made in (first, second, third, fourth, client("sqs"))}) == 5
