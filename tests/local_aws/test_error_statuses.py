@@ -61,9 +61,10 @@ def test_every_error_has_the_status_of_its_code() -> None:
             place = (module, ast.unparse(code), shown)
             found[place], expected[place] = shown, COMPUTED.get(module, "400")
             continue
-        place, service = (module, str(code.value), shown), module.split("/")[0]
+        name, service = str(code.value), module.split("/")[0]
+        place = (module, name, shown)
         found[place] = shown
-        expected[place] = str(OF_A_SERVICE.get((service, str(code.value)), STATUSES.get(str(code.value), 400)))
+        expected[place] = str(OF_A_SERVICE.get((service, name), STATUSES.get(name, 400)))
         if module == "sagemaker/interruptions.py" and shown == "409":
             expected[place] = "409"  # the control API refuses to interrupt a job that does not run
     assert len(found) > 100

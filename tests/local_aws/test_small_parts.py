@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from local_aws.credentials import refuse_real_credentials
 from local_aws.errors import AwsError, LocalAwsError, render
 from local_aws.pagination import offset_of
+from local_aws.real_credentials import refuse_real_credentials
 from local_aws.root_lock import lock_root
 
 

@@ -18,7 +18,7 @@ from include.recipes.corpus import (
     SubsetRule,
     TokenizerRecipe,
 )
-from include.recipes.decontamination import BenchmarkSource, DecontaminateRecipe
+from include.recipes.decontamination import Benchmark, DecontaminateRecipe
 from include.recipes.gate import GateRecipe
 from include.recipes.near_dedup import NearDedupRecipe
 from include.recipes.quality import (
@@ -36,7 +36,7 @@ from include.recipes.training import ModelRecipe, OptimiserRecipe, TrainingRecip
 OTHERS: dict[type, dict[str, Any]] = {
     SubsetRule: {"name": "n", "shards": "*"},
     CorpusRecipe: {"name": "n"},
-    BenchmarkSource: {"name": "n", "uri": "u", "fields": ["f"]},
+    Benchmark: {"name": "n", "uri": "u", "fields": ["f"]},
     GateRecipe: {"name": "n"},
     SignalBound: {"name": "n", "minimum": 2.0},
     TrainingRecipe: {"name": "n"},
@@ -68,9 +68,9 @@ BOUNDS: list[tuple[type, str, list[Any], list[Any]]] = [
     (TokenizerRecipe, "max_training_bytes", [1, 10**9], [0, 10**9 + 1]),
     (CorpusRecipe, "name", ["a", "A-1_b", "x" * 64], ["", "-a", "a b", "x" * 65, "a/b"]),
     (CorpusRecipe, "shard_tokens", *ONE),
-    (BenchmarkSource, "name", ["a", "a.b_c-1"], ["", ".a", "a b"]),
-    (BenchmarkSource, "uri", ["u"], [""]),
-    (BenchmarkSource, "fields", [["a"], ["a", "b.c"]], [[], ["a", ""]]),
+    (Benchmark, "name", ["a", "a.b_c-1"], ["", ".a", "a b"]),
+    (Benchmark, "uri", ["u"], [""]),
+    (Benchmark, "fields", [["a"], ["a", "b.c"]], [[], ["a", ""]]),
     (DecontaminateRecipe, "ngram_words", [8, 64], [0, 65]),
     (DecontaminateRecipe, "min_overlap", *SHARES),
     (DecontaminateRecipe, "min_item_words", [1, 13], [0, 14]),
