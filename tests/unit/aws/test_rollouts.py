@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from include.aws.rollouts import ROLLOUT_STATES, Rollouts, RolloutState
+from include.contracts.manifests import ParentRef
 
 STOPPABLE = {"PENDING", "IN_PROGRESS"}
 
@@ -40,3 +41,29 @@ def test_a_deployment_that_somebody_else_stopped_in_between_is_no_error() -> Non
     Rollouts("cluster", "service", _Ecs("IN_PROGRESS", "ConflictException")).stop("arn:d")
     with pytest.raises(ClientError, match="AccessDenied"):
         Rollouts("cluster", "service", _Ecs("IN_PROGRESS", "AccessDeniedException")).stop("arn:d")
+
+
+class _Definitions:
+    """A task definition with these environment variables."""
+
+    def __init__(self, **environment: str) -> None:
+        self._container: dict[str, Any] = {"name": "serving"}
+        if environment:
+            entries = [{"name": name, "value": value} for name, value in environment.items()]
+            self._container["environment"] = entries
+
+    def describe_task_definition(self, **_: str) -> dict[str, Any]:
+        return {"taskDefinition": {"containerDefinitions": [self._container]}}
+
+
+@pytest.mark.parametrize("uri", ["s3://models/runs/r/x/", "s3://models/runs/r/x"])
+@pytest.mark.parametrize("more", [{}, {"OTHER": "1"}])
+def test_a_task_definition_names_its_model(uri: str, more: dict[str, str]) -> None:
+    definitions = _Definitions(MODEL_URI=uri, MODEL_MANIFEST_SHA256="abc", **more)
+    found = Rollouts("cluster", "service", definitions).model_of("arn:t")
+    assert found == ParentRef("s3://models/runs/r/x/manifest.json", "abc")
+
+
+@pytest.mark.parametrize("environment", [{}, {"MODEL_URI": "s3://models/x/"}, {"MODEL_MANIFEST_SHA256": "abc"}])
+def test_a_task_definition_of_something_else_names_no_model(environment: dict[str, str]) -> None:
+    assert Rollouts("cluster", "service", _Definitions(**environment)).model_of("arn:t") is None
