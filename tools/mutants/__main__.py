@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("mutants: the last commit is tested; changes that are not committed are left out", flush=True)
     print(f"mutants: {arguments.number} of {len(chosen)} modules, SEED={seed}", flush=True)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # a shell starts background jobs deaf to SIGINT
+        signal.signal(number, signal.default_int_handler)  # a shell lets background jobs ignore SIGINT
     try:
         trials = run(chosen, arguments.number, seed, arguments.minutes * 60, arguments.jobs)
     except KeyboardInterrupt:

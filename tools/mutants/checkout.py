@@ -130,7 +130,7 @@ class Checkout:
 
     @contextmanager
     def _numba_cache(self) -> Iterator[str]:
-        """Yield the folder of compiled kernels: an own one while a kernel's module is broken.
+        """Yield the folder of compiled kernels. It is a temporary one for a broken module.
 
         Kernels are cached by the content of all kernel modules, so every mutant would leave a folder.
         """

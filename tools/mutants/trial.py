@@ -31,7 +31,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """One mutant: where, what was changed, and how it fared (by which test, or the reason)."""
+    """One mutant: place, change and outcome. ``by`` is the test that noticed it, or the reason."""
 
     module: str
     line: int
