@@ -64,6 +64,8 @@ def test_a_task_definition_names_its_model(uri: str, more: dict[str, str]) -> No
     assert found == ParentRef("s3://models/runs/r/x/manifest.json", "abc")
 
 
-@pytest.mark.parametrize("environment", [{}, {"MODEL_URI": "s3://models/x/"}, {"MODEL_MANIFEST_SHA256": "abc"}])
+@pytest.mark.parametrize(
+    "environment", [{}, {"MODEL_URI": "s3://models/x/"}, {"MODEL_MANIFEST_SHA256": "abc"}]
+)
 def test_a_task_definition_of_something_else_names_no_model(environment: dict[str, str]) -> None:
     assert Rollouts("cluster", "service", _Definitions(**environment)).model_of("arn:t") is None
