@@ -1,4 +1,4 @@
-"""AWS's refusals: which pass with time, which quota they name, and when waiting is in vain."""
+"""AWS's refusals: which pass with time, which quota they name, and when waiting cannot help."""
 
 from __future__ import annotations
 
