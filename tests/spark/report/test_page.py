@@ -154,13 +154,6 @@ def test_examples_stand_under_their_reason_and_are_cut(corpus: Path, page_of: Pa
     assert re.search(r"too_short in filter\s+raw/a/7" + "x" * 200 + "y" * 99 + "…", section)
 
 
-def test_five_examples_of_a_reason_are_shown(corpus: Path, page_of: PageOf) -> None:
-    examples = {"filter": {"too_short": [{"id": f"raw/a/{n}", "text": "x"} for n in range(7)]}}
-    (corpus / "work/examples.json").write_text(json.dumps(examples))
-    section = page_of(corpus).sections["examples"]
-    assert re.findall(r"raw/a/(\d)", section) == ["0", "1", "2", "3", "4"]
-
-
 def test_the_command_needs_a_corpus() -> None:
     with pytest.raises(SystemExit) as ended:
         main([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from pathlib import Path
@@ -23,6 +24,7 @@ from spark_jobs.report.bars import Scale
 from spark_jobs.report.duplicates import _largest, duplicates
 from spark_jobs.report.lengths import SHOWN_EDGES, Characters, Lengths, characters, together, tokens
 from spark_jobs.report.page import even_odds, subset_rows
+from spark_jobs.report.samples import dropped_examples
 from spark_jobs.runtime.parquet import column_batches, documents_by_id
 
 
@@ -227,3 +229,18 @@ def test_even_odds_are_where_half_of_the_pairs_are_found() -> None:
 )
 def test_numbers_and_texts_read_well(got: str, expected: str) -> None:
     assert got == expected
+
+
+def test_five_examples_of_a_reason_are_read_each_one_character_longer_than_is_shown(tmp_path: Path) -> None:
+    texts = [{"id": f"raw/a/{n}", "text": "x" * (300 + n)} for n in range(7)]
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/examples.json").write_text(json.dumps({"filter": {"too_short": texts}}))
+    found = dropped_examples(VersionLayout(str(tmp_path)))
+    assert found is not None
+    examples = found["filter"]["too_short"]
+    assert [example.id for example in examples] == [f"raw/a/{n}" for n in range(5)]
+    assert [len(example.text) for example in examples] == [300, 301, 301, 301, 301]
+
+
+def test_a_corpus_without_examples_has_none(tmp_path: Path) -> None:
+    assert dropped_examples(VersionLayout(str(tmp_path))) is None
