@@ -1,6 +1,8 @@
 """Break one behaviour in each of N modules chosen at random, and print which test notices each.
 
-python -m tools.mutants --number 30 [--seed SEED] [--only FOLDER_OR_MODULE …] [--minutes 15] [--jobs 1]
+python -m tools.mutants --number 30 [--seed SEED] [--skip 0] [--only FOLDER_OR_MODULE …] [--minutes 15]
+
+A long run can be done in parts: the same seed, with the modules of the earlier parts skipped.
 
 The exit code is 0 if at least 28 of 30 mutants (the same share of another number) are noticed. The last
 commit is tested, in a git worktree below build/mutants; results are in build/mutants/results.json too.
@@ -37,13 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return 0 if enough mutants were noticed, 1 if not, 2 for wrong arguments, 130 if interrupted."""
     parser = argparse.ArgumentParser(prog="tools.mutants", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--number", type=int, default=30, help="how many modules to break (30)")
+    parser.add_argument("--skip", type=int, default=0, help="how many modules to leave out before them (0)")
     parser.add_argument("--seed", type=int, default=None, help="seed of the choice (a random one)")
     parser.add_argument("--only", nargs="*", default=[], help="folders or modules to choose from")
     parser.add_argument("--minutes", type=float, default=15, help="limit for the tests of one mutant (15)")
     parser.add_argument("--jobs", type=int, default=1, help="mutants tested at the same time (1)")
     arguments = parser.parse_args(argv)
     seed = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
-    chosen = choose(ROOT, seed, arguments.only)
+    chosen = choose(ROOT, seed, arguments.only)[max(0, arguments.skip) :]
     if arguments.number < 1 or arguments.jobs < 1 or not chosen:
         print("mutants: give a number and jobs of at least 1, and folders that have modules", file=sys.stderr)
         return 2

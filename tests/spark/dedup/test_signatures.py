@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from include.recipes.near_dedup import NearDedupRecipe, profile
 from spark_jobs.dedup.signatures import compute_signatures
+from tests.spark.kernels.test_hashing import murmur3_128
 
 WORDS = 150
 
@@ -47,6 +48,29 @@ def test_fineweb_signatures_are_those_of_every_index_that_was_written() -> None:
     assert batch.column("ngrams").to_pylist() == [47, 10, 11, 1, 3, 0]
     assert hashlib.sha256(minima.tobytes()).hexdigest() == MINIMA_SHA256
     assert hashlib.sha256(keys.tobytes()).hexdigest() == BANDS_SHA256
+
+
+def test_the_hashes_of_text_and_id_are_murmur3_in_two_halves() -> None:
+    batch = signatures_of(TEXTS, profile("fineweb"))
+    texts = [murmur3_128(text.encode()) for text in TEXTS]
+    ids = [murmur3_128(f"s/{i}".encode()) for i in range(len(TEXTS))]
+    low, high = (np.array(half, np.uint64).view(np.int64).tolist() for half in zip(*texts, strict=True))
+    assert batch.column("text_low").to_pylist() == low
+    assert batch.column("text_high").to_pylist() == high
+    assert batch.column("id_hash").to_pylist() == [first >> 1 for first, _ in ids]
+
+
+def test_the_rows_keep_their_documents_and_name_their_file() -> None:
+    columns = {
+        "doc": [7, 9],
+        "id": ["a", "b"],
+        "text": ["x", "y z"],
+        "subset": ["s", "t"],
+        "characters": [1, 3],
+    }
+    batch = compute_signatures(pa.RecordBatch.from_pydict(columns), 4, 5, NearDedupRecipe())
+    kept = {name: batch.column(name).to_pylist() for name in ("doc", "subset", "characters", "part", "file")}
+    assert kept == {"doc": [7, 9], "subset": ["s", "t"], "characters": [1, 3], "part": [4, 4], "file": [5, 5]}
 
 
 def test_unrelated_texts_share_no_band(sentence: Callable[[random.Random, int], str]) -> None:
