@@ -185,13 +185,14 @@ test-mutants: $(MUTANTS) $(VENVS)/spark/.ready ## The suite of mutation testing 
 
 N ?= 30
 SEED ?=
+SKIP ?= 0
 ONLY ?=
 LIMIT_MINUTES ?= 15
 JOBS ?= 1
 .PHONY: mutants
-mutants: setup $(MUTANTS) ## Break one behaviour in each of N modules and see which test notices (N= SEED= ONLY= JOBS=)
+mutants: setup $(MUTANTS) ## Break one behaviour in each of N modules and see which test notices (N= SEED= SKIP= ONLY= JOBS=)
 	@$(VENVS)/mutants/bin/python -m tools.mutants --number $(N) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) \
-	  --minutes $(LIMIT_MINUTES) --jobs $(JOBS)
+	  --skip $(SKIP) --minutes $(LIMIT_MINUTES) --jobs $(JOBS)
 
 .PHONY: docs
 docs: $(VENVS)/airflow/.ready ## Write the references of docs/reference from the code

@@ -17,7 +17,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="mutants tested at the same time (1)")
     arguments = parser.parse_args(argv)
     seed = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
-    chosen = choose(ROOT, seed, arguments.only)[max(0, arguments.skip) :]
+    chosen = choose(ROOT, seed, arguments.only)
     if arguments.number < 1 or arguments.jobs < 1 or not chosen:
         print("mutants: give a number and jobs of at least 1, and folders that have modules", file=sys.stderr)
         return 2
@@ -55,14 +55,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"mutants: {arguments.number} of {len(chosen)} modules, SEED={seed}", flush=True)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # a shell lets background jobs ignore SIGINT
+    breakable = (module for module in chosen if places((ROOT / module).read_text()))
+    left = islice(breakable, max(0, arguments.skip), None)
     try:
-        trials = run(chosen, arguments.number, seed, arguments.minutes * 60, arguments.jobs)
+        trials = run(left, arguments.number, seed, arguments.minutes * 60, arguments.jobs)
     except KeyboardInterrupt:
         print("mutants: interrupted; every test run was stopped", file=sys.stderr)
         return 130
     results = ROOT / "build" / "mutants" / "results.json"
     results.write_text(json.dumps([asdict(trial) for trial in trials], indent=1) + "\n")
     print_summary(trials, seed)
+    print(f"mutants: SEED={seed} SKIP={max(0, arguments.skip) + len(trials)} goes on after these modules")
     return 0 if passes(trials) else 1
 
 
@@ -78,7 +81,7 @@ def choose(root: Path, seed: int, only: Sequence[str] = ()) -> list[str]:
     return modules
 
 
-def run(modules: Sequence[str], number: int, seed: int, seconds: float, jobs: int) -> list[Trial]:
+def run(waiting: Iterator[str], number: int, seed: int, seconds: float, jobs: int) -> list[Trial]:
     """Try modules in order until ``number`` of them had a behaviour to break."""
     known = judgements()
     free: SimpleQueue[Checkout] = SimpleQueue()
@@ -90,7 +93,6 @@ def run(modules: Sequence[str], number: int, seed: int, seconds: float, jobs: in
         finally:
             free.put(tree)
 
-    waiting = (module for module in modules if places((ROOT / module).read_text()))
     trials: list[Trial] = []
     with ExitStack() as stack, ThreadPoolExecutor(jobs) as pool:
         for index in range(jobs):
