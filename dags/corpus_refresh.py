@@ -172,7 +172,7 @@ def corpus_refresh() -> None:
     end = EndEngineOperator(
         task_id="end_engine",
         engine="{{ params.engine }}",
-        doc_md="Terminate the cluster, whatever happened.",
+        doc_md="Terminate the cluster, also after a failure.",
     )
     verified = corpus.verify_manifest.override(trigger_rule="none_failed_min_one_success")(planned["plan"])
     corpus.publish.override(outlets=[token_dataset])(planned["plan"], verified)

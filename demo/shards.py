@@ -53,7 +53,7 @@ def choose_shards(config: StackConfig, data: Path | None) -> Shards:
     if not accepted:
         got = _first_of(left_out) or "an empty folder"
         raise InputError("holds no shard", where=str(folder), got=got)
-    # the same folder has the same prefix in every run, so the corpus version depends on the shards alone
+    # the same folder has the same prefix in every run, so the corpus version depends only on the shards
     prefix = f"data-{content_hash(str(folder).encode())[:12]}"
     files = tuple(folder / name for name in accepted)
     return Shards(files, folder, f"s3://{bucket}/{prefix}/", left_out)

@@ -1,6 +1,6 @@
 """Turns SIGTERM and SIGHUP into KeyboardInterrupt, so that a command can end the processes it started.
 
-Processes in sessions of their own do not receive the signals of the terminal. The command that starts such
+Processes in separate sessions do not receive the signals of the terminal. The command that starts such
 processes must end them itself, also if its terminal is closed or make receives SIGTERM.
 """
 

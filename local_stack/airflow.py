@@ -88,7 +88,7 @@ def component_command(config: StackConfig, component: str) -> list[str]:
 
 
 def _secrets(home: Path) -> dict[str, str]:
-    """Read this system's random keys. Create them if missing, readable by their owner alone."""
+    """Read this system's random keys. Create them if missing, readable only by their owner."""
     path = home / "secrets.json"
     if not path.exists():
         home.mkdir(parents=True, exist_ok=True)

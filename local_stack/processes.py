@@ -1,6 +1,6 @@
 """Start and stop processes that outlive the command that started them.
 
-Each process leads a group of its own and is recorded on disk. A record holds the kernel's start time with
+Each process leads its own group and is recorded on disk. A record holds the kernel's start time with
 the pid, so that another program that was given the same pid is never signalled.
 """
 

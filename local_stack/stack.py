@@ -46,7 +46,7 @@ class Stack:
         self.down(lambda _: None)
         self.config.require_free_ports()
         self.config.state.mkdir(parents=True, exist_ok=True)
-        self.config.state.chmod(0o700)  # logs, buckets and the database are readable by their owner alone
+        self.config.state.chmod(0o700)  # logs, buckets and the database are readable only by their owner
         write_settings(self.config)
         try:
             self._start(announce)
@@ -85,7 +85,7 @@ class Stack:
         self._wait_for_components(list(records.values()), 90)
 
     def start_local_aws(self) -> ProcessRecord:
-        """Start the AWS endpoint alone, and return when it answers."""
+        """Start only the AWS endpoint, and return when it answers."""
         command = [str(self.config.python("local_aws")), "-m", "local_aws"]
         command += ["--root", str(self.config.aws_root), "--port", str(self.config.aws_port)]
         record = self._run("local_aws", command, base_environment(self.config))

@@ -49,7 +49,7 @@ def load_base_model(folder: Path, shape: ModelRecipe, corpus: CorpusManifest) ->
     _require_all_weights(loaded, str(folder))
     if model.config.tie_word_embeddings and model.lm_head.weight is not model.model.embed_tokens.weight:
         raise IntegrityError(
-            "has an output matrix of its own, though its configuration ties it to the embeddings",
+            "has a separate output matrix, but its configuration ties it to the embeddings",
             where=str(folder),
             remedy="set tie_word_embeddings to false in config.json",
         )

@@ -36,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--{name}-sha256", default="", help="SHA-256 of that manifest")
     parser.add_argument("--output", required=True, help="URI of the report")
     parser.add_argument(
-        "--max-document-tokens", type=int, default=0, help="cut documents after so many tokens (0: score all)"
+        "--max-document-tokens",
+        type=int,
+        default=0,
+        help="truncate documents to this number of tokens (0: score all)",
     )
     arguments = parser.parse_args(argv)
 

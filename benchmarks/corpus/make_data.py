@@ -86,7 +86,7 @@ def _limited(texts: Iterator[str], text_bytes: float) -> Iterator[str]:
 
 
 def _with_hot(texts: Iterator[str], share: float) -> Iterator[str]:
-    """Give a share of the documents the same beginning, and each of them an ending of its own."""
+    """Give a share of the documents the same beginning, and each of them a different ending."""
     if not share:
         yield from texts
         return

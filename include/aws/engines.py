@@ -46,7 +46,7 @@ class Engine(enum.StrEnum):
         return definition_name(settings, job) if self is Engine.GLUE else ""
 
     def limit_seconds(self, settings: Settings) -> int:
-        """Seconds after which the task stops a job. Serverless and Glue have shorter limits of their own."""
+        """Seconds after which the task stops a job. Serverless and Glue have their own, shorter limits."""
         if self is Engine.EMR:
             return settings.emr.step_timeout_minutes * 60
         if self is Engine.EMR_SERVERLESS:

@@ -34,7 +34,7 @@ class Pace:
         self._logged, self._since_log = now, 0
 
     def came(self, count: int, offset: int, total: int | None) -> None:
-        """Record ``count`` more bytes; ``offset`` of ``total`` are kept. SourceUnavailable if too slow.
+        """Record ``count`` more bytes; ``offset`` of ``total`` are kept. Raises SourceUnavailable.
 
         A read timeout does not notice a server that sends a byte now and then.
         """

@@ -191,7 +191,7 @@ def _why_not_go_on(outcomes: Sequence[ShardOutcome], politeness: Politeness) -> 
     """Return why the remaining shards are not asked for in this try; empty while they are."""
     asked = outcomes[-1].retry_after_seconds
     if asked > politeness.max_wait_seconds:
-        return f"not tried: the server asked to be left alone for {asked:.0f} s"
+        return f"not tried: the server asked to wait for {asked:.0f} s"
     newest = outcomes[-_GIVE_UP_AFTER:]
     if len(newest) == _GIVE_UP_AFTER and all(o.state is ShardState.UNAVAILABLE for o in newest):
         return f"not tried after {_GIVE_UP_AFTER} shards in a row that could not be had"

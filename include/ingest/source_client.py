@@ -49,7 +49,7 @@ class Answer(Protocol):
     hop: Hop
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the body as it was sent; SourceUnavailable if it breaks off."""
+        """Yield the body as it was sent. Raises SourceUnavailable if it ends early."""
 
 
 class SourceClient:

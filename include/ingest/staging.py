@@ -66,7 +66,7 @@ class StagedUpload:
     def adopt(self, validator: Validator) -> None:
         """Set the version of the bytes that follow. Its size decides how large the parts are.
 
-        The server names the size, and a part takes memory: SourceRefused if it needs larger parts.
+        The server names the size. Raises SourceRefused if it needs larger parts than fit in memory.
         """
         needed = -(-(validator.size_bytes or 0) // MOST_PARTS)
         if needed > _LARGEST_PART_BYTES:
@@ -91,7 +91,7 @@ class StagedUpload:
             del self._buffer[: self._part_bytes]
 
     def clear(self) -> None:
-        """Abort the upload and forget its version."""
+        """Abort the upload and clear its version."""
         if self._upload:
             if not self.is_finished:
                 self._upload.abort()

@@ -19,7 +19,7 @@ from include.object_store.folder import Folder
 from include.object_store.locations import Uri
 from include.object_store.store import ObjectStore
 
-#: The store of the environment. It holds no connection of its own and may be used by any thread or process.
+#: The store of the environment. It holds no connection, so any thread or process may use it.
 STORE = ObjectStore()
 
 __all__ = [

@@ -1,6 +1,6 @@
 """The boto3 client of S3, and the retry policy of every AWS client of the project.
 
-Endpoint, region and credentials come from the environment alone, by botocore's own chain.
+Endpoint, region and credentials come only from the environment, by botocore's chain.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def s3_client() -> Any:
 
 
 def endpoint_client(endpoint: str, access_key: str, secret_key: str, region: str) -> Any:
-    """Return a client of a named endpoint, whatever the environment says."""
+    """Return a client of the given endpoint, independently of the environment."""
     import boto3
 
     session = boto3.Session(access_key, secret_key, region_name=region)
@@ -53,7 +53,7 @@ def endpoint_client(endpoint: str, access_key: str, secret_key: str, region: str
 
 @lru_cache(maxsize=8)
 def _client(process: int, *environment: str | None) -> Any:
-    # a client must not cross a fork: its connections would be shared, hence the process in the key
+    # the key contains the process, because a client's connections must not be shared across a fork
     import boto3
 
     return boto3.Session().client("s3", region_name=_region(), config=client_config())

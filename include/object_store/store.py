@@ -98,7 +98,7 @@ class ObjectStore(Records):
     def replace(self, uri: Uri, content: bytes, etag: str) -> str:
         """Write over exactly the version ``etag``; return the new tag. Raises ConditionFailed otherwise.
 
-        On this machine the condition holds against other calls of ``create`` and ``replace`` alone.
+        On this machine the condition holds only against other calls of ``create`` and ``replace``.
         """
         backend, at = self._at(uri)
         return backend.replace(at, content, etag)
@@ -144,7 +144,7 @@ class ObjectStore(Records):
     ) -> None:
         """Copy an object of any size, inside S3 where both are there; files of one disk are linked.
 
-        Only the version ``etag`` is copied if it is given (S3 alone). ``metadata`` replaces that of the
+        Only the version ``etag`` is copied if it is given (only S3). ``metadata`` replaces that of the
         source.
         """
         read_from, write_to = locate(source), locate(target)
@@ -182,7 +182,7 @@ class ObjectStore(Records):
         return backend.delete_folder(at)
 
     def begin_upload(self, uri: Uri, metadata: Mapping[str, str]) -> MultipartUpload:
-        """Start a multipart upload that another process can continue by its id. S3 alone."""
+        """Start a multipart upload that another process can continue by its id. Only for S3."""
         return MultipartUpload.begin(self._s3.client, _of_s3(uri), metadata)
 
     def resume_upload(self, uri: Uri, upload_id: str) -> MultipartUpload:
@@ -213,5 +213,5 @@ class ObjectStore(Records):
 def _of_s3(uri: Uri) -> S3Uri:
     at = locate(uri)
     if not isinstance(at, S3Uri):
-        raise InputError("S3 alone can do this", where=str(uri), expected="s3://bucket/key")
+        raise InputError("this operation needs S3", where=str(uri), expected="s3://bucket/key")
     return at

@@ -32,7 +32,7 @@ _MOST_PARTS = 10_000
 
 
 def head_object(client: Any, at: S3Uri) -> dict[str, Any] | None:
-    """Return the answer of HeadObject; None if the object is absent. InputError without its bucket."""
+    """Return the answer of HeadObject, or None for an absent object. Raises InputError without its bucket."""
     with readable_errors(at):
         try:
             head: dict[str, Any] = client.head_object(Bucket=at.bucket, Key=at.key)

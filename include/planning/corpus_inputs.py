@@ -24,7 +24,7 @@ class InputListing:
 def split_inputs(objects: Iterable[ObjectStat], below: str = "") -> InputListing:
     """Separate shards from other objects by their names; an empty object is left out.
 
-    ``below`` is the prefix of the source: hidden folders count below it alone. Objects that source_ingestion
+    ``below`` is the prefix of the source: hidden folders count only below it. Objects that source_ingestion
     keeps for itself or has quarantined are never inputs, not even those of a whole bucket.
     """
     entries = {key_of(entry.uri): entry for entry in objects}

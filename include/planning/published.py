@@ -72,7 +72,7 @@ def inputs_of_latest(latest: S3Uri) -> tuple[RawShard, ...]:
 
 @dataclass(frozen=True)
 class ShardNews:
-    """URIs of shards that the newest corpus does not hold, and of those that it holds and that are gone."""
+    """URIs of shards that are not in the newest corpus, and of its shards that no longer exist."""
 
     new: tuple[str, ...]
     gone: tuple[str, ...]

@@ -16,7 +16,7 @@ _JOBS = {
     "processing": _CONSOLE + "/sagemaker/home?region={region}#/processing-jobs/{name}",
     "emr_cluster": _CONSOLE + "/emr/home?region={region}#/clusterDetails/{id}",
     "emr_step": _CONSOLE + "/emr/home?region={region}#/clusterDetails/{scope}",
-    # EMR Serverless and Glue know their runs by ids of their own: the page lists all runs
+    # EMR Serverless and Glue choose the ids of runs, so the page lists all runs
     "emr_serverless": _CONSOLE + "/emr/home?region={region}#/serverless",
     "glue": _CONSOLE + "/gluestudio/home?region={region}#/editor/job/{scope}/runs",
 }

@@ -188,7 +188,7 @@ def _entry(folder: Path, path: Path) -> FileEntry:
 
 
 def _git_sha(root: Path) -> str:
-    """Return the commit, marked if the checkout differs from it. S3 bundles carry no version of their own."""
+    """Return the commit, marked if the checkout differs from it. S3 bundles have no version."""
     try:
         sha = _git(root, "rev-parse", "HEAD")
         return f"{sha}-modified" if _git(root, "status", "--porcelain", "--untracked-files=no") else sha

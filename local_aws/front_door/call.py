@@ -27,7 +27,7 @@ class Protocol(StrEnum):
 
 
 class Caller(Interface):
-    """A job that calls AWS with credentials of its own."""
+    """A job that calls AWS with its own credentials."""
 
     @property
     def access_key(self) -> str: ...

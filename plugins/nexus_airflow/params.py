@@ -13,7 +13,7 @@ from airflow.sdk import Asset, Param
 
 from include.contracts.errors import InputError
 
-#: The end of a pattern: `$` alone also matches before a final line feed. The form's browser knows no `\\Z`.
+#: The end of a pattern. `$` also matches before a final line feed, and browsers do not support `\\Z`.
 END = r"$(?!\n)"
 
 

@@ -42,7 +42,7 @@ def held_out(candidates: pa.Table, counts: pa.Table, recipe: HeldOutRecipe) -> p
 
 
 def possible_candidates(kept: pa.Table, recipe: HeldOutRecipe) -> pa.Table:
-    """Return the kept documents of one partition that may be held out, whatever the other partitions keep."""
+    """Return the kept documents of one partition that may be held out, without data of the others."""
     everywhere = np.ones(kept.num_rows, np.bool_)
     return kept.filter(pa.array(_chosen(kept, everywhere, recipe.min_documents, recipe)))
 

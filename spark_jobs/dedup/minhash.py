@@ -25,7 +25,7 @@ _ORDER = np.uint64(0x9E3779B97F4A7C15)
 _BLANK = 0x20
 _POINT = 0x2E
 _SIGN = np.uint64(1 << 63)
-_BLOCK = 2048  # so many n-gram hashes fit in the L1 cache while all permutations are applied to them
+_BLOCK = 2048  # n-gram hashes that fit in the L1 cache while all permutations are applied to them
 
 
 class Shingles(NamedTuple):

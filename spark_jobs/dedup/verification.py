@@ -179,7 +179,7 @@ def _compared(shingles: Shingles, batches: Batches) -> Batches:
         begins = np.concatenate([[kept[0] != before], kept[1:] != kept[:-1]])
         if (begins & ~is_kept).any():
             lost = int(kept[begins & ~is_kept][0])
-            raise IntegrityError("the text of a kept document is gone", where=f"document {lost}")
+            raise IntegrityError("the text of a kept document is missing", where=f"document {lost}")
         data, offsets = buffers(batch.column("text"))
         similar, ngrams = jaccard.similarities(data, offsets, is_kept, shingles, ngrams)
         before = kept[-1]

@@ -38,7 +38,7 @@ SIMILARITY_SCHEMA = PAIR_SCHEMA.append(pa.field("similarity", pa.float64()))
 #: A round takes as long as one pass over the texts of its pairs. Documents that wait after the last are kept.
 MAX_ROUNDS = 64
 
-#: Bounds the pairs of one round: in a bucket a new document is compared with at most so many of the base.
+#: In a bucket, a new document is compared with at most this number of documents of the base per round.
 _MAX_REPRESENTATIVES = 512
 
 _DOC_SCHEMA = pa.schema([("doc", pa.int64())])

@@ -139,7 +139,7 @@ def measure(
         found = _scan(data, start, end, classes, words, word_sizes, lines)
         result[d, CHARACTERS] = found[_CHARACTERS]
         if found[_VISIBLE] > 0:
-            # the table is used twice, each time under an owner of its own
+            # the table is used twice, with another owner each time
             word_count, line_count = found[_WORDS], found[_LINES]
             most = _most_covered(words[:word_count], word_sizes[:word_count], keys, owners, counts, 2 * d)
             result[d, SYMBOL_SHARE] = found[_SYMBOLS] / found[_VISIBLE]

@@ -179,7 +179,7 @@ def _repetition(
 ) -> None:
     """Write the measures of the repetition rules into ``row``.
 
-    The table is used eleven times, each time under an owner of its own.
+    The table is used eleven times, with another owner each time.
     """
     characters = counts[gopher_counts.CHARACTERS]
     found = counts[gopher_counts.STORED_LINES]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 #: A dictionary can make any row of a small file as large as a document may be: few at once.
 BATCH_ROWS = 64
-#: Small row groups are read together, because each read has a cost of its own.
+#: Small row groups are read together, because each read has a fixed cost.
 _ROWS_TOGETHER = 2000
 
 #: What pyarrow raises for a damaged file.
@@ -94,7 +94,7 @@ def _column_by_column(
 
 
 class _Column:
-    """One column of a row group, read alone; null from the place on at which it is damaged."""
+    """One column of a row group. Its values are null from the damage on."""
 
     def __init__(self, file: pq.ParquetFile, group: int, name: str) -> None:
         self.is_damaged = False

@@ -65,7 +65,7 @@ def all_shards(groups: Iterable[Sequence[RawShard]]) -> list[NumberedShard]:
 def grouped(shards: Sequence[NumberedShard]) -> list[tuple[NumberedShard, ...]]:
     """Join neighbours into parts of about a sixteenth of the whole: a task and a series of files each.
 
-    The result depends on the request alone, so that the files are the same on any number of cores.
+    The result depends only on the request, so the files are the same on any number of cores.
     """
     total = sum(shard.raw.size_bytes for shard in shards)
     limit = min(max(total // _PARTS_WANTED, _SMALLEST_PART_BYTES), _LARGEST_PART_BYTES)

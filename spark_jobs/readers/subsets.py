@@ -104,7 +104,7 @@ def require_few_subsets(subsets: Collection[str], recipe: ReadRecipe) -> None:
     raise InputError(
         "the documents have too many subsets",
         where="read.max_subsets",
-        expected=f"at most {recipe.max_subsets}: each subset has token files of its own",
+        expected=f"at most {recipe.max_subsets}: each subset has its own token files",
         got=f"{len(subsets)} or more, such as {examples}",
         remedy='name them in the recipe, [[read.subsets]] name = "web" shards = "*/web/*", '
         "or raise read.max_subsets",

@@ -139,7 +139,7 @@ class _Cutter:
         self._start = end
 
     def _give_up(self) -> None:
-        """Keep the beginning of an overlong record; forget its other bytes, but not that a string is open."""
+        """Keep the beginning of an overlong record, and remember if it ends within a string."""
         if self._overlong is None:
             self._overlong = Overlong.of(self._buffer[self._start :])
         rest = self._buffer[self._at :]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def cut(text: str, characters: int) -> str:
-    """Shorten a text to so many characters, the last an ellipsis if anything was cut."""
+    """Shorten a text to this number of characters. The last one is an ellipsis if text was removed."""
     return text if len(text) <= characters else text[: characters - 1] + "…"
 
 

@@ -168,7 +168,7 @@ def refusing_panics() -> Iterator[None]:
 
 
 class _Gigatoken:
-    """The fast library, on the calling thread alone, since Spark has a task on every core."""
+    """gigatoken on the calling thread only, because Spark runs a task on every core."""
 
     def __init__(self, tokenizer: LoadedTokenizer) -> None:
         from gigatoken import Tokenizer as Fast
@@ -235,7 +235,7 @@ def _texts_with_added_tokens(tokenizer: LoadedTokenizer) -> list[str]:
 
 
 def text_groups(texts: list[str]) -> Iterator[list[str]]:
-    """Yield neighbouring texts in groups of at most a million characters; a longer text is one alone."""
+    """Yield neighbouring texts in groups of at most a million characters, or one longer text."""
     group: list[str] = []
     size = 0
     for text in texts:

@@ -93,7 +93,7 @@ def _require_added_tokens(added: list[dict[str, Any]], tokenizer: Any, where: st
                 where=f"{where}: added_tokens",
                 expected=f"id {found}: that of the vocabulary, or the next one after it",
                 got=f"id {token['id']}",
-                remedy="give each added token an id of its own, without gaps",
+                remedy="give each added token a separate id, without gaps",
             )
 
 

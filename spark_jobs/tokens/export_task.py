@@ -95,7 +95,7 @@ def export_shard(plan: ExportPlan, item: tuple[Split, ShardFiles]) -> list[Expor
 
 
 def cut(sizes: npt.NDArray[np.int64], limit: int) -> list[tuple[int, int]]:
-    """Group neighbours within ``limit``; one that is larger is alone. Return (first, end) of each group."""
+    """Group neighbours within ``limit``. A larger one is a group by itself. Return (first, end) of each."""
     ends = np.cumsum(sizes)
     parts = []
     first = taken = 0

@@ -26,7 +26,8 @@ from spark_jobs.tokens.tokenizer import LoadedTokenizer
 SEGMENT_SCHEMA = pa.schema([("id", pa.string()), ("tokens", pa.int32()), ("text_bytes", pa.int64())])
 
 _BATCH_ROWS = 256
-#: Of a file, this many documents are compared, one more for every so many, each in a window of characters.
+#: In each file this many documents are compared, and one more for every 512 documents. Of each document, a
+#: window of this many characters is compared.
 _COMPARED_DOCUMENTS, _COMPARED_ONE_IN, _COMPARED_CHARACTERS = 32, 512, 2_000
 #: Moves the windows through the documents, so that not only their beginnings are compared.
 _STRIDE = 7919
@@ -74,7 +75,7 @@ class _Subset:
 def tokenise_file(
     layout: VersionLayout, tokenizer: LoadedTokenizer, library: Library, shard_tokens: int, uri: str
 ) -> TokenisedFile:
-    """Encode one file of documents into a ``.bin`` and a ``.parquet`` of its own, by subset and id."""
+    """Encode one file of documents into one ``.bin`` and one ``.parquet`` file, by subset and id."""
     dtype = token_dtype(tokenizer.vocabulary_size)
     subsets: dict[str, _Subset] = defaultdict(_Subset)
     dropped, losses = 0, Losses()
@@ -169,7 +170,7 @@ def _segments(name: str, subsets: dict[str, _Subset], shard_tokens: int) -> list
 
 
 def _cut(lengths: Sequence[int], sizes: Sequence[int], shard_tokens: int) -> list[tuple[int, int, int]]:
-    """Return (documents, tokens, text bytes) of segments of up to ``shard_tokens``; a longer one is alone."""
+    """Return (documents, tokens, text bytes) of segments of up to ``shard_tokens`` or one document."""
     segments: list[tuple[int, int, int]] = []
     documents = tokens = text_bytes = 0
     for length, size in zip(lengths, sizes, strict=True):

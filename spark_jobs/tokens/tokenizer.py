@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from include.recipes.corpus import TokenizerRecipe
 
-#: Bytes; longer words are cut for training, and for training alone.
+#: The maximum size of a word in bytes. Longer words are cut, but only for training.
 _LONGEST_TRAINED_WORD = 256
 
 

@@ -79,7 +79,7 @@ def without_special_pieces(plain: Mapping[str, Any]) -> dict[str, Any]:
 
     A vocabulary of Unigram, WordLevel or WordPiece holds its special tokens as pieces, and Hugging Face
     matches ``</s>`` in a document as the piece; SentencePiece does not. The new names begin with NUL, which
-    normalisation removes from documents. A BPE reaches pieces by merges alone and stays as it is.
+    normalisation removes from documents. A BPE reaches pieces only by merges, so it is not changed.
     """
     special = {token["content"] for token in plain["added_tokens"] if token["special"]}
     if plain["model"]["type"] == "BPE":

@@ -179,7 +179,7 @@ def small_vocabulary(folder: Path, corpus: Corpus) -> None:
         (torn_index, "model.safetensors.index.json: is not an index of safetensors shards"),
         (unlisted_shard, r"has no weights for model.layers.1.mlp.down_proj.weight"),
         (not_a_number, r"holds NaN or infinity"),
-        (contradictory_tie, "has an output matrix of its own, though its configuration ties it"),
+        (contradictory_tie, "has a separate output matrix, but its configuration ties it"),
         (another_family, "is not a Llama; expected model_type llama; got 'mistral'"),
         (small_vocabulary, "has fewer embeddings than the corpus has tokens; expected at least 300; got 299"),
     ],

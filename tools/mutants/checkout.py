@@ -189,7 +189,7 @@ def checkout(root: Path, name: str, commit: str = "HEAD") -> Iterator[Checkout]:
 
 
 def end_marked(mark: str) -> None:
-    """End every process with the mark: servers and JVMs that tests started in sessions of their own."""
+    """End every process with the mark: servers and JVMs that tests started in separate sessions."""
     wanted = f"{_MARK}={mark}".encode()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():

@@ -34,7 +34,7 @@ def plan(
     """Resolve the approved model and build the export's request.
 
     XCom: `model` and how it was chosen, `superseded` models, and `job`. A model is converted once by each
-    export image, into a folder of that name; `force` gives this run a folder of its own.
+    export image, into a folder of that name; `force` makes a separate folder for this run.
     """
     from include.aws.processing import export_job
     from include.object_store import ObjectStore
