@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -22,12 +24,11 @@ from include.recipes.corpus import CorpusRecipe, HeldOutRecipe
 from include.recipes.near_dedup import NearDedupRecipe
 from spark_jobs.cleaning.task import CleanFile
 from spark_jobs.corpus_version.layout import VersionLayout
-from spark_jobs.dedup import decide, verification
+from spark_jobs.dedup import decide, held_out, verification
 from spark_jobs.dedup.components import write_clusters_here
 from spark_jobs.dedup.corpus import Corpus
 from spark_jobs.dedup.decisions import read_decisions
 from spark_jobs.dedup.exact_duplicates import (
-    PAIR_SCHEMA,
     compare_texts,
     save_exact_duplicates,
     send_texts,
@@ -42,6 +43,10 @@ Decision = tuple[int | None, float | None, str | None]
 SHARD = 1 << 36
 
 
+def text_of(row: Row) -> tuple[int, int]:
+    return row["text_low"], row["text_high"]
+
+
 @dataclass(frozen=True)
 class Case:
     """A corpus of random signatures and what decides it."""
@@ -51,6 +56,9 @@ class Case:
     base_files: int
     partitions: int
     recipe: CorpusRecipe
+    #: Values of the constants of the rule for held-out documents.
+    subset_with_held_out: int
+    one_in: int
 
     def rows(self) -> list[list[Row]]:
         """Draw the signatures of each file: with equal texts, shared bands and texts without n-grams."""
@@ -60,12 +68,14 @@ class Case:
         texts = [
             {
                 "characters": int(draw.integers(200, 204)),
-                "ngrams": int(draw.random() > 0.1),
+                "ngrams": int(draw.integers(0, 9)),
                 "minhash": draw.integers(0, 3, near.bands * near.rows).tolist(),
                 "bands": (draw.integers(0, 2 * total, near.bands) * near.bands + range(near.bands)).tolist(),
             }
             for _ in range(total)
         ]
+        # Some documents have the same hash of their ids.
+        hashes = [int(draw.integers(0, 2**63)) >> int(draw.integers(0, 4)) for _ in range(total)]
         files = []
         for file, count in enumerate(self.files):
             rows = []
@@ -76,20 +86,21 @@ class Case:
                         "doc": file * SHARD + row,
                         "part": file // 2,
                         "file": file % 2,
-                        "text_low": text * 7,
-                        "text_high": text // 2,
-                        "id_hash": int(draw.integers(0, 2**63)) >> int(draw.integers(0, 4)),
+                        # Neither half of the hash tells all texts apart.
+                        "text_low": text // 2 * 7,
+                        "text_high": text % 4,
+                        "id_hash": hashes[draw.integers(0, total)],
                         "subset": str(draw.choice(["a", "b", "c"], p=[0.8, 0.15, 0.05])),
                         **texts[text],
                     }
                 )
             files.append(rows)
         # A base holds what it kept: no text twice.
-        seen: set[int] = set()
+        seen: set[tuple[int, int]] = set()
         for rows in files[: self.base_files]:
-            firsts = {row["text_low"]: row for row in reversed(rows) if row["text_low"] not in seen}
+            firsts = {text_of(row): row for row in reversed(rows) if text_of(row) not in seen}
             seen.update(firsts)
-            rows[:] = [row for row in rows if firsts.get(row["text_low"]) is row]
+            rows[:] = [row for row in rows if firsts.get(text_of(row)) is row]
         return files
 
     @property
@@ -102,6 +113,8 @@ recipes = st.builds(
     name=st.just("test"),
     near_dedup=st.builds(
         NearDedupRecipe,
+        ngram=st.integers(1, 13),
+        min_units=st.integers(1, 13),
         bands=st.integers(1, 5),
         rows=st.integers(1, 4),
         threshold=st.sampled_from([0.2, 0.5, 0.8, 1.0]),
@@ -120,13 +133,15 @@ cases = st.builds(
     base_files=st.integers(0, 2),
     partitions=st.integers(1, 5),
     recipe=recipes,
+    subset_with_held_out=st.sampled_from([1, 5, 20]),
+    one_in=st.sampled_from([1, 4, 10]),
 )
 
 
 def expected_exact(rows: list[Row]) -> dict[int, int]:
     """Return the document that has each text first."""
     first: dict[tuple[int, int], int] = {}
-    return {row["doc"]: first.setdefault((row["text_low"], row["text_high"]), row["doc"]) for row in rows}
+    return {row["doc"]: first.setdefault(text_of(row), row["doc"]) for row in rows}
 
 
 def compared_rows(rows: list[Row]) -> list[Row]:
@@ -157,7 +172,8 @@ def expected_clusters(rows: list[Row], first_new: int) -> dict[int, tuple[int, f
 
 
 def similarity_of(case: Case, left: int, right: int) -> float:
-    return float(np.random.default_rng([case.seed, *sorted((left, right))]).random())
+    """Draw a similarity in tenths, so that some equal the threshold and some each other."""
+    return int(np.random.default_rng([case.seed, *sorted((left, right))]).integers(0, 11)) / 10
 
 
 def expected_verified(case: Case, rows: list[Row]) -> dict[int, tuple[int, float]]:
@@ -177,29 +193,29 @@ def expected_verified(case: Case, rows: list[Row]) -> dict[int, tuple[int, float
     return dict.fromkeys(dropped, (-1, -1.0))
 
 
-def expected_held_out(kept: list[Row], recipe: HeldOutRecipe) -> set[int]:
+def expected_held_out(case: Case, kept: list[Row]) -> set[int]:
+    recipe = case.recipe.held_out
     by_hash = sorted(kept, key=lambda row: (row["id_hash"], row["doc"]))
-    held_out = {row["doc"] for row in by_hash[: min(recipe.min_documents, len(kept) // 4)]}
+    smallest = min(recipe.min_documents, len(kept) // case.one_in)
+    chosen_docs = {row["doc"] for row in by_hash[:smallest]}
     for subset, count in Counter(row["subset"] for row in kept).items():
         own = [row for row in by_hash if row["subset"] == subset]
         chosen = [row for row in own if row["id_hash"] < int(recipe.share * 2**63)]
         chosen = chosen[: recipe.max_documents_per_subset]
-        if not chosen and count >= 20:
+        if not chosen and count >= case.subset_with_held_out:
             chosen = own[:1]
-        held_out |= {row["doc"] for row in chosen}
-    return held_out
+        chosen_docs |= {row["doc"] for row in chosen}
+    return chosen_docs
 
 
-def expected(
-    rows: list[Row], near: dict[int, tuple[int, float]], first_new: int, recipe: HeldOutRecipe
-) -> dict[int, Decision]:
+def expected(case: Case, rows: list[Row], near: dict[int, tuple[int, float]]) -> dict[int, Decision]:
     decisions: dict[int, Decision] = {doc: (*fate, "near_dedup") for doc, fate in near.items()}
     for doc, first in expected_exact(rows).items():
         if doc != first:
             decisions[doc] = (*near.get(first, (first, 1.0)), "exact_dedup")
-    new = [row for row in rows if row["doc"] >= first_new]
-    held_out = expected_held_out([row for row in new if row["doc"] not in decisions], recipe)
-    return decisions | dict.fromkeys(held_out, (None, None, None))
+    new = [row for row in rows if row["doc"] >= case.first_new]
+    kept = [row for row in new if row["doc"] not in decisions]
+    return decisions | dict.fromkeys(expected_held_out(case, kept), (None, None, None))
 
 
 def corpus_of(case: Case, root: Path) -> Corpus:
@@ -224,6 +240,13 @@ def found(corpus: Corpus) -> dict[int, Decision]:
     return {row["doc"]: (row["kept"], row["similarity"], row["stage"]) for row in rows}
 
 
+@contextmanager
+def rule_of(case: Case) -> Iterator[None]:
+    """Set the constants of the rule for held-out documents."""
+    with patch.multiple(held_out, SUBSET_WITH_HELD_OUT=case.subset_with_held_out, ONE_IN=case.one_in):
+        yield
+
+
 def divided(case: Case, corpus: Corpus) -> Partitions:
     return corpus.one_partition() if case.partitions == 1 else corpus.several_partitions(case.partitions)
 
@@ -235,10 +258,11 @@ def test_documents_are_decided_by_the_written_rules_in_any_number_of_partitions(
         corpus = corpus_of(case, Path(folder))
         partitions = divided(case, corpus)
         run = partial(run_in_process, partitions.count)
-        decided = decide._decide_estimated(partitions, run, partial(write_clusters_here, partitions))
+        with rule_of(case):
+            decided = decide._decide_estimated(partitions, run, partial(write_clusters_here, partitions))
         rows = [row for file in case.rows() for row in file]
         near = expected_clusters(rows, case.first_new)
-        assert found(corpus) == expected(rows, near, case.first_new, case.recipe.held_out)
+        assert found(corpus) == expected(case, rows, near)
         assert decided.exact == sum(doc != first for doc, first in expected_exact(rows).items())
         assert decided.clusters == len({kept for kept, _ in near.values()})
         assert decided.not_compared == sum(not row["ngrams"] for row in rows if row["doc"] >= case.first_new)
@@ -269,11 +293,12 @@ def test_rounds_of_verification_decide_as_going_one_by_one_in_any_number_of_part
         run("exact", steps, partial(save_exact_duplicates, partitions))
         rounds = verify(case, partitions, run)
         send = partial(decide._send_verified_and_copies, partitions, rounds)
-        decide._settle(partitions, run, [send, partial(decide._settle_verified, partitions)])
+        with rule_of(case):
+            decide._settle(partitions, run, [send, partial(decide._settle_verified, partitions)])
         rows = [row for file in case.rows() for row in file]
         near = expected_verified(case, rows)
         decisions = found(corpus)
-        fates = expected(rows, near, case.first_new, case.recipe.held_out)
+        fates = expected(case, rows, near)
         assert {doc: stage for doc, (_, _, stage) in decisions.items()} == {
             doc: stage for doc, (_, _, stage) in fates.items()
         }
@@ -289,31 +314,3 @@ def test_rounds_of_verification_decide_as_going_one_by_one_in_any_number_of_part
                 )
             elif stage == "exact_dedup":
                 assert (kept, similarity) == decisions.get(firsts[doc], (None,))[:2] or kept == firsts[doc]
-
-
-def test_a_bucket_of_the_base_alone_takes_few_rounds(tmp_path: Path) -> None:
-    rows = [
-        {"doc": doc, "part": 0, "file": 0, "characters": 9, "text_low": doc, "text_high": 0, "id_hash": 0,
-         "subset": "s", "ngrams": 1, "minhash": [0], "bands": [5]}
-        for doc in [*range(1000), SHARD]
-    ]  # fmt: skip
-    for name, part in (("index/part-00000.parquet", rows[:-1]), ("work/signatures/new.parquet", rows[-1:])):
-        (tmp_path / name).parent.mkdir(parents=True)
-        pq.write_table(pa.Table.from_pylist(part, schema=SIGNATURE_SCHEMA), tmp_path / name)
-    recipe = CorpusRecipe("test", near_dedup=NearDedupRecipe(bands=1, rows=1))
-    files = [CleanFile("new.parquet", 0, 0, 1, 0)]
-    partitions = Corpus(VersionLayout(str(tmp_path)), recipe, files, SHARD, 1000).one_partition()
-    run = partial(run_in_process, 1)
-    run("exact", [partial(send_texts, partitions), partial(compare_texts, partitions)],
-        partial(save_exact_duplicates, partitions))  # fmt: skip
-    compared = 0
-    for number in range(11):  # 1 + 2 + 4 + … + 512
-        size = verification.candidate_pairs(partitions, Round(number), run)
-        compared += size.pairs
-        pairs = partitions.saved(Round(number).pairs, 0, PAIR_SCHEMA)
-        partitions.save(
-            Round(number).compared, 0, pairs.append_column("similarity", pa.array([0.0] * len(pairs)))
-        )
-        if not size.pairs:
-            break
-    assert compared == 1000 and number == 10
