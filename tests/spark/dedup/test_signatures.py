@@ -91,3 +91,9 @@ def test_equal_texts_have_equal_hashes_and_other_texts_others() -> None:
     )
     assert hashes[0] == hashes[1] != hashes[2]
     assert len(set(batch.column("id_hash").to_pylist())) == 3
+
+
+def test_another_seed_gives_other_minima_of_the_same_ngrams() -> None:
+    one, other = (signatures_of(TEXTS[:2], NearDedupRecipe(seed=seed)) for seed in (1, 2))
+    assert one.column("ngrams") == other.column("ngrams")
+    assert one.column("minhash") != other.column("minhash")
