@@ -1,4 +1,7 @@
-"""Turn Arrow values into Python's, one by one where some of them have no Python form."""
+"""Turn Arrow values into Python's, one by one where some of them have no Python form.
+
+Bytes become text, because many writers of parquet do not mark their strings as such.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,12 @@ _UNCONVERTIBLE = (
     NotImplementedError,
     pa.ArrowException,
 )
+_BYTES = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_fixed_size_binary,
+    pa.types.is_binary_view,
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -44,6 +53,12 @@ def plain_values(column: pa.Array) -> Values:
             found.values.append(_plain(column[position], reasons))
             if reasons:
                 found.repairs[position] = reasons
+    if _may_hold_bytes(column.type):
+        for position, value in enumerate(found.values):
+            reasons = set()
+            found.values[position] = _as_text(value, reasons)
+            if reasons:
+                found.repairs.setdefault(position, set()).update(reasons)
     if _holds_non_finite(column):
         for position, value in enumerate(found.values):
             reasons = set()
@@ -76,6 +91,35 @@ def _plain(scalar: Any, repairs: set[RepairReason]) -> Any:
         return _moment(scalar, repairs)
     repairs.add(RepairReason.DATE if pa.types.is_temporal(kind) else RepairReason.TYPE)
     return None
+
+
+def _may_hold_bytes(kind: pa.DataType) -> bool:
+    """Return True if values of this type are bytes or contain some."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return not isinstance(kind, pa.UuidType) and _may_hold_bytes(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return _may_hold_bytes(kind.value_type)
+    if pa.types.is_nested(kind):
+        return any(_may_hold_bytes(kind.field(position).type) for position in range(kind.num_fields))
+    return any(is_bytes(kind) for is_bytes in _BYTES)
+
+
+def _as_text(value: Any, repairs: set[RepairReason]) -> Any:
+    """Return the value with text for bytes; None for bytes that are a picture or the like."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            if b"\0" in value:
+                repairs.add(RepairReason.TYPE)
+                return None
+            repairs.add(RepairReason.INVALID_UTF8)
+            return value.decode(errors="replace")
+    if isinstance(value, dict):
+        return {key: _as_text(item, repairs) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_text(item, repairs) for item in value]
+    return value
 
 
 def _moment(scalar: pa.TimestampScalar, repairs: set[RepairReason]) -> str | None:

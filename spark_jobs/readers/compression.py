@@ -1,7 +1,8 @@
 """Decompresses streams in bounded memory, and continues after damaged parts.
 
 A gzip file is a series of members, and a zstd file a series of frames. All bytes before the damage are
-returned. Reading continues at the next member or frame that is found.
+returned. Reading continues at the next member or frame that is found. Files that were joined may follow each
+other whatever their compression.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _REMEMBERED_BYTES = 2 << 20
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE = b"\x2a\x4d\x18"
+_MAGIC_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -94,15 +96,15 @@ class BlockReader:
         """Put bytes back that were read last."""
         self._pending, self._at = content + self._pending[self._at :], 0
 
-    def start_member(self) -> bool:
-        """Skip the zeros that pad members; return False at the end of the stream."""
+    def start_member(self) -> bytes:
+        """Skip the zeros that pad members. Return the member's first four bytes; none at the end."""
         self._remembered.clear()
         self._remembered_bytes = 0
-        while piece := self._piece(_READ_BYTES):
-            if content := piece.lstrip(b"\0"):
-                self.unread(content)
-                return True
-        return False
+        content = b""
+        while len(content) < _MAGIC_BYTES and (piece := self._piece(_READ_BYTES)):
+            content += piece if content else piece.lstrip(b"\0")
+        self.unread(content)
+        return content[:_MAGIC_BYTES]
 
     def seek(self, magic: bytes) -> bool:
         """Advance to the next ``magic`` after this member's first byte. Return False if there is none."""
@@ -131,9 +133,9 @@ def _members(
 ) -> Iterator[Block]:
     reader = BlockReader(blocks)
     reported = False
-    while reader.start_member():
+    while start := reader.start_member():
         try:
-            for block in decode(reader):
+            for block in _decoder_of(start, decode)(reader):
                 reported = False
                 yield block
         except CorruptStream as error:
@@ -145,6 +147,27 @@ def _members(
                 break
     if reader.damage and not reported:
         yield Damage(reader.damage)
+
+
+def _decoder_of(
+    start: bytes, usual: Callable[[BlockReader], Iterator[bytes]]
+) -> Callable[[BlockReader], Iterator[bytes]]:
+    """Return the decoder for a member that begins with these bytes: files of any packing are joined."""
+    if start.startswith(GZIP_MAGIC):
+        return _gzip_member
+    if start == ZSTD_MAGIC or _is_skippable(start):
+        return _zstd_frame
+    return _plain_rest if start.lstrip()[:1] == b"{" else usual
+
+
+def _plain_rest(reader: BlockReader) -> Iterator[bytes]:
+    """Yield JSON lines that follow packed ones, up to the end of the stream."""
+    while block := reader.read():
+        yield block
+
+
+def _is_skippable(magic: bytes) -> bool:
+    return magic[1:] == _SKIPPABLE and magic[0] & 0xF0 == 0x50
 
 
 def _gzip_member(reader: BlockReader) -> Iterator[bytes]:
@@ -177,11 +200,14 @@ def _before_damage(member: zlib._Decompress, pending: bytes) -> Iterator[bytes]:
 
 
 def _zstd_frame(reader: BlockReader) -> Iterator[bytes]:
-    magic = reader.take(4)
-    if magic[1:] == _SKIPPABLE and magic[0] & 0xF0 == 0x50:
-        size = int.from_bytes(reader.take(4), "little")
+    magic = reader.take(_MAGIC_BYTES)
+    if _is_skippable(magic):
+        header = reader.take(4)
+        size = int.from_bytes(header, "little")
         while size and (skipped := reader.read(min(size, _READ_BYTES))):
             size -= len(skipped)
+        if size or len(header) < 4:
+            raise CorruptStream("zstd: the stream ends within a skippable frame")
         return
     # 2 GiB is what `zstd --long=31` writes, which The Pile's mirrors contain
     frame = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
@@ -209,7 +235,10 @@ def _frame_pieces(reader: BlockReader, magic: bytes) -> Iterator[bytes]:
     checksum = 4 if descriptor[0] & 0x04 else 0
     content_size = (1 if single_segment else 0, 2, 4, 8)[descriptor[0] >> 6]
     dictionary = (0, 1, 2, 4)[descriptor[0] & 3]
-    yield magic + descriptor + reader.take((not single_segment) + dictionary + content_size)
+    header = reader.take((not single_segment) + dictionary + content_size)
+    if any(header[not single_segment :][:dictionary]):
+        raise CorruptStream("zstd: the frame needs a dictionary, which the file does not contain")
+    yield magic + descriptor + header
     last = False
     while not last and len(header := reader.take(3)) == 3:
         fields = int.from_bytes(header, "little")

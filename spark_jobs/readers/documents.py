@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from include.contracts.documents import DropReason
 from include.object_store import STORE
-from include.object_store.errors import changed_object
-from include.object_store.locations import is_s3
+from include.object_store.errors import changed_object, readable_errors
+from include.object_store.locations import is_s3, locate
 from include.object_store.streams import HashedStream
 from include.recipes.corpus import ReadRecipe
 from spark_jobs.readers.compression import Damage, plain_blocks
@@ -143,7 +143,7 @@ def _batch(rows: list[int], columns: list[Fields]) -> pa.RecordBatch:
 @contextlib.contextmanager
 def _checked_stream(shard: NumberedShard, counts: ReadCounts) -> Iterator[Any]:
     """Open a shard; on S3 the etag is a condition of the request, local bytes are hashed as they are read."""
-    with STORE.open(shard.raw.uri, shard.raw.etag) as stream:
+    with readable_errors(locate(shard.raw.uri)), STORE.open(shard.raw.uri, shard.raw.etag) as stream:
         checked = HashedStream(stream)
         yield checked
         counts.bytes_read = shard.raw.size_bytes

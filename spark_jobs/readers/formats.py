@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from spark_jobs.readers.compression import Block, Damage, gzip_blocks, zstd_blocks
-from spark_jobs.readers.other_formats import other_format
+from spark_jobs.readers.other_formats import ZEROS, other_format
+from spark_jobs.readers.pieces import RECORD_SEPARATORS
 
 #: Bytes of a shard's beginning that show what it is.
 HEAD_BYTES = 1 << 18  # zstd holds back a block (128 KiB at most) until it is whole
@@ -45,8 +46,11 @@ class Companion(enum.StrEnum):
 _PARQUET_MAGIC = b"PAR1"
 _ZSTD_START = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 _UNPACK = {Container.ZSTD: zstd_blocks, Container.GZIP: gzip_blocks}
-#: White space, zeros and the bytes of a byte order mark.
-_SKIPPED = b" \t\r\n\0\xef\xbb\xbf"
+#: Record separators, zeros and the bytes of a byte order mark.
+_SKIPPED = RECORD_SEPARATORS + b"\0\xef\xbb\xbf"
+#: Zeros before the content, as an interrupted download leaves them. UTF-32 begins with three at most.
+_ZEROS = b"\0\0\0\0"
+_MOST_ZERO_BYTES = 1 << 30
 #: UTF-32 comes first: its mark begins as that of UTF-16 does.
 _ENCODINGS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -54,12 +58,13 @@ _ENCODINGS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_MARKS = frozenset(mark for mark, _ in _ENCODINGS)
 #: JSON begins with two ASCII characters, so the zeros show an encoding without a mark.
 _UNMARKED_ENCODINGS = (
-    (re.compile(rb"[{\[]\0\0\0"), "utf-32-le"),
-    (re.compile(rb"\0\0\0[{\[]"), "utf-32-be"),
-    (re.compile(rb"[{\[]\0[^\0]"), "utf-16-le"),
-    (re.compile(rb"\0[{\[]\0"), "utf-16-be"),
+    (re.compile(rb"(?:[ \t\r\n]\0\0\0)*[{\[]\0\0\0"), "utf-32-le"),
+    (re.compile(rb"(?:\0\0\0[ \t\r\n])*\0\0\0[{\[]"), "utf-32-be"),
+    (re.compile(rb"(?:[ \t\r\n]\0)*[{\[]\0[^\0]"), "utf-16-le"),
+    (re.compile(rb"(?:\0[ \t\r\n])*\0[{\[]\0"), "utf-16-be"),
 )
 
 
@@ -98,22 +103,29 @@ def unpack(blocks: Iterable[Block]) -> Unpacked:
     """Take off all layers of compression and turn UTF-16 and UTF-32 into UTF-8."""
     packings: tuple[Container, ...] = ()
     head, blocks, is_whole = _peeked(blocks)
-    while (packing := _packing_of(head)) and len(packings) < _MOST_PACKINGS:
+    begins_with_zeros = head.startswith(_ZEROS)
+    if begins_with_zeros:
+        head, blocks, is_whole = _peeked(_after_zeros(blocks))
+    while (packing := packing_of(head)) and len(packings) < _MOST_PACKINGS:
         packings = (*packings, packing)
         head, blocks, is_whole = _peeked(_UNPACK[packing](blocks))
     found = Unpacked(head, blocks, packings)
-    if packing:
+    if begins_with_zeros and not head:
+        found.other = ZEROS
+    elif packing:
         found.other = f"packed more than {_MOST_PACKINGS} times: unpack it"
     elif head.startswith(_PARQUET_MAGIC):
         found.is_parquet = not packings
         found.other = f"parquet packed with {packings[-1]}: unpack it" if packings else ""
-    elif is_whole and not head.strip(b" \t\r\n\xef\xbb\xbf"):
+    elif is_whole and (head in _MARKS or not head.strip(b" \t\r\n\xef\xbb\xbf")):
         found.is_blank = True
     elif other := other_format(head):
         found.other = other
     elif encoding := _encoding_of(head):
         found.encoding = encoding
         found.head, found.blocks, _ = _peeked(_decoded(blocks, encoding))
+    if begins_with_zeros and not packings:  # zeros before a packed member are padding
+        found.blocks = itertools.chain([Damage("zero bytes at the beginning")], found.blocks)
     return found
 
 
@@ -130,7 +142,8 @@ def companion_of(keys: Collection[str]) -> Companion | None:
     return None
 
 
-def _packing_of(head: bytes) -> Container | None:
+def packing_of(head: bytes) -> Container | None:
+    """Return the compression that these first bytes show, or None."""
     if _ZSTD_START.match(head):
         return Container.ZSTD
     return Container.GZIP if head[:2] == b"\x1f\x8b" else None
@@ -149,6 +162,21 @@ def _peeked(blocks: Iterable[Block]) -> tuple[bytes, Iterator[Block], bool]:
             break
     head = b"".join(block for block in seen if isinstance(block, bytes))
     return head[:HEAD_BYTES], itertools.chain(seen, following), is_whole
+
+
+def _after_zeros(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Leave out the zeros at the beginning; give up on a file that has nothing else in its first GiB."""
+    following = iter(blocks)
+    size = 0
+    for block in following:
+        content = block if isinstance(block, Damage) else block.lstrip(b"\0")
+        if content:
+            yield content
+            break
+        size += len(block) if isinstance(block, bytes) else 0
+        if size >= _MOST_ZERO_BYTES:
+            return
+    yield from following
 
 
 def _encoding_of(head: bytes) -> str:

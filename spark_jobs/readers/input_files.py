@@ -102,6 +102,8 @@ def _judge(uri: str) -> Companion | str | None:
         if is_s3(uri):  # the role lacks a permission that it needs for every file
             raise
         return "cannot be read: access denied"
+    except OSError as error:  # of a disk: S3's errors are translated by the store
+        return f"cannot be read: {error.strerror}"
 
 
 def _judge_text(uri: str, found: Unpacked) -> Companion | str | None:
@@ -148,7 +150,7 @@ def _seen(seen: Sample) -> str:
 
 
 def _named(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)[:8])
+    return ", ".join(sorted(names)[:8]) or "none"
 
 
 def _beginning(head: bytes) -> str:

@@ -54,12 +54,16 @@ class _Carried:
         self._size += len(piece)
         if self._size <= self._limit:
             return
-        whole, rest = whole_values(b"".join(self._pieces))
+        line = b"".join(self._pieces)
+        if not line.strip(b"\0"):  # a record may follow the zeros of an interrupted download
+            self._pieces, self._size = [b"\0"], 1
+            return
+        whole, rest = whole_values(line)
         yield from (bounded(value, self._limit) for value in whole)
         if whole:
             self._pieces, self._size = [rest], len(rest)
         else:
-            self._overlong = Overlong.of(b"".join(self._pieces))
+            self._overlong = Overlong.of(line)
             self._pieces = []
 
     def take(self, end: bytes = b"") -> bytes:

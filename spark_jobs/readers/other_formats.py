@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
+from spark_jobs.readers.pieces import BYTE_ORDER_MARK
+
+ZEROS = "nothing but zero bytes, as an interrupted download leaves them: fetch the file again"
+
 _TAR_BLOCK = 512
 _TAR_CHECKSUM = slice(148, 156)
 
 #: (bytes at the beginning, what the file is).
 _BEGINNINGS = (
-    (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the file: run `git lfs pull`"),
-    (b"/annex/objects/", "a git-annex pointer, not the file: run `git annex get`"),
     (b"PARE", "an encrypted parquet file: decrypt it"),
     (b"PK\x03\x04", "a zip archive: unpack it"),
     (b"PK\x05\x06", "an empty zip archive"),
@@ -37,6 +39,23 @@ _BEGINNINGS = (
 _HTML = re.compile(
     rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
+#: Small texts that stand for a file which is somewhere else.
+_POINTERS = (
+    (
+        re.compile(rb"version https?://(?:git-lfs\.github\.com|hawser\.github\.com|git-media\.io)/"),
+        "a Git LFS pointer, not the file: run `git lfs pull`",
+    ),
+    (
+        re.compile(rb"(?:(?:\.\./)*\.git)?/annex/objects/"),
+        "a git-annex pointer, not the file: run `git annex get`",
+    ),
+    (re.compile(rb"# xet version "), "a Xet pointer, not the file: fetch the file itself"),
+    (re.compile(rb"outs:\s+- (?:md5|etag|hash|size)"), "a DVC pointer, not the file: run `dvc pull`"),
+    (
+        re.compile(rb"(?:\.\./)+\S{1,1000}\s*\Z"),
+        "a link that was saved as text: fetch the file that it leads to",
+    ),
+)
 _MARKUP = re.compile(rb"<[?!a-z]", re.I)
 
 
@@ -48,8 +67,11 @@ def other_format(head: bytes) -> str:
     if _is_tar(head):
         return "a tar archive: unpack it"
     if head and not head.strip(b"\0"):
-        return "nothing but zero bytes, as an interrupted download leaves them: fetch the file again"
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        return ZEROS
+    text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
+    for pointer, name in _POINTERS:
+        if pointer.match(text):
+            return name
     if _HTML.match(text):
         return "an HTML page, such as a server's error: fetch the file again"
     if _MARKUP.match(text):

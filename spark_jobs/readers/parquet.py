@@ -19,6 +19,7 @@ from include.recipes.corpus import ReadRecipe
 from spark_jobs.readers.arrow_values import plain_values
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.formats import TEXT_KEYS, companion_of
+from spark_jobs.readers.parquet_footer import open_files
 from spark_jobs.readers.parquet_groups import UNREADABLE, Lost, Rows, damage_note, readable_rows
 from spark_jobs.readers.pieces import BEGINNING_BYTES
 from spark_jobs.readers.records import Fields, fields_of
@@ -32,6 +33,7 @@ _TEXT_TYPES = (
     pa.types.is_large_string,
     pa.types.is_binary,
     pa.types.is_large_binary,
+    pa.types.is_fixed_size_binary,
 )
 
 
@@ -43,13 +45,13 @@ def parquet_documents(
     A file without a readable footer counts as one such record, because its number of rows is unknown.
     """
     with STORE.local_copy(shard.raw.uri, shard.raw.etag) as path:
-        try:
-            file = pq.ParquetFile(path, page_checksum_verification=True)
-        except UNREADABLE as error:
-            counts.lose(damage_note(error))
-            return
-        with file:
-            yield from _file_documents(file, ShardNames.of(shard.name, recipe), recipe, counts, schema)
+        for file, note in open_files(path):
+            if file is None:
+                counts.lose(note)
+                continue
+            counts.note = counts.note or note
+            with file:
+                yield from _file_documents(file, ShardNames.of(shard.name, recipe), recipe, counts, schema)
 
 
 def _file_documents(
@@ -146,6 +148,8 @@ def _excerpt(column: pa.Array, position: int) -> bytes | str:
 
 def _checked_text(column: pa.Array, limit_bytes: int) -> tuple[pa.Array, list[DropReason | None]]:
     """Return the column as strings, with a reason in place of each value that cannot be one."""
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     elif pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type):

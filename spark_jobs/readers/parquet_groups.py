@@ -35,6 +35,8 @@ class Rows:
 
 def damage_note(error: Exception) -> str:
     """Return the first line of what pyarrow reports."""
+    if isinstance(error, UnicodeDecodeError):  # it decodes nothing else in Python
+        return f"parquet: a column's name is not UTF-8: {error.object.decode(errors='replace')}"
     return f"parquet: {(str(error).splitlines() or [type(error).__name__])[0]}"
 
 

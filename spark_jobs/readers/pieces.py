@@ -6,6 +6,9 @@ from spark_jobs.readers.compression import Damage
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+#: ASCII white space and the record separator of RFC 7464.
+RECORD_SEPARATORS = b" \t\r\n\x0b\x0c\x1e"
+
 #: Bytes kept of a dropped record: more than a report shows, so that the report marks the excerpt as cut.
 BEGINNING_BYTES = 400
 

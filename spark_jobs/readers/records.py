@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Set
+from datetime import date
+from datetime import time as clock_time
 from typing import Any, NamedTuple
 
 import orjson
@@ -55,13 +57,18 @@ def fields_of(
         record["quality_signals"] = signals
     if repairs is None:
         try:
-            metadata = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS, default=str).decode()
+            metadata = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS, default=_plain).decode()
             return Fields(text, source, subset, metadata)
         except TypeError:  # an integer beyond 64 bits, half a surrogate pair, or nested too deep
             repairs = set()
     try:
         plain = repaired(record, repairs)
-        metadata = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), default=str)
+        metadata = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), default=_plain)
     except RecursionError:
         return DropReason.INVALID_JSON
     return Fields(text, source, subset, metadata, repairs)
+
+
+def _plain(value: Any) -> str:
+    """Write a value of parquet that JSON lacks, dates as orjson does."""
+    return value.isoformat() if isinstance(value, date | clock_time) else str(value)

@@ -11,7 +11,7 @@ from typing import Any
 
 from include.contracts.documents import DropReason, RepairReason
 from spark_jobs.readers.formats import TEXT_KEYS
-from spark_jobs.readers.pieces import BYTE_ORDER_MARK
+from spark_jobs.readers.pieces import BYTE_ORDER_MARK, RECORD_SEPARATORS
 from spark_jobs.readers.values import split_values
 
 #: Python refuses to parse longer integers, and they are not useful as numbers.
@@ -36,7 +36,7 @@ def salvaged(line: bytes) -> list[Salvaged | DropReason]:
 
     Several records on one line, zero bytes around a record, and a record after one that breaks off are found.
     """
-    content = line.removeprefix(BYTE_ORDER_MARK).strip(b" \t\r\n,")
+    content = line.removeprefix(BYTE_ORDER_MARK).strip(RECORD_SEPARATORS + b",")
     only = parsed(content)
     if not isinstance(only, DropReason):
         return [only]
@@ -81,10 +81,21 @@ def repaired(value: Any, repairs: set[RepairReason]) -> Any:
         repairs.add(RepairReason.NUMBER)
         return None
     if isinstance(value, dict):
-        return {repaired(key, repairs): repaired(item, repairs) for key, item in value.items()}
+        return _repaired_object(value, repairs)
     if isinstance(value, list | tuple):
         return [repaired(item, repairs) for item in value]
     return value
+
+
+def _repaired_object(value: dict[Any, Any], repairs: set[RepairReason]) -> dict[Any, Any]:
+    """Repair keys and values. Of keys that become the same, the later ones get a mark more."""
+    found: dict[Any, Any] = {}
+    for key, item in value.items():
+        name = repaired(key, repairs)
+        while name in found:
+            name += "\ufffd"
+        found[name] = repaired(item, repairs)
+    return found
 
 
 def is_encodable(text: str) -> bool:

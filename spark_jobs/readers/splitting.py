@@ -15,7 +15,8 @@ from spark_jobs.readers.values import split_values, whole_values
 
 #: An object whose first key stands on the line after its brace.
 _INDENTED = re.compile(rb"\{[ \t\r]*\n\s*\"")
-_OBJECT_IN_ARRAY = re.compile(rb"\[\s*\{")
+#: The messages of a conversation, which together are one record, name the role of who wrote them.
+_ROLE = re.compile(rb'"role"\s*:')
 
 
 def split_records(head: bytes, blocks: Iterable[Block], limit_bytes: int) -> Iterator[Piece]:
@@ -41,13 +42,15 @@ def _without_mark(blocks: Iterable[Block]) -> Iterator[Block]:
 
 
 def _is_array(content: bytes) -> bool:
-    """Return True for an array of records; False for lines that are a list each."""
+    """Return True for arrays of records; False for lines that are a list or a conversation each."""
     if content[:1] != b"[":
         return False
     line, _, rest = content.partition(b"\n")
     if not _is_json(line):
         return True
-    return _OBJECT_IN_ARRAY.match(line) is not None and rest.lstrip()[:1] != b"["
+    records, _ = whole_values(line)
+    is_alone = rest.lstrip()[:1] != b"["
+    return bool(records) and (is_alone or _ROLE.search(records[0]) is None)
 
 
 def _spans_lines(content: bytes) -> bool:

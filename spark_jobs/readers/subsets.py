@@ -8,23 +8,32 @@ because each subset has its own token files.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Any, TypeGuard
+from typing import Any
 
 import orjson
 
 from include.contracts.errors import InputError
-from include.contracts.shard_names import published_subset
+from include.contracts.shard_names import published_subset, stem_of
 from include.recipes.corpus import ReadRecipe
 
 _NUMBERING = re.compile(
     r"(?:^|[-_.~ =]|(?<=part)|(?<=file)|(?<=shard)|(?<=chunk)|(?<=split))"
     r"(?:of[-_.]?)?"
-    r"(?:v?\d[\d.]*|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|(?=[a-f]*\d)[0-9a-f]{12,})$",
+    r"(?:v?\d[\d.]*(?:e[-+]?\d+)?|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|(?=[a-f]*\d)[0-9a-f]{12,}"
+    # a time, a week or quarter of a year, a month with its year
+    r"|\d{1,4}T\d\d(?:[-:.]?\d\d)*Z?|\d{4}[-_]?[wq]\d{1,2}"
+    r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}[-_]?\d{4})$",
     re.IGNORECASE,
+)
+_DATE_FIRST = re.compile(r"\d{4}[-_.]?\d\d(?:[-_.]?\d\d)?[-_. ]+(?=\D)")
+#: Words before the number of a single record.
+_COUNTED = frozenset(
+    ("id", "doc", "document", "page", "item", "record", "row", "sample", "entry", "line", "article", "post")
 )
 #: Names of folders that every data set has.
 _MEANINGLESS = frozenset(
@@ -48,8 +57,14 @@ _MEANINGLESS = frozenset(
     )
 )
 _LONGEST_NAME = 80
-_HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}(?:[:/?#].*)?", re.IGNORECASE)
+_HOST = re.compile(r"(?:[\w-]+\.)+[^\W\d_]{2,}(?:[:/?#].*)?")
 _FILE = re.compile(r".*/[^/]*\.[A-Za-z0-9]{1,5}")
+#: Addresses and identifiers of all kinds, times, and paths of several folders.
+_ADDRESS = re.compile(r".*[:@?\\].*|[/.].*|[^/]*/[^/]*/.*|10\.\d{4,}/.*")
+#: A folder of a site, as crawlers make them. Endings of countries are endings of languages too.
+_SITE = re.compile(r"www\..+|.+\.(?:com|org|net|edu|gov|info)|.*[:@].*", re.IGNORECASE)
+_SHORT_HEX = re.compile(r"[0-9a-f]{1,4}", re.IGNORECASE)
+_HASH = re.compile(r"[0-9a-f]{12,}", re.IGNORECASE)
 _EXAMPLES = 5
 
 
@@ -69,7 +84,7 @@ class ShardNames:
         """Read the name of a shard, such as ``redpajama_v1/arxiv/arxiv_0.jsonl``."""
         *folders, file = name.split("/")
         source = folders[0] if folders else "local"
-        subset = published_subset(file) or _folder_subset(folders)
+        subset = published_subset(file) or _folder_subset(folders, file)
         rule = next((rule.name for rule in recipe.subsets if fnmatchcase(name, rule.shards)), "")
         return cls(source, subset, rule)
 
@@ -80,20 +95,17 @@ def source_and_subset(record: dict[str, Any], text_key: str, names: ShardNames) 
     return source, names.rule or subset
 
 
-def is_subset_name(value: Any) -> TypeGuard[str]:
-    """Return True if a record's value can name a subset: it is no number, hash, address, path or sentence."""
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and _is_name(value)
+def subset_name(value: Any) -> str:
+    """Return the subset that a record's value names; empty for a number, hash, address, path or sentence."""
+    return _name(value) if isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME else ""
 
 
 @lru_cache(maxsize=4096)
-def _is_name(value: str) -> bool:
-    if not value.isprintable():
-        return False
-    if "://" in value or "@" in value or value.startswith(("/", ".")):
-        return False
-    if _HOST.fullmatch(value) or _FILE.fullmatch(value):
-        return False
-    return bool(_meaningful(value))
+def _name(value: str) -> str:
+    name = unicodedata.normalize("NFC", value).strip()
+    if not name.isprintable() or any(form.fullmatch(name) for form in (_ADDRESS, _HOST, _FILE)):
+        return ""
+    return name if _meaningful(name) else ""
 
 
 def require_few_subsets(subsets: Collection[str], recipe: ReadRecipe) -> None:
@@ -119,34 +131,46 @@ def _published_names(record: dict[str, Any], text_key: str, names: ShardNames) -
         except orjson.JSONDecodeError:
             meta = None
     if isinstance(meta, dict):
-        if is_subset_name(name := meta.get("pile_set_name")):
+        if name := subset_name(meta.get("pile_set_name")):
             return "pile", name
-        if is_subset_name(name := meta.get("redpajama_set_name")):
+        if name := subset_name(meta.get("redpajama_set_name")):
             return "slimpajama", name
-    if is_subset_name(name := record.get("red_pajama_subset")):
+    if name := subset_name(record.get("red_pajama_subset")):
         return "redpajama_v1", name
     if text_key == "raw_content":
-        parts = [part for part in (record.get("language"), record.get("bucket")) if is_subset_name(part)]
-        return "redpajama_v2", "_".join(parts) or names.subset
+        parts = (subset_name(record.get(key)) for key in ("language", "bucket"))
+        return "redpajama_v2", "_".join(part for part in parts if part) or names.subset
     source, metadata = record.get("source"), record.get("metadata")
     if source is None or "metadata" not in record:
         return names.source, names.subset
-    subset = record.get("subset")
-    if isinstance(metadata, str) and is_subset_name(source) and is_subset_name(subset):
-        return source, subset  # a document of another corpus version
-    return "dolma", source if is_subset_name(source) else names.subset
+    named = subset_name(source)
+    if isinstance(metadata, str) and named and (subset := subset_name(record.get("subset"))):
+        return named, subset  # a document of another corpus version
+    return "dolma", named or names.subset
 
 
-def _folder_subset(folders: Sequence[str]) -> str:
+def _folder_subset(folders: Sequence[str], file: str) -> str:
     """Return the deepest folder that names something, without its number."""
-    found = next((name for folder in reversed(folders) if (name := _meaningful(folder))), "")
-    return found or (folders[0] if folders else "default")
+    found = (_name_of_folder(folder, file) for folder in reversed(folders))
+    return next(filter(None, found), "") or (folders[0] if folders else "default")
+
+
+def _name_of_folder(folder: str, file: str) -> str:
+    """Return what a folder names, without the ending that Spark's folders have, its date and its number."""
+    name = unicodedata.normalize("NFC", stem_of(folder))
+    is_part_of_hash = _SHORT_HEX.fullmatch(name) and _HASH.fullmatch(stem_of(file)) and name in file[:8]
+    if is_part_of_hash or (_SITE.fullmatch(name) and not _NUMBERING.search(name)):
+        return ""
+    return _meaningful(_DATE_FIRST.sub("", name, count=1) if _DATE_FIRST.match(name) else name)
 
 
 def _meaningful(name: str) -> str:
     """Return the name without numbers, dates and hashes at its end; empty if nothing is left."""
     shorter = _NUMBERING.sub("", name)
+    is_numbered = shorter != name
     while shorter != name:
         name, shorter = shorter, _NUMBERING.sub("", shorter)
     name = name.strip("-_.~= ")
-    return "" if name.lower() in _MEANINGLESS or (len(name) < 2 and not name.isalpha()) else name
+    if name.lower() in _MEANINGLESS or (is_numbered and name.lower() in _COUNTED):
+        return ""
+    return "" if len(name) < 2 and not name.isalpha() else name

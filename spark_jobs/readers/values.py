@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 from spark_jobs.readers.compression import Block, Damage
-from spark_jobs.readers.pieces import Overlong, Piece, Torn, bounded
+from spark_jobs.readers.pieces import RECORD_SEPARATORS, Overlong, Piece, Torn, bounded
 
-#: What may stand between records: white space, commas, brackets of an array, a brace too many, and the byte
-#: order mark of a file that was joined.
-_BETWEEN = b" \t\r\n,[]}\xef\xbb\xbf"
+#: What may stand between records: separators, commas, brackets of an array, a brace too many, and the bytes
+#: of U+0085, U+2028, U+2029 and of the byte order mark of a file that was joined.
+_BETWEEN = RECORD_SEPARATORS + b",[]}" + "\x85\u2028\u2029\ufeff".encode()
 
 #: A string, whole if it ends in a quote, or a mark. A raw line feed ends a string that is broken.
 _TOKEN = re.compile(rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+("?)|[{}\[\]\n]')

@@ -128,7 +128,7 @@ def encode(
     A special token that is spelled out in a text is encoded as the ordinary characters that it is there.
     Raises InputError if a text would still contain the end-of-text token, which would divide it.
     """
-    encoded = _encoder(library, tokenizer).encode(texts)
+    encoded = _encoded(library, tokenizer, texts)
     ids, offsets = encoded.ids, encoded.offsets
     documents = len(texts)
     # every document is shifted by the end tokens of those before it
@@ -141,6 +141,24 @@ def encode(
     if tokenizer.end_is_checked and np.count_nonzero(out == tokenizer.end_of_text_id) != documents:
         raise _cut_document(tokenizer, encoded, texts)
     return (np.split(out, ends[:-1] + 1) if documents else []), encoded.losses
+
+
+def _encoded(library: Library, tokenizer: LoadedTokenizer, texts: pa.StringArray) -> _Encoded:
+    """Encode; InputError, which names a text, if the library fails on one, as a pattern's step limit does."""
+    try:
+        with refusing_panics():
+            return _encoder(library, tokenizer).encode(texts)
+    except Exception as error:  # the packages raise bare exceptions
+        if len(texts) > 1:
+            for position in range(len(texts)):
+                _encoded(library, tokenizer, texts.slice(position, 1))
+        shown = f"{texts[0].as_py()[:_SHOWN_CHARACTERS]!r}" if len(texts) == 1 else f"{len(texts)} texts"
+        raise InputError(
+            f"the tokenizer cannot encode a text ({_in_one_line(error)})",
+            where=tokenizer.where,
+            got=f"the text that begins with {shown}",
+            remedy="correct the patterns of the normalizer and the pre-tokenizer in this file",
+        ) from error
 
 
 def _cut_document(tokenizer: LoadedTokenizer, encoded: _Encoded, texts: pa.StringArray) -> InputError:

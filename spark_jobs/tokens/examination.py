@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +15,8 @@ from tokenizers import Tokenizer, pre_tokenizers
 from include.contracts.errors import InputError
 from include.object_store import STORE
 from include.recipes.corpus import TokenizerRecipe
+from spark_jobs.readers.formats import packing_of
+from spark_jobs.readers.other_formats import other_format
 from spark_jobs.tokens import text_steps, vocabulary
 from spark_jobs.tokens.encoding import TRICKY, Library, encode, refusing_panics
 from spark_jobs.tokens.tokenizer import LoadedTokenizer
@@ -23,6 +26,10 @@ _REMEDY = "correct tokenizer.uri of the corpus recipe, or leave it empty to trai
 _MOST_IDS_PER_TOKEN = 2
 _SPARE_IDS = 1024
 _HIGHEST_ID = 2**31 - 1
+_FIELDS = {
+    *("version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer"),
+    *("post_processor", "decoder", "model"),
+}
 
 
 def examine_recipe(recipe: TokenizerRecipe) -> tuple[str, ...]:
@@ -75,13 +82,40 @@ def _loaded(content: bytes, where: str) -> tuple[str, Any]:
         with refusing_panics():
             return text, Tokenizer.from_str(text)
     except Exception as error:  # the library raises bare Exception
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        reason = _likely_cause(content) or _first_line(error) or type(error).__name__
         raise InputError(
             f"not a tokenizer ({reason})",
             where=where,
             expected="a tokenizer.json of Hugging Face tokenizers",
             remedy=_REMEDY,
         ) from error
+
+
+def _likely_cause(content: bytes) -> str:
+    """Say why a file is no tokenizer where the library reports only a position; empty if that is unknown."""
+    if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "it begins with a byte order mark: save it as UTF-8 without one"
+    if packing := packing_of(content):
+        return f"it is packed with {packing}: unpack it"
+    if other := other_format(content):
+        return f"it is {other}"
+    try:
+        plain = json.loads(content)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(plain, dict) or "model" not in plain:
+        found = ", ".join(sorted(map(str, plain))[:5]) if isinstance(plain, dict) else type(plain).__name__
+        return f'it has no "model", which a tokenizer.json has; found {found or "an empty object"}'
+    if unknown := sorted(plain.keys() - _FIELDS):
+        return f"unknown fields: {', '.join(unknown[:5])}"
+    model = plain["model"] if isinstance(plain["model"], dict) else {}
+    if model.get("type") in ("WordLevel", "WordPiece") and not isinstance(model.get("unk_token"), str):
+        return f"{model['type']} needs model.unk_token, a token of the vocabulary for unknown text"
+    return ""
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0][:200]
 
 
 def _require_added_tokens(added: list[dict[str, Any]], tokenizer: Any, where: str) -> None:
@@ -184,17 +218,7 @@ def _require_encoding(tokenizer: LoadedTokenizer, end_of_text: str) -> None:
     """Encode texts that spell the end-of-text token out, and tricky ones: they must pass, and not be cut."""
     spelled = [f"{a}{end_of_text}{b}" for a in ("", " ", "a", "a ", "\n") for b in ("", " ", "b", " b", "\n")]
     words = [end_of_text * 2, end_of_text.strip(), end_of_text.lower(), end_of_text.upper()]
-    try:
-        with refusing_panics():
-            encode(tokenizer, Library.TOKENIZERS, pa.array([*TRICKY, *spelled, *words], pa.string()), "int32")
-    except InputError:
-        raise
-    except Exception as error:  # the library raises bare Exception
-        raise InputError(
-            f"the tokenizer cannot encode every text ({(str(error).splitlines() or [''])[0][:200]})",
-            where=tokenizer.where,
-            remedy=_REMEDY,
-        ) from error
+    encode(tokenizer, Library.TOKENIZERS, pa.array([*TRICKY, *spelled, *words], pa.string()), "int32")
 
 
 def _require_trainable(end_of_text: str) -> None:

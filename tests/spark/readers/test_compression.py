@@ -151,3 +151,35 @@ def test_strict_reading_ends_at_the_damage() -> None:
         for block in undamaged(zstd_blocks(plain_blocks(io.BytesIO(bytes(content))))):
             received.append(block)
     assert b"".join(received).startswith(noise(400_000))
+
+
+def skippable(size: int, content: bytes = b"") -> bytes:
+    return b"\x50\x2a\x4d\x18" + size.to_bytes(4, "little") + content
+
+
+@pytest.mark.parametrize("size", [100, 2**32 - 1])
+def test_a_skippable_frame_beyond_the_end_hides_no_frame(size: int) -> None:
+    frame = zstandard.compress(b"text\n")
+    cut = Damage("zstd: the stream ends within a skippable frame")
+    assert list(zstd_blocks([frame + skippable(size) + frame])) == [b"text\n", cut, b"text\n"]
+    assert list(zstd_blocks([frame + skippable(size)[:6]])) == [b"text\n", cut]
+
+
+def test_a_frame_that_needs_a_dictionary_says_so() -> None:
+    samples: list[bytes | bytearray | memoryview] = [
+        f"a text {number} to train on".encode() * 3 for number in range(1000)
+    ]
+    dictionary = zstandard.train_dictionary(1024, samples)
+    packed = zstandard.ZstdCompressor(dict_data=dictionary).compress(samples[0])
+    (damage,) = zstd_blocks([packed])
+    assert isinstance(damage, Damage) and "needs a dictionary" in damage.note
+
+
+@pytest.mark.parametrize("first", [gzip.compress, zstandard.compress])
+@pytest.mark.parametrize("second", [gzip.compress, zstandard.compress, bytes])
+def test_files_of_any_packing_may_be_joined(
+    first: Callable[[bytes], bytes], second: Callable[[bytes], bytes]
+) -> None:
+    one, two = b'{"text": "one"}\n', b'{"text": "two"}\n'
+    unpack = gzip_blocks if first is gzip.compress else zstd_blocks
+    assert list(undamaged(unpack([first(one) + second(two)]))) == [one, two]

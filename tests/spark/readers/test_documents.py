@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import gzip
+import io
 import json
 import tracemalloc
 import zlib
@@ -16,6 +18,8 @@ import zstandard
 
 from include.contracts.errors import InputError, IntegrityError
 from include.contracts.manifests import RawShard
+from include.object_store import STORE
+from include.object_store.errors import StorageRefused
 from include.recipes.corpus import ReadRecipe
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.documents import read_documents
@@ -376,3 +380,18 @@ def test_parquet_without_text_is_counted_by_rows(tmp_path: Path) -> None:
     dropped = read(path)[1].dropped
     assert dropped == {"unknown_schema": 3}
     assert dropped.examples == {"unknown_schema": [(0, "columns x, y")]}
+
+
+def test_a_disk_that_fails_while_a_shard_is_read_names_the_shard(
+    tmp_path: Path, write_shard: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_shard(tmp_path / "a.jsonl", [{"text": "t"}])
+    shard = NumberedShard(0, "a", raw_shard(str(path)))
+
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(STORE, "open", lambda *_: Failing())
+    with pytest.raises(StorageRefused, match=r"a\.jsonl"):
+        list(read_documents(shard, ReadRecipe(), ReadCounts()))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import json
@@ -14,6 +15,7 @@ import zstandard
 
 from spark_jobs.readers.compression import plain_blocks, undamaged
 from spark_jobs.readers.formats import Companion, Container, Unpacked, companion_of, unpack
+from spark_jobs.readers.salvage import Salvaged, salvaged
 from spark_jobs.readers.splitting import split_records
 
 TEXTS = [f"text {i} é 漢" for i in range(200)]
@@ -86,8 +88,23 @@ def test_a_pretty_printed_record_longer_than_the_head_is_one_record() -> None:
     assert texts(content.encode()) == TEXTS[:3]
 
 
-def test_lines_that_are_lists_are_left_as_they_are() -> None:
-    content = b'[{"content": "a"}, {"content": "b"}]\n[{"content": "c"}]\n'
+def test_arrays_of_records_that_follow_each_other_are_read() -> None:
+    assert texts(b'[{"text": "a"}, {"text": "b"}]\n[{"text": "c"}]\n') == ["a", "b", "c"]
+    assert texts(b'[[{"text": "a"}, {"text": "b"}]]') == ["a", "b"]
+
+
+def test_an_array_may_begin_with_something_else_than_a_record() -> None:
+    found = unpacked(b'[null, {"text": "a"}]')
+    assert list(split_records(found.head, found.blocks, 1000)) == [b"null", b'{"text": "a"}']
+
+
+def test_an_array_that_is_the_whole_file_is_read_whatever_its_records_are() -> None:
+    found = unpacked(b'[{"role": "user", "content": "a"}, {"content": "b"}]')
+    assert len(list(split_records(found.head, found.blocks, 1000))) == 2
+
+
+def test_lines_that_are_a_conversation_each_are_left_as_they_are() -> None:
+    content = b'[{"role": "user", "content": "a"}, {"role": "x", "content": "b"}]\n[{"content": "c"}]\n'
     found = unpacked(content)
     assert list(split_records(found.head, found.blocks, 1000)) == content.splitlines()
 
@@ -132,7 +149,13 @@ def old_tar() -> bytes:
         (archive("zip"), "a zip archive"),
         (gzip.compress(parquet()), "parquet packed with gzip"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n", "a Git LFS pointer"),
+        (b"\xef\xbb\xbfversion https://git-lfs.github.com/spec/v1\r\noid sha256:00", "a Git LFS pointer"),
+        (b"version https://hawser.github.com/spec/v1\noid sha256:00\n", "a Git LFS pointer"),
         (b"/annex/objects/SHA256E-s1--00.jsonl\n", "a git-annex pointer"),
+        (b"../../.git/annex/objects/x1/y2/SHA256E-s1--00/SHA256E-s1--00.jsonl", "a git-annex pointer"),
+        (b"# xet version 0\nfilesize = 5\n", "a Xet pointer"),
+        (b"outs:\n- md5: 00\n  path: a.jsonl\n", "a DVC pointer"),
+        (b"../../blobs/0123456789abcdef", "a link that was saved as text"),
         (b"<!DOCTYPE html>\n<html><body>404</body></html>", "an HTML page"),
         (b"\xef\xbb\xbf\n <HTML>", "an HTML page"),
         (gzip.compress(b"<html>"), "an HTML page"),
@@ -173,3 +196,36 @@ def test_unpacking_changes_no_byte_of_the_text() -> None:
 )
 def test_companions_are_known_by_their_keys(keys: set[str], companion: Companion | None) -> None:
     assert companion_of(keys) is companion
+
+
+@pytest.mark.parametrize("zeros", [4, 300_000])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd], ids=["plain", "gzip", "zstd"])
+def test_zeros_before_the_content_hide_nothing(zeros: int, pack: Callable[[bytes], bytes]) -> None:
+    found = unpacked(bytes(zeros) + pack(LINES))
+    assert found.other == "" and found.starts_as_json
+    content = [block for block in found.blocks if isinstance(block, bytes)]
+    assert b"".join(content) == LINES
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_white_space_hides_no_encoding(encoding: str) -> None:
+    found = unpacked(("\n \n" + LINES.decode()).encode(encoding))
+    assert found.encoding == encoding and found.head.lstrip() == LINES
+
+
+@pytest.mark.parametrize(
+    "mark", [codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF8, codecs.BOM_UTF32_LE]
+)
+def test_a_byte_order_mark_alone_is_an_empty_file(mark: bytes) -> None:
+    assert unpacked(mark).is_blank
+
+
+@pytest.mark.parametrize("separator", ["\x1e", "\x0b", "\x0c\n", "\u2028", "\x85", "\n\x1e"])
+def test_separators_of_records_are_no_records(separator: str) -> None:
+    records = [json.dumps({"text": text}) for text in ("a", "b", "c")]
+    content = (separator + separator.join(records)).encode()
+    found = unpacked(content)
+    pieces = [piece for piece in split_records(found.head, found.blocks, 1000) if isinstance(piece, bytes)]
+    values = [record for piece in pieces for record in salvaged(piece)]
+    assert [value.value["text"] for value in values if isinstance(value, Salvaged)] == ["a", "b", "c"]
+    assert len(values) == 3

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import io
 import json
 import random
 from collections.abc import Callable
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from include.object_store import STORE
 from spark_jobs.readers.input_files import inputs_of, list_shards, main
 
 Write = Callable[[Path, Any], Path]
@@ -200,3 +203,19 @@ def test_a_corpus_version_in_s3_is_named_once() -> None:
     found = list_shards([f"{root}/{name}" for name in names], "s3://bucket/all/")
     assert found.accepted == []
     assert found.left_out == {root: "a corpus version, by the names of its files"}
+
+
+def test_a_file_that_the_disk_does_not_give_is_named(
+    tmp_path: Path, write_shard: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = (str(write_shard(tmp_path / f"{name}.jsonl", RECORDS)) for name in ("a", "b"))
+
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    opened = STORE.open
+    monkeypatch.setattr(STORE, "open", lambda uri: Failing() if uri == bad else opened(uri))
+    found = inputs_of(str(tmp_path))
+    assert found.accepted == [good]
+    assert found.left_out == {bad: "cannot be read: Input/output error"}

@@ -57,3 +57,9 @@ def test_the_line_before_damage_is_torn_and_the_next_begins_after_it() -> None:
     found = list(split_lines([b"one\ntw", damage, b"three\nfour\n", damage, b"five"], 100))
     assert found == [b"one", b"tw", damage, b"three", b"four", damage, b"five"]
     assert [isinstance(piece, Torn) for piece in found] == [False, True, False, False, False, False, False]
+
+
+def test_a_record_after_zeros_beyond_the_limit_is_found() -> None:
+    blocks = [b'{"a": 1}\n', *[bytes(100)] * 5, b'{"b": 2}\n{"c": 3}']
+    found = [piece.lstrip(b"\0") for piece in split_lines(blocks, 150) if isinstance(piece, bytes)]
+    assert found == [b'{"a": 1}', b'{"b": 2}', b'{"c": 3}']

@@ -85,7 +85,11 @@ NAMED_TWICE = pa.StructArray.from_arrays([pa.array([1, 2]), pa.array([3, 4])], [
         (NAMED_TWICE, [{"a": 3}, {"a": 4}], {}),
         (pa.array([Decimal(1), Decimal(10) ** 37], pa.decimal128(38, 0)), ["1", "1" + "0" * 37], {}),
         (pa.array([2**64 - 1, None], pa.uint64()), [2**64 - 1, None], {}),
-        (pa.array([b"\xff", b"a"]), ["b'\\xff'", "b'a'"], {}),
+        (pa.array([b"caf\xe9", b"a"]), ["caf\ufffd", "a"], {"invalid_utf8": 1}),
+        (pa.array([b"\xff\0\x01", b"a"]), [None, "a"], {"unreadable_value": 1}),
+        (pa.array([[b"a"], [b"\xff"]]), [["a"], ["\ufffd"]], {"invalid_utf8": 1}),
+        (pa.array([{"b": b"a"}, {"b": b"\xff"}]), [{"b": "a"}, {"b": "\ufffd"}], {"invalid_utf8": 1}),
+        (pa.array([b"ab", b"\xff\xff"], pa.binary(2)), ["ab", "\ufffd\ufffd"], {"invalid_utf8": 1}),
         (pa.array([dt.time(1, 2, 3), None]), ["01:02:03", None], {}),
     ],
     ids=lambda value: str(value.type)[:30] if isinstance(value, pa.Array) else "",
@@ -198,3 +202,13 @@ def test_a_footer_that_promises_more_rows_than_there_are_is_believed(
     rows, counts = read(path)
     assert counts.records == ROWS
     assert counts.dropped == {"corrupt_shard": ROWS - len(rows)}
+
+
+@pytest.mark.parametrize("kind", [pa.binary(6), pa.large_binary(), pa.json_(), pa.string_view()], ids=str)
+def test_text_of_every_type_that_holds_text_is_read(kind: pa.DataType, tmp_path: Path) -> None:
+    texts = ["text 1", "text 2"]
+    storage = pa.array([text.encode() for text in texts], kind) if "binary" in str(kind) else None
+    column = pa.array(texts, kind) if storage is None else storage
+    pq.write_table(pa.table({"text": column}), tmp_path / "a.parquet")
+    rows, counts = read(tmp_path / "a.parquet")
+    assert [row["text"] for row in rows] == texts and not counts.dropped

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date, datetime, time
 from typing import Any
 
 import pytest
@@ -84,3 +85,10 @@ def test_nesting_beyond_every_parser_is_a_reason_to_drop() -> None:
 )
 def test_the_limit_is_on_bytes_of_utf8(text: str, fits: bool) -> None:
     assert isinstance(fields_of({"text": text}, NAMES, limit_bytes=100), Fields) == fits
+
+
+@pytest.mark.parametrize("value", [datetime(2020, 1, 2, 3, 4, 5), date(2020, 1, 2), time(3, 4, 5, 6)])
+def test_dates_are_written_alike_next_to_values_that_are_repaired(value: Any) -> None:
+    fast, exact = (fields_of({"text": "t", "when": value, **more}, NAMES) for more in ({}, {"bad": "\ud800"}))
+    assert isinstance(fast, Fields) and isinstance(exact, Fields)
+    assert json.loads(exact.metadata)["when"] == json.loads(fast.metadata)["when"] == value.isoformat()

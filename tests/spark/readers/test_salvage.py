@@ -88,3 +88,8 @@ def test_a_bad_value_is_repaired_and_its_reason_noted(
 
 def test_bytes_that_are_neither_json_nor_utf8_are_invalid_utf8() -> None:
     assert parsed(b'{"text": "\xff') is DropReason.INVALID_UTF8
+
+
+def test_keys_that_become_the_same_keep_their_values() -> None:
+    value = {chr(code): code for code in (0xD83D, 0xDC00, 0xFFFD)}
+    assert list(repaired(value, set()).values()) == list(value.values())

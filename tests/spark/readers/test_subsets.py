@@ -11,7 +11,7 @@ from include.contracts.errors import InputError, RecipeError
 from include.recipes.corpus import CorpusRecipe, ReadRecipe, SubsetRule
 from include.recipes.loading import recipe_from_toml
 from spark_jobs.readers.records import Fields, fields_of
-from spark_jobs.readers.subsets import ShardNames, is_subset_name, require_few_subsets
+from spark_jobs.readers.subsets import ShardNames, require_few_subsets, subset_name
 
 UUID = "023827cd-7ee8-42e6-aa7b-661731f4c70f"
 HASH = "03e0a813bdc2ae9963d2e49085ef3430"
@@ -60,6 +60,14 @@ def test_the_file_names_of_redpajama_v1_give_its_seven_subsets(folder: str, name
         (f"web/{UUID}/x.jsonl", "web", "web"),
         ("dolma/books/chunk-0001/v1.0.0/x.jsonl", "dolma", "books"),
         ("data/train/x.jsonl", "data", "data"),
+        ("lake/books.json/part-00000.json", "lake", "books"),
+        ("lake/data.parquet/part-0.parquet", "lake", "lake"),
+        ("crawl/news/2024-01-01T12:00:00/x.jsonl", "crawl", "news"),
+        ("crawl/news/2024Q1/2024-w05/Jan2024/x.jsonl", "crawl", "news"),
+        ("crawl/2023-06-en/x.jsonl", "crawl", "en"),
+        ("crawl/www.site.example/site.org/x.jsonl", "crawl", "crawl"),
+        (f"cache/03/e0/{HASH}.jsonl", "cache", "cache"),
+        ("cache/de/x.jsonl", "cache", "de"),
         ("00.jsonl", "local", "default"),
     ],
 )
@@ -123,18 +131,21 @@ def test_every_schema_gives_source_and_subset(record: dict[str, Any], source: st
             "two\nlines",
             "",
         ),
+        *("C:\\data\\a.txt", "urn:isbn:5", "arXiv:2301.00001", "10.1000/xyz", "localhost:8000/x", "q?id=1"),
+        *("münchen.example", "a/b/c", "2024-01-01T10:00:00Z", "doc_17", "id-3", "1.5e7"),
         *("17", "00017", "2023-06", "v1.2", UUID, HASH, f"part-{UUID}", "train", None, 7, ["web"]),
     ],
 )
 def test_numbers_hashes_and_addresses_name_no_subset(value: Any) -> None:
-    assert not is_subset_name(value)
+    assert subset_name(value) == ""
 
 
 @pytest.mark.parametrize(
-    "value", ["web", "c4", "PubMed Central", "Pile-CC", "stack/python", "en_head", "日本語"]
+    "value",
+    ["web", "c4", "PubMed Central", "Pile-CC", "stack/python", "en_head", "日本語", "C#", "docs", "stack-v2"],
 )
 def test_names_of_published_subsets_are_names(value: str) -> None:
-    assert is_subset_name(value)
+    assert subset_name(value) == value
 
 
 def test_a_rule_of_the_recipe_names_a_subset_whatever_the_record_says() -> None:
@@ -172,3 +183,9 @@ def test_more_subsets_than_the_recipe_allows_are_an_error_that_says_how_to_name_
         require_few_subsets({"a", "b", "c", "d"}, recipe)
     with pytest.raises(RecipeError, match=r"read\.max_subsets"):
         ReadRecipe(max_subsets=0)
+
+
+def test_names_that_look_alike_are_one_subset() -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    assert subset_name(f" {decomposed} ") == composed
+    assert names(f"raw/{decomposed}/x.jsonl") == names(f"raw/{composed}/x.jsonl") == ("raw", composed)

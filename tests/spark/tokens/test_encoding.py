@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,16 @@ def test_a_panic_of_a_package_is_a_reason_and_no_end(
     monkeypatch.setattr(module, "_encoder", panicking)
     reason = choose_library(trained).reason
     assert reason == "gigatoken cannot load it (RuntimeError: index out of bounds)"
+
+
+def test_a_text_that_the_library_fails_on_is_named(trained: LoadedTokenizer) -> None:
+    plain = json.loads(trained.content)
+    search = {"type": "Split", "pattern": {"Regex": "(X+X+)+Y"}, "behavior": "Isolated", "invert": False}
+    plain["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [search, plain["pre_tokenizer"]]}
+    endless = replace(trained, content=json.dumps(plain))
+    texts = pa.array(["fine", "bad " + "X" * 3000, "fine"], pa.string())
+    with pytest.raises(InputError, match=r"cannot encode a text .*; got the text that begins with 'bad XX"):
+        encode(endless, Library.TOKENIZERS, texts, "int32")
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

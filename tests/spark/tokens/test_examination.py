@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,27 @@ def accepted(plain: dict[str, Any], end_of_text: str = "</s>") -> LoadedTokenize
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b'{"model": {"type": "none"}}', b"PK\x03\x04"])
 def test_a_file_that_is_no_tokenizer_is_refused(content: bytes) -> None:
     assert "not a tokenizer" in refusal(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xef\xbb\xbf{}", "a byte order mark"),
+        (json.dumps({"model": {}}).encode("utf-16"), "a byte order mark"),
+        (gzip.compress(b"{}"), "packed with gzip"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "a Git LFS pointer"),
+        (b"<html>404</html>", "an HTML page"),
+        (b'{"the": 0, "a": 1}', 'no "model", which a tokenizer.json has; found a, the'),
+        (b"[]", "found list"),
+        (as_bytes(byte_level() | {"chat": 1}), "unknown fields: chat"),
+        (
+            as_bytes(tokenizer_json({"type": "WordLevel", "vocab": {"</s>": 0}, "unk_token": None})),
+            "unk_token",
+        ),
+    ],
+)
+def test_a_file_that_is_no_tokenizer_is_named_as_what_it_is(content: bytes, reason: str) -> None:
+    assert reason in refusal(content)
 
 
 def test_a_trained_tokenizer_is_accepted_without_notes(trained_json: bytes) -> None:
@@ -227,13 +249,15 @@ def test_real_files_of_other_versions_of_the_library_are_accepted(sentence_piece
 
 
 def test_a_tokenizer_that_fails_on_a_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from spark_jobs.tokens import examination
+    from spark_jobs.tokens import encoding
 
     def failing(*_: object) -> Callable[..., object]:
         raise Exception("no such piece\nat line 3")
 
-    monkeypatch.setattr(examination, "encode", failing)
-    assert "the tokenizer cannot encode every text (no such piece)" in refusal(byte_level(fuse_unk=True))
+    monkeypatch.setattr(encoding, "_encoder", failing)
+    assert "the tokenizer cannot encode a text (Exception: no such piece)" in refusal(
+        byte_level(fuse_unk=True)
+    )
 
 
 def test_the_model_types_of_the_library_are_the_ones_that_are_known() -> None:
