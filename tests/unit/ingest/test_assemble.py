@@ -267,6 +267,6 @@ def test_a_body_that_does_not_end_is_cut_at_the_published_size() -> None:
 def test_a_trickle_is_a_stall() -> None:
     now = iter(range(0, 1000, 10))
     pace = Pace("s", URL, Politeness(read_timeout_seconds=60, min_bytes_per_second=10), lambda: next(now))
-    with pytest.raises(SourceUnavailable, match="trickles"):
+    with pytest.raises(SourceUnavailable, match="too slowly"):
         for _ in range(10):
             pace.came(1, 1, 100)

@@ -129,5 +129,5 @@ def test_a_list_that_trickles_is_given_up() -> None:
                 time.sleep(0.01)
                 yield b"x\n"
 
-    with pytest.raises(SourceUnavailable, match="trickles"):
+    with pytest.raises(SourceUnavailable, match="too slowly"):
         listed(TREE, lambda _: httpx.Response(200, stream=Trickle()), ListingKind.LINES)
