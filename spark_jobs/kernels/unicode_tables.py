@@ -115,9 +115,8 @@ def unstable(form: UnicodeForm) -> npt.NDArray[np.bool_]:
     table = np.zeros(_POINTS, np.bool_)
     for point in _described():
         character = chr(point)
-        table[point] = unicodedata.combining(character) != 0 or (
-            unicodedata.normalize(form, character) != character
-        )
+        if unicodedata.combining(character) or unicodedata.normalize(form, character) != character:
+            table[point] = True
         decomposition = unicodedata.decomposition(character)
         if decomposition and not decomposition.startswith("<"):
             for joined in decomposition.split()[1:]:

@@ -105,6 +105,19 @@ def test_a_text_that_is_not_in_its_form_is_always_found(
         assert suspect or unicodedata.is_normalized(form, value)
 
 
+@pytest.mark.parametrize("form", ["NFC", "NFKC"])
+def test_every_pair_of_characters_that_a_form_composes_is_found(form: unicode_tables.UnicodeForm) -> None:
+    decomposed = [
+        unicodedata.normalize("NFD", character)
+        for character in map(chr, range(0x110000))
+        if unicodedata.normalize("NFD", character) != character
+    ]
+    pairs = [value for value in decomposed if not unicodedata.is_normalized(form, value)]
+    assert {"\u0b92\u0bd7", "\u1025\u102e"} <= set(pairs)  # Tamil, Burmese
+    found = text.has_any(*buffers(pa.array(pairs)), unicode_tables.unstable(form), 0xA0)
+    assert [value for value, suspect in zip(pairs, found, strict=True) if not suspect] == []
+
+
 def test_ordinary_text_of_many_scripts_is_not_suspected() -> None:
     texts = ["plain", "Grüße, señor", "Привет", "漢字かな", "안녕하세요", "مرحبا", "😀"]
     found = text.has_any(*buffers(pa.array(texts)), unicode_tables.unstable("NFC"), 0x300)
