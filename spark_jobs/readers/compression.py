@@ -1,8 +1,8 @@
 """Decompresses streams in bounded memory, and continues after damaged parts.
 
 A gzip file is a series of members, and a zstd file a series of frames. All bytes before the damage are
-returned. Reading continues at the next member or frame that is found. Files that were joined may follow each
-other whatever their compression.
+returned. Reading continues at the next member or frame that is found. Files of different compression may be
+joined in one.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def _members(
 def _decoder_of(
     start: bytes, usual: Callable[[BlockReader], Iterator[bytes]]
 ) -> Callable[[BlockReader], Iterator[bytes]]:
-    """Return the decoder for a member that begins with these bytes: files of any packing are joined."""
+    """Return the decoder for a member that begins with these bytes: joined files may differ in compression."""
     if start.startswith(GZIP_MAGIC):
         return _gzip_member
     if start == ZSTD_MAGIC or _is_skippable(start):

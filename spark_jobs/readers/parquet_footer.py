@@ -19,9 +19,9 @@ _MAGIC = b"PAR1"
 _JOINT = _MAGIC + _MAGIC
 #: Length of the footer and magic number, which end a file.
 _END_BYTES = 8
-#: Behind the data lie indexes; so far before the place where a joint would be without them it is looked for.
+#: Indexes may follow the data of a file: a joint is searched this far before its position without indexes.
 _MOST_INDEX_BYTES = 1 << 20
-#: So many bytes after the footer are looked through for it.
+#: The footer's end is searched in this many bytes at the end of a file.
 _MOST_TRAILING_BYTES = 1 << 16
 
 _SCHEMA_KEY = b"ARROW:schema"
