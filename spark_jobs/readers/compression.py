@@ -152,7 +152,7 @@ def _members(
 def _decoder_of(
     start: bytes, usual: Callable[[BlockReader], Iterator[bytes]]
 ) -> Callable[[BlockReader], Iterator[bytes]]:
-    """Return the decoder for a member that begins with these bytes: joined files may differ in compression."""
+    """Return the decoder for a member that begins with these bytes; joined files may differ in it."""
     if start.startswith(GZIP_MAGIC):
         return _gzip_member
     if start == ZSTD_MAGIC or _is_skippable(start):
