@@ -96,7 +96,7 @@ def hostile(
     """A corpus whose subsets, texts and kept duplicates all hold the attack."""
     generator = random.Random(3)
     texts = [f"{ATTACK} {sentence(generator, 80)}" for _ in range(40)]
-    subsets = [ATTACK.partition("<img")[0], r"$\frac{", "names of some words 字"]
+    subsets = ["<script>alert(1)</script>", "$a^{$", "names of some words 字"]
     records = [
         {"text": text, "meta": {"pile_set_name": subsets[i % 3]}}
         for i, text in enumerate([*texts, *(f"{text} anew" for text in texts[:5])])

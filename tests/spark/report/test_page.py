@@ -252,7 +252,7 @@ def test_hostile_documents_subsets_and_reasons_are_text_and_nothing_else(
             assert name != "src"
     for section in ("funnel", "subsets", "lengths", "duplicates", "examples", "contamination"):
         assert "<script>alert(1)</script>" in page.sections[section].replace("…", ""), section
-    assert r"$\frac{" in page.sections["lengths"]
+    assert "$a^{$" in page.sections["lengths"]
 
 
 def test_the_page_may_load_and_run_nothing(built: Path, page_of: PageOf) -> None:
