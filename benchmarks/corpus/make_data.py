@@ -2,9 +2,9 @@
 
 python -m benchmarks.corpus.make_data --input SHARDS --output FOLDER --megabytes 1000 [--hot 0.1]
 
-The documents are repeated in passes. Each pass shifts all Latin letters one position further along the
-alphabet, so that passes share no words, while lengths, structure and the duplicates within a pass stay those
-of the real text. The same arguments give the same bytes.
+The documents are repeated in passes. Each pass replaces every Latin letter by another one (an affine cipher
+with a different key), so that passes share no words, while lengths, structure and the duplicates within a
+pass stay those of the real text. The same arguments give the same bytes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import string
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,7 +26,9 @@ from spark_jobs.readers.input_files import inputs_of, raw_shard
 from spark_jobs.readers.shards import ordered_shards
 
 _SHARD_BYTES = 32_000_000
-_PASSES = len(string.ascii_lowercase)
+_LETTERS = len(string.ascii_lowercase)
+_FACTORS = [factor for factor in range(_LETTERS) if math.gcd(factor, _LETTERS) == 1]
+_PASSES = _LETTERS * len(_FACTORS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--first-pass",
         type=int,
         default=0,
-        help="number of the first pass, 0 to 25; other passes share no words with it",
+        help=f"number of the first pass, 0 to {_PASSES - 1}; other passes share no words with it",
     )
     parser.add_argument(
         "--hot", type=float, default=0.0, help="share of documents that begin with the same text"
@@ -64,17 +67,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _documents(source: str, first_pass: int) -> Iterator[str]:
     accepted = inputs_of(absolute(source)).accepted
     shards = ordered_shards([raw_shard(uri) for uri in accepted])
-    for shift in range(first_pass, _PASSES):
-        moved = {
-            ord(letter): letters[(position + shift) % _PASSES]
-            for letters in (string.ascii_lowercase, string.ascii_uppercase)
-            for position, letter in enumerate(letters)
-        }
+    for number in range(first_pass, _PASSES):
+        replaced = letters_of_pass(number)
         for shard in shards:
             for batch in read_documents(shard, ReadRecipe(), ReadCounts()):
                 for text in batch.column("text").to_pylist():
-                    yield text.translate(moved)
-    raise InputError("too little text", where=source, expected="at least a 26th of the requested bytes")
+                    yield text.translate(replaced)
+    expected = f"at least a {_PASSES}th of the requested bytes"
+    raise InputError("too little text", where=source, expected=expected, remedy="give a larger INPUT")
+
+
+def letters_of_pass(number: int) -> dict[int, str]:
+    """Return a pass's permutation of the letters, as a table of ``str.translate``."""
+    factor, shift = _FACTORS[number // _LETTERS], number % _LETTERS
+    return {
+        ord(letter): letters[(position * factor + shift) % _LETTERS]
+        for letters in (string.ascii_lowercase, string.ascii_uppercase)
+        for position, letter in enumerate(letters)
+    }
 
 
 def _limited(texts: Iterator[str], text_bytes: float) -> Iterator[str]:
