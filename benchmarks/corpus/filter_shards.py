@@ -23,12 +23,8 @@ import pyarrow as pa
 
 from include.recipes.corpus import CorpusRecipe, ReadRecipe
 from include.recipes.loading import packaged_recipe
+from spark_jobs.cleaning.chain import apply_filters
 from spark_jobs.cleaning.normalise import normalise
-from spark_jobs.filters.basic import keep_good
-from spark_jobs.filters.c4 import rewrite_c4
-from spark_jobs.filters.fineweb import keep_fineweb
-from spark_jobs.filters.gopher import keep_gopher
-from spark_jobs.filters.language import keep_languages
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.documents import read_documents
 from spark_jobs.readers.input_files import inputs_of, raw_shard
@@ -91,12 +87,7 @@ def filter_shard(recipe: CorpusRecipe, output: Path, shard: NumberedShard) -> Ou
 
 def filtered(documents: pa.RecordBatch, recipe: CorpusRecipe, dropped: Counter[str]) -> pa.RecordBatch:
     """Normalise and filter documents in the order of the pipeline."""
-    batch = normalise(documents, recipe.normalise, dropped)
-    batch = keep_languages(batch, recipe.language, dropped)
-    batch = keep_gopher(batch, recipe.gopher, dropped)
-    batch = rewrite_c4(batch, recipe.c4, dropped)
-    batch = keep_fineweb(batch, recipe.fineweb, dropped)
-    return keep_good(batch, recipe.filter, dropped)
+    return apply_filters(normalise(documents, recipe.normalise, dropped), recipe, dropped)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def apply_chain(batch: pa.RecordBatch, recipe: CorpusRecipe, counts: ChainCounts
     """Return the documents that pass all stages, with a column ``characters``. Add to ``counts``."""
     steps: dict[Stage, Callable[[pa.RecordBatch, Drops], pa.RecordBatch]] = {
         Stage.NORMALISE: lambda documents, dropped: normalise(documents, recipe.normalise, dropped),
-        Stage.FILTER: lambda documents, dropped: _filtered(documents, recipe, dropped),
+        Stage.FILTER: lambda documents, dropped: apply_filters(documents, recipe, dropped),
         Stage.DECONTAMINATE: lambda documents, dropped: decontaminate(
             documents, benchmarks(recipe.decontaminate), recipe.decontaminate, dropped, counts.contamination
         ),
@@ -62,7 +62,7 @@ def apply_chain(batch: pa.RecordBatch, recipe: CorpusRecipe, counts: ChainCounts
     return batch
 
 
-def _filtered(batch: pa.RecordBatch, recipe: CorpusRecipe, dropped: Drops) -> pa.RecordBatch:
+def apply_filters(batch: pa.RecordBatch, recipe: CorpusRecipe, dropped: Counter[str]) -> pa.RecordBatch:
     """Apply the filters in FineWeb's order, cheap ones first. C4 rewrites text, so ``filter`` follows it."""
     batch = keep_signals(batch, recipe.signals, dropped)
     batch = keep_languages(batch, recipe.language, dropped)

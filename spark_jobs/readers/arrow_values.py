@@ -5,6 +5,7 @@ Bytes become text, because many writers of parquet do not mark their strings as 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -41,30 +42,26 @@ class Values:
     values: list[Any]
     repairs: dict[int, set[RepairReason]] = field(default_factory=dict)
 
+    def convert(self, convert: Callable[[Any, set[RepairReason]], Any]) -> None:
+        """Replace each value by the result of ``convert``, which adds the reasons for repairs to a set."""
+        for position, value in enumerate(self.values):
+            reasons: set[RepairReason] = set()
+            self.values[position] = convert(value, reasons)
+            if reasons:
+                self.repairs.setdefault(position, set()).update(reasons)
+
 
 def plain_values(column: pa.Array) -> Values:
     """Convert a column; a value without a Python or JSON form is repaired, or null."""
     try:
         found = Values(column.to_pylist())
     except _UNCONVERTIBLE:
-        found = Values([])
-        for position in range(len(column)):
-            reasons: set[RepairReason] = set()
-            found.values.append(_plain(column[position], reasons))
-            if reasons:
-                found.repairs[position] = reasons
+        found = Values(list(column))
+        found.convert(_plain)
     if _may_hold_bytes(column.type):
-        for position, value in enumerate(found.values):
-            reasons = set()
-            found.values[position] = _as_text(value, reasons)
-            if reasons:
-                found.repairs.setdefault(position, set()).update(reasons)
+        found.convert(_as_text)
     if _holds_non_finite(column):
-        for position, value in enumerate(found.values):
-            reasons = set()
-            found.values[position] = repaired(value, reasons)
-            if reasons:
-                found.repairs.setdefault(position, set()).update(reasons)
+        found.convert(repaired)
     return found
 
 

@@ -60,20 +60,17 @@ def open_files(path: Path) -> Iterator[tuple[pq.ParquetFile | None, str]]:
 
     The file is None where it has no readable footer.
     """
-    source = _Source(path)
-    file, note = _open(source)
-    joint = _joint(source, file)
-    if not joint:
-        yield file, note
-        return
-    parts: list[_Source] = []
-    content = pa.memory_map(str(path)).read_buffer()
-    while joint:
-        parts.append(_Source(path, content.slice(joint)))
-        content = content.slice(0, joint)
-        source = _Source(path, content)
-        joint = _joint(source, _open(source)[0])
-    for part in (source, *reversed(parts)):
+    first = _Source(path)
+    file, note = _open(first)
+    others: list[_Source] = []
+    while file is not None and (joint := _joint(first, file)):
+        file.close()
+        content = pa.memory_map(str(path)).read_buffer() if first.content is None else first.content
+        others.append(_Source(path, content.slice(joint)))
+        first = _Source(path, content.slice(0, joint))
+        file, note = _open(first)
+    yield file, note
+    for part in reversed(others):
         yield _open(part)
 
 
@@ -116,13 +113,11 @@ def _salvaged_metadata(source: _Source) -> pq.FileMetaData:
         return file.metadata
 
 
-def _joint(source: _Source, file: pq.ParquetFile | None) -> int:
+def _joint(source: _Source, file: pq.ParquetFile) -> int:
     """Return where the last of several joined files begins, 0 for a single file.
 
     Its offsets are counted from its own beginning, so that more bytes lie behind its data than there should.
     """
-    if file is None:
-        return 0
     metadata = file.metadata
     if not metadata.num_row_groups or not metadata.num_columns:
         return 0

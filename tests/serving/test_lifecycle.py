@@ -57,16 +57,20 @@ def held_back(model: Path) -> Iterator[tuple[str, threading.Event]]:
     thread.join()
 
 
+def from_s3(endpoint: str) -> dict[str, str]:
+    """Return the server's settings for a model in the bucket of an endpoint."""
+    return {
+        "MODEL_URI": "s3://models/m/",
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
 def test_not_ready_while_loading_ready_after_and_not_when_draining(start: Any, held_back: Any) -> None:
     endpoint, gate = held_back
-    server = start(
-        MODEL_URI="s3://models/m/",
-        AWS_ENDPOINT_URL=endpoint,
-        AWS_ACCESS_KEY_ID="local",
-        AWS_SECRET_ACCESS_KEY="local",
-        AWS_DEFAULT_REGION="us-east-1",
-        LAME_DUCK_SECONDS="60",
-    )
+    server = start(**from_s3(endpoint), LAME_DUCK_SECONDS="60")
     assert (status(server, "/healthz"), status(server, "/readyz")) == (200, 503)
     loading = httpx.post(f"{server.url}/v1/completions", json=SHORT)
     assert (loading.status_code, loading.json()["error"]["code"]) == (503, "unavailable")
@@ -86,14 +90,7 @@ def test_a_stop_while_loading_is_no_failure_and_leaves_no_folder(
     start: Any, held_back: Any, tmp_path: Path
 ) -> None:
     endpoint, _ = held_back
-    server = start(
-        MODEL_URI="s3://models/m/",
-        AWS_ENDPOINT_URL=endpoint,
-        AWS_ACCESS_KEY_ID="local",
-        AWS_SECRET_ACCESS_KEY="local",
-        AWS_DEFAULT_REGION="us-east-1",
-        TMPDIR=str(tmp_path),
-    )
+    server = start(**from_s3(endpoint), TMPDIR=str(tmp_path))
     assert status(server, "/healthz") == 200
     wait_until(lambda: any(tmp_path.glob("nexus-model-*")), what="the folder of the download")
     server.process.send_signal(signal.SIGTERM)
