@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_jobs.dedup.minhash import fold_words
-from spark_jobs.kernels.compiled import Integer, kernel
+from spark_jobs.kernels.compiled import Integer, array_kernel, kernel
 from spark_jobs.kernels.hashing import mix64
 from spark_jobs.kernels.text import longest_document
 
@@ -102,7 +102,7 @@ def _hash_ngrams(words: npt.NDArray[np.uint64], length: Integer, out: npt.NDArra
     return count
 
 
-@kernel
+@array_kernel
 def count_words(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], fold: npt.NDArray[np.uint32]
 ) -> npt.NDArray[np.int64]:
@@ -114,7 +114,7 @@ def count_words(
     return counts
 
 
-@kernel
+@array_kernel
 def ngrams_of(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], fold: npt.NDArray[np.uint32], ngram: int
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
@@ -136,7 +136,7 @@ def ngrams_of(
     return hashes[:used], documents[:used], lengths[:used]
 
 
-@kernel
+@array_kernel
 def overlaps(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int32],

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_jobs.dedup.minhash import Shingles, document_units
-from spark_jobs.kernels.compiled import kernel
+from spark_jobs.kernels.compiled import array_kernel, kernel
 from spark_jobs.kernels.text import longest_document
 
 Ngrams = npt.NDArray[np.uint64]
@@ -14,7 +14,7 @@ Ngrams = npt.NDArray[np.uint64]
 _ORDER = np.uint64(0x9E3779B97F4A7C15)
 
 
-@kernel
+@array_kernel
 def _ngrams(units: Ngrams, ngram: int) -> Ngrams:
     """Return the distinct hashes of the n-grams of ``units``, in ascending order.
 
@@ -52,7 +52,7 @@ def _shared(left: Ngrams, right: Ngrams) -> int:
     return shared
 
 
-@kernel
+@array_kernel
 def similarities(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int32],

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from spark_jobs.kernels.compiled import Integer, kernel
+from spark_jobs.kernels.compiled import Integer, array_kernel, kernel
 from spark_jobs.kernels.hashing import mix64
 from spark_jobs.kernels.text import decode, longest_document
 from spark_jobs.kernels.unicode_tables import (
@@ -204,7 +204,7 @@ def _sign(
     return len(units) - length + 1
 
 
-@kernel
+@array_kernel
 def signatures(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int32],
@@ -228,7 +228,7 @@ def signatures(
     return minima, ngrams
 
 
-@kernel
+@array_kernel
 def band_keys(minima: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.NDArray[np.int64]:
     """Return the keys (documents, bands): hashes of the band's number and its ``rows`` minima."""
     keys = np.empty((len(minima), bands), np.int64)

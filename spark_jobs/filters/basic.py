@@ -12,7 +12,7 @@ from include.contracts.documents import DropReason
 from include.recipes.corpus import FilterRecipe
 from spark_jobs.filters.drops import above, below, drop_violations
 from spark_jobs.kernels import unicode_tables
-from spark_jobs.kernels.compiled import Integer, kernel
+from spark_jobs.kernels.compiled import Integer, array_kernel, kernel
 from spark_jobs.kernels.hash_tables import REPETITION_LIMIT, slot_of, table_mask
 from spark_jobs.kernels.hashing import mix64
 from spark_jobs.kernels.text import decode, longest_document
@@ -115,7 +115,7 @@ def _most_covered(
     return most
 
 
-@kernel
+@array_kernel
 def measure(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], classes: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float64]:

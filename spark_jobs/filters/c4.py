@@ -16,7 +16,7 @@ import pyarrow as pa
 from include.contracts.documents import DropReason
 from include.recipes.quality import C4Recipe
 from spark_jobs.filters.drops import drop_violations
-from spark_jobs.kernels.compiled import Integer, kernel
+from spark_jobs.kernels.compiled import Integer, array_kernel, kernel
 from spark_jobs.kernels.letters import BLANK, LOWER, SPOKEN, letters
 from spark_jobs.kernels.lines import ends_in_ellipsis, line_end, trim, words_of
 from spark_jobs.kernels.text import decode
@@ -210,7 +210,7 @@ def _rewrite_page(
     return o, sentences, KEPT
 
 
-@kernel
+@array_kernel
 def rewrite(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int32],

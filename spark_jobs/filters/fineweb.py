@@ -12,7 +12,7 @@ import pyarrow as pa
 from include.contracts.documents import DropReason
 from include.recipes.quality import FineWebRecipe
 from spark_jobs.filters.drops import above, drop_violations
-from spark_jobs.kernels.compiled import Integer, kernel
+from spark_jobs.kernels.compiled import Integer, array_kernel, kernel
 from spark_jobs.kernels.english_words import count_words
 from spark_jobs.kernels.hash_tables import REPETITION_LIMIT, repeats, table_mask
 from spark_jobs.kernels.letters import letters
@@ -63,7 +63,7 @@ def _measure_lines(
     return found, punctuated, short, characters, words
 
 
-@kernel
+@array_kernel
 def measure(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int32],

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from spark_jobs.filters import gopher_counts
 from spark_jobs.filters.gopher_counts import COUNTS, Parts, count_lines, count_words
-from spark_jobs.kernels.compiled import Integer, kernel
+from spark_jobs.kernels.compiled import Integer, array_kernel, kernel
 from spark_jobs.kernels.hash_tables import REPETITION_LIMIT, repeats, slot_of, table_mask
 from spark_jobs.kernels.hashing import mix64
 from spark_jobs.kernels.text import longest_document
@@ -197,7 +197,7 @@ def _repetition(
     _ngram_shares(words, parts.word_ends, candidates, table, owner, characters, row[NGRAM_SHARES:])
 
 
-@kernel
+@array_kernel
 def measure(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int32],

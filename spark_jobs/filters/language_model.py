@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from spark_jobs.kernels.compiled import Integer, kernel
+from spark_jobs.kernels.compiled import Integer, array_kernel, kernel
 from spark_jobs.kernels.letters import LOWER
 from spark_jobs.kernels.text import decode
 
@@ -79,7 +79,7 @@ def _find_features(
     return kinds
 
 
-@kernel
+@array_kernel
 def _best_class(scores: npt.NDArray[np.float32], temperature: float, model: Model) -> tuple[int, float]:
     """Return the likeliest language's class and its probability; classes of one language count together."""
     scores *= np.float32(temperature)
@@ -93,7 +93,7 @@ def _best_class(scores: npt.NDArray[np.float32], temperature: float, model: Mode
     return best, float(likelihoods[best])
 
 
-@kernel
+@array_kernel
 def identify(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int32],

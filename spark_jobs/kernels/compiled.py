@@ -1,4 +1,4 @@
-"""The decorator ``@kernel``, which compiles with numba and caches the machine code on disk.
+"""The decorators ``@kernel`` and ``@array_kernel``: they compile with numba and cache the code on disk.
 
 numba's own cache key is the path and time of the source file. It does not serve here: Spark unpacks the code
 of each job under a new path, and a kernel must be compiled again if a kernel of another module that it calls
@@ -88,11 +88,28 @@ class PackageCacheLocator(_CacheLocator):  # type: ignore[misc]
 
 
 def kernel(function: F) -> F:
-    """Compile ``function`` on its first call, or load the machine code from the cache."""
+    """Compile ``function`` on its first call, or load the machine code from the cache.
+
+    It may write into arrays that it is given, but makes and returns none: its references to arrays are not
+    counted, because in short functions that takes longer than the work. Raises TypeError if it is annotated
+    to return an array.
+    """
+    if "NDArray" in str(function.__annotations__.get("return")):
+        raise TypeError(f"{function.__name__} returns an array: decorate it with array_kernel")
+    return _compiled(function, counts_references=False)
+
+
+def array_kernel(function: F) -> F:
+    """Compile a function that makes or returns arrays, or calls one that returns an array."""
+    return _compiled(function, counts_references=True)
+
+
+def _compiled(function: F, counts_references: bool) -> F:
     settings: Any = numba.config
     settings.CACHE_LOCATOR_CLASSES = f"{__name__}.PackageCacheLocator,UserWideCacheLocator"
     try:
-        compiled: F = cast(F, numba.njit(cache=True, nogil=True)(function))
+        compile_lazily = numba.njit(cache=True, nogil=True, _nrt=counts_references)
+        compiled: F = cast(F, compile_lazily(function))
     finally:
         settings.CACHE_LOCATOR_CLASSES = ""
     return compiled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spark_jobs.kernels.compiled import Integer, kernel
+from spark_jobs.kernels.compiled import Integer, array_kernel, kernel
 from spark_jobs.kernels.unicode_tables import BLANK, BREAK, CONTROL, VISIBLE
 
 _LINE_FEED, _CARRIAGE_RETURN, _SPACE = 0x0A, 0x0D, 0x20
@@ -38,7 +38,7 @@ def longest_document(offsets: npt.NDArray[np.int32]) -> int:
     return longest
 
 
-@kernel
+@array_kernel
 def has_any(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], table: npt.NDArray[np.bool_], floor: int
 ) -> npt.NDArray[np.bool_]:
@@ -86,7 +86,7 @@ def _mojibake_length(
     return following + 1
 
 
-@kernel
+@array_kernel
 def count_faults(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], bytes_of: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -113,7 +113,7 @@ def count_faults(
     return faults, characters
 
 
-@kernel
+@array_kernel
 def normalise(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], actions: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spark_jobs.kernels.compiled import Integer, kernel
+from spark_jobs.kernels.compiled import Integer, array_kernel, kernel
 
 #: Kinds of candidates. If two begin at the same byte, the lower number is tried first.
 ASSIGNED, EMAIL, IPV4, IPV6, PHONE, TOKEN = range(6)
@@ -221,7 +221,7 @@ def _candidate(data: npt.NDArray[np.uint8], start: Integer, i: Integer, end: Int
     return TOKEN, _token(data, start, i, end)
 
 
-@kernel
+@array_kernel
 def candidates(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     """Return rows (document, kind, start, anchor). Positions are bytes of ``data``, documents ascend."""
     found = np.empty((256, 4), np.int64)

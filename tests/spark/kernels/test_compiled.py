@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from spark_jobs.kernels import compiled
-from spark_jobs.kernels.compiled import PackageCacheLocator, _kernel_sources_hash, _modules, cache_folder
+from spark_jobs.kernels.compiled import (
+    PackageCacheLocator,
+    _kernel_sources_hash,
+    _modules,
+    array_kernel,
+    cache_folder,
+    kernel,
+)
 
 
 def test_the_cache_is_where_the_environment_says_or_in_a_folder_of_this_user(
@@ -57,3 +67,46 @@ def test_two_kernels_of_one_name_have_two_files_in_the_folder_of_the_key(
     key = first.get_source_stamp()
     assert first.get_cache_path() == second.get_cache_path() == f"/some/where/{key[:16]}"
     assert len(key) == 64
+
+
+def doubled(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return numbers * 2
+
+
+def in_place(numbers: npt.NDArray[np.int64]) -> None:
+    for i in range(len(numbers)):
+        numbers[i] *= 2
+
+
+def hidden(numbers: npt.NDArray[np.int64]) -> None:
+    numbers[:] = numbers * 2
+
+
+def references(compiled: Callable[..., object]) -> bool:
+    """Return True if the machine code of a kernel counts references."""
+    compiled(np.arange(3))
+    return any("NRT_decref" in code for code in compiled.inspect_llvm().values())  # type: ignore[attr-defined]
+
+
+def test_a_kernel_that_returns_an_array_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    with pytest.raises(TypeError, match="doubled returns an array: decorate it with array_kernel"):
+        kernel(doubled)
+    assert array_kernel(doubled)(np.arange(3)).tolist() == [0, 2, 4]
+
+
+def test_a_kernel_that_makes_an_array_does_not_compile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    with pytest.raises(Exception, match="NRT"):
+        kernel(hidden)(np.arange(3))
+    numbers = np.arange(3)
+    array_kernel(hidden)(numbers)
+    assert numbers.tolist() == [0, 2, 4]
+
+
+def test_only_kernels_of_arrays_count_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert not references(kernel(in_place))
+    assert references(array_kernel(doubled))
