@@ -108,8 +108,9 @@ def _compiled(function: F, counts_references: bool) -> F:
     settings: Any = numba.config
     settings.CACHE_LOCATOR_CLASSES = f"{__name__}.PackageCacheLocator,UserWideCacheLocator"
     try:
-        compile_lazily = numba.njit(cache=True, nogil=True, _nrt=counts_references)
-        compiled: F = cast(F, compile_lazily(function))
+        # numba's own functions for GPUs and callbacks use this option; its type stubs leave it out
+        options: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": counts_references}
+        compiled: F = cast(F, numba.njit(**options)(function))
     finally:
         settings.CACHE_LOCATOR_CLASSES = ""
     return compiled
