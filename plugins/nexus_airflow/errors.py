@@ -25,6 +25,10 @@ class TaskEnded(NexusError):
     """Raised if a user ended the task (mark-failed, mark-success or clear) while a worker ran it."""
 
 
+class WorkerStopped(NexusError):
+    """Raised if the worker of a task that waits there is shut down. The job goes on, and a retry attaches."""
+
+
 class SourceNotListed(NexusError):
     """Raised if a source of shards could not be listed."""
 

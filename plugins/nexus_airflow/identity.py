@@ -18,6 +18,16 @@ def job_identity(task_instance: Any) -> JobIdentity:
     return run_identity(task_instance).job(task_instance.task_id, task_instance.map_index)
 
 
+def task_state(task_instance: Any) -> str:
+    """Return the state that Airflow has recorded for a task instance, or '' if it is unknown."""
+    ti = task_instance
+    states = ti.get_task_states(
+        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+    )
+    state = next(iter(states.get(ti.run_id, {}).values()), None)
+    return str(state) if state is not None else ""
+
+
 def run_is_over(task_instance: Any, run: RunIdentity) -> bool:
     """Return True if Airflow knows that a run has ended or was deleted.
 

@@ -1,8 +1,8 @@
 """Decides, as pure functions, what a try does with the job of its task: attach, wait, or start the next one.
 
-The name of a job consists of its identity and a generation. A retry attaches to its generation. A clear or a
-changed request stops the job and starts the next generation. A task keeps a ``JobRecord`` between tries in
-Airflow's task state store, which survives retries and clears.
+The name of a job consists of its identity and a generation. A retry attaches to its generation, and reports
+its end if no try has done so. A clear or a changed request stops the job and starts the next generation. A
+task keeps a ``JobRecord`` between tries in Airflow's task state store, which survives retries and clears.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class JobRecord:
 
     ``scope`` is the scope of its job, and ``request_sha256`` the hash of the job's request. ``is_submitted``
     is True after the service has accepted the job. At ``deadline`` (seconds since 1970) the task stops the
-    job.
+    job. ``is_settled`` is True if the end of this generation needs no report: a try has reported it, or the
+    task itself stopped the job to start the next one.
     """
 
     generation: int
@@ -52,6 +53,7 @@ class JobRecord:
     request_sha256: str
     is_submitted: bool = False
     deadline: float = 0.0
+    is_settled: bool = False
 
     def to_store(self) -> dict[str, Any]:
         """Return the record as JSON for the task state store."""
@@ -77,6 +79,7 @@ class Action(enum.StrEnum):
     STOP_AND_ADVANCE = "stop the running job, then start the next generation"
     ADVANCE = "go on to the next generation"
     REUSE = "reuse the verified output"
+    REPORT = "report the end of the job"
 
 
 def was_cleared(record: JobRecord, attempt: Attempt) -> bool:
@@ -95,15 +98,16 @@ def was_cleared(record: JobRecord, attempt: Attempt) -> bool:
 class Situation:
     """The facts that decide about the job of the present generation.
 
-    ``same_request``: the job was started for the present request of the task. ``is_submitted``: by the task's
-    record, the service has accepted the job. ``cleared``: this try follows a clear. ``verified``: there is
-    complete output, of the job or of an earlier run if the caller reuses it. ``force``: a clear repeats
-    completed work too.
+    ``same_request``: the job was started for the present request of the task; for a job that is absent, by
+    the task's record. ``is_submitted``: by that record, the service has accepted the job. ``is_settled``: its
+    end needs no report. ``cleared``: this try follows a clear. ``verified``: there is complete output, of the
+    job or of an earlier run if the caller reuses it. ``force``: a clear repeats completed work too.
     """
 
     state: JobState
     same_request: bool = True
     is_submitted: bool = False
+    is_settled: bool = False
     cleared: bool = False
     verified: bool = False
     force: bool = False
@@ -111,16 +115,22 @@ class Situation:
 
 def decide(now: Situation) -> Action:
     """Decide what to do about the job of the present generation."""
+    is_current = now.same_request and not now.cleared and not now.is_settled
+    # without a report, a retry after a lost worker would repeat a job that a person has cancelled
+    needs_report = now.is_submitted and is_current
+    if now.state.may_change:
+        is_ours = is_current and (now.state is JobState.ACTIVE or needs_report)
+        return Action.ATTACH if is_ours else Action.STOP_AND_ADVANCE
     if now.state is JobState.ABSENT:
         if now.verified:
             return Action.REUSE
-        # a name is not used twice: the service may refuse it, or may still be deleting the job
-        return Action.ADVANCE if now.is_submitted else Action.SUBMIT
-    if now.state.may_change:
-        is_ours = now.state is JobState.ACTIVE and now.same_request
-        return Action.ATTACH if is_ours and not now.cleared else Action.STOP_AND_ADVANCE
-    is_reusable = now.state is JobState.COMPLETED and now.same_request and now.verified
-    return Action.REUSE if is_reusable and not (now.cleared and now.force) else Action.ADVANCE
+        if not now.is_submitted:
+            return Action.SUBMIT
+    elif now.state is JobState.COMPLETED and now.same_request and now.verified:
+        if not (now.cleared and now.force):
+            return Action.REUSE
+    # a name is not used twice: the service may refuse it, or may still be deleting the job
+    return Action.REPORT if needs_report else Action.ADVANCE
 
 
 def is_for(view: JobView, request_sha256: str) -> bool:

@@ -121,7 +121,8 @@ class Task:
         self.xcoms: dict[str, Any] = {}
         self.clear_number = 0
         self.max_tries = 2
-        self.state = "running"
+        #: The state that the API server knows, or None after the run was deleted.
+        self.state: str | None = "running"
         #: How many of the runs that a claim names Airflow knows as queued or running.
         self.living_runs = 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from include.aws.job_states import JobKind, JobState
 from include.aws.jobs import jobs_of
 from include.aws.processing import processing_job
 from include.settings import load_settings
-from nexus_airflow.errors import TaskEnded
+from nexus_airflow.errors import TaskEnded, WorkerStopped
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
 from tests.dags.conftest import Task
 from tests.support.waiting import wait_until
@@ -67,12 +68,39 @@ def test_the_job_of_a_task_that_was_marked_or_cleared_meanwhile_is_stopped(
     assert submitted() is JobState.STOPPED
 
 
-def test_the_job_of_a_worker_that_was_told_to_stop_meanwhile_is_stopped(submitted: Any, task: Task) -> None:
-    """The worker's signal comes before Airflow's answer tells of it."""
-    one = interrupted(lambda operator: operator.on_kill())
-    with pytest.raises(TaskEnded, match=one.task_id):
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_the_job_of_a_run_that_was_deleted_meanwhile_is_stopped(
+    submitted: Any, task: Task, deferrable: bool
+) -> None:
+    def delete(operator: Interrupted) -> None:
+        task.state = None
+        operator.on_kill()
+
+    one = interrupted(delete, deferrable=deferrable)
+    with pytest.raises(TaskEnded, match=r"its job was stopped; got no such task"):
         one.execute(task.context(one))
     assert submitted() is JobState.STOPPED
+
+
+def test_the_job_goes_on_when_its_worker_is_shut_down_meanwhile(submitted: Any, task: Task) -> None:
+    one = interrupted(lambda operator: operator.on_kill())
+    with pytest.raises(TaskDeferred):
+        one.execute(task.context(one))
+    assert submitted() is JobState.ACTIVE
+
+
+def test_a_task_that_waits_on_a_worker_leaves_its_job_to_the_retry_when_the_worker_is_shut_down(
+    submitted: Any, task: Task
+) -> None:
+    one = interrupted(lambda operator: threading.Timer(0.5, operator.on_kill).start(), deferrable=False)
+    with pytest.raises(WorkerStopped, match="the job goes on"):
+        one.execute(task.context(one))
+    first = task.xcoms["job_name"]
+    assert submitted() is JobState.ACTIVE
+    again = interrupted(lambda _: pytest.fail("a second job"))
+    with pytest.raises(TaskDeferred):
+        again.execute(task.context(again))
+    assert task.xcoms["job_name"] == first
 
 
 @pytest.mark.parametrize("wanted", ["running", "queued", "scheduled", None])

@@ -37,11 +37,17 @@ def test_a_clear_is_told_from_a_retry(phase: Phase, attempt: Attempt, cleared: b
         (Situation(JobState.ABSENT), Action.SUBMIT),
         (Situation(JobState.ABSENT, cleared=True), Action.SUBMIT),
         (Situation(JobState.ABSENT, verified=True), Action.REUSE),
-        (Situation(JobState.ABSENT, is_submitted=True), Action.ADVANCE),  # deleted: its name is spent
+        (Situation(JobState.ABSENT, is_submitted=True), Action.REPORT),  # deleted by a person
+        (Situation(JobState.ABSENT, is_submitted=True, cleared=True), Action.ADVANCE),  # its name is spent
+        (Situation(JobState.ABSENT, is_submitted=True, is_settled=True), Action.ADVANCE),
+        (Situation(JobState.ABSENT, is_submitted=True, same_request=False), Action.ADVANCE),
         (Situation(JobState.ACTIVE), Action.ATTACH),
         (Situation(JobState.ACTIVE, cleared=True), Action.STOP_AND_ADVANCE),
         (Situation(JobState.ACTIVE, same_request=False), Action.STOP_AND_ADVANCE),
+        (Situation(JobState.ACTIVE, is_submitted=True, is_settled=True), Action.STOP_AND_ADVANCE),
         (Situation(JobState.STOPPING), Action.STOP_AND_ADVANCE),
+        (Situation(JobState.STOPPING, is_submitted=True), Action.ATTACH),  # stopped by a person
+        (Situation(JobState.STOPPING, is_submitted=True, is_settled=True), Action.STOP_AND_ADVANCE),
         (Situation(JobState.STOPPING, cleared=True), Action.STOP_AND_ADVANCE),
         (Situation(JobState.COMPLETED, verified=True), Action.REUSE),
         (Situation(JobState.COMPLETED, verified=True, same_request=False), Action.ADVANCE),
@@ -49,7 +55,14 @@ def test_a_clear_is_told_from_a_retry(phase: Phase, attempt: Attempt, cleared: b
         (Situation(JobState.COMPLETED, verified=True, cleared=True, force=True), Action.ADVANCE),
         (Situation(JobState.COMPLETED, verified=True, force=True), Action.REUSE),
         (Situation(JobState.COMPLETED), Action.ADVANCE),
+        (Situation(JobState.COMPLETED, is_submitted=True), Action.REPORT),
+        (Situation(JobState.COMPLETED, is_submitted=True, verified=True), Action.REUSE),
         (Situation(JobState.FAILED), Action.ADVANCE),
+        (Situation(JobState.FAILED, is_submitted=True), Action.REPORT),
+        (Situation(JobState.FAILED, is_submitted=True, is_settled=True), Action.ADVANCE),
+        (Situation(JobState.STOPPED, is_submitted=True), Action.REPORT),
+        (Situation(JobState.STOPPED, is_submitted=True, cleared=True), Action.ADVANCE),
+        (Situation(JobState.STOPPED, is_submitted=True, same_request=False), Action.ADVANCE),
         (Situation(JobState.STOPPED, cleared=True), Action.ADVANCE),
         (Situation(JobState.DELETED), Action.ADVANCE),
         (Situation(JobState.DELETED, cleared=True, verified=True), Action.ADVANCE),
@@ -64,6 +77,7 @@ SITUATIONS = st.builds(
     state=st.sampled_from(JobState),
     same_request=st.booleans(),
     is_submitted=st.booleans(),
+    is_settled=st.booleans(),
     cleared=st.booleans(),
     verified=st.booleans(),
     force=st.booleans(),
@@ -81,6 +95,8 @@ def test_a_job_of_another_request_is_never_taken_and_two_never_run(now: Situatio
         assert now.state is JobState.ABSENT and not now.is_submitted
     if action is Action.REUSE:
         assert now.verified
+    if action is Action.ADVANCE and now.is_submitted and now.same_request:
+        assert now.is_settled or now.cleared, "the end of the job would not be reported"
 
 
 def test_record_survives_the_state_store() -> None:

@@ -1,9 +1,9 @@
 """The operator that runs one AWS job per task. The job is named by the task's identity and a generation.
 
-There are never two jobs at once. A retry, also after the loss of a worker, attaches to the job again. A clear
-or a changed request stops the job and starts the next generation. Mark-failed stops the job in every state of
-the task: deferred (``on_kill`` of the trigger), on a worker (``on_kill`` here), or in between
-(``nexus_airflow.listeners.jobs``).
+There are never two jobs at once. A retry, also after the loss of a worker, attaches to the job again, or
+reports its end. A clear or a changed request stops the job and starts the next generation. Mark-failed stops
+the job in every state of the task: deferred (``on_kill`` of the trigger), or not
+(``nexus_airflow.listeners.jobs``). The shutdown of a worker stops no job.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from include.contracts.errors import NexusError
 from include.contracts.job_names import GENERATION_LIMIT, JobIdentity
 from include.contracts.records import from_plain, to_plain
 from include.settings import load_settings
-from nexus_airflow.errors import EngineEnded, JobCancelled, JobFailed, JobTimedOut, TaskEnded
-from nexus_airflow.identity import job_identity
+from nexus_airflow.errors import JobFailed, TaskEnded, WorkerStopped
+from nexus_airflow.identity import job_identity, task_state
+from nexus_airflow.job_ends import job_failure, job_timeout
 from nexus_airflow.job_log import last_lines
 from nexus_airflow.lifecycle import Action, Attempt, JobRecord, Phase, Situation, decide, is_for, was_cleared
 from nexus_airflow.links.aws import JobLink, JobLogsLink, job_links
@@ -36,8 +37,10 @@ from nexus_airflow.triggers.job import JobTrigger
 _STORE_KEY = "job"
 #: The states of a task instance whose try is still in progress.
 _WANTED = {"running", "queued", "scheduled"}
-#: The poll interval in seconds for a job that is being stopped.
+#: The longest wait for the end of a job that is being stopped, before it is looked at again.
 _LONGEST_STOP_SECONDS = 3600.0
+#: A task that waits on its worker has seconds to end after a signal, and a sleep outlasts a signal.
+_NAP_SECONDS = 0.5
 
 
 class JobOperator(WaitingOperator):
@@ -93,14 +96,7 @@ class JobOperator(WaitingOperator):
 
     def failure(self, view: JobView) -> NexusError:
         """Return the error of a job that did not complete."""
-        kind, what, remedy = _ENDS[view.ended_by]
-        return kind(
-            f"{what} ({view.state.value})",
-            where=self._name,
-            expected="completed",
-            got=view.reason or "no reason given",
-            remedy=view.remedy or remedy,
-        )
+        return job_failure(self._name, view)
 
     # ---- life cycle -------------------------------------------------------
     def execute(self, context: Context) -> dict[str, Any]:
@@ -116,10 +112,12 @@ class JobOperator(WaitingOperator):
         return self.patiently(context, self._finish)
 
     def on_kill(self) -> None:
-        """Stop the job, because a user ended the task on a worker, or the worker is shut down."""
+        """Record the signal: a user ended the task on a worker, or the worker is shut down.
+
+        The job is not stopped here, because a signal handler cannot ask Airflow which of them it was. The
+        next step of the try asks.
+        """
         self._killed = True
-        if self._name:
-            self._jobs().stop(self._name)
 
     # ---- the course of a try ----------------------------------------------
     def begin(self, context: Context) -> dict[str, Any]:
@@ -131,13 +129,10 @@ class JobOperator(WaitingOperator):
         for generation in range(record.generation, GENERATION_LIMIT + 1):
             self._name = self._identity(context).name(generation)
             view = self._jobs().describe(self._name)
-            same = is_for(view, request_sha256)
-            may_reuse = (view.state is JobState.COMPLETED and same) or self.takes_earlier_output()
+            now = self._situation(record if generation == record.generation else None, view, request_sha256)
+            may_reuse = (view.state is JobState.COMPLETED and now.same_request) or self.takes_earlier_output()
             output = self.verified_output(context) if may_reuse else None
-            submitted = record.is_submitted and generation == record.generation
-            action = decide(
-                Situation(view.state, same, submitted, cleared, output is not None, self.spec.force)
-            )
+            action = decide(replace(now, cleared=cleared, verified=output is not None))
             self.log.info("job %s is %s: %s", self._name, view.state.value, action.value)
             if action is not Action.ADVANCE:
                 break
@@ -145,14 +140,30 @@ class JobOperator(WaitingOperator):
         record = replace(record, generation=generation, attempt=attempt, request_sha256=request_sha256)
         if action is Action.SUBMIT:
             return self._submit(context, record)
+        if action is Action.REPORT:
+            return self._finish(context)
         self.found_room(context)
         if action is Action.REUSE and output is not None:
             self._remember(context, replace(record, phase=Phase.DONE))
             return self.result(output, view)
         if action is Action.STOP_AND_ADVANCE:
+            record = self._settle(context, record)
             self._jobs().stop(self._name)
             return self._wait_for_stop(context, record, view)
         return self._wait(context, record, "finish", view)
+
+    def _situation(self, record: JobRecord | None, view: JobView, request_sha256: str) -> Situation:
+        """Return the facts about one generation. ``record`` is the task's record if it is about this one."""
+        force = self.spec.force
+        if view.state is not JobState.ABSENT:
+            same = is_for(view, request_sha256)
+        else:
+            same = record is not None and record.request_sha256 == request_sha256
+        if record is None:
+            return Situation(view.state, same_request=same, force=force)
+        # the worker may have been lost between the submission and its record
+        was_started = record.deadline > 0 and view.state is not JobState.ABSENT
+        return Situation(view.state, same, record.is_submitted or was_started, record.is_settled, force=force)
 
     def _advance(self, context: Context) -> dict[str, Any]:
         record = self._record(context)
@@ -170,20 +181,23 @@ class JobOperator(WaitingOperator):
             reason = view.reason or "no job of this name exists any more"
             view = replace(view, ended_by=EndedBy.PERSON, reason=reason)
         if view.state.may_change:
-            if (
-                time.time() < record.deadline
-            ):  # the trigger stopped polling after errors, but the job may still run
+            if time.time() < record.deadline:  # the trigger stopped polling, but the job may still run
                 return self._wait(context, record, "finish", view)
+            self._settle(context, record)
             self._jobs().stop(self._name)
-            raise self._timed_out(view)
+            raise job_timeout(self._name, view, self.spec.limit_seconds)
         self.log.info("the last lines of the job's log:\n%s", last_lines(self.spec.kind, view))
         if view.ended_by is EndedBy.CAPACITY:
+            self._settle(context, record)
             resumed: dict[str, Any] = self.wait_for_room(context, capacity_refusal(view.reason))
             return resumed
         if view.state is not JobState.COMPLETED:
-            raise self.failure(view)
+            error = self.failure(view)  # before the record, because reading the job's error may fail
+            self._settle(context, record)
+            raise error
         output = self.verified_output(context)
         if output is None:
+            self._settle(context, record)
             raise JobFailed(
                 "the job completed without complete output",
                 where=self._name,
@@ -195,36 +209,38 @@ class JobOperator(WaitingOperator):
     # ---- steps ------------------------------------------------------------
     def _submit(self, context: Context, record: JobRecord) -> dict[str, Any]:
         self._name = self._identity(context).name(record.generation)
-        limit = self.spec.limit_seconds
-        record = replace(record, phase=Phase.WORKER, is_submitted=False, deadline=time.time() + limit)
-        # recorded before the start: after an interruption in between, the next try finds the name and no job
-        self._remember(context, record)
+        record = replace(record, phase=Phase.WORKER, is_submitted=False, is_settled=False, deadline=0.0)
         view = self._jobs().describe(self._name)
         self._push_links(context, view)  # also for a job that cannot be submitted
         if view.state is not JobState.ABSENT:  # of a run that was deleted together with its record
+            self._remember(context, record)
             return self.begin(context)
+        # recorded before the start: after an interruption in between, the next try finds the name and no job
+        record = replace(record, deadline=time.time() + self.spec.limit_seconds)
+        self._remember(context, record)
         self.prepare(context)
         self._jobs().submit(self._name, self.spec.request, record.request_sha256)
         self.log.info("submitted %s", self._name)
-        self._stop_unwanted(context)
         record = replace(record, is_submitted=True)
+        self._stop_unwanted(context, record)
         if not self._lacked_capacity:  # an accepted job may still fail for the same lack of capacity
             self.found_room(context)
         return self._wait(context, record, "finish", self._jobs().describe(self._name))
 
-    def _stop_unwanted(self, context: Context) -> None:
-        """Stop the job if the task was ended during the submission, when mark-failed found no job yet."""
-        ti = context["ti"]
-        states = ti.get_task_states(
-            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
-        )
-        state = next(iter(states.get(ti.run_id, {}).values()), None)
-        if self._killed or (state is not None and str(state) not in _WANTED):
+    def _stop_unwanted(self, context: Context, record: JobRecord) -> None:
+        """Stop the job if a user ended the task. Mark-failed finds no job while it is being submitted."""
+        state = task_state(context["ti"])
+        is_deleted = not state and self._killed
+        if is_deleted or (state and state not in _WANTED):
+            self._settle(context, record)
             self._jobs().stop(self._name)
-            raise TaskEnded("a user ended this task; its job was stopped", where=self._name, got=str(state))
+            what = "a user ended this task; its job was stopped"
+            raise TaskEnded(what, where=self._name, got=state or "no such task")
 
     def _wait(self, context: Context, record: JobRecord, method_name: str, view: JobView) -> dict[str, Any]:
         self._push_links(context, view)
+        if self._killed:
+            self._stop_unwanted(context, record)
         if not record.deadline:  # the record of the submission was lost
             record = replace(record, deadline=time.time() + self.spec.limit_seconds)
         if self.deferrable:
@@ -235,23 +251,17 @@ class JobOperator(WaitingOperator):
             self.defer(trigger=trigger, method_name=method_name)
         self._remember(context, record)
         while time.time() < record.deadline and self._jobs().describe(self._name).state.may_change:
-            time.sleep(self.interval)
-        if self._killed:
-            raise TaskEnded("a user ended this task; its job was stopped", where=self._name)
+            end = time.monotonic() + self.interval
+            while not self._killed and (left := end - time.monotonic()) > 0:
+                time.sleep(min(left, _NAP_SECONDS))
+            if self._killed:
+                self._stop_unwanted(context, record)
+                raise WorkerStopped("the worker is shut down; the job goes on", where=self._name)
         return self._advance(context) if method_name == "advance" else self._finish(context)
 
     def _wait_for_stop(self, context: Context, record: JobRecord, view: JobView) -> dict[str, Any]:
         record = replace(record, deadline=time.time() + _LONGEST_STOP_SECONDS)
         return self._wait(context, record, "advance", view)
-
-    def _timed_out(self, view: JobView) -> NexusError:
-        hours = self.spec.limit_seconds / 3600
-        return JobTimedOut(
-            f"the job was not done within {hours:.1f} h and was stopped",
-            where=self._name,
-            got=view.reason,
-            remedy="read the job's log; raise the limit in the settings or params, then clear this task",
-        )
 
     # ---- helpers ----------------------------------------------------------
     @property
@@ -283,6 +293,12 @@ class JobOperator(WaitingOperator):
     def _remember(self, context: Context, record: JobRecord) -> None:
         context["task_state_store"].set(_STORE_KEY, record.to_store(), retention=NEVER_EXPIRE)
 
+    def _settle(self, context: Context, record: JobRecord) -> JobRecord:
+        """Record that the end of this generation needs no report."""
+        record = replace(record, is_settled=True)
+        self._remember(context, record)
+        return record
+
     def _push_links(self, context: Context, view: JobView) -> None:
         links = job_links(load_settings(), self.spec.kind, self._name, self._scope, view)
         for key, value in ({"job_name": self._name} | links).items():
@@ -293,20 +309,6 @@ class JobOperator(WaitingOperator):
 
     def _jobs(self) -> Jobs:
         return jobs_of(self.spec.kind, self._scope)
-
-
-#: For each cause of an end: the error, its message, and the remedy.
-_ENDS: dict[EndedBy, tuple[type[NexusError], str, str]] = {
-    EndedBy.ITSELF: (JobFailed, "the job failed", "read the job's log; a retry or clear starts it again"),
-    EndedBy.LIMIT: (JobTimedOut, "the job reached its limit", "raise the limit, then clear this task"),
-    EndedBy.PERSON: (
-        JobCancelled,
-        "the job was cancelled outside of Airflow",
-        "clear this task to start the job again",
-    ),
-    EndedBy.ENGINE: (EngineEnded, "the cluster of the job ended", "start the engine again, with Downstream"),
-    EndedBy.CAPACITY: (JobFailed, "the service has no capacity", "clear this task to try again"),
-}
 
 
 def _attempt(context: Context) -> Attempt:
