@@ -1,11 +1,11 @@
-"""Interprets AWS's refusals: whether waiting can help, which quota is the reason, and the remedy."""
+"""Interprets AWS's refusals and outages: whether waiting can help, the reason, and the remedy."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
 from include.contracts.errors import NexusError
 
@@ -34,6 +34,29 @@ _PASSING = frozenset(
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+    }
+)
+#: The session of the credentials has ended. A later call uses renewed ones.
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+#: The credentials are missing or wrong, by codes of the services and by classes of botocore.
+_CREDENTIALS = frozenset(
+    {
+        "AuthFailure",
+        "CredentialRetrievalError",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "LoginRefreshRequired",
+        "MissingAuthenticationToken",
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "SSOTokenLoadError",
+        "SignatureDoesNotMatch",
+        "TokenRetrievalError",
+        "UnauthorizedSSOTokenError",
+        "UnrecognizedClientException",
     }
 )
 #: Another operation must end first.
@@ -68,30 +91,46 @@ _CAPACITY = re.compile(
     r"|exceeded (?:the )?maximumCapacity",
     re.IGNORECASE,
 )
-_RAISE_QUOTA = "raise the quota in the console of Service Quotas, or ask for less in the settings"
+#: The job of a task is planned once, so a change of the settings reaches it only by a new plan.
+_PLAN_AGAIN = "then clear plan with Downstream"
+_RAISE_QUOTA = (
+    "raise the quota in the console of Service Quotas, then clear this task; or ask for less in the "
+    f"settings, {_PLAN_AGAIN}"
+)
+_RENEW = (
+    "renew the credentials of Airflow's processes, then clear this task; a job that was started may still "
+    "run, and costs money until then"
+)
 
 
 class QuotaExceeded(NexusError):
     """Raised if AWS refuses a job for lack of quota or capacity, and waiting did not or cannot help."""
 
 
+class AwsUnavailable(NexusError):
+    """Raised if AWS cannot be reached, is overloaded or refuses the credentials, and waiting did not help."""
+
+
 @dataclass(frozen=True)
 class Refusal:
-    """A refusal because of the state of account or service, not because of the request.
+    """A refusal because of the state of account, service or network, not because of the request.
 
     ``passes`` is True if waiting can help. ``quota`` names the limit, or is empty if AWS does not name one.
+    ``summary`` says in general what happened.
     """
 
     what: str
     passes: bool
     quota: str = ""
     remedy: str = "wait, then clear this task"
+    summary: str = "AWS has no room for this job"
+    kind: type[NexusError] = QuotaExceeded
 
-    def error(self, where: str, waited_seconds: float = 0.0) -> QuotaExceeded:
+    def error(self, where: str, waited_seconds: float = 0.0) -> NexusError:
         """Return the error for the reader of the task."""
-        waited = f" after {waited_seconds / 60:.0f} minutes of waiting" if waited_seconds else ""
-        return QuotaExceeded(
-            f"AWS has no room for this job{waited}",
+        waited = f" (after {waited_seconds / 60:.0f} minutes of waiting)" if waited_seconds else ""
+        return self.kind(
+            f"{self.summary}{waited}",
             where=where,
             expected=f"room in the quota: {self.quota}" if self.quota else "",
             got=self.what,
@@ -99,12 +138,23 @@ class Refusal:
         )
 
 
-def refusal_of(error: ClientError) -> Refusal | None:
+def refusal_of(error: Exception) -> Refusal | None:
     """Return the meaning of a refusal, or None for an error in the request, which waiting cannot help."""
+    if isinstance(error, BotoCoreError):
+        name, what = type(error).__name__, f"{type(error).__name__}: {error}"
+        if isinstance(error, ConnectionError | HTTPClientError):
+            return _unavailable(what, "AWS cannot be reached")
+        return _credentials(what) if name in _CREDENTIALS else None
+    if not isinstance(error, ClientError):
+        return None
     code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     what = f"{code}: {message}" if message else code
-    if code in _PASSING:
-        return Refusal(what, passes=True)
+    if code in _PASSING or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+        return _unavailable(what, "AWS is overloaded, or limits the rate of calls")
+    if code in _EXPIRED:
+        return _credentials(what, "the AWS credentials have expired", passes=True)
+    if code in _CREDENTIALS:
+        return _credentials(what)
     if code in _BUSY:
         return Refusal(
             what, passes=True, quota=_BUSY[code], remedy="end what is going on, then clear this task"
@@ -127,8 +177,19 @@ def is_capacity_failure(reason: str) -> bool:
 
 def capacity_refusal(reason: str) -> Refusal:
     """Return the refusal for a job that was accepted and then failed for lack of capacity."""
-    remedy = "choose another instance type, zone or more of them in the settings, then clear this task"
+    remedy = f"choose another instance type, zone or more of them in the settings, {_PLAN_AGAIN}"
     return Refusal(reason, passes=True, quota="free capacity of the instance type", remedy=remedy)
+
+
+def _unavailable(what: str, summary: str) -> Refusal:
+    remedy = "try again later: clear this task; if it fails again, check the network and AWS_ENDPOINT_URL"
+    return Refusal(what, passes=True, remedy=remedy, summary=summary, kind=AwsUnavailable)
+
+
+def _credentials(
+    what: str, summary: str = "the AWS credentials are missing or not valid", passes: bool = False
+) -> Refusal:
+    return Refusal(what, passes, remedy=_RENEW, summary=summary, kind=AwsUnavailable)
 
 
 def _quota(what: str, message: str, operation: str) -> Refusal:

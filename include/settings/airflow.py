@@ -13,7 +13,7 @@ class AirflowSettings:
 
     A scheduled corpus_refresh waits ``new_shards_wait_seconds`` for raw shards before it skips; meanwhile it
     is the one active run. 0 looks once. A job that AWS has no room for is submitted again for
-    ``capacity_wait_seconds`` before its task fails.
+    ``capacity_wait_seconds`` before its task fails. A task waits as long while AWS cannot be reached.
     """
 
     #: Owner shown for every task.

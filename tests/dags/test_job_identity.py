@@ -17,7 +17,7 @@ from include.aws.job_specs import ProcessingJobSpec
 from include.aws.job_states import JobKind, JobState, JobView
 from include.aws.jobs import jobs_of
 from include.aws.processing import processing_job
-from include.aws.refusals import QuotaExceeded
+from include.aws.refusals import AwsUnavailable, QuotaExceeded
 from include.settings import load_settings
 from nexus_airflow.defaults import default_args
 from nexus_airflow.errors import JobCancelled, JobTimedOut
@@ -267,7 +267,7 @@ def test_waiting_ends_after_the_time_of_the_settings(
     one = operator(task, "x")
     deferral(task, one)
     task.store["waiting"]["since"] -= settings_file.airflow.capacity_wait_seconds
-    with pytest.raises(QuotaExceeded, match=r"after 15 minutes of waiting.*Rate exceeded"):
+    with pytest.raises(AwsUnavailable, match=r"after 15 minutes of waiting.*Rate exceeded"):
         one.resume(task.context(one))
 
 

@@ -1,4 +1,4 @@
-"""Retries with increasing pauses while AWS lacks quota or capacity, or is overloaded."""
+"""Retries with increasing pauses while AWS lacks quota or capacity, or cannot be reached."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from include.aws.refusals import Refusal, refusal_of
 from include.settings import load_settings
@@ -23,10 +23,11 @@ _LONGEST_PAUSE_SECONDS = 600.0
 
 
 class WaitingOperator(BaseOperator):
-    """An operator that starts again after a pause if AWS refuses for lack of quota or capacity.
+    """An operator that starts again after a pause if AWS lacks quota or capacity, or cannot be reached.
 
-    The pauses double from the poll interval up to ten minutes. The operator raises QuotaExceeded after
-    ``airflow.capacity_wait_seconds``, or at once if waiting cannot help. A clear resets this time.
+    The pauses double from the poll interval up to ten minutes. The operator raises QuotaExceeded or
+    AwsUnavailable after ``airflow.capacity_wait_seconds``, or at once if waiting cannot help. A clear resets
+    this time.
     """
 
     @abstractmethod
@@ -41,7 +42,7 @@ class WaitingOperator(BaseOperator):
         """Do a step of the work. If AWS refuses it temporarily, pause and begin again."""
         try:
             return step(context)
-        except ClientError as error:
+        except (BotoCoreError, ClientError) as error:
             refusal = refusal_of(error)
             if refusal is None:
                 raise
@@ -49,7 +50,7 @@ class WaitingOperator(BaseOperator):
             return resumed
 
     def wait_for_room(self, context: Context, refusal: Refusal) -> Any:
-        """Pause and begin again. Raises QuotaExceeded if that cannot help or took too long."""
+        """Pause and begin again. Raises the refusal's error if that cannot help or took too long."""
         now, clear_number = time.time(), context["dag_run"].clear_number or 0
         stored: Any = context["task_state_store"].get(_STORE_KEY)
         if not isinstance(stored, dict) or stored["clear_number"] != clear_number:
@@ -59,7 +60,8 @@ class WaitingOperator(BaseOperator):
         if not refusal.passes or left <= 0:
             raise refusal.error(self.task_id, waited)
         pause = min(self.interval * 2.0 ** min(stored["waits"], 20), _LONGEST_PAUSE_SECONDS, left)
-        self.log.warning("AWS has no room: %s. The next try is in %.0f s", refusal.what, pause)
+        what = "%s: %s. The next try is in %.0f s"
+        self.log.warning(what, refusal.summary, refusal.what, pause)
         self._remember_waiting(context, stored | {"waits": stored["waits"] + 1})
         if self.waits_in_triggerer:
             moment = datetime.fromtimestamp(now + pause, UTC)

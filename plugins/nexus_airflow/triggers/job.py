@@ -12,10 +12,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from include.aws.job_states import JobKind, JobState, JobView
 from include.aws.jobs import Jobs, jobs_of
+from include.aws.refusals import refusal_of
 from include.contracts.errors import NexusError
 from nexus_airflow.job_log import ProgressWatch
 
-#: After so many failed polls in a row, the trigger passes the error to the worker. AWS may fail for minutes.
+#: After so many failed polls in a row, the trigger passes an error that time does not cure to the worker.
 MAX_FAILED_LOOKS = 20
 _LOOK_ERRORS = (ClientError, BotoCoreError, NexusError)
 
@@ -23,8 +24,9 @@ _LOOK_ERRORS = (ClientError, BotoCoreError, NexusError)
 class JobTrigger(BaseTrigger):
     """Fires once with ``{"state": …, "reason": …}``: at the end of the job, or ``timeout`` at the deadline.
 
-    The number of polls is not limited. ``deadline`` is in seconds since 1970. While the job runs, the
-    newest progress line of its log appears in the task's log.
+    The number of polls is not limited. ``deadline`` is in seconds since 1970. While AWS cannot be reached or
+    the credentials have expired, the job goes on and is polled again. While it runs, the newest progress line
+    of its log appears in the task's log.
     """
 
     def __init__(
@@ -58,8 +60,13 @@ class JobTrigger(BaseTrigger):
             try:
                 view = await asyncio.to_thread(self._look)
             except _LOOK_ERRORS as error:
-                failed_looks += 1
-                self.log.warning("look %s at %s failed: %s", failed_looks, self.name, error)
+                refusal = refusal_of(error)
+                if refusal is not None and refusal.passes:
+                    what = "%s (%s): the job %s goes on, and is looked at again"
+                    self.log.warning(what, refusal.summary, refusal.what, self.name)
+                else:
+                    failed_looks += 1
+                    self.log.warning("look %s at %s failed: %s", failed_looks, self.name, error)
                 if failed_looks >= MAX_FAILED_LOOKS:
                     yield _event("unknown", f"{failed_looks} looks failed: {error}")
                     return

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ReadTimeoutError,
+    SSLError,
+    UnknownServiceError,
+)
 
-from include.aws.refusals import capacity_refusal, is_capacity_failure, refusal_of
+from include.aws.refusals import AwsUnavailable, Refusal, capacity_refusal, is_capacity_failure, refusal_of
 
 
 def error(code: str, message: str = "", operation: str = "CreateTrainingJob") -> ClientError:
@@ -17,6 +29,67 @@ def test_throttling_and_faults_of_the_service_pass(code: str) -> None:
     refusal = refusal_of(error(code, "too many"))
     assert refusal is not None
     assert (refusal.passes, refusal.quota, refusal.what) == (True, "", f"{code}: too many")
+
+
+def test_a_fault_of_the_service_passes_whatever_its_code_is() -> None:
+    answer = {"Error": {"Code": "Odd", "Message": "x"}, "ResponseMetadata": {"HTTPStatusCode": 503}}
+    refusal = refusal_of(ClientError(answer, "DescribeTrainingJob"))  # type: ignore[arg-type]
+    assert refusal is not None and refusal.passes
+
+
+@pytest.mark.parametrize(
+    "outage",
+    [
+        EndpointConnectionError(endpoint_url="https://sagemaker"),
+        ConnectTimeoutError(endpoint_url="https://sagemaker"),
+        ReadTimeoutError(endpoint_url="https://sagemaker"),
+        ConnectionClosedError(endpoint_url="https://sagemaker"),
+        SSLError(endpoint_url="https://sagemaker", error="x"),
+    ],
+)
+def test_an_outage_of_the_network_passes(outage: BotoCoreError) -> None:
+    refusal = refusal_of(outage)
+    assert refusal is not None and refusal.passes
+    waited = refusal.error("job x", 3_600)
+    assert isinstance(waited, AwsUnavailable)
+    assert "AWS cannot be reached (after 60 minutes of waiting)" in str(waited)
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "ExpiredTokenException", "RequestExpired"])
+def test_expired_credentials_are_waited_for_and_named(code: str) -> None:
+    refusal = refusal_of(error(code, "The security token included in the request is expired"))
+    assert refusal is not None and refusal.passes
+    assert "the AWS credentials have expired" in str(refusal.error("job x"))
+    assert "renew the credentials" in str(refusal.error("job x"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        error("UnrecognizedClientException", "The security token included in the request is invalid."),
+        error("InvalidClientTokenId"),
+        error("SignatureDoesNotMatch"),
+        NoCredentialsError(),
+        PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+    ],
+)
+def test_wrong_credentials_are_named_at_once(wrong: Exception) -> None:
+    refusal = refusal_of(wrong)
+    assert refusal is not None and not refusal.passes
+    assert "credentials are missing or not valid" in str(refusal.error("job x"))
+
+
+@pytest.mark.parametrize(
+    "other", [ParamValidationError(report="x"), UnknownServiceError(service_name="x", known_service_names=[])]
+)
+def test_an_error_of_the_call_itself_is_no_refusal(other: BotoCoreError) -> None:
+    assert refusal_of(other) is None
+    assert refusal_of(ValueError("x")) is None
+
+
+@pytest.mark.parametrize("refusal", [capacity_refusal("none"), refusal_of(error("LimitExceededException"))])
+def test_a_change_of_the_settings_needs_a_new_plan(refusal: Refusal) -> None:
+    assert "in the settings, then clear plan with Downstream" in str(refusal.error("job x"))
 
 
 def test_a_refusal_without_a_message_is_its_code() -> None:
