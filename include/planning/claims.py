@@ -16,29 +16,35 @@ from include.contracts.job_names import RunIdentity
 from include.contracts.records import canonical_json
 from include.contracts.storage import S3Uri
 from include.object_store import ObjectStore
-
-#: Seconds after which a run of corpus_refresh is over by its own limit, with room for the end of its jobs.
-CLAIM_SECONDS = 3 * 24 * 3600
+from include.settings import Settings
 
 
 @dataclass(frozen=True)
 class BuildClaim:
-    """The run that builds a version; after ``expires`` (epoch seconds) the run is over by its own limit."""
+    """The run that builds a version. After ``expires`` (epoch seconds) its last job is over."""
 
     owner: RunIdentity
     expires: float
 
 
-def claim_version(uri: S3Uri, owner: RunIdentity, is_over: Callable[[RunIdentity], bool]) -> None:
+def claim_seconds(settings: Settings, job_seconds: int) -> int:
+    """Return how long a claim holds. Each job renews it, so it covers one job and the waits before it."""
+    return job_seconds + 2 * settings.airflow.capacity_wait_seconds + 24 * 3600
+
+
+def claim_version(
+    uri: S3Uri, owner: RunIdentity, is_over: Callable[[RunIdentity], bool], seconds: int
+) -> None:
     """Claim the version for a run, or renew its claim.
 
     A claim passes to another run only when its owner is over. Raises InputError while another run builds the
     version, and ConditionFailed when two runs take over the same claim at once and this one is second.
 
-    :param is_over: tells whether a run has ended; False for a run whose end cannot be proven
+    :param is_over: tells whether a run and its jobs have ended; False if that cannot be proven
+    :param seconds: how long the claim holds, by ``claim_seconds``
     """
     store = ObjectStore()
-    content = canonical_json(BuildClaim(owner, time.time() + CLAIM_SECONDS))
+    content = canonical_json(BuildClaim(owner, time.time() + seconds))
     found = store.find(uri)
     if found is None:
         store.create(uri, content)

@@ -29,6 +29,10 @@ class WorkerStopped(NexusError):
     """Raised if the worker of a task that waits there is shut down. The job goes on, and a retry attaches."""
 
 
+class OrphanedJobs(NexusError):
+    """Raised if jobs of a run that has ended or was deleted still run. They were told to stop."""
+
+
 class SourceNotListed(NexusError):
     """Raised if a source of shards could not be listed."""
 

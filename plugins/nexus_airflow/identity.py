@@ -26,14 +26,3 @@ def task_state(task_instance: Any) -> str:
     )
     state = next(iter(states.get(ti.run_id, {}).values()), None)
     return str(state) if state is not None else ""
-
-
-def run_is_over(task_instance: Any, run: RunIdentity) -> bool:
-    """Return True if Airflow knows that a run has ended or was deleted.
-
-    Nothing is known about the runs of another environment.
-    """
-    if run.environment != load_settings().name:
-        return False
-    living = ["queued", "running"]
-    return bool(task_instance.get_dr_count(dag_id=run.dag_id, run_ids=[run.run_id], states=living) == 0)

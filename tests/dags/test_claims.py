@@ -12,11 +12,11 @@ from include.contracts.errors import InputError
 from include.contracts.job_names import RunIdentity
 from include.contracts.storage import S3Uri
 from include.object_store import ConditionFailed, ObjectStore
-from include.planning import claims
 from include.planning.claims import BuildClaim, claim_version, release_claim
-from nexus_airflow.identity import run_is_over
+from nexus_airflow.takeover import run_is_over
 
 FIRST, SECOND = (RunIdentity("dev", "corpus_refresh", run) for run in ("scheduled__1", "manual__2"))
+SECONDS = 3600
 
 
 @pytest.fixture
@@ -38,35 +38,35 @@ def owner(uri: S3Uri) -> RunIdentity:
 
 
 def test_while_a_run_builds_a_version_another_one_is_refused_by_name(uri: S3Uri) -> None:
-    claim_version(uri, FIRST, lives)
+    claim_version(uri, FIRST, lives, SECONDS)
     with pytest.raises(InputError, match=r"another run builds this corpus version.*scheduled__1.*dev"):
-        claim_version(uri, SECOND, lives)
-    claim_version(uri, FIRST, lives)  # a retry, or a later job of the same run
+        claim_version(uri, SECOND, lives, SECONDS)
+    claim_version(uri, FIRST, lives, SECONDS)  # a retry, or a later job of the same run
     assert owner(uri) == FIRST
 
 
 def test_a_claim_passes_to_the_next_run_once_its_owner_is_over(uri: S3Uri) -> None:
-    claim_version(uri, FIRST, lives)
-    claim_version(uri, SECOND, is_over)
+    claim_version(uri, FIRST, lives, SECONDS)
+    claim_version(uri, SECOND, is_over, SECONDS)
     assert owner(uri) == SECOND
     with pytest.raises(InputError, match="manual__2"):
-        claim_version(uri, FIRST, lives)  # its failed task was cleared meanwhile
+        claim_version(uri, FIRST, lives, SECONDS)  # its failed task was cleared meanwhile
 
 
 def test_a_claim_ends_with_the_time_limit_of_its_run(uri: S3Uri, monkeypatch: pytest.MonkeyPatch) -> None:
-    claim_version(uri, FIRST, lives)
-    later = time.time() + claims.CLAIM_SECONDS + 1
+    claim_version(uri, FIRST, lives, SECONDS)
+    later = time.time() + SECONDS + 1
     monkeypatch.setattr("include.planning.claims.time.time", lambda: later)
-    claim_version(uri, SECOND, lives)
+    claim_version(uri, SECOND, lives, SECONDS)
     assert owner(uri) == SECOND
 
 
 def test_a_released_claim_is_free_and_only_its_owner_releases_it(uri: S3Uri) -> None:
-    claim_version(uri, FIRST, lives)
+    claim_version(uri, FIRST, lives, SECONDS)
     release_claim(uri, SECOND)
     assert owner(uri) == FIRST
     release_claim(uri, FIRST)
-    claim_version(uri, SECOND, lives)
+    claim_version(uri, SECOND, lives, SECONDS)
     release_claim(uri, FIRST)
     assert owner(uri) == SECOND
 
@@ -74,8 +74,8 @@ def test_a_released_claim_is_free_and_only_its_owner_releases_it(uri: S3Uri) -> 
 @pytest.mark.parametrize("claimed_before", [False, True])
 def test_of_two_runs_that_claim_at_the_same_time_one_wins(uri: S3Uri, claimed_before: bool) -> None:
     if claimed_before:
-        claim_version(uri, RunIdentity("dev", "corpus_refresh", "old"), lives)
-    rival: Callable[[], None] = lambda: claim_version(uri, FIRST, is_over)  # noqa: E731
+        claim_version(uri, RunIdentity("dev", "corpus_refresh", "old"), lives, SECONDS)
+    rival: Callable[[], None] = lambda: claim_version(uri, FIRST, is_over, SECONDS)  # noqa: E731
     found = ObjectStore.find
     tried: list[Any] = []
 
@@ -88,7 +88,7 @@ def test_of_two_runs_that_claim_at_the_same_time_one_wins(uri: S3Uri, claimed_be
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises((ConditionFailed, InputError)):
         patch.setattr(ObjectStore, "find", slow_find)
-        claim_version(uri, SECOND, is_over if claimed_before else lives)
+        claim_version(uri, SECOND, is_over if claimed_before else lives, SECONDS)
     assert owner(uri) == FIRST
 
 

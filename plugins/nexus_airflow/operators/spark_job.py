@@ -6,6 +6,7 @@ continues, start a second job on a retry, and do not cancel jobs in all cases.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from airflow.sdk import Context
@@ -16,12 +17,14 @@ from include.contracts.errors import NexusError
 from include.contracts.job_errors import JobError
 from include.contracts.storage import S3Uri
 from include.object_store import ObjectStore
-from include.planning.claims import claim_version
+from include.planning.claims import claim_seconds, claim_version
+from include.settings import load_settings
 from nexus_airflow.defaults import NON_RETRYABLE
 from nexus_airflow.errors import JobFailed
-from nexus_airflow.identity import run_identity, run_is_over
+from nexus_airflow.identity import run_identity
 from nexus_airflow.links.aws import CorpusReportLink
 from nexus_airflow.operators.job import JobOperator
+from nexus_airflow.takeover import may_take_over
 
 
 class SparkJobOperator(JobOperator):
@@ -51,8 +54,10 @@ class SparkJobOperator(JobOperator):
         """Claim the version, and remove the error that an earlier job wrote."""
         if self.spec.claim_uri:
             ti = context["ti"]
-            owner = run_identity(ti)
-            claim_version(S3Uri.parse(self.spec.claim_uri), owner, lambda other: run_is_over(ti, other))
+            seconds = claim_seconds(load_settings(), self.spec.limit_seconds)
+            claim_version(
+                S3Uri.parse(self.spec.claim_uri), run_identity(ti), partial(may_take_over, ti), seconds
+            )
         ObjectStore().delete(S3Uri.parse(self.spec.error_uri))
 
     def failure(self, view: JobView) -> NexusError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 from airflow.sdk import Metadata, task
@@ -14,7 +15,7 @@ from include.contracts.records import to_plain
 from include.contracts.storage import CorpusLayout, S3Uri
 from include.settings import load_settings
 from nexus_airflow.assets import extra_of, token_dataset
-from nexus_airflow.identity import run_identity, run_is_over
+from nexus_airflow.identity import run_identity
 from nexus_airflow.params import checked_params
 
 log = logging.getLogger(__name__)
@@ -29,11 +30,14 @@ def plan(*, params: Any = None, dag: Any = None, ti: Any = None) -> list[str]:
     XCom `plan`: version, shards, files left out. XComs `clean`, `deduplicate` and `tokenise`: the jobs.
     """
     from include.aws.engines import Engine
-    from include.planning.claims import claim_version
+    from include.planning.claims import claim_seconds, claim_version
     from include.planning.corpus import plan_corpus
     from include.recipes.overrides import chosen_corpus_recipe
+    from nexus_airflow.takeover import may_take_over
 
     settings, values = load_settings(), checked_params(params, dag)
+    engine = Engine(values["engine"])
+    seconds = claim_seconds(settings, engine.limit_seconds(settings))
     planned = plan_corpus(
         settings,
         S3Uri.parse(values["source_uri"]),
@@ -41,12 +45,12 @@ def plan(*, params: Any = None, dag: Any = None, ti: Any = None) -> list[str]:
         force=values["force"],
         dry_run=values["dry_run"],
         extend=values["extend_newest"],
-        claim=lambda uri: claim_version(uri, run_identity(ti), lambda run: run_is_over(ti, run)),
+        claim=lambda uri: claim_version(uri, run_identity(ti), partial(may_take_over, ti), seconds),
     )
     _log_plan(planned)
     ti.xcom_push(key="plan", value=to_plain(planned))
     ti.xcom_push(key="code_uri", value=planned.code_uri)
-    engine, code = Engine(values["engine"]), S3Uri.parse(planned.code_uri)
+    code = S3Uri.parse(planned.code_uri)
     layout = CorpusLayout(S3Uri.parse(planned.root_uri))
     for job in CORPUS_JOBS:
         spec = engine.job(settings, job, code, layout, force=values["force"])
