@@ -12,7 +12,7 @@ from include.contracts.documents import CORPUS_JOBS
 from include.recipes.loading import recipe_names, require_recipe
 from include.settings import load_settings
 from nexus_airflow.assets import token_dataset
-from nexus_airflow.defaults import RUN_TYPES, default_args
+from nexus_airflow.defaults import RUN_TYPES, default_args, run_limit
 from nexus_airflow.operators.end_engine import EndEngineOperator
 from nexus_airflow.operators.spark_job import SparkJobOperator
 from nexus_airflow.operators.start_engine import StartEngineOperator
@@ -47,7 +47,7 @@ duplicates.
 | `clean`, `deduplicate`, `tokenise` | read *Job log*; clear with *Downstream* (complete stages stay) |
 | … the cluster has terminated | fix the cause that EMR reports, then clear `start_engine` with *Downstream* |
 | … the job was cancelled | a person stopped it outside of Airflow; clear the task to start it again |
-| … AWS has no room | raise the quota that the error names, or choose other instance types in the settings |
+| … AWS has no room | raise the quota and clear; or change instance types in the settings and clear `plan` |
 | … a shard changed or was deleted | clear `plan` with *Downstream*: the request lists the old shards |
 | the run timed out | trigger again; the cluster is terminated, and complete stages are kept |
 | `catalogue.…` | correct the Glue role or database, then clear the group; the version is published already |
@@ -140,7 +140,10 @@ PARAMS = {
     allowed_run_types=RUN_TYPES,
     # params come out of the templates as objects, not as text
     render_template_as_native_obj=True,
-    dagrun_timeout=timedelta(days=2),
+    dagrun_timeout=run_limit(
+        settings.airflow.new_shards_wait_seconds,
+        *[max(engine.limit_seconds(settings) for engine in Engine)] * len(CORPUS_JOBS),
+    ),
     params=PARAMS,
     doc_md=DOC,
     tags=["corpus", "emr", "glue", "nexus-llm"],

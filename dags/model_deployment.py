@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from airflow.sdk import Param, dag
 
+from include.aws.processing import processing_limit_seconds
+from include.settings import load_settings
 from nexus_airflow.assets import approved_model
-from nexus_airflow.defaults import RUN_TYPES, default_args
+from nexus_airflow.defaults import RUN_TYPES, default_args, run_limit
 from nexus_airflow.operators.ecs_rollout import EcsServiceRolloutOperator
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
 from nexus_airflow.params import manifest_params
@@ -39,6 +41,7 @@ Trigger this DAG with `manifest_uri` of an earlier approved model. It becomes th
 next candidate is judged.
 """
 
+settings = load_settings()
 PARAMS = {
     **manifest_params(
         approved_model,
@@ -82,7 +85,7 @@ PARAMS = {
     allowed_run_types=RUN_TYPES,
     max_active_runs=1,
     default_args=default_args(),
-    dagrun_timeout=timedelta(hours=12),
+    dagrun_timeout=run_limit(processing_limit_seconds(settings), settings.serving.rollout_timeout_seconds),
     params=PARAMS,
     doc_md=DOC,
     tags=["deployment", "ecs", "nexus-llm"],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from airflow.sdk import Param, dag
 
+from include.aws.processing import processing_limit_seconds
 from include.recipes.loading import recipe_names
+from include.settings import load_settings
 from nexus_airflow.assets import approved_model, candidate_model
-from nexus_airflow.defaults import RUN_TYPES, default_args
+from nexus_airflow.defaults import RUN_TYPES, default_args, run_limit
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
 from nexus_airflow.params import manifest_params
 from nexus_airflow.tasks import evaluation
@@ -39,6 +41,7 @@ outcome) and in the registry. *Inconclusive* means that there are too few held-o
 Read *Job log*, then clear the task to start the next generation.
 """
 
+settings = load_settings()
 PARAMS = {
     **manifest_params(
         candidate_model,
@@ -78,7 +81,7 @@ PARAMS = {
     allowed_run_types=RUN_TYPES,
     max_active_runs=1,
     default_args=default_args(),
-    dagrun_timeout=timedelta(days=1),
+    dagrun_timeout=run_limit(processing_limit_seconds(settings)),
     params=PARAMS,
     doc_md=DOC,
     tags=["evaluation", "sagemaker", "nexus-llm"],

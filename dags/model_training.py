@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from airflow.sdk import Param, dag
 
+from include.aws.job_specs import QUEUE_SECONDS
 from include.recipes.loading import recipe_names, require_recipe
 from include.settings import load_settings
 from nexus_airflow.assets import candidate_model, token_dataset
-from nexus_airflow.defaults import RUN_TYPES, default_args
+from nexus_airflow.defaults import RUN_TYPES, default_args, run_limit
 from nexus_airflow.operators.spot_training import SageMakerSpotTrainingOperator
 from nexus_airflow.params import END, manifest_params
 from nexus_airflow.tasks import training
@@ -34,12 +35,23 @@ the corpus came from.
 
 ### When `train` fails
 Read *Job log*, fix the cause, and clear the task. It resumes from the newest complete checkpoint, so at most
-`checkpoint_every_steps` steps are repeated. Special cases: `MaxWaitTimeExceeded` means that there was no spot
-capacity: raise `max_wait_minutes`, or set `spot` to false in a new run. *Cancelled outside of Airflow*: clear
-the task to start the job again. *AWS has no room*: raise the quota that the error names.
+`checkpoint_every_steps` steps are repeated.
+
+| special case | what to do |
+|---|---|
+| `MaxRuntimeExceeded` | clear `train`: it goes on, with the same limit again |
+| `MaxWaitTimeExceeded` | there was no spot capacity: clear `train`, or go on without spot (below) |
+| *cancelled outside of Airflow* | clear `train` to start the job again |
+| *AWS has no room* | raise the quota that the error names, then clear `train` |
+
+To go on with other limits, another instance type or without spot: change `[training]` in the settings, and
+clear `plan` with *Downstream*. The checkpoints are kept. A value of this form takes precedence over the
+settings, and only a new run, which starts at the first step, can change it.
 """
 
 settings = load_settings()
+#: SageMaker's own limit on a training job: 28 days.
+LONGEST_MINUTES = 40_320
 PARAMS = {
     **manifest_params(
         token_dataset,
@@ -80,7 +92,7 @@ PARAMS = {
         None,
         type=["integer", "null"],
         minimum=1,
-        maximum=40_320,
+        maximum=LONGEST_MINUTES,
         title="Longest run, minutes",
         description="SageMaker stops the job after this time. Empty: the value of the settings",
         section="Limits",
@@ -89,7 +101,7 @@ PARAMS = {
         None,
         type=["integer", "null"],
         minimum=1,
-        maximum=40_320,
+        maximum=LONGEST_MINUTES,
         title="Longest run and wait for spot, minutes",
         description="At least the longest run. Empty: the value of the settings",
         section="Limits",
@@ -105,7 +117,7 @@ PARAMS = {
     allowed_run_types=RUN_TYPES,
     max_active_runs=2,
     default_args=default_args(),
-    dagrun_timeout=timedelta(days=5),
+    dagrun_timeout=run_limit(LONGEST_MINUTES * 60 + QUEUE_SECONDS),
     params=PARAMS,
     doc_md=DOC,
     tags=["training", "sagemaker", "nexus-llm"],

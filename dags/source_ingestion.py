@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import ceil
 
 from airflow.sdk import Param, dag
 
 from include.recipes.source import source_names, strictest_connections
 from include.settings import load_settings
 from nexus_airflow.assets import raw_shards
-from nexus_airflow.defaults import RUN_TYPES, default_args
+from nexus_airflow.defaults import RUN_TYPES, default_args, run_limit
 from nexus_airflow.params import END
 from nexus_airflow.tasks import ingestion
 
@@ -125,7 +126,9 @@ PARAMS = {
     allowed_run_types=RUN_TYPES,
     max_active_runs=1,
     default_args=default_args(),
-    dagrun_timeout=timedelta(days=14),
+    dagrun_timeout=run_limit(
+        *[settings.ingestion.fetch_timeout_seconds] * ceil(settings.ingestion.max_batches / CONNECTIONS)
+    ),
     params=PARAMS,
     doc_md=DOC,
     tags=["corpus", "ingestion", "nexus-llm"],

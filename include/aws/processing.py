@@ -12,6 +12,11 @@ from include.contracts.storage import S3Uri
 from include.settings import Settings
 
 
+def processing_limit_seconds(settings: Settings) -> int:
+    """Return the seconds after which the task stops a processing job."""
+    return settings.processing.max_runtime_seconds + QUEUE_SECONDS
+
+
 def processing_job(
     settings: Settings,
     image: str,
@@ -68,7 +73,7 @@ def evaluation_job(
     return ProcessingJobSpec(
         kind=JobKind.PROCESSING,
         request=processing_job(settings, settings.images.training, "training.evaluate", arguments),
-        limit_seconds=settings.processing.max_runtime_seconds + QUEUE_SECONDS,
+        limit_seconds=processing_limit_seconds(settings),
         force=force,
         marker_uri=str(folder / "report.json"),
     )
@@ -82,7 +87,7 @@ def export_job(
     return ProcessingJobSpec(
         kind=JobKind.PROCESSING,
         request=processing_job(settings, settings.images.export, "training.export.openvino", arguments),
-        limit_seconds=settings.processing.max_runtime_seconds + QUEUE_SECONDS,
+        limit_seconds=processing_limit_seconds(settings),
         force=force,
         marker_uri=str(folder / "manifest.json"),
         parent=model,

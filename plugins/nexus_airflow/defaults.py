@@ -31,6 +31,18 @@ NON_RETRYABLE = (
 RUN_TYPES = sorted(set(DagRunType) - {DagRunType.BACKFILL})
 
 
+def run_limit(*task_seconds: float) -> timedelta:
+    """Return the time limit of a run whose long tasks take at most so many seconds each.
+
+    It is longer than all their tries and their waits for capacity, because Airflow stops the healthy jobs of
+    a run that reaches it. It only ends what has no limit of its own.
+    """
+    settings = load_settings().airflow
+    tries = len(task_seconds) * (settings.retries + 1)
+    waiting = len(task_seconds) * settings.capacity_wait_seconds + tries * settings.retry_delay_seconds
+    return timedelta(days=1, seconds=sum(task_seconds) * (settings.retries + 1) + waiting)
+
+
 def default_args() -> dict[str, Any]:
     """Return owner, retries and a time limit. Errors that a retry cannot help are not retried.
 

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import os
 import pkgutil
+import re
 import socket
 import subprocess
 import sys
@@ -20,8 +21,11 @@ from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.triggers.base import BaseTrigger
 
 import nexus_airflow.triggers
+from include.aws.engines import Engine
+from include.aws.job_specs import QUEUE_SECONDS
 from include.ingest.errors import ShardMismatch, SourceRefused, SourceUnavailable
 from include.recipes.source import load_source, source_names
+from include.settings import load_settings
 from nexus_airflow.operators.waiting import WaitingOperator
 from nexus_airflow.sensors.new_shards import S3NewShardsSensor
 
@@ -122,6 +126,35 @@ def test_every_dag_has_a_runbook_tags_and_a_time_limit(dags: dict[str, Any], dag
     assert "nexus-llm" in dag.tags
     assert dag.dagrun_timeout
     assert not dag.catchup
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_a_run_that_waits_for_capacity_and_needs_its_longest_jobs_is_not_timed_out(
+    environment: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = (ROOT / f"include/settings/{environment}.toml").read_text()
+    path = tmp_path / "settings.toml"
+    path.write_text(re.sub(r"capacity_wait_seconds = \S+", "capacity_wait_seconds = 604_800", text))
+    monkeypatch.setenv("NEXUS_SETTINGS", str(path))
+    settings = load_settings()
+    dags: dict[str, Any] = dict(DagBag(str(ROOT / "dags")).dags)
+    spark = max(engine.limit_seconds(settings) for engine in Engine)
+    longest = {
+        "corpus_refresh": [spark] * 3,
+        "model_training": [28 * 24 * 3600 + QUEUE_SECONDS],
+        "model_evaluation": [settings.processing.max_runtime_seconds + QUEUE_SECONDS],
+        "model_deployment": [settings.processing.max_runtime_seconds + QUEUE_SECONDS],
+    }
+    for dag_id, jobs in longest.items():
+        needed = sum(jobs) + len(jobs) * settings.airflow.capacity_wait_seconds
+        assert dags[dag_id].dagrun_timeout > timedelta(seconds=needed), dag_id
+
+
+def test_the_form_of_training_allows_no_longer_job_than_its_run(dags: dict[str, Any]) -> None:
+    dag = dags["model_training"]
+    for name in ("max_runtime_minutes", "max_wait_minutes"):
+        longest = timedelta(minutes=dag.params.get_param(name).schema["maximum"])
+        assert dag.dagrun_timeout > longest
 
 
 @pytest.mark.parametrize("dag_id", STRUCTURE)
