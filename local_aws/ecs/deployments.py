@@ -10,7 +10,7 @@ import math
 import time
 from typing import Any
 
-from local_aws.ecs.names import DEPLOYMENT, OPEN_DEPLOYMENT, REVISION, arn, new_id
+from local_aws.ecs.names import DEPLOYMENT, LIVE_TASK, OPEN_DEPLOYMENT, REVISION, TASK, arn, new_id
 from local_aws.ecs.views import deployment_configuration
 from local_aws.resources import Resource, ResourceTable
 
@@ -39,6 +39,8 @@ def new_deployment(table: ResourceTable, service: Resource) -> None:
     }
     entry["rolloutStateReason"] = f"ECS deployment {entry['id']} in progress."
     older = service.detail["deployments"]
+    tasks = table.list(TASK, service.name)
+    running = {task.detail["revision"] for task in tasks if task.state in LIVE_TASK}
     for other in older:
         other["status"] = "ACTIVE"
         # an old task that crashes is replaced by the same revision until enough new tasks are healthy
@@ -48,7 +50,7 @@ def new_deployment(table: ResourceTable, service: Resource) -> None:
     breaker = configuration["deploymentCircuitBreaker"]
     detail = {
         "target": revision,
-        "sources": [other["revision"] for other in older if other["completed"]],
+        "sources": [other["revision"] for other in older if other["revision"] in running],
         "desired": service.request["desiredCount"],
         "configuration": configuration,
         "started": now,
@@ -59,16 +61,29 @@ def new_deployment(table: ResourceTable, service: Resource) -> None:
     table.insert(Resource(DEPLOYMENT, entry["history"], "IN_PROGRESS", {}, detail, parent=service.name))
 
 
-def supersede(table: ResourceTable, service: Resource) -> None:
-    """Stop the open deployments in the history, because a newer one replaces them."""
+def supersede(table: ResourceTable, service: Resource, reason: str) -> None:
+    """Stop the open deployments in the history, because of a newer one or the end of the service.
+
+    A rollback that is replaced leaves its target as it was: the last deployment that was completed.
+    """
     for row in table.list(DEPLOYMENT, service.name):
         if row.state in OPEN_DEPLOYMENT:
             state = "ROLLBACK_FAILED" if row.state.startswith("ROLLBACK") else "STOPPED"
-            close(table, row.name, state, "A newer deployment replaced it.")
+            close(table, row.name, state, reason)
     for entry in service.detail["deployments"]:
-        if entry["rolloutState"] == "IN_PROGRESS" and not entry["completed"]:
+        if entry["rolloutState"] != "IN_PROGRESS":
+            continue
+        if entry["completed"]:
+            entry.pop("rollback_of", None)
+            entry |= {"rolloutState": "COMPLETED", "rolloutStateReason": completed_reason(entry)}
+        else:
             entry["rolloutState"] = "FAILED"
-            entry["rolloutStateReason"] = f"ECS deployment {entry['id']} was replaced."
+            entry["rolloutStateReason"] = f"ECS deployment {entry['id']} ended: {reason}"
+
+
+def completed_reason(entry: dict[str, Any]) -> str:
+    """Return ECS's reason for the state COMPLETED."""
+    return f"ECS deployment {entry['id']} completed."
 
 
 def begin_rollback(table: ResourceTable, service: Resource, reason: str) -> bool:
@@ -135,3 +150,10 @@ def close(table: ResourceTable, name: str, state: str, reason: str) -> None:
             row.detail["stopped"] = now
         if row.detail["breaker"] == "MONITORING":
             row.detail["breaker"] = "MONITORING_COMPLETE"
+
+
+def forget(table: ResourceTable, service: Resource) -> None:
+    """Delete the history of a service that is gone. A later service of this name has its own."""
+    for kind in (DEPLOYMENT, REVISION):
+        for row in table.list(kind, service.name):
+            table.delete(kind, row.name)

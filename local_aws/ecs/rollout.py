@@ -6,7 +6,7 @@ import math
 import time
 from typing import Any
 
-from local_aws.ecs.deployments import begin_rollback, close, stall
+from local_aws.ecs.deployments import begin_rollback, close, completed_reason, forget, stall
 from local_aws.ecs.names import DEPLOYMENT, LIVE_TASK, SERVICE, TASK, new_id
 from local_aws.ecs.tasks import Tasks
 from local_aws.ecs.views import deployment_configuration
@@ -189,10 +189,9 @@ class Rollouts:
         """Complete the deployment, and remove the older ones in the same write."""
         now = time.time()
         rolled_back = primary.pop("rollback_of", None)
-        reason = f"ECS deployment {primary['id']} completed."
         primary |= {
             "rolloutState": "COMPLETED",
-            "rolloutStateReason": reason,
+            "rolloutStateReason": completed_reason(primary),
             "completed": True,
             "updatedAt": now,
         }
@@ -214,6 +213,7 @@ class Rollouts:
             with self._table.editing(SERVICE, service.name) as row:
                 row.state = "INACTIVE"
                 row.detail["deployments"] = []
+            forget(self._table, service)
 
     @staticmethod
     def _event(service: Resource, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from local_aws.ecs.definitions import Definitions
@@ -25,8 +26,12 @@ from local_aws.elbv2.groups import users
 from local_aws.elbv2.names import GROUP
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
+from local_aws.pagination import offset_of
 from local_aws.resources import Resource, ResourceTable
 
+_DRAINING = "Unable to Start a service that is still Draining."
+_IN_USE = "Creation of service was not idempotent."
+_DEPLOYMENTS_PER_PAGE, _MOST_DEPLOYMENTS_PER_PAGE = 20, 100
 _ROLLED = ("taskDefinition", "loadBalancers", "networkConfiguration", "capacityProviderStrategy")
 
 
@@ -63,10 +68,7 @@ class Services:
         name = f"{cluster}/{request['serviceName']}"
         existing = self._table.get(SERVICE, name)
         if existing and existing.state != "INACTIVE":
-            raise invalid("Creation of service was not idempotent.")
-        for kind in (DEPLOYMENT, REVISION):
-            for row in self._table.list(kind, name):
-                self._table.delete(kind, row.name)
+            raise invalid(_DRAINING if existing.state == "DRAINING" else _IN_USE)
         self._table.delete(SERVICE, name)
         request = {
             **request,
@@ -93,7 +95,7 @@ class Services:
             )
             service.request |= changes
             if rolled:
-                supersede(self._table, service)
+                supersede(self._table, service, "A newer deployment replaced it.")
                 new_deployment(self._table, service)
             return {"service": service_view(self._table, service)}
 
@@ -124,7 +126,7 @@ class Services:
                 raise invalid("The service cannot be stopped while it is scaled above 0.")
             service.state = "DRAINING"
             service.request["desiredCount"] = 0
-            supersede(self._table, service)
+            supersede(self._table, service, "The service was deleted.")
             return {"service": service_view(self._table, service)}
 
     # ---- tasks ----------------------------------------------------------------------------
@@ -187,12 +189,14 @@ class Services:
     # ---- deployments ----------------------------------------------------------------------
     def list_deployments(self, request: dict[str, Any]) -> dict[str, Any]:
         service = self._service(request)
-        wanted = request.get("status")
-        views = [
-            deployment_view(self._table, row)
-            for row in reversed(self._table.list(DEPLOYMENT, service.name))
-            if not wanted or row.state in wanted
+        size = int(request.get("maxResults") or _DEPLOYMENTS_PER_PAGE)
+        if not 1 <= size <= _MOST_DEPLOYMENTS_PER_PAGE:
+            raise invalid(f"maxResults must be between 1 and {_MOST_DEPLOYMENTS_PER_PAGE}")
+        offset = offset_of(request.get("nextToken"))
+        rows = [
+            row for row in reversed(self._table.list(DEPLOYMENT, service.name)) if _is_listed(row, request)
         ]
+        views = [deployment_view(self._table, row) for row in rows[offset : offset + size]]
         members = (
             "serviceDeploymentArn", "serviceArn", "clusterArn", "startedAt", "createdAt", "finishedAt",
             "status", "statusReason",
@@ -202,7 +206,8 @@ class Services:
             | {"targetServiceRevisionArn": v["targetServiceRevision"]["arn"]}
             for v in views
         ]
-        return {"serviceDeployments": brief}
+        answer: dict[str, Any] = {"serviceDeployments": brief}
+        return answer | ({"nextToken": str(offset + size)} if offset + size < len(rows) else {})
 
     def describe_deployments(self, request: dict[str, Any]) -> dict[str, Any]:
         found, failures = [], []
@@ -285,6 +290,13 @@ class Services:
                 )
         if "serviceName" in request and not request["serviceName"]:
             raise client_error("serviceName must not be empty")
+
+
+def _is_listed(row: Resource, request: dict[str, Any]) -> bool:
+    """Return True if a deployment passes the filters of ListServiceDeployments."""
+    created = request.get("createdAt", {})
+    after, before = created.get("after", -math.inf), created.get("before", math.inf)
+    return row.state in (request.get("status") or [row.state]) and after <= row.created <= before
 
 
 def _ignored(member: str, consequence: str) -> AwsError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -190,6 +191,82 @@ def test_stop_service_deployment_rolls_back(world: EcsWorld) -> None:
     world.ecs.stop_service_deployment(serviceDeploymentArn=started, stopType="ROLLBACK")
     assert world.ended(started)["status"] == "ROLLBACK_SUCCESSFUL"
     assert world.steady()["deployments"][0]["id"] == stable
+
+
+def definitions(world: EcsWorld, revisions: list[dict[str, Any]]) -> set[str]:
+    """Numbers of the task definitions of service revisions."""
+    arns = [revision["arn"] for revision in revisions]
+    described = world.ecs.describe_service_revisions(serviceRevisionArns=arns)["serviceRevisions"]
+    return {revision["taskDefinition"].rpartition(":")[2] for revision in described}
+
+
+def test_a_rollout_during_a_rollout_goes_back_to_the_revision_that_was_steady_last(world: EcsWorld) -> None:
+    world.create(world.define("good"), healthCheckGracePeriodSeconds=600)
+    stable = world.steady()["deployments"][0]["id"]
+    never_healthy = world.update(taskDefinition=world.define("never healthy", HEALTH="503"))
+    wait_until(world.tasks, lambda tasks: any(t["taskDefinitionArn"].endswith(":2") for t in tasks))
+    replacing = world.update(taskDefinition=world.define("crashes", CRASH="1"))
+    described = world.deployment(replacing)
+    assert definitions(world, described["sourceServiceRevisions"]) == {"1", "2"}, "those that still run"
+    ended = world.ended(replacing)
+    assert ended["status"] == "ROLLBACK_SUCCESSFUL"
+    assert definitions(world, [{"arn": ended["rollback"]["serviceRevisionArn"]}]) == {"1"}
+    assert world.steady()["deployments"][0]["id"] == stable
+    assert world.deployment(never_healthy)["status"] == "STOPPED"
+
+
+def test_a_rollout_during_a_rollback_goes_back_to_the_revision_that_was_steady_last(world: EcsWorld) -> None:
+    world.create(world.define("good"), healthCheckGracePeriodSeconds=600)
+    stable = world.steady()["deployments"][0]["id"]
+    stopped = world.update(taskDefinition=world.define("stopped", HEALTH="503"))
+    wait_until(world.tasks, lambda tasks: any(t["taskDefinitionArn"].endswith(":2") for t in tasks))
+    world.ecs.stop_service_deployment(serviceDeploymentArn=stopped, stopType="ROLLBACK")
+    replacing = world.update(taskDefinition=world.define("crashes", CRASH="1"))
+    states = {
+        d["taskDefinition"].rpartition(":")[2]: d["rolloutState"] for d in world.service()["deployments"]
+    }
+    assert states == {"1": "COMPLETED", "2": "FAILED", "3": "IN_PROGRESS"}
+    assert world.ended(replacing)["status"] == "ROLLBACK_SUCCESSFUL"
+    assert world.steady()["deployments"][0]["id"] == stable
+    assert world.ended(stopped)["status"] == "ROLLBACK_FAILED"
+
+
+def test_deployments_are_listed_by_status_and_creation_a_page_at_a_time(world: EcsWorld) -> None:
+    world.create(world.define("one"), count=1)
+    world.steady()
+    for _ in range(24):
+        world.update(forceNewDeployment=True)
+    listing = {"cluster": world.name, "service": "web"}
+    first = world.ecs.list_service_deployments(**listing)
+    assert len(first["serviceDeployments"]) == 20, "the default of ECS"
+    rest = world.ecs.list_service_deployments(**listing, nextToken=first["nextToken"])
+    found = [*first["serviceDeployments"], *rest["serviceDeployments"]]
+    assert len(found) == 25 and "nextToken" not in rest
+    assert len(world.ecs.list_service_deployments(**listing, maxResults=100)["serviceDeployments"]) == 25
+    with pytest.raises(ClientError, match="maxResults"):
+        world.ecs.list_service_deployments(**listing, maxResults=101)
+    oldest = found[-1]["createdAt"]
+    after = world.ecs.list_service_deployments(**listing, createdAt={"after": oldest + timedelta(hours=1)})
+    before = world.ecs.list_service_deployments(**listing, createdAt={"before": oldest - timedelta(hours=1)})
+    both = {"after": oldest - timedelta(hours=1), "before": oldest + timedelta(hours=1)}
+    within = world.ecs.list_service_deployments(**listing, createdAt=both, maxResults=100)
+    assert after["serviceDeployments"] == before["serviceDeployments"] == []
+    assert len(within["serviceDeployments"]) == 25
+    successful = world.ecs.list_service_deployments(**listing, status=["SUCCESSFUL"], maxResults=1)
+    assert len(successful["serviceDeployments"]) == 1
+
+
+def test_a_deployment_whose_service_was_deleted_does_not_tell_of_a_newer_one(world: EcsWorld) -> None:
+    world.create(world.define("one"), count=1, healthCheckGracePeriodSeconds=600)
+    world.steady()
+    rolling = world.update(taskDefinition=world.define("two", HEALTH="503"))
+    world.ecs.delete_service(cluster=world.name, service="web", force=True)
+    described = world.deployment(rolling)
+    assert (described["status"], described["statusReason"]) == ("STOPPED", "The service was deleted.")
+    wait_until(world.service, lambda service: service["status"] == "INACTIVE")
+    answer = world.ecs.describe_service_deployments(serviceDeploymentArns=[rolling])
+    assert answer["serviceDeployments"] == []
+    assert answer["failures"] == [{"arn": rolling, "reason": "MISSING"}]
 
 
 def test_force_new_deployment_replaces_equal_tasks(world: EcsWorld) -> None:
