@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from include.aws.clients import client, unless
 from include.aws.ecs import create_service, update_service
 from include.aws.job_states import known_state
@@ -41,10 +43,15 @@ ROLLOUT_STATES = {
 }
 
 
+_IN_PROGRESS = tuple(name for name, state in ROLLOUT_STATES.items() if state is RolloutState.ACTIVE)
 #: The states in which StopServiceDeployment is accepted. It refuses a deployment that is rolling back.
 _STOPPABLE = ("PENDING", "IN_PROGRESS")
 #: The tag of a task definition that names the task that registered it. Deployments have no tags.
 _OWNER_TAG = "rollout"
+#: ECS's limits on one call.
+_DEPLOYMENTS_PER_LIST, _REVISIONS_PER_DESCRIPTION = 100, 20
+_NO_SERVICE = "ServiceNotFoundException"
+_NO_STOP = ("ConflictException", "ServiceDeploymentNotFoundException", _NO_SERVICE)
 
 
 @dataclass(frozen=True)
@@ -87,23 +94,52 @@ class Rollouts:
 
         :param since: when the revision was registered; no deployment of it is older
         """
-        found = [
-            entry
-            for entry in self._deployments(createdAt={"after": since})
-            if entry["createdAt"] >= since and self._definition_arn(entry) == task_definition_arn
+        listed = [
+            entry for entry in self._deployments(createdAt={"after": since}) if entry["createdAt"] >= since
         ]
-        first = min(found, key=lambda entry: entry["createdAt"], default=None)
-        return str(first["serviceDeploymentArn"]) if first else None
+        listed.sort(key=lambda entry: entry["createdAt"])
+        # the first is usually found in the first batch
+        for start in range(0, len(listed), _REVISIONS_PER_DESCRIPTION):
+            batch = listed[start : start + _REVISIONS_PER_DESCRIPTION]
+            definitions = self._definition_arns(batch)
+            for entry in batch:
+                if definitions.get(entry["targetServiceRevisionArn"]) == task_definition_arn:
+                    return str(entry["serviceDeploymentArn"])
+        return None
 
     def service_status(self) -> str:
         """Return ACTIVE, DRAINING while the service is being deleted, INACTIVE, or empty for none."""
         answer = self._ecs.describe_services(cluster=self._cluster, services=[self._service])
         return str(answer["services"][0]["status"]) if answer["services"] else ""
 
-    def serving(self) -> str:
-        """Return the ARN of the service's task definition, or '' if there is no service."""
+    def target(self) -> str:
+        """Return the task definition of the newest deployment, or '' if there is no service.
+
+        During a rollout it is the one that is rolled out, which may never become healthy.
+        """
         service = self._describe_service()
         return str(service["taskDefinition"]) if service else ""
+
+    def steady(self) -> str:
+        """Return the task definition of the last deployment that succeeded, or '' if there is none.
+
+        This is the revision that serves, and the one that ECS rolls back to.
+        """
+        service = self._describe_service()
+        if service is None:
+            return ""
+        completed = [entry for entry in service["deployments"] if entry.get("rolloutState") == "COMPLETED"]
+        if completed:
+            return str(max(completed, key=lambda entry: entry["createdAt"])["taskDefinition"])
+        # a service lists an old deployment only while it has tasks, and ECS keeps the history for 90 days
+        bounds = {"status": ["SUCCESSFUL"], "createdAt": {"after": service["createdAt"]}}
+        history = self._deployments(**bounds)
+        last = max(history, key=lambda entry: entry["createdAt"], default=None)
+        return next(iter(self._definition_arns([last]).values()), "") if last else ""
+
+    def is_rolling(self) -> bool:
+        """Return True if a rollout or a rollback is in progress."""
+        return next(self._deployments(status=list(_IN_PROGRESS)), None) is not None
 
     def model_of(self, task_definition_arn: str) -> ParentRef | None:
         """Return the manifest of a task definition of ``include.aws.ecs``, or None for any other."""
@@ -116,21 +152,27 @@ class Rollouts:
         return ParentRef(str(uri), environment["MODEL_MANIFEST_SHA256"])
 
     def look(self, deployment_arn: str) -> RolloutView:
-        """Describe one deployment."""
-        answer = self._ecs.describe_service_deployments(serviceDeploymentArns=[deployment_arn])
-        if not answer["serviceDeployments"]:
-            failures = answer.get("failures", [])
-            raise InputError("no such deployment", where=deployment_arn, got=str(failures))
-        raw = answer["serviceDeployments"][0]
-        state = known_state(ROLLOUT_STATES, raw["status"], "ECS service deployment")
-        return RolloutView(state, raw["status"], rollout_reason(raw), raw)
+        """Describe one deployment. It has failed if ECS has forgotten it together with its service."""
+        raw = self._described(deployment_arn)
+        if raw is not None:
+            state = known_state(ROLLOUT_STATES, raw["status"], "ECS service deployment")
+            return RolloutView(state, raw["status"], rollout_reason(raw), raw)
+        status = self.service_status()
+        if status != "ACTIVE":
+            return RolloutView(RolloutState.FAILED, status or "INACTIVE", "the service was deleted")
+        raise InputError(
+            "no such deployment",
+            where=deployment_arn,
+            remedy="look at the deployments of the service: it may have been deleted and created again",
+        )
 
     def stop(self, deployment_arn: str) -> None:
-        """Roll an unfinished deployment back. Do nothing if it has ended or is rolling back."""
-        if self.look(deployment_arn).status in _STOPPABLE:
+        """Roll an unfinished deployment back. Do nothing if it has ended, is rolling back or is gone."""
+        raw = self._described(deployment_arn)
+        if raw is not None and raw["status"] in _STOPPABLE:
             request = {"serviceDeploymentArn": deployment_arn, "stopType": "ROLLBACK"}
             # after mark-failed the trigger and the listener stop it at the same time
-            unless("ConflictException", self._ecs.stop_service_deployment, **request)
+            unless(_NO_STOP, self._ecs.stop_service_deployment, **request)
 
     def stop_of(self, owner: str) -> list[str]:
         """Roll back unfinished deployments of the revisions that ``owner`` registered. Return their ARNs."""
@@ -149,7 +191,8 @@ class Rollouts:
         """List the deployments of the service within ECS's own filters; none without a service."""
         if self._describe_service() is None:
             return
-        request: dict[str, Any] = {"cluster": self._cluster, "service": self._service} | bounds
+        names = {"cluster": self._cluster, "service": self._service}
+        request: dict[str, Any] = names | {"maxResults": _DEPLOYMENTS_PER_LIST} | bounds
         while True:
             answer = self._ecs.list_service_deployments(**request)
             yield from answer["serviceDeployments"]
@@ -157,13 +200,24 @@ class Rollouts:
                 return
             request["nextToken"] = answer["nextToken"]
 
-    def _definition_arn(self, deployment: dict[str, Any]) -> str:
-        revisions = [deployment["targetServiceRevisionArn"]]
-        described = self._ecs.describe_service_revisions(serviceRevisionArns=revisions)
-        return str(described["serviceRevisions"][0]["taskDefinition"])
+    def _described(self, deployment_arn: str) -> dict[str, Any] | None:
+        """Describe one deployment. Return None if ECS does not know it."""
+        try:
+            answer = self._ecs.describe_service_deployments(serviceDeploymentArns=[deployment_arn])
+        except ClientError as error:
+            if error.response["Error"]["Code"] != _NO_SERVICE:
+                raise
+            return None
+        return next(iter(answer["serviceDeployments"]), None)
+
+    def _definition_arns(self, deployments: list[dict[str, Any]]) -> dict[str, str]:
+        """Return the task definitions of at most 20 deployments, by the ARN of the service revision."""
+        arns = [entry["targetServiceRevisionArn"] for entry in deployments]
+        answer = self._ecs.describe_service_revisions(serviceRevisionArns=arns)
+        return {found["serviceRevisionArn"]: found["taskDefinition"] for found in answer["serviceRevisions"]}
 
     def _definition_and_tags(self, deployment: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-        arn = self._definition_arn(deployment)
+        arn = self._definition_arns([deployment])[deployment["targetServiceRevisionArn"]]
         answer = self._ecs.describe_task_definition(taskDefinition=arn, include=["TAGS"])
         return answer["taskDefinition"], {tag["key"]: tag["value"] for tag in answer.get("tags", ())}
 

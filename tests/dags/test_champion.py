@@ -211,7 +211,7 @@ def test_after_a_rollback_by_the_smoke_test_the_model_that_serves_again_is_the_c
     from include.settings import load_settings
 
     former, _ = Rollouts("c", "s").register(task_definition(load_settings(), converted), "a")
-    monkeypatch.setattr(Rollouts, "serving", lambda _: "arn:new")
+    monkeypatch.setattr(Rollouts, "target", lambda _: "arn:new")
     monkeypatch.setattr(Rollouts, "start", lambda *_: None)
     monkeypatch.setattr(deployment, "_SMOKE_PAUSE_SECONDS", 0)
     rollout = {"task_definition": "arn:new", "previous_task_definition": former}

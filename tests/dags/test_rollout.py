@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any
@@ -14,10 +16,12 @@ from include.aws.clients import client
 from include.aws.ecs import task_definition
 from include.aws.rollouts import Rollouts
 from include.checks.endpoint import EndpointFailed, ask
+from include.contracts.errors import InputError
 from include.contracts.manifests import ParentRef
 from nexus_airflow.listeners.jobs import on_task_instance_failed
 from nexus_airflow.operators.ecs_rollout import EcsServiceRolloutOperator
-from tests.dags.conftest import Task
+from nexus_airflow.triggers.rollout import RolloutTrigger
+from tests.dags.conftest import Task, first_event
 from tests.support.waiting import wait_until
 
 
@@ -45,8 +49,20 @@ def service(aws: Any, settings_file: Any) -> Any:
         DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
     )
     yield settings_file
-    ecs.update_service(cluster=serving.cluster, service=serving.service, desiredCount=0)
-    ecs.delete_service(cluster=serving.cluster, service=serving.service, force=True)
+    if rollouts_of(settings_file).service_status() == "ACTIVE":
+        delete(settings_file)
+
+
+def delete(settings: Any) -> None:
+    """Delete the service as a person does, past this project."""
+    serving = settings.serving
+    client("ecs").delete_service(cluster=serving.cluster, service=serving.service, force=True)
+
+
+def deleted(settings: Any) -> None:
+    """Delete the service, and wait until ECS has forgotten it."""
+    delete(settings)
+    wait_until(rollouts_of(settings).service_status, lambda status: status == "INACTIVE")
 
 
 def rollout(settings: Any, model: str) -> EcsServiceRolloutOperator:
@@ -146,7 +162,7 @@ def test_marked_failed_between_trigger_and_worker_it_goes_back_to_the_old_revisi
     assert two.status() == "IN_PROGRESS"  # the retry attaches to it
     ended("two")
     assert two.ends() == "ROLLBACK_SUCCESSFUL"
-    assert two.rollouts.serving() == before["task_definition"]
+    assert two.rollouts.steady() == before["task_definition"]
     assert ask(service.serving.endpoint_url, "x", 1)["model"] == "s3://models-bucket/one/"
     ended("two")  # over already: no error
     with pytest.raises(AirflowFailException, match=r"the old revision \S+:1 serves on"):
@@ -198,6 +214,11 @@ def rollouts_of(settings: Any) -> Rollouts:
     return Rollouts(settings.serving.cluster, settings.serving.service)
 
 
+def die(*_: Any) -> None:
+    """Stand in for the step in which the worker is lost."""
+    raise ConnectionError("the worker is lost")
+
+
 def test_a_retry_takes_no_deployment_that_somebody_else_started(
     service: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,16 +226,13 @@ def test_a_retry_takes_no_deployment_that_somebody_else_started(
     Task("one").run(rollout(service, "one"))
     task, two = Task("two"), rollout(service, "two")
 
-    def die(*_: Any) -> None:
-        raise ConnectionError("the worker is lost")
-
     with monkeypatch.context() as patch, pytest.raises(ConnectionError):
         patch.setattr(Rollouts, "start", die)
         two.execute(task.context(two))
     colleagues = started_by_a_colleague(service, "colleague")
     output = task.run(rollout(service, "two"))
     assert output["task_definition"] != colleagues
-    assert rollouts_of(service).serving() == output["task_definition"]
+    assert rollouts_of(service).steady() == output["task_definition"]
     assert ask(service.serving.endpoint_url, "x", 1)["model"] == "s3://models-bucket/two/"
 
 
@@ -225,13 +243,145 @@ def test_mark_failed_leaves_the_deployment_of_a_colleague_alone(service: Any) ->
     ended("two")
     two.operator.on_kill()
     assert two.status() == "STOPPED"
-    with pytest.raises(AirflowFailException, match=r"serves, which somebody rolled out meanwhile"):
+    with pytest.raises(AirflowFailException, match=r"\S+:1 serves, and somebody is rolling out \S+:3"):
         two.finish()
     until_served = f"s3://models-bucket/{'colleague'}/"
     wait_until(
         lambda: ask(service.serving.endpoint_url, "x", 1)["model"], lambda model: model == until_served
     )
-    assert rollouts_of(service).serving() == colleagues
+    wait_until(rollouts_of(service).steady, lambda steady: steady == colleagues)
+
+
+@pytest.mark.parametrize(("model", "ends"), [("two", "SUCCESSFUL"), ("broken", "ROLLBACK_SUCCESSFUL")])
+def test_a_rollout_during_that_of_a_colleague_goes_back_to_the_revision_that_was_steady_last(
+    service: Any, model: str, ends: str
+) -> None:
+    one = Task("one").run(rollout(service, "one"))
+    colleagues = started_by_a_colleague(service, "broken")
+    assert rollouts_of(service).target() == colleagues
+    two = Waiting(service, model, model)
+    assert two.arguments["record"]["previous"] == one["task_definition"] == two.rollouts.steady()
+    assert two.ends() == ends
+    if ends == "SUCCESSFUL":
+        assert two.finish()["previous_task_definition"] == one["task_definition"]
+    else:
+        with pytest.raises(AirflowFailException, match=r"the old revision \S+:1 serves on"):
+            two.finish()
+
+
+def test_the_steady_revision_is_known_while_it_has_no_tasks(service: Any) -> None:
+    """ECS lists an old deployment only while it has tasks; the history has it for longer."""
+    one = Task("one").run(rollout(service, "one"))
+    two = Waiting(service, "two", "two")
+    rollouts, ecs = two.rollouts, client("ecs")
+
+    class Forgetful:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(ecs, name)
+
+        def describe_services(self, **request: Any) -> Any:
+            answer = ecs.describe_services(**request)
+            answer["services"][0]["deployments"] = answer["services"][0]["deployments"][:1]
+            return answer
+
+    serving = service.serving
+    assert Rollouts(serving.cluster, serving.service, Forgetful()).steady() == one["task_definition"]
+    assert two.ends() == "SUCCESSFUL"
+    assert rollouts.steady() == two.finish()["task_definition"]
+
+
+def test_a_deleted_service_is_reported_as_deleted_by_trigger_and_task(service: Any) -> None:
+    Task("one").run(rollout(service, "one"))
+    two = Waiting(service, "two", "two")
+    deleted(service)
+    assert two.status() == "INACTIVE"
+    two.operator.on_kill()
+    ended("two")
+    serving, arguments = service.serving, two.arguments
+    trigger = RolloutTrigger(
+        serving.cluster, serving.service, arguments["deployment"], 0.1, arguments["record"]["deadline"]
+    )
+    event = asyncio.run(first_event(trigger))
+    assert event == {"state": "failed", "reason": "the service was deleted"}
+    asyncio.run(trigger.on_kill())
+    with pytest.raises(AirflowFailException, match=r"the service was deleted; nothing serves.*clear this"):
+        two.finish()
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_a_retry_does_not_create_a_service_again_that_a_person_deleted(
+    service: Any, started: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Task("one").run(rollout(service, "one"))
+    task, two = Task("two"), rollout(service, "two")
+    with monkeypatch.context() as patch, pytest.raises((ConnectionError, TaskDeferred)):
+        if not started:
+            patch.setattr(Rollouts, "start", die)
+        two.execute(task.context(two))
+    deleted(service)
+    with pytest.raises(AirflowFailException, match=r"the service was deleted; nothing serves.*clear this"):
+        rollout(service, "two").execute(task.context(two))
+    assert rollouts_of(service).service_status() == "INACTIVE"
+    task.clear()
+    assert task.run(rollout(service, "two"))["previous_task_definition"] == ""
+
+
+def test_a_retry_does_not_create_the_service_again_that_its_first_try_created(service: Any) -> None:
+    first = Waiting(service, "one", "one")
+    deleted(service)
+    with pytest.raises(AirflowFailException, match="the service was deleted; nothing serves"):
+        first.operator.execute(first.task.context(first.operator))
+    assert rollouts_of(service).service_status() == "INACTIVE"
+
+
+def test_a_first_try_that_started_nothing_is_repeated(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, one = Task("one"), rollout(service, "one")
+    with monkeypatch.context() as patch, pytest.raises(ConnectionError):
+        patch.setattr(Rollouts, "start", die)
+        one.execute(task.context(one))
+    assert task.run(rollout(service, "one"))["previous_task_definition"] == ""
+
+
+def test_a_deployment_of_a_service_that_was_created_again_meanwhile_is_named(service: Any) -> None:
+    Task("one").run(rollout(service, "one"))
+    two = Waiting(service, "two", "two")
+    deleted(service)
+    started_by_a_colleague(service, "colleague")
+    two.operator.on_kill()
+    with pytest.raises(InputError, match=r"no such deployment.*may have been deleted and created again"):
+        two.finish()
+
+
+def test_deployments_are_looked_up_within_bounds_among_hundreds(service: Any) -> None:
+    ecs, serving = client("ecs"), service.serving
+    rollouts, names = rollouts_of(service), {"cluster": serving.cluster, "service": serving.service}
+    definition = rollout(service, "one").task_definition
+    first, first_since = rollouts.register(definition, "first")
+    ecs.create_service(
+        cluster=serving.cluster, serviceName=serving.service, taskDefinition=first, desiredCount=0
+    )
+    for _ in range(150):
+        ecs.update_service(**names, forceNewDeployment=True)
+    time.sleep(1.1)  # filters have whole seconds
+    newest, since = rollouts.register(definition, "newest")
+    ecs.update_service(**names, taskDefinition=newest)
+    calls: Counter[str] = Counter()
+
+    def count(model: Any, **_: Any) -> None:
+        calls[model.name] += 1
+
+    ecs.meta.events.register("before-call.ecs", count)
+    try:
+        assert rollouts.deployment_of(newest, since)
+        assert calls == {"DescribeServices": 1, "ListServiceDeployments": 1, "DescribeServiceRevisions": 1}
+        calls.clear()
+        assert rollouts.deployment_of(first, first_since)
+        assert calls == {"DescribeServices": 1, "ListServiceDeployments": 2, "DescribeServiceRevisions": 1}
+        calls.clear()
+        rollouts.is_rolling(), rollouts.stop_of("nobody")
+        assert calls["ListServiceDeployments"] == 2 and calls["DescribeServiceRevisions"] <= 1
+    finally:
+        ecs.meta.events.unregister("before-call.ecs", count)
 
 
 def test_a_service_that_was_deleted_while_it_rolled_is_reported_as_deleted(service: Any) -> None:
@@ -245,8 +395,5 @@ def test_a_service_that_was_deleted_while_it_rolled_is_reported_as_deleted(servi
         two.finish()
     assert "serves on" not in str(error.value) and "newer deployment" not in str(error.value)
     assert "clear this task to create the service again" in str(error.value)
-    rollouts = rollouts_of(service)
-    wait_until(rollouts.service_status, lambda status: status != "DRAINING")
-    two.task.clear()
-    task, again = two.task, rollout(service, "two")
-    assert task.run(again)["previous_task_definition"] == ""
+    two.task.clear()  # while ECS may still drain it
+    assert two.task.run(rollout(service, "two"))["previous_task_definition"] == ""

@@ -25,7 +25,7 @@ class _Service:
         self.now = serving
         self.started: list[str] = []
 
-    def serving(self) -> str:
+    def target(self) -> str:
         return self.now
 
     def model_of(self, task_definition: str) -> None:

@@ -30,7 +30,8 @@ class RolloutRecord:
     """The record that a task keeps between its tries.
 
     ``registered_at`` is when ECS registered the task definition (ISO format), ``previous`` the revision that
-    served then, ``deadline`` when the rollout is rolled back (epoch seconds).
+    was steady when the rollout started, ``deadline`` when the rollout is rolled back (epoch seconds).
+    ``has_service`` is True if the service exists: if it is gone later, a person deleted it.
     """
 
     task_definition: str
@@ -38,6 +39,7 @@ class RolloutRecord:
     previous: str
     clear_number: int
     deadline: float
+    has_service: bool = False
 
 
 class EcsServiceRolloutOperator(WaitingOperator):
@@ -45,9 +47,9 @@ class EcsServiceRolloutOperator(WaitingOperator):
 
     If the circuit breaker rolls the deployment back, the task fails with the reason and is not retried. A
     retry after the loss of a worker attaches only to the deployment of the task definition that this task
-    registered. Mark-failed rolls the deployment back in every state of the task: by ``on_kill`` here or of
-    the trigger, or by ``nexus_airflow.listeners.jobs``. The operator has no ``execution_timeout``: the
-    settings limit a rollout.
+    registered. It does not create a service that a person has deleted; a clear does. Mark-failed rolls the
+    deployment back in every state of the task: by ``on_kill`` here or of the trigger, or by
+    ``nexus_airflow.listeners.jobs``. The operator has no ``execution_timeout``: the settings limit a rollout.
 
     :param task_definition: request of RegisterTaskDefinition (templated)
     """
@@ -77,9 +79,7 @@ class EcsServiceRolloutOperator(WaitingOperator):
         registered_at = datetime.fromisoformat(record.registered_at)
         deployment = rollouts.deployment_of(record.task_definition, registered_at)
         if deployment is None:
-            rollouts.start(load_settings(), record.task_definition)
-            record = replace(record, deadline=time.time() + self._limit_seconds)
-            self._remember(context, record)
+            record = self._start(context, record)
             deployment = rollouts.deployment_of(record.task_definition, registered_at)
         if deployment is None:
             raise RolloutFailed(
@@ -109,9 +109,10 @@ class EcsServiceRolloutOperator(WaitingOperator):
             if time.time() < record.deadline:
                 return self._wait(record)
             self._rollouts().stop(self._deployment)
-            raise self._failure(view, record, f"not done within {self._limit_seconds} s; it is rolled back")
+            what = f"not done within {self._limit_seconds} s, so it is being rolled back"
+            raise self._failure(record, what, view)
         if view.state is RolloutState.FAILED:
-            raise self._failure(view, record, f"ECS ended the deployment {view.status}")
+            raise self._failure(record, f"ECS ended the deployment {view.status}", view)
         return {
             "deployment_id": self._deployment,
             "task_definition": record.task_definition,
@@ -135,7 +136,7 @@ class EcsServiceRolloutOperator(WaitingOperator):
         return load_settings().serving.rollout_timeout_seconds
 
     def _record(self, context: Context) -> RolloutRecord:
-        """Return the task's record, or register the revision and record which one serves before it."""
+        """Return the task's record, or register the revision and record that."""
         clear_number = context["dag_run"].clear_number or 0
         try:
             stored = from_plain(RolloutRecord, context["task_state_store"].get(_STORE_KEY), where=_STORE_KEY)
@@ -143,13 +144,24 @@ class EcsServiceRolloutOperator(WaitingOperator):
                 return stored
         except ContractError:
             pass  # nothing was stored yet
-        ti = context["ti"]
+        ti, rollouts = context["ti"], self._rollouts()
         owner = run_identity(ti).rollout(ti.task_id)
-        definition, registered_at = self._rollouts().register(self.task_definition, owner)
+        definition, registered_at = rollouts.register(self.task_definition, owner)
+        exists = rollouts.service_status() == "ACTIVE"
+        record = RolloutRecord(definition, registered_at.isoformat(), "", clear_number, 0.0, exists)
+        self._remember(context, record)
+        return record
+
+    def _start(self, context: Context, record: RolloutRecord) -> RolloutRecord:
+        """Start the rollout, unless a person has deleted the service. Return the new record."""
+        rollouts = self._rollouts()
+        if record.has_service and rollouts.service_status() != "ACTIVE":
+            raise self._failure(record, "the rollout was not started")
         deadline = time.time() + self._limit_seconds
-        record = RolloutRecord(
-            definition, registered_at.isoformat(), self._rollouts().serving(), clear_number, deadline
-        )
+        record = replace(record, previous=rollouts.steady(), deadline=deadline)
+        self._remember(context, record)
+        rollouts.start(load_settings(), record.task_definition)
+        record = replace(record, has_service=True)
         self._remember(context, record)
         return record
 
@@ -165,25 +177,24 @@ class EcsServiceRolloutOperator(WaitingOperator):
         kwargs = {"record": to_plain(record), "deployment": self._deployment}
         return self.defer(trigger=trigger, method_name="finish", kwargs=kwargs)
 
-    def _failure(self, view: RolloutView, record: RolloutRecord, what: str) -> AirflowFailException:
+    def _failure(
+        self, record: RolloutRecord, what: str, view: RolloutView | None = None
+    ) -> AirflowFailException:
         """Return the error of a rollout, with the revision that serves now. It is not retried."""
-        rollouts = self._rollouts()
-        status, serving = rollouts.service_status(), rollouts.serving()
-        remedy = "read the log of the new revision's tasks"
-        if status != "ACTIVE":
-            what = "the service is being deleted" if status == "DRAINING" else "the service was deleted"
-            now, remedy = "nothing serves", "clear this task to create the service again"
-        elif serving == record.task_definition:
-            now = "the service keeps the new revision, because there is none to roll back to"
-        elif serving == record.previous:
-            now = f"the old revision {_revision(serving)} serves on"
+        rollouts, got = self._rollouts(), (view.reason or view.status) if view else ""
+        status = rollouts.service_status()
+        if status == "ACTIVE":
+            now, remedy = _serving_now(rollouts, record), "read the log of the new revision's tasks"
         else:
-            now = f"{_revision(serving)} serves, which somebody rolled out meanwhile"
+            is_draining = status == "DRAINING"
+            what = "the service is being deleted" if is_draining else "the service was deleted"
+            now, got = "nothing serves", status or "no service"
+            remedy = "clear this task to create the service again"
         error = RolloutFailed(
             f"{what}; {now}",
-            where=self._deployment,
+            where=self._deployment or record.task_definition,
             expected="SUCCESSFUL",
-            got=(view.reason if status == "ACTIVE" else "") or view.status,
+            got=got,
             remedy=remedy,
         )
         return AirflowFailException(str(error))
@@ -191,6 +202,19 @@ class EcsServiceRolloutOperator(WaitingOperator):
     def _rollouts(self) -> Rollouts:
         serving = load_settings().serving
         return Rollouts(serving.cluster, serving.service)
+
+
+def _serving_now(rollouts: Rollouts, record: RolloutRecord) -> str:
+    """Describe which revision serves after the rollout of ``record`` has failed."""
+    steady, target = rollouts.steady(), rollouts.target()
+    serves = f"{_revision(steady)} serves" if steady else "no revision is healthy"
+    if target not in (record.task_definition, record.previous, steady):
+        return f"{serves}, and somebody is rolling out {_revision(target)}"
+    if not steady:
+        return "the service keeps the new revision, because there is none to roll back to"
+    if steady == record.previous:
+        return f"the old revision {_revision(steady)} serves on"
+    return f"{serves}, which somebody rolled out meanwhile"
 
 
 def _revision(task_definition_arn: str) -> str:

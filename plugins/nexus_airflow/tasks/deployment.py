@@ -137,7 +137,7 @@ def _roll_back(rollout: dict[str, Any]) -> str:
     """Roll out the former task definition, unless the service has a newer one. Describe the result."""
     settings, rollouts = load_settings(), _rollouts()
     previous = rollout["previous_task_definition"]
-    serving = rollouts.serving()
+    serving = rollouts.target()
     if not serving:
         return "the service was deleted, so no model is served"
     if serving != rollout["task_definition"]:
