@@ -13,6 +13,7 @@ from nexus_airflow.defaults import RUN_TYPES, default_args, run_limit
 from nexus_airflow.operators.ecs_rollout import EcsServiceRolloutOperator
 from nexus_airflow.operators.processing import SageMakerProcessingOperator
 from nexus_airflow.params import manifest_params
+from nexus_airflow.sensors.champion import ChampionSensor
 from nexus_airflow.tasks import deployment
 
 DOC = """
@@ -29,16 +30,24 @@ XCom `chosen_by` of `plan` shows where the model came from.
 ### When `rollout` is red
 Fix the cause and clear the task, or deploy another model. The error says which revision serves now, and gives
 ECS's reason. *ECS service* opens the deployment, its stopped tasks and their logs. If you mark the task
-failed during the rollout, the new revision is rolled back.
+failed during the rollout, the new revision is rolled back. If somebody deleted the service, a retry does not
+create it again; clear the task to do so.
 
 ### When `smoke_test` is red
 Read the log of the new revision's tasks before you deploy it again. The new revision is healthy, but returned
-no completion, or that of another model. The service is rolled back to the former revision. The first revision
-of a service keeps serving, because there is no former one; the error says so.
+no completion, or that of another model. The service is rolled back to the former revision; the error says
+whether that has succeeded. The first revision of a service keeps serving, because there is no former one.
 
 ### Roll back by hand
 Trigger this DAG with `manifest_uri` of an earlier approved model. It becomes the champion, against which the
 next candidate is judged.
+
+### Which model is the champion after a failure
+`record_champion` runs at the end, also after a failure, once the service is steady. If the model of this run
+is the champion and does not serve, the approved model that serves becomes the champion. Clear the failed
+task with *Downstream*: if it succeeds, the model of this run is the champion again, unless another one was
+approved in the meantime. A new run with the defaults deploys the champion, so give `manifest_uri` to try this
+model again.
 """
 
 settings = load_settings()
@@ -105,7 +114,14 @@ def model_deployment() -> None:
         doc_md="Wait for this deployment. A rollback fails the task, with the reason.",
     )
     answered = deployment.smoke_test(planned, export.output, rollout.output)
-    answered >> deployment.record_deployment(planned, export.output, rollout.output)
+    recorded = deployment.record_deployment(export.output, rollout.output)
+    champion = ChampionSensor(
+        task_id="record_champion",
+        planned=planned,
+        rollout=rollout.output,
+        doc_md="Make the model that serves the champion, also after a failure.",
+    )
+    answered >> recorded >> champion.as_teardown()
 
 
 model_deployment()

@@ -38,9 +38,9 @@ class ChosenManifest:
     superseded: tuple[dict[str, Any], ...] = ()
 
     @property
-    def is_by_hand(self) -> bool:
-        """Return True if no event chose the manifest."""
-        return self.chosen_by != _BY_EVENT
+    def is_chosen_by_a_person(self) -> bool:
+        """Return True if the param ``manifest_uri`` named the manifest."""
+        return self.chosen_by == _BY_PARAM
 
 
 _BY_PARAM, _BY_EVENT, _BY_AGE = "param manifest_uri", "event that started this run", "newest one there is"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import PokeReturnValue
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.aws.ecs import task_definition
@@ -15,8 +17,11 @@ from include.contracts.manifests import ModelManifest, ParentRef
 from include.contracts.records import canonical_json, to_plain
 from include.contracts.storage import S3Uri
 from include.object_store import ObjectStore
+from include.settings import load_settings
+from nexus_airflow.sensors.champion import ChampionSensor, takes_over
 from nexus_airflow.tasks import deployment, evaluation
 from tests.dags.conftest import form, values
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -27,8 +32,6 @@ def registry(aws: Any, settings_file: Any, tmp_path: Any, monkeypatch: pytest.Mo
     text = (tmp_path / "settings.toml").read_text()
     path.write_text(text.replace('package_group = "nexus-llm"', f'package_group = "{name}"'))
     monkeypatch.setenv("NEXUS_SETTINGS", str(path))
-    from include.settings import load_settings
-
     return ModelRegistry(load_settings())
 
 
@@ -85,22 +88,164 @@ def test_approvals_in_the_console_count_in_their_order(registry: ModelRegistry) 
     assert champion(registry) == "a", "a rollback in the registry goes back by one approval"
 
 
-def test_a_deployment_by_hand_of_an_earlier_model_makes_it_the_champion(registry: ModelRegistry) -> None:
-    a, b = register(registry, "a"), register(registry, "b")
+class Serving:
+    """The service of this test, without tasks, so that its rollouts end at once."""
+
+    def __init__(self, aws: Any) -> None:
+        self.settings = load_settings()
+        self.ecs, names = aws.client("ecs"), self.settings.serving
+        self.names = {"cluster": names.cluster, "service": names.service}
+        self.rollouts = Rollouts(names.cluster, names.service)
+        self.ecs.create_cluster(clusterName=names.cluster)
+
+    def define(self, package: ModelPackage) -> str:
+        """Convert the model of a package and register its task definition."""
+        parent = package.manifest
+        model = ModelManifest("openvino", package.run, 1, parent, parent, 1, 1, ())
+        uri = S3Uri("nexus-llm-models", f"runs/{package.run}/serving/manifest.json")
+        converted = ObjectStore().write_record(uri, model)
+        return self.rollouts.register(task_definition(self.settings, converted), "tests")[0]
+
+    def roll_out(self, package: ModelPackage) -> dict[str, Any]:
+        """Deploy a package; return the result of the task ``rollout``."""
+        previous, definition = self.rollouts.steady(), self.define(package)
+        if previous:
+            self.ecs.update_service(**self.names, taskDefinition=definition)
+        else:
+            names = {"cluster": self.names["cluster"], "serviceName": self.names["service"]}
+            self.ecs.create_service(**names, taskDefinition=definition, desiredCount=0)
+        wait_until(self.rollouts.is_rolling, lambda rolling: not rolling)
+        newest = self.ecs.list_service_deployments(**self.names)["serviceDeployments"][0]
+        deployment = {"deployment_id": newest["serviceDeploymentArn"], "endpoint": "http://127.0.0.1:9"}
+        return deployment | {"task_definition": definition, "previous_task_definition": previous}
+
+
+@pytest.fixture
+def service(registry: ModelRegistry, aws: Any) -> Iterator[Serving]:
+    serving = Serving(aws)
+    yield serving
+    if serving.rollouts.service_status() == "ACTIVE":
+        serving.ecs.delete_service(**serving.names, force=True)
+
+
+def planned(**params: Any) -> dict[str, Any]:
+    dag, run = form("model_deployment"), SimpleNamespace(dag_id="model_deployment", run_id="r")
+    found: dict[str, Any] = deployment.plan.function(params=values(dag, **params), dag=dag, dag_run=run)
+    return found
+
+
+def by_event(package: ModelPackage) -> dict[str, Any]:
+    """Return the plan of the run that the approval of a package starts."""
+    return planned(manifest_uri=package.manifest.uri) | {"is_chosen_by_a_person": False}
+
+
+def settle(plan: dict[str, Any] | None, rollout: dict[str, Any] | None) -> Any:
+    """Return the runs of the models that serve and that are the champion, or None if none was recorded."""
+    context: Any = {}
+    settled = ChampionSensor(task_id="record_champion", planned=plan, rollout=rollout).poke(context)
+    return settled.xcom_value if isinstance(settled, PokeReturnValue) else None
+
+
+def test_a_deployment_by_hand_of_an_earlier_model_makes_it_the_champion(
+    registry: ModelRegistry, service: Serving
+) -> None:
+    a, b, c = (register(registry, run) for run in "abc")
     for package in (a, b):
         approve(registry, package)
-    dag, run = form("model_deployment"), SimpleNamespace(dag_id="model_deployment", run_id="r")
-    params = values(dag, manifest_uri=a.manifest.uri)
-    planned = deployment.plan.function(params=params, dag=dag, dag_run=run)
-    assert planned["chosen_by"] == "param manifest_uri"
-    rollout = {"deployment_id": "arn:d/1", "revision": "x:1", "endpoint": "http://x"}
-    exported = {"manifest_uri": "s3://nexus-llm-models/e/manifest.json", "manifest_sha256": "e" * 64}
-    deployment.record_deployment.function(planned, exported, rollout)
+    service.roll_out(b)
+    plan = planned(manifest_uri=a.manifest.uri)
+    assert plan["chosen_by"] == "param manifest_uri"
+    approve(registry, c)
+    assert settle(plan, service.roll_out(a)) == {"served": "a", "champion": "a"}
     assert champion(registry) == "a"
-    deployment.record_deployment.function(
-        planned | {"is_by_hand": False, "package_arn": b.arn}, exported, rollout
-    )
-    assert champion(registry) == "a", "a deployment that an approval started rolls nothing back"
+
+
+def test_a_deployment_with_defaults_leaves_a_model_that_was_approved_meanwhile_the_champion(
+    registry: ModelRegistry, service: Serving
+) -> None:
+    old, a, b = (register(registry, run) for run in ("old", "a", "b"))
+    approve(registry, old)
+    service.roll_out(old)
+    approve(registry, a)
+    plan = planned()
+    assert (plan["run"], plan["chosen_by"]) == ("a", "newest one there is")
+    rollout = service.roll_out(a)
+    approve(registry, b)
+    assert settle(plan, rollout) == {"served": "a", "champion": "b"}
+    assert champion(registry) == "b", "its own deployment follows"
+
+
+def test_after_a_failed_rollout_the_model_that_serves_is_the_champion_until_a_clear_succeeds(
+    registry: ModelRegistry, service: Serving
+) -> None:
+    a, b = register(registry, "a"), register(registry, "b")
+    approve(registry, a)
+    service.roll_out(a)
+    approve(registry, b)
+    assert champion(registry) == "b"
+    assert settle(by_event(b), None) == {"served": "a", "champion": "a"}
+    assert champion(registry) == "a"
+    assert settle(by_event(b), service.roll_out(b)) == {"served": "b", "champion": "b"}
+    assert (champion(registry), anchor(registry)) == ("b", "b")
+
+
+def test_a_model_that_was_approved_after_the_failure_stays_the_champion(
+    registry: ModelRegistry, service: Serving
+) -> None:
+    a, b, c = (register(registry, run) for run in "abc")
+    approve(registry, a)
+    service.roll_out(a)
+    for package in (b, c):
+        approve(registry, package)
+    assert settle(by_event(b), None) == {"served": "a", "champion": "c"}
+    assert settle(by_event(b), service.roll_out(b)) == {"served": "b", "champion": "c"}
+    assert settle(by_event(c), None) == {"served": "b", "champion": "b"}
+
+
+def test_a_model_that_serves_but_is_not_approved_does_not_become_the_champion(
+    registry: ModelRegistry, service: Serving
+) -> None:
+    a, b = register(registry, "a"), register(registry, "b")
+    approve(registry, a)
+    approve(registry, b)
+    assert settle(by_event(b), None) == {"served": "", "champion": "b"}, "nothing serves"
+    service.roll_out(a)
+    registry.set_status(a.arn, REJECTED, "by hand")
+    assert settle(by_event(b), None) == {"served": "a", "champion": "b"}
+    assert settle(None, None) is None, "the plan failed"
+
+
+def test_the_champion_is_not_recorded_before_the_service_is_steady(
+    registry: ModelRegistry, service: Serving
+) -> None:
+    a, b = register(registry, "a"), register(registry, "b")
+    approve(registry, a)
+    service.roll_out(a)
+    approve(registry, b)
+    # its image is unknown to this server, and no circuit breaker ends it
+    service.ecs.update_service(**service.names, taskDefinition=service.define(b), desiredCount=1)
+    assert settle(by_event(b), None) is None
+    assert champion(registry) == "b"
+
+
+@pytest.mark.parametrize(
+    ("served", "champion", "own", "chosen", "replaced", "expected"),
+    [
+        ("a", "a", "a", True, "old", False),
+        ("a", "b", "a", True, "old", True),
+        ("old", "b", "a", True, "", False),
+        ("a", "b", "a", False, "old", False),
+        ("a", "old", "a", False, "old", True),
+        ("old", "a", "a", False, "", True),
+        ("colleague", "a", "a", False, "old", True),
+        ("a", "b", "a", False, "", False),
+    ],
+)
+def test_what_serves_takes_over_from_a_champion_that_is_not_going_to_serve(
+    served: str, champion: str, own: str, chosen: bool, replaced: str, expected: bool
+) -> None:
+    plan = {"package_arn": own, "is_chosen_by_a_person": chosen}
+    assert takes_over(served, champion, plan, replaced) is expected
 
 
 def test_the_anchor_is_the_best_approved_model_through_many_that_are_not_better(
@@ -201,22 +346,16 @@ def test_a_candidate_that_a_newer_one_replaced_says_so_in_the_registry(
 
 
 def test_after_a_rollback_by_the_smoke_test_the_model_that_serves_again_is_the_champion(
-    registry: ModelRegistry, aws: Any, monkeypatch: pytest.MonkeyPatch
+    registry: ModelRegistry, service: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = register(registry, "a"), register(registry, "b")
-    for package in (a, b):
-        approve(registry, package)
-    model = ModelManifest("openvino", "a", 1, a.manifest, a.manifest, 1, 1, ())
-    converted = ObjectStore().write_record(S3Uri("nexus-llm-models", "runs/a/serving/manifest.json"), model)
-    from include.settings import load_settings
-
-    former, _ = Rollouts("c", "s").register(task_definition(load_settings(), converted), "a")
-    monkeypatch.setattr(Rollouts, "target", lambda _: "arn:new")
-    monkeypatch.setattr(Rollouts, "start", lambda *_: None)
+    approve(registry, a)
+    service.roll_out(a)
+    approve(registry, b)
+    rollout = service.roll_out(b)
     monkeypatch.setattr(deployment, "_SMOKE_PAUSE_SECONDS", 0)
-    rollout = {"task_definition": "arn:new", "previous_task_definition": former}
-    rollout["endpoint"] = "http://127.0.0.1:9"
-    planned = {"smoke": {"prompt": "x", "tokens": 1}}
-    with pytest.raises(AirflowFailException, match="the service is rolled back"):
-        deployment.smoke_test.function(planned, {"manifest_sha256": "e" * 64}, rollout)
+    plan = by_event(b)
+    with pytest.raises(AirflowFailException, match=r"the service was rolled back to \S+:1"):
+        deployment.smoke_test.function(plan, {"manifest_sha256": "e" * 64}, rollout)
+    assert settle(plan, rollout) == {"served": "a", "champion": "a"}
     assert champion(registry) == "a"

@@ -56,7 +56,7 @@ def test_the_newest_of_several_events_wins_and_the_others_are_named(caplog: pyte
     given = events(*(event(candidate_model, hour, extra_of(reference)) for hour, reference in order))
     with caplog.at_level(logging.WARNING):
         choice = choose_manifest({}, given, candidate_model, nothing)
-    assert choice.manifest == THIRD and not choice.is_by_hand
+    assert choice.manifest == THIRD and not choice.is_chosen_by_a_person
     assert [extra["manifest_uri"] for extra in choice.superseded] == [FIRST.uri, SECOND.uri]
     named = [record.getMessage() for record in caplog.records]
     assert [FIRST.uri in named[0], SECOND.uri in named[1]] == [True, True]
@@ -71,6 +71,7 @@ def test_an_event_that_was_sent_twice_supersedes_nothing() -> None:
 def test_a_param_wins_over_every_event() -> None:
     given = events(event(candidate_model, 3, extra_of(THIRD)))
     params = {"manifest_uri": FIRST.uri, "manifest_sha256": FIRST.sha256}
+    assert choose_manifest(params, given, candidate_model, nothing).is_chosen_by_a_person
     assert chosen(params, given) == FIRST
     assert chosen(params, None) == FIRST
 
@@ -107,7 +108,7 @@ WITHOUT = pytest.mark.parametrize(
 def test_with_neither_the_newest_one_there_is_is_taken(given: TriggeringAssetEventsAccessor | None) -> None:
     choice = choose_manifest({"manifest_uri": ""}, given, candidate_model, lambda: SECOND)
     assert (choice.manifest, choice.chosen_by) == (SECOND, "newest one there is")
-    assert choice.is_by_hand
+    assert not choice.is_chosen_by_a_person
 
 
 @WITHOUT

@@ -63,12 +63,13 @@ STRUCTURE = {
         "approve": set(),
     },
     "model_deployment": {
-        "plan": {"export", "smoke_test", "record_deployment"},
+        "plan": {"export", "smoke_test", "record_champion"},
         "export": {"define", "smoke_test", "record_deployment"},
         "define": {"rollout"},
-        "rollout": {"smoke_test", "record_deployment"},
+        "rollout": {"smoke_test", "record_deployment", "record_champion"},
         "smoke_test": {"record_deployment"},
-        "record_deployment": set(),
+        "record_deployment": {"record_champion"},
+        "record_champion": set(),
     },
 }
 
@@ -174,6 +175,14 @@ def test_cluster_is_ended_whatever_happens_and_cannot_make_a_red_run_green(dags:
     terminate = dag.get_task("end_engine")
     assert terminate.is_teardown
     assert terminate.on_failure_fail_dagrun is False
+
+
+def test_the_champion_is_recorded_whatever_happens_and_cannot_make_a_red_run_green(
+    dags: dict[str, Any],
+) -> None:
+    recorded = dags["model_deployment"].get_task("record_champion")
+    assert recorded.is_teardown
+    assert recorded.on_failure_fail_dagrun is False
 
 
 def test_no_server_sees_more_connections_than_the_strictest_source_allows(dags: dict[str, Any]) -> None:

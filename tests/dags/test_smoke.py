@@ -5,34 +5,49 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.aws.rollouts import RolloutState, RolloutView
 from nexus_airflow.tasks import deployment
 
 PLANNED = {"smoke": {"prompt": "def", "tokens": 4}}
 ANSWERS: dict[str, Any] = {}
-ROLLOUT = {"task_definition": "arn:task/serving:2", "previous_task_definition": "arn:task/serving:1"}
+ROLLOUT = {
+    "deployment_id": "arn:deployment/2",
+    "task_definition": "arn:task/serving:2",
+    "previous_task_definition": "arn:task/serving:1",
+}
+BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 class _Service:
-    """The rollouts of a service that has revision ``serving``."""
+    """The rollouts of a service whose newest deployment is of revision ``now``, and where ``ends`` follow."""
 
-    def __init__(self, serving: str) -> None:
-        self.now = serving
+    def __init__(self, now: str) -> None:
+        self.now = now
         self.started: list[str] = []
+        self.ends = [RolloutState.ACTIVE, RolloutState.SUCCESSFUL]
 
     def target(self) -> str:
         return self.now
 
-    def model_of(self, task_definition: str) -> None:
-        assert task_definition == "arn:task/serving:1"
-
     def start(self, _: Any, task_definition: str) -> None:
         self.started.append(task_definition)
+
+    def deployment_of(self, task_definition: str, since: datetime) -> str:
+        assert (task_definition, since) == ("arn:task/serving:1", BEGAN)
+        return "arn:deployment/3"
+
+    def look(self, deployment: str) -> RolloutView:
+        if deployment == "arn:deployment/2":
+            return RolloutView(RolloutState.SUCCESSFUL, "SUCCESSFUL", "", {"createdAt": BEGAN})
+        state = self.ends.pop(0) if len(self.ends) > 1 else self.ends[0]
+        return RolloutView(state, state.value.upper(), "tasks failed")
 
 
 @pytest.fixture(autouse=True)
@@ -88,9 +103,28 @@ def test_another_model_behind_the_endpoint_is_an_error(endpoint: str) -> None:
 
 
 def test_a_revision_without_completions_is_rolled_back(endpoint: str, service: _Service) -> None:
-    with pytest.raises(AirflowFailException, match=r"empty completion.*is rolled back to serving:1"):
+    with pytest.raises(AirflowFailException, match=r"empty completion.*was rolled back to serving:1"):
         smoke(endpoint, "a" * 64, "")
     assert service.started == ["arn:task/serving:1"]
+
+
+def test_a_rollback_that_fails_or_goes_on_for_long_is_not_said_to_be_complete(
+    endpoint: str, service: _Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.ends = [RolloutState.FAILED]
+    with pytest.raises(AirflowFailException, match=r"rollback to serving:1 failed \(FAILED\): tasks failed"):
+        smoke(endpoint, "a" * 64, "")
+    monkeypatch.setattr(deployment, "_ROLLBACK_WAIT_SECONDS", 0)
+    service.ends = [RolloutState.ACTIVE]
+    with pytest.raises(AirflowFailException, match=r"rollback to serving:1 was started and is still in prog"):
+        smoke(endpoint, "a" * 64, "")
+
+
+def test_a_retry_does_not_start_the_rollback_a_second_time(endpoint: str, service: _Service) -> None:
+    service.now = "arn:task/serving:1"
+    with pytest.raises(AirflowFailException, match=r"another model.*was rolled back to serving:1"):
+        smoke(endpoint, "b" * 64, "ault")
+    assert service.started == []
 
 
 @pytest.mark.parametrize("models", [{"data": ["x"]}, {"error": "no"}, ["x"], {"data": [{"name": "x"}]}])
@@ -98,7 +132,7 @@ def test_a_revision_that_answers_as_no_model_does_is_rolled_back(
     endpoint: str, service: _Service, monkeypatch: pytest.MonkeyPatch, models: Any
 ) -> None:
     monkeypatch.setitem(ANSWERS, "models", models)
-    with pytest.raises(AirflowFailException, match=r"no answer of a model.*is rolled back to serving:1"):
+    with pytest.raises(AirflowFailException, match=r"no answer of a model.*was rolled back to serving:1"):
         smoke(endpoint, "a" * 64, "ault")
     assert service.started == ["arn:task/serving:1"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.contracts.errors import NexusError
 from include.contracts.manifests import DeploymentManifest, ModelManifest, ParentRef
 from include.contracts.records import content_hash, to_plain
 from include.contracts.storage import RunLayout, S3Uri
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SMOKE_ATTEMPTS, _SMOKE_PAUSE_SECONDS = 3, 2.0
+#: How long the smoke test waits for a rollback. With its requests it stays within ``execution_timeout``.
+_ROLLBACK_WAIT_SECONDS = 300.0
 
 
 @task
@@ -57,7 +59,7 @@ def plan(
     return {
         "model": to_plain(reference),
         "chosen_by": choice.chosen_by,
-        "is_by_hand": choice.is_by_hand,
+        "is_chosen_by_a_person": choice.is_chosen_by_a_person,
         "superseded": list(choice.superseded),
         "package_arn": package.arn,
         "run": model.run,
@@ -79,7 +81,7 @@ def define(exported: dict[str, str]) -> dict[str, Any]:
 def smoke_test(planned: dict[str, Any], exported: dict[str, str], rollout: dict[str, Any]) -> dict[str, Any]:
     """Request one completion through the load balancer, and check that the exported model returned it.
 
-    If it did not, the service is rolled back to the former revision.
+    If it did not, the service is rolled back to the former revision. The error describes the result.
     """
     from include.checks.endpoint import EndpointFailed
 
@@ -94,11 +96,8 @@ def smoke_test(planned: dict[str, Any], exported: dict[str, str], rollout: dict[
 
 
 @task
-def record_deployment(planned: dict[str, Any], exported: dict[str, str], rollout: dict[str, Any]) -> str:
-    """Write the deployment manifest and return its URI.
-
-    A model that was deployed by hand becomes the champion: that is how an operator rolls back.
-    """
+def record_deployment(exported: dict[str, str], rollout: dict[str, Any]) -> str:
+    """Write the deployment manifest and return its URI."""
     from include.object_store import ObjectStore
 
     settings = load_settings()
@@ -111,10 +110,7 @@ def record_deployment(planned: dict[str, Any], exported: dict[str, str], rollout
     )
     name = rollout["deployment_id"].rpartition("/")[2]
     key = f"deployments/{settings.serving.service}/{name}/manifest.json"
-    reference = ObjectStore().write_record(S3Uri(settings.storage.models_bucket, key), manifest)
-    if planned["is_by_hand"]:
-        _registry().note_champion(planned["package_arn"])
-    return reference.uri
+    return ObjectStore().write_record(S3Uri(settings.storage.models_bucket, key), manifest).uri
 
 
 def _answer(exported: dict[str, str], rollout: dict[str, Any], smoke: dict[str, Any]) -> dict[str, Any]:
@@ -136,33 +132,36 @@ def _answer(exported: dict[str, str], rollout: dict[str, Any], smoke: dict[str, 
 def _roll_back(rollout: dict[str, Any]) -> str:
     """Roll out the former task definition, unless the service has a newer one. Describe the result."""
     settings, rollouts = load_settings(), _rollouts()
-    previous = rollout["previous_task_definition"]
-    serving = rollouts.target()
-    if not serving:
+    own, previous = rollout["task_definition"], rollout["previous_task_definition"]
+    target = rollouts.target()
+    if not target:
         return "the service was deleted, so no model is served"
-    if serving != rollout["task_definition"]:
+    if target not in (own, previous):
         return "the service has another revision by now: nothing was rolled back"
     if not previous:
         return "there is no former revision to roll back to, so this one keeps serving"
-    rollouts.start(settings, previous)
-    _note_rolled_back_to(rollouts.model_of(previous))
-    return f"the service is rolled back to {previous.rpartition('/')[2]}"
+    began = rollouts.look(rollout["deployment_id"]).raw["createdAt"]
+    if target == own:  # otherwise an earlier try has started the rollback
+        rollouts.start(settings, previous)
+    return _end_of_rollback(rollouts, previous, began)
 
 
-def _note_rolled_back_to(served: ParentRef | None) -> None:
-    """Make the model that is served again the champion, if it was converted from an approved model."""
-    from include.aws.registry import APPROVED
-    from include.object_store import ObjectStore
+def _end_of_rollback(rollouts: Rollouts, previous: str, began: datetime) -> str:
+    """Wait some minutes for the deployment of ``previous`` after ``began``. Describe its state."""
+    from include.aws.rollouts import RolloutState
 
-    if served is None:
-        return
-    try:
-        converted = ObjectStore().read_record(ModelManifest, S3Uri.parse(served.uri), served.sha256)
-        package = _registry().find(converted.parent)
-        if package is not None and package.status == APPROVED:
-            _registry().note_champion(package.arn)
-    except NexusError as error:  # the rollback has succeeded, so its message must not be lost
-        log.warning("the champion could not be recorded: %s", error)
+    name = previous.rpartition("/")[2]
+    deadline = time.monotonic() + _ROLLBACK_WAIT_SECONDS
+    while True:
+        deployment = rollouts.deployment_of(previous, began)
+        view = rollouts.look(deployment) if deployment else None
+        if view is not None and view.state is not RolloutState.ACTIVE:
+            is_done = view.state is RolloutState.SUCCESSFUL
+            failure = f"the rollback to {name} failed ({view.status}): {view.reason}"
+            return f"the service was rolled back to {name}" if is_done else failure
+        if time.monotonic() > deadline:
+            return f"a rollback to {name} was started and is still in progress"
+        time.sleep(load_settings().airflow.poll_interval_seconds)
 
 
 def _rollouts() -> Rollouts:
