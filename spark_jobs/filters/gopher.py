@@ -27,11 +27,19 @@ def keep_gopher(batch: pa.RecordBatch, recipe: GopherRecipe, dropped: Counter[st
     """
     if not recipe.enabled:
         return batch
-    measures = gopher.measure(*buffers(batch.column("text")), letters(), word_rule(recipe.words))
-    return drop_violations(batch, _repetition(measures, recipe) | _quality(measures, recipe), dropped)
+    bounds = _repetition_bounds(recipe)
+    maxima = gopher.NO_MAXIMA.copy()
+    for column, bound in bounds.values():
+        maxima[column] = bound or np.inf
+    measures = gopher.measure(*buffers(batch.column("text")), letters(), word_rule(recipe.words), maxima)
+    repetition = {
+        reason.value: above(measures[:, column], bound) for reason, (column, bound) in bounds.items()
+    }
+    return drop_violations(batch, repetition | _quality(measures, recipe), dropped)
 
 
-def _repetition(measures: npt.NDArray[np.float64], recipe: GopherRecipe) -> _Violations:
+def _repetition_bounds(recipe: GopherRecipe) -> dict[DropReason, tuple[int, float]]:
+    """Return the column of the measure and its maximum, 0 for none, of each rule on repetition in order."""
     bounds = {
         DropReason.GOPHER_DUP_PARA_FRAC: (
             gopher.DUPLICATE_PARAGRAPH_SHARE,
@@ -51,7 +59,7 @@ def _repetition(measures: npt.NDArray[np.float64], recipe: GopherRecipe) -> _Vio
         bounds[DropReason(f"gopher_top_{n}_gram")] = gopher.ngram_share(n), bound
     for n, bound in zip(gopher.DUPLICATE_NGRAMS, recipe.max_duplicate_ngram_shares, strict=True):
         bounds[DropReason(f"gopher_duplicated_{n}_n_grams")] = gopher.ngram_share(n), bound
-    return {reason.value: above(measures[:, column], bound) for reason, (column, bound) in bounds.items()}
+    return bounds
 
 
 def _quality(measures: npt.NDArray[np.float64], recipe: GopherRecipe) -> _Violations:

@@ -13,16 +13,22 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_jobs.kernels.compiled import Integer, kernel
-from spark_jobs.kernels.english_words import cut_words, stretch_end
+from spark_jobs.kernels.english_words import cut_words, plain_word, stretch_end
 from spark_jobs.kernels.hashing import mix64
 from spark_jobs.kernels.letters import ALPHABETIC, BLANK, SPOKEN
-from spark_jobs.kernels.lines import character_before, ends_in_ellipsis, hash_line, line_end, trim
+from spark_jobs.kernels.lines import (
+    HASH_BASIS,
+    HASH_PRIME,
+    character_before,
+    ends_in_ellipsis,
+    hash_line,
+    line_end,
+    trim,
+)
 from spark_jobs.kernels.text import decode
 from spark_jobs.kernels.word_rules import WordRule
 
 _BLANK, _ALPHABETIC, _SPOKEN = np.uint8(BLANK), np.uint8(ALPHABETIC), np.uint8(SPOKEN)
-_PRIME = np.uint64(0x100000001B3)
-_BASIS = np.uint64(0xCBF29CE484222325)
 _HASH, _DOT, _HYPHEN, _BULLET, _ELLIPSIS = 0x23, 0x2E, 0x2D, 0x2022, 0x2026
 
 #: SIGNIFICANT words hold a letter, digit or mark, ALPHABETIC ones a letter; STORED ones are in the arrays.
@@ -63,7 +69,7 @@ class Parts(NamedTuple):
 def _stop_word(
     data: npt.NDArray[np.uint8], start: Integer, end: Integer, letters: npt.NDArray[np.uint8]
 ) -> int:
-    """Return a bit for each of Gopher's eight stop words, with or without punctuation; 0 for other words."""
+    """Return the bit of a word of which punctuation at both ends is no part."""
     point, width = decode(data, start)
     while start < end and (letters[point] & _SPOKEN) == 0:
         start += width
@@ -71,6 +77,12 @@ def _stop_word(
     last = character_before(data, end)
     while end > start and (letters[decode(data, last)[0]] & _SPOKEN) == 0:
         end, last = last, character_before(data, last)
+    return _stop_word_bit(data, start, end)
+
+
+@kernel
+def _stop_word_bit(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> int:
+    """Return a bit for each of Gopher's eight stop words; 0 for other words."""
     if end - start < 2 or end - start > 4:
         return 0
     # the bytes, in lower case, as one big-endian number
@@ -92,14 +104,14 @@ def _read_word(
 
     Return its end, hash, characters, flags of its letters, and how many ``#`` and ellipses it holds.
     """
-    hashed, characters, flags = _BASIS, 0, np.uint8(0)
+    hashed, characters, flags = HASH_BASIS, 0, np.uint8(0)
     hashes = ellipses = dots = 0
     while i < end:
         point, width = decode(data, i)
         kind = letters[point]
         if (kind & _BLANK) != 0:
             break
-        hashed = (hashed ^ np.uint64(point)) * _PRIME
+        hashed = (hashed ^ np.uint64(point)) * HASH_PRIME
         characters += 1
         flags |= kind
         i += width
@@ -133,12 +145,23 @@ def _count_word(
         counts[SIGNIFICANT_WORDS] += 1
         counts[SIGNIFICANT_CHARACTERS] += characters
         stop_word = _stop_word(data, start, i, letters)
+    _store_word(hashed, characters, words, word_ends, counts)
+    return i, stop_word
+
+
+@kernel
+def _store_word(
+    hashed: np.uint64,
+    characters: Integer,
+    words: npt.NDArray[np.uint64],
+    word_ends: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+) -> None:
     stored = counts[STORED_WORDS]
     if stored < len(words):
         words[stored] = hashed
         word_ends[stored + 1] = word_ends[stored] + characters
         counts[STORED_WORDS] += 1
-    return i, stop_word
 
 
 @kernel
@@ -166,6 +189,16 @@ def count_words(
             i, bit = _count_word(data, i, end, letters, words, word_ends, counts)
             seen_stop_words |= bit
             continue
+        stop, hashed = plain_word(data, i, end, letters, entries, lengths)
+        if stop > i:
+            counts[WORDS] += 1
+            counts[ALPHABETIC_WORDS] += 1
+            counts[SIGNIFICANT_WORDS] += 1
+            counts[SIGNIFICANT_CHARACTERS] += stop - i
+            seen_stop_words |= _stop_word_bit(data, i, stop)
+            _store_word(hashed, stop - i, words, word_ends, counts)
+            i = stop
+            continue
         stop = stretch_end(data, i, end, letters)
         for w in range(cut_words(data, i, stop, signs, entries, lengths, cuts)):
             i, bit = _count_word(data, i, cuts[w], letters, words, word_ends, counts)
@@ -188,7 +221,7 @@ def count_lines(
     Two LF or more separate paragraphs.
     """
     lines = paragraphs = 0
-    paragraph, paragraph_size = _BASIS, np.int64(0)
+    paragraph, paragraph_size = HASH_BASIS, np.int64(0)
     i = start
     while i <= end:
         stop = line_end(data, i, end)
@@ -205,11 +238,11 @@ def count_lines(
         if characters:
             # a single line feed is part of the paragraph
             paragraph_size += characters + (paragraph_size > 0)
-            paragraph = mix64((paragraph ^ hashed) * _PRIME)
+            paragraph = mix64((paragraph ^ hashed) * HASH_PRIME)
         if paragraph_size and (characters == 0 or stop == end):
             if paragraphs < len(parts.paragraphs):
                 parts.paragraphs[paragraphs], parts.paragraph_sizes[paragraphs] = paragraph, paragraph_size
                 paragraphs += 1
-            paragraph, paragraph_size = _BASIS, np.int64(0)
+            paragraph, paragraph_size = HASH_BASIS, np.int64(0)
         i = stop + 1
     counts[STORED_LINES], counts[STORED_PARAGRAPHS] = lines, paragraphs

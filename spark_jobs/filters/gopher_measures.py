@@ -44,6 +44,9 @@ _SHORTEST, _LAST_TOP, _LONGEST = 2, 4, 10
 ) = range(13)
 _COLUMNS = NGRAM_SHARES + _LONGEST - _SHORTEST + 1
 
+#: For all measures of a document.
+NO_MAXIMA = np.full(_COLUMNS, np.inf)
+
 
 def ngram_share(n: int) -> int:
     """Return the column of ``measure`` for n-grams of ``n`` words."""
@@ -129,27 +132,35 @@ def _count_ngrams(
 
 @kernel
 def _ngram_shares(
-    words: npt.NDArray[np.uint64],
-    word_ends: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    parts: Parts,
     candidates: Candidates,
     table: Table,
     owner: int,
-    characters: Integer,
     shares: npt.NDArray[np.float64],
+    maxima: npt.NDArray[np.float64],
 ) -> None:
-    """Write into ``shares``, for n from 2 to 10, the characters that Gopher's rule counts over all."""
+    """Write into ``shares``, for n from 2 to 10, the characters that Gopher's rule counts over all.
+
+    The first share above its maximum is the last.
+    """
+    words, word_ends = parts.words[: counts[gopher_counts.STORED_WORDS]], parts.word_ends
+    characters = counts[gopher_counts.CHARACTERS]
     left = len(words)
     for c in range(left):
         candidates.grams[c], candidates.positions[c] = words[c], c
     for n in range(_SHORTEST, _LONGEST + 1):
-        left = _count_ngrams(words, n, candidates, left, table, owner + n)
+        left = _count_ngrams(words, n, candidates, left, table, owner + n - _SHORTEST)
         if left == 0:
             return
         if n <= _LAST_TOP:
             size = _top_size(candidates, left, table.counts, word_ends, n)
         else:
             size = _duplicate_size(candidates, left, table.counts, word_ends, n)
-        shares[n - _SHORTEST] = min(1.0, size / characters)
+        share = min(1.0, size / characters)
+        shares[n - _SHORTEST] = share
+        if share > maxima[n - _SHORTEST]:
+            return
 
 
 @kernel
@@ -169,18 +180,10 @@ def _quality(counts: npt.NDArray[np.int64], row: npt.NDArray[np.float64]) -> Non
 
 
 @kernel
-def _repetition(
-    counts: npt.NDArray[np.int64],
-    parts: Parts,
-    candidates: Candidates,
-    table: Table,
-    owner: int,
-    row: npt.NDArray[np.float64],
+def _repeated_parts(
+    counts: npt.NDArray[np.int64], parts: Parts, table: Table, owner: int, row: npt.NDArray[np.float64]
 ) -> None:
-    """Write the measures of the repetition rules into ``row``.
-
-    The table is used eleven times, with another owner each time.
-    """
+    """Write the measures of repeated lines and paragraphs into ``row``."""
     characters = counts[gopher_counts.CHARACTERS]
     found = counts[gopher_counts.STORED_LINES]
     if found:
@@ -193,8 +196,15 @@ def _repetition(
         count, size = repeats(hashes, sizes, table.keys, table.owners, owner + 1)
         row[DUPLICATE_PARAGRAPH_SHARE] = count / found
         row[DUPLICATE_PARAGRAPH_CHARACTER_SHARE] = size / characters
-    words = parts.words[: counts[gopher_counts.STORED_WORDS]]
-    _ngram_shares(words, parts.word_ends, candidates, table, owner, characters, row[NGRAM_SHARES:])
+
+
+@kernel
+def _is_above(row: npt.NDArray[np.float64], maxima: npt.NDArray[np.float64]) -> bool:
+    """Return True if a measure is above its maximum."""
+    above = False
+    for column in range(len(row)):
+        above = above or row[column] > maxima[column]
+    return above
 
 
 @array_kernel
@@ -203,15 +213,18 @@ def measure(
     offsets: npt.NDArray[np.int32],
     letters: npt.NDArray[np.uint8],
     rule: WordRule,
+    maxima: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
     """Measure documents: a row for each, a column for each measure; shares are of all characters, at most 1.
 
-    Repetition is measured on at most REPETITION_LIMIT words, lines and paragraphs, which bounds the memory.
+    ``maxima`` has the maximum of each measure, infinity for none (see ``NO_MAXIMA``). Repetition is measured
+    in the order of its rules, and what follows a measure above its maximum stays 0. At most REPETITION_LIMIT
+    words, lines and paragraphs are compared, which bounds the memory.
     """
     documents = len(offsets) - 1
     # white space lies between words of one byte, signs are words without it
-    most = longest_document(offsets) if rule.english else longest_document(offsets) // 2
-    limit: int = min(most + 1, REPETITION_LIMIT)
+    longest = longest_document(offsets) if rule.english else longest_document(offsets) // 2
+    limit: int = min(longest + 1, REPETITION_LIMIT)
     parts = Parts(
         np.empty(limit, np.uint64),
         np.empty(limit + 1, np.int64),
@@ -227,9 +240,16 @@ def measure(
     result = np.zeros((documents, _COLUMNS), np.float64)
     for d in range(documents):
         start, end = np.int64(offsets[d]), np.int64(offsets[d + 1])
+        # the table is used eleven times, with another owner each time
+        row, owner = result[d], d * (_LONGEST + 1)
         counts[:] = 0
-        count_words(data, start, end, letters, rule, parts, counts)
         count_lines(data, start, end, letters, parts, counts)
-        _quality(counts, result[d])
-        _repetition(counts, parts, candidates, table, d * (_LONGEST + 1), result[d])
+        _repeated_parts(counts, parts, table, owner, row)
+        if _is_above(row, maxima):
+            continue
+        count_words(data, start, end, letters, rule, parts, counts)
+        shares, most = row[NGRAM_SHARES:], maxima[NGRAM_SHARES:]
+        _ngram_shares(counts, parts, candidates, table, owner + 2, shares, most)
+        if not _is_above(row, maxima):
+            _quality(counts, row)
     return result

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from spark_jobs.kernels.compiled import Integer, kernel
 from spark_jobs.kernels.english_exceptions import LONGEST
+from spark_jobs.kernels.hashing import mix64
 from spark_jobs.kernels.letters import BLANK
-from spark_jobs.kernels.lines import character_before, hash_line
+from spark_jobs.kernels.lines import HASH_BASIS, HASH_PRIME, character_before, hash_line
 from spark_jobs.kernels.text import decode
 from spark_jobs.kernels.word_rules import (
     BEFORE,
@@ -49,7 +50,12 @@ def _entry(
     """Return the flags and cuts of a string's entry (see ``WordRule``), or 0 if it has none."""
     if end - start > LONGEST or (lengths[data[start]] >> (end - start)) & 1 == 0:
         return np.uint64(0)
-    key, _ = hash_line(data, start, end)
+    return _value(hash_line(data, start, end)[0], entries)
+
+
+@kernel
+def _value(key: np.uint64, entries: _Entries) -> np.uint64:
+    """Return the flags and cuts of the entry with this hash, or 0 if there is none."""
     mask = np.uint64(len(entries) - 1)
     slot = np.int64(key & mask)
     while entries[slot, 0] != 0:
@@ -350,6 +356,33 @@ def _cut_middle(
 
 
 @kernel
+def plain_word(
+    data: npt.NDArray[np.uint8],
+    start: Integer,
+    end: Integer,
+    letters: npt.NDArray[np.uint8],
+    entries: _Entries,
+    lengths: _Lengths,
+) -> tuple[Integer, np.uint64]:
+    """Return the end and the hash of a word of ASCII letters between white space; ``start`` if there is none.
+
+    Two of three words are such. The hash is that of ``hash_line``.
+    """
+    hashed = HASH_BASIS
+    stop = start
+    while stop < end and 0x61 <= (data[stop] | 0x20) <= 0x7A:
+        hashed = (hashed ^ np.uint64(data[stop])) * HASH_PRIME
+        stop += 1
+    hashed = mix64(hashed)
+    if stop < end and (data[stop] >= 0x80 or (letters[data[stop]] & BLANK) == 0):
+        return start, hashed
+    may_be_entry = stop - start <= LONGEST and (lengths[data[start]] >> (stop - start)) & 1 != 0
+    if may_be_entry and _value(hashed, entries) & _EXCEPTION:
+        return start, hashed
+    return stop, hashed
+
+
+@kernel
 def stretch_end(
     data: npt.NDArray[np.uint8], start: Integer, end: Integer, letters: npt.NDArray[np.uint8]
 ) -> Integer:
@@ -376,7 +409,11 @@ def count_words(
         if letters[point] & BLANK:
             i += width
             continue
-        stop = stretch_end(data, i, end, letters)
-        words += cut_words(data, i, stop, signs, entries, lengths, cuts) if english else 1
+        stop = plain_word(data, i, end, letters, entries, lengths)[0] if english else i
+        if stop > i:
+            words += 1
+        else:
+            stop = stretch_end(data, i, end, letters)
+            words += cut_words(data, i, stop, signs, entries, lengths, cuts) if english else 1
         i = stop
     return words

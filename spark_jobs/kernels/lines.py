@@ -13,8 +13,9 @@ from spark_jobs.kernels.text import decode
 LINE_FEED = 0x0A
 
 _BLANK = np.uint8(BLANK)
-_PRIME = np.uint64(0x100000001B3)
-_BASIS = np.uint64(0xCBF29CE484222325)
+#: Factor and first value of FNV-1a.
+HASH_PRIME = np.uint64(0x100000001B3)
+HASH_BASIS = np.uint64(0xCBF29CE484222325)
 
 
 @kernel
@@ -28,9 +29,9 @@ def line_end(data: npt.NDArray[np.uint8], i: Integer, end: Integer) -> Integer:
 @kernel
 def hash_line(data: npt.NDArray[np.uint8], start: Integer, end: Integer) -> tuple[np.uint64, np.int64]:
     """Return the FNV-1a hash of the bytes, finalised by ``mix64``, and the number of characters."""
-    hashed, characters = _BASIS, np.int64(0)
+    hashed, characters = HASH_BASIS, np.int64(0)
     for i in range(start, end):
-        hashed = (hashed ^ np.uint64(data[i])) * _PRIME
+        hashed = (hashed ^ np.uint64(data[i])) * HASH_PRIME
         characters += (data[i] & 0xC0) != 0x80
     return mix64(hashed), characters
 

@@ -102,7 +102,9 @@ def with_bound(recipe: GopherRecipe, field: str, index: int | None, bound: float
 
 
 def measure_of(text: str, column: int) -> float:
-    measures = gopher.measure(*buffers(pa.array([text])), letters(), word_rule("whitespace"))
+    measures = gopher.measure(
+        *buffers(pa.array([text])), letters(), word_rule("whitespace"), gopher.NO_MAXIMA
+    )
     return float(measures[0, column])
 
 

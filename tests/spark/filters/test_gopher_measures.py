@@ -3,12 +3,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spark_jobs.filters import gopher_measures as gopher
+from spark_jobs.kernels.english_words import cut_words
 from spark_jobs.kernels.hash_tables import REPETITION_LIMIT
 from spark_jobs.kernels.letters import ALPHABETIC, BLANK, LOWER, SPOKEN, letters
 from spark_jobs.kernels.word_rules import word_rule
@@ -58,7 +60,9 @@ LINES = st.lists(st.sampled_from(["a", "bb", "ccc ddd", "", " ", "- x...", "Ã©tÃ
 
 
 def measured(texts: list[str]) -> list[list[float]]:
-    return gopher.measure(*buffers(pa.array(texts, pa.string())), letters(), word_rule("whitespace")).tolist()
+    return gopher.measure(
+        *buffers(pa.array(texts, pa.string())), letters(), word_rule("whitespace"), gopher.NO_MAXIMA
+    ).tolist()
 
 
 def column(text: str, index: int) -> float:
@@ -168,3 +172,57 @@ def test_flags_are_those_of_python_for_every_code_point() -> None:
         assert bool(flags & ALPHABETIC) == character.isalpha(), hex(point)
         assert bool(flags & LOWER) == character.islower(), hex(point)
         assert bool(flags & SPOKEN) >= character.isalnum()
+
+
+def english_words(text: str) -> list[str]:
+    """Return the words of all stretches, cut without the shorter way for plain words."""
+    _, signs, entries, lengths, cuts = word_rule("english")
+    found: list[str] = []
+    for stretch in text.split():
+        data = stretch.encode()
+        count = cut_words(np.frombuffer(data, np.uint8), 0, len(data), signs, entries, lengths, cuts)
+        ends = cuts[:count].tolist()
+        found += [data[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
+    return found
+
+
+@given(TEXTS | st.lists(st.sampled_from(["cannot", "hes", "THE", "x", "to,", "a", "\n"])).map(" ".join))
+@example("the to of and that have with be thee tot")
+def test_english_words_count_as_if_white_space_stood_between_them(text: str) -> None:
+    def counted(text: str, rule: str) -> list[float]:
+        batch = buffers(pa.array([text], pa.string()))
+        row = gopher.measure(*batch, letters(), word_rule(rule), gopher.NO_MAXIMA)[0]
+        columns = (gopher.WORDS, gopher.MEAN_WORD_LENGTH, gopher.HASH_RATIO, gopher.ELLIPSIS_RATIO)
+        return [*row[[*columns, gopher.ALPHABETIC_WORD_SHARE, gopher.STOP_WORDS]].tolist()]
+
+    assert counted(text, "english") == counted(" ".join(english_words(text)), "whitespace")
+
+
+#: The measures of repetition in the order in which they are taken.
+REPETITION = [
+    [
+        gopher.DUPLICATE_LINE_SHARE,
+        gopher.DUPLICATE_LINE_CHARACTER_SHARE,
+        gopher.DUPLICATE_PARAGRAPH_SHARE,
+        gopher.DUPLICATE_PARAGRAPH_CHARACTER_SHARE,
+    ],
+    *([gopher.ngram_share(n)] for n in range(2, 11)),
+]
+
+
+@pytest.mark.parametrize("steps", range(1, len(REPETITION) + 1))
+def test_nothing_is_measured_behind_a_measure_above_its_maximum(steps: int) -> None:
+    words = " ".join(f"w{w}" for w in range(12))
+    text = f"{words}\n\n{words}\n\nend of it"
+    full = np.array(measured([text])[0])
+    taken = [column for step in REPETITION[:steps] for column in step]
+    assert (full[taken] > 0).all() and full[gopher.WORDS] == 27
+    maxima = gopher.NO_MAXIMA.copy()
+    maxima[taken[-1]] = np.nextafter(full[taken[-1]], 0)
+    batch = buffers(pa.array([text, text], pa.string()))
+    rows = gopher.measure(*batch, letters(), word_rule("whitespace"), maxima)
+    expected = np.zeros_like(full)
+    expected[taken] = full[taken]
+    assert rows.tolist() == [expected.tolist()] * 2
+    maxima[taken[-1]] = full[taken[-1]]
+    assert gopher.measure(*batch, letters(), word_rule("whitespace"), maxima).tolist() == [full.tolist()] * 2

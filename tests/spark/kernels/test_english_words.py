@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.kernels.english_words import count_words, cut_words
+from spark_jobs.kernels.english_words import count_words, cut_words, plain_word
 from spark_jobs.kernels.letters import letters
+from spark_jobs.kernels.lines import hash_line
 from spark_jobs.kernels.word_rules import word_rule
 
 #: Stretches of text, each with its words.
@@ -49,7 +50,11 @@ def test_words_make_up_the_text_and_none_is_empty(text: str) -> None:
     assert "".join(found) == text and all(found)
 
 
-@given(st.lists(st.sampled_from(["a", "it's", "(b),", "\u3000", " ", "\n", "漢", "x-y"])).map("".join))
+@given(
+    st.lists(st.sampled_from(["a", "cannot", "kb", "it's", "(b),", "\u3000", " ", "\n", "漢", "x-y"])).map(
+        "".join
+    )
+)
 def test_words_of_a_text_are_those_of_its_stretches(text: str) -> None:
     assert count(text, "whitespace") == len(text.split())
     assert count(text, "english") == sum(len(words(stretch)) for stretch in text.split())
@@ -58,3 +63,29 @@ def test_words_of_a_text_are_those_of_its_stretches(text: str) -> None:
 @pytest.mark.parametrize("text", ["(" * 200_000, "a-" * 200_000, "." * 200_000, "a." * 100_000])
 def test_a_long_stretch_of_signs_is_cut_within_the_room(text: str) -> None:
     assert 1 <= len(words(text)) <= 1 << 16
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("harbour", "harbour"),
+        ("Zaz rest", "Zaz"),
+        ("kb\n", "kb"),  # a unit is a word
+        ("electroencephalographically\t", "electroencephalographically"),
+        ("cannot be", ""),  # an exception
+        ("a, b", ""),
+        ("a漢 b", ""),
+        ("a\u3000b", ""),  # white space of more than one byte
+        ("a[", ""),
+        ("a`", ""),
+        ("1a ", ""),
+        (" a", ""),
+        ("", ""),
+    ],
+)
+def test_a_plain_word_is_one_of_ascii_letters_between_ascii_white_space(text: str, plain: str) -> None:
+    data, rule = np.frombuffer(text.encode(), np.uint8), word_rule("english")
+    stop, hashed = plain_word(data, 0, len(data), letters(), rule.entries, rule.lengths)
+    assert text[:stop] == plain
+    if plain:
+        assert hashed == hash_line(data, 0, len(plain))[0]
