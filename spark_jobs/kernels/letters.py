@@ -25,7 +25,7 @@ def letters() -> npt.NDArray[np.uint8]:
     table = np.where(spoken, SPOKEN, 0).astype(np.uint8)
     table[classes & unicode_tables.WHITESPACE != 0] |= BLANK
     # above the ideographs' first code point, no letter has a case and all letters are alphanumeric
-    for point in np.union1d(np.arange(_IDEOGRAPHS), np.flatnonzero(classes)):
-        character = chr(point)
-        table[point] |= ALPHABETIC * character.isalpha() + LOWER * character.islower()
+    points = np.union1d(np.arange(_IDEOGRAPHS), np.flatnonzero(classes))
+    table[points[unicode_tables.marks(points, str.isalpha)]] |= ALPHABETIC
+    table[points[unicode_tables.marks(points, str.islower)]] |= LOWER
     return table

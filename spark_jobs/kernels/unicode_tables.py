@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
@@ -220,6 +221,11 @@ def windows_1252_bytes() -> npt.NDArray[np.uint8]:
         except UnicodeDecodeError:
             continue
     return table
+
+
+def marks(points: npt.NDArray[np.int64], test: Callable[[str], bool]) -> npt.NDArray[np.bool_]:
+    """Return for each code point if the test is true of its character."""
+    return np.fromiter(map(test, map(chr, points.tolist())), np.bool_, len(points))
 
 
 def _described() -> list[int]:

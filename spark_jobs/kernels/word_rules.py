@@ -12,6 +12,7 @@ import numpy.typing as npt
 from spark_jobs.kernels import unicode_tables
 from spark_jobs.kernels.english_exceptions import entries_of_english
 from spark_jobs.kernels.hash_tables import table_mask
+from spark_jobs.kernels.letters import ALPHABETIC, LOWER, letters
 from spark_jobs.kernels.lines import hash_line
 
 #: Flags of a sign: it is split off at the start of a word, at its end, or between two letters.
@@ -87,13 +88,18 @@ def _entries() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
 def _signs() -> npt.NDArray[np.uint16]:
     """Return the flags of each code point."""
     table = np.zeros(0x110000, np.uint16)
-    for point in np.union1d(np.arange(0x20000), np.flatnonzero(unicode_tables.classes())):
-        character = chr(point)
-        if character.isalpha():
-            small, capital = not character.isupper(), not character.islower()
-            table[point] = LETTER | small * (SMALL | ENDS_SENTENCE) | capital * CAPITAL
-        elif unicodedata.category(character) == "So":
-            table[point] = BEFORE | BEHIND | WITHIN
+    points = np.union1d(np.arange(0x20000), np.flatnonzero(unicode_tables.classes()))
+    alphabetic = letters()[points] & ALPHABETIC != 0
+    small = alphabetic & ~unicode_tables.marks(points, str.isupper)
+    capital = alphabetic & (letters()[points] & LOWER == 0)
+    symbols = unicode_tables.marks(points, lambda character: unicodedata.category(character) == "So")
+    for marked, flags in (
+        (alphabetic, LETTER),
+        (small, SMALL | ENDS_SENTENCE),
+        (capital, CAPITAL),
+        (symbols & ~alphabetic, BEFORE | BEHIND | WITHIN),
+    ):
+        table[points[marked]] |= flags
     for signs, flags in (
         (_PUNCTUATION, BEFORE | BEHIND | ENDS_SENTENCE),
         (_QUOTES, BEFORE | BEHIND | QUOTE | ENDS_SENTENCE),
