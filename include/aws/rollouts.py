@@ -79,9 +79,12 @@ class Rollouts:
         registered = answer["taskDefinition"]
         return str(registered["taskDefinitionArn"]), registered["registeredAt"]
 
-    def start(self, settings: Settings, task_definition_arn: str) -> None:
-        """Create or update the service. Then ``deployment_of`` returns the new deployment."""
-        if self._describe_service() is None:
+    def start(self, settings: Settings, task_definition_arn: str, *, may_create: bool = True) -> None:
+        """Update the service, or create it. Then ``deployment_of`` returns the new deployment.
+
+        :param may_create: False if the service exists, so that ECS refuses if a person deletes it meanwhile
+        """
+        if may_create and self._describe_service() is None:
             target_group = find_target_group(settings.serving.target_group)
             self._ecs.create_service(**create_service(settings, task_definition_arn, target_group))
         else:

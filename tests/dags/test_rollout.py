@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from botocore.exceptions import ClientError
 
 from include.aws.clients import client
 from include.aws.ecs import task_definition
@@ -214,7 +215,7 @@ def rollouts_of(settings: Any) -> Rollouts:
     return Rollouts(settings.serving.cluster, settings.serving.service)
 
 
-def die(*_: Any) -> None:
+def die(*_: Any, **__: Any) -> None:
     """Stand in for the step in which the worker is lost."""
     raise ConnectionError("the worker is lost")
 
@@ -331,6 +332,26 @@ def test_a_retry_does_not_create_the_service_again_that_its_first_try_created(se
     deleted(service)
     with pytest.raises(AirflowFailException, match="the service was deleted; nothing serves"):
         first.operator.execute(first.task.context(first.operator))
+    assert rollouts_of(service).service_status() == "INACTIVE"
+
+
+def test_a_service_that_is_deleted_while_a_rollout_is_started_is_not_created_again(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Task("one").run(rollout(service, "one"))
+    task, two = Task("two"), rollout(service, "two")
+    steady = Rollouts.steady
+
+    def deleted_meanwhile(rollouts: Rollouts) -> str:
+        found = steady(rollouts)
+        deleted(service)
+        return found
+
+    with monkeypatch.context() as patch, pytest.raises(ClientError, match="ServiceNot"):
+        patch.setattr(Rollouts, "steady", deleted_meanwhile)
+        two.execute(task.context(two))
+    with pytest.raises(AirflowFailException, match="the service was deleted; nothing serves"):
+        two.execute(task.context(two))
     assert rollouts_of(service).service_status() == "INACTIVE"
 
 

@@ -36,7 +36,8 @@ class _Service:
     def target(self) -> str:
         return self.now
 
-    def start(self, _: Any, task_definition: str) -> None:
+    def start(self, _: Any, task_definition: str, *, may_create: bool) -> None:
+        assert not may_create
         self.started.append(task_definition)
 
     def deployment_of(self, task_definition: str, since: datetime) -> str:

@@ -160,7 +160,7 @@ class EcsServiceRolloutOperator(WaitingOperator):
         deadline = time.time() + self._limit_seconds
         record = replace(record, previous=rollouts.steady(), deadline=deadline)
         self._remember(context, record)
-        rollouts.start(load_settings(), record.task_definition)
+        rollouts.start(load_settings(), record.task_definition, may_create=not record.has_service)
         record = replace(record, has_service=True)
         self._remember(context, record)
         return record

@@ -142,7 +142,7 @@ def _roll_back(rollout: dict[str, Any]) -> str:
         return "there is no former revision to roll back to, so this one keeps serving"
     began = rollouts.look(rollout["deployment_id"]).raw["createdAt"]
     if target == own:  # otherwise an earlier try has started the rollback
-        rollouts.start(settings, previous)
+        rollouts.start(settings, previous, may_create=False)
     return _end_of_rollback(rollouts, previous, began)
 
 
