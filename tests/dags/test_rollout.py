@@ -170,6 +170,15 @@ def test_marked_failed_between_trigger_and_worker_it_goes_back_to_the_old_revisi
         two.finish()
 
 
+def test_at_its_deadline_it_goes_back_to_the_old_revision(service: Any) -> None:
+    Task("one").run(rollout(service, "one"))
+    two = Waiting(service, "two", "two")
+    two.arguments["record"]["deadline"] = 0.0
+    with pytest.raises(AirflowFailException, match=r"it is being rolled back; the old revision \S+:1 serves"):
+        two.finish()
+    assert two.ends() == "ROLLBACK_SUCCESSFUL"
+
+
 def test_the_deployment_of_another_task_is_left_alone(service: Any) -> None:
     ended("one")  # there is no service yet
     one = Task("one").run(rollout(service, "one"))
