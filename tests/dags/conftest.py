@@ -105,6 +105,15 @@ def settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return load_settings()
 
 
+@pytest.fixture
+def service(aws: Any, settings_file: Any) -> Iterator[Any]:
+    """A cluster and a load balancer, as the serving stack makes them. Returns the settings."""
+    from tests.dags.rollouts import running_service
+
+    with running_service(aws, settings_file) as settings:
+        yield settings
+
+
 class Store(dict[str, Any]):
     """The task state store of one task: it outlives its tries."""
 

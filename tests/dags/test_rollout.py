@@ -2,74 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import Counter
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
-from botocore.exceptions import ClientError
+from airflow.sdk.exceptions import AirflowFailException
 
 from include.aws.clients import client
-from include.aws.ecs import task_definition
 from include.aws.rollouts import Rollouts
 from include.checks.endpoint import EndpointFailed, ask
-from include.contracts.errors import InputError
-from include.contracts.manifests import ParentRef
-from nexus_airflow.listeners.jobs import on_task_instance_failed
-from nexus_airflow.operators.ecs_rollout import EcsServiceRolloutOperator
-from nexus_airflow.triggers.rollout import RolloutTrigger
-from tests.dags.conftest import Task, first_event
+from tests.dags.conftest import Task
+from tests.dags.rollouts import (
+    Waiting,
+    die,
+    ended,
+    rollout,
+    rollouts_of,
+    started_by_a_colleague,
+)
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture
-def service(aws: Any, settings_file: Any) -> Any:
-    """A cluster and a load balancer, as the serving stack makes them."""
-    serving, elbv2, ecs = settings_file.serving, aws.client("elbv2"), aws.client("ecs")
-    ecs.create_cluster(clusterName=serving.cluster)
-    group = elbv2.create_target_group(
-        Name=serving.target_group,
-        Protocol="HTTP",
-        Port=8080,
-        VpcId="vpc-1",
-        TargetType="ip",
-        HealthCheckPath=serving.health_check_path,
-        HealthCheckIntervalSeconds=5,
-        HealthCheckTimeoutSeconds=2,
-        HealthyThresholdCount=2,
-    )["TargetGroups"][0]["TargetGroupArn"]
-    balancer = elbv2.create_load_balancer(Name=serving.load_balancer, Subnets=["subnet-a", "subnet-b"])
-    elbv2.create_listener(
-        LoadBalancerArn=balancer["LoadBalancers"][0]["LoadBalancerArn"],
-        Protocol="HTTP",
-        Port=serving.listener_port,
-        DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
-    )
-    yield settings_file
-    if rollouts_of(settings_file).service_status() == "ACTIVE":
-        delete(settings_file)
-
-
-def delete(settings: Any) -> None:
-    """Delete the service as a person does, past this project."""
-    serving = settings.serving
-    client("ecs").delete_service(cluster=serving.cluster, service=serving.service, force=True)
-
-
-def deleted(settings: Any) -> None:
-    """Delete the service, and wait until ECS has forgotten it."""
-    delete(settings)
-    wait_until(rollouts_of(settings).service_status, lambda status: status == "INACTIVE")
-
-
-def rollout(settings: Any, model: str) -> EcsServiceRolloutOperator:
-    definition = task_definition(settings, ParentRef(f"s3://models-bucket/{model}/manifest.json", "a" * 64))
-    definition["containerDefinitions"][0]["command"] = ["python", "-m", "tests.dags.container"]
-    return EcsServiceRolloutOperator(task_id="rollout", task_definition=definition)
 
 
 class Load:
@@ -130,32 +83,6 @@ def test_a_retry_attaches_to_the_rollout_that_was_started(service: Any) -> None:
     assert task.run(rollout(service, "one")) == first
 
 
-class Waiting:
-    """A rollout that was started and is waited for by nobody: its trigger is not taken up."""
-
-    def __init__(self, settings: Any, name: str, model: str) -> None:
-        self.operator, self.task = rollout(settings, model), Task(name)
-        with pytest.raises(TaskDeferred) as deferred:
-            self.operator.execute(self.task.context(self.operator))
-        self.arguments = deferred.value.kwargs or {}
-        self.rollouts = Rollouts(settings.serving.cluster, settings.serving.service)
-
-    def status(self) -> str:
-        return self.rollouts.look(self.arguments["deployment"]).status
-
-    def ends(self) -> str:
-        return wait_until(self.status, lambda status: status.endswith(("SUCCESSFUL", "STOPPED", "FAILED")))
-
-    def finish(self) -> Any:
-        return self.operator.finish(self.task.context(self.operator), **self.arguments, event={})
-
-
-def ended(name: str, state: str = "failed", **more: Any) -> None:
-    """Airflow tells of a rollout task of the run ``name``, as the API server and the scheduler do."""
-    told = {"dag_id": "tests", "run_id": name, "task_id": "rollout", "map_index": -1, "state": state} | more
-    on_task_instance_failed(None, SimpleNamespace(operator="EcsServiceRolloutOperator", **told), None)
-
-
 def test_marked_failed_between_trigger_and_worker_it_goes_back_to_the_old_revision(service: Any) -> None:
     before = Task("one").run(rollout(service, "one"))
     two = Waiting(service, "two", "two")
@@ -210,23 +137,6 @@ def test_a_deployment_that_goes_back_already_is_not_stopped_again(service: Any) 
     two.operator.on_kill()
     ended("two")
     assert two.ends() == "ROLLBACK_SUCCESSFUL"
-
-
-def started_by_a_colleague(settings: Any, model: str) -> str:
-    """Roll out a revision as a person does, past this project; return its task definition."""
-    definition = rollout(settings, model).task_definition
-    arn, _ = rollouts_of(settings).register(definition, "a colleague")
-    rollouts_of(settings).start(settings, arn)
-    return arn
-
-
-def rollouts_of(settings: Any) -> Rollouts:
-    return Rollouts(settings.serving.cluster, settings.serving.service)
-
-
-def die(*_: Any, **__: Any) -> None:
-    """Stand in for the step in which the worker is lost."""
-    raise ConnectionError("the worker is lost")
 
 
 def test_a_retry_takes_no_deployment_that_somebody_else_started(
@@ -300,88 +210,6 @@ def test_the_steady_revision_is_known_while_it_has_no_tasks(service: Any) -> Non
     assert rollouts.steady() == two.finish()["task_definition"]
 
 
-def test_a_deleted_service_is_reported_as_deleted_by_trigger_and_task(service: Any) -> None:
-    Task("one").run(rollout(service, "one"))
-    two = Waiting(service, "two", "two")
-    deleted(service)
-    assert two.status() == "INACTIVE"
-    two.operator.on_kill()
-    ended("two")
-    serving, arguments = service.serving, two.arguments
-    trigger = RolloutTrigger(
-        serving.cluster, serving.service, arguments["deployment"], 0.1, arguments["record"]["deadline"]
-    )
-    event = asyncio.run(first_event(trigger))
-    assert event == {"state": "failed", "reason": "the service was deleted"}
-    asyncio.run(trigger.on_kill())
-    with pytest.raises(AirflowFailException, match=r"the service was deleted; nothing serves.*clear this"):
-        two.finish()
-
-
-@pytest.mark.parametrize("started", [False, True])
-def test_a_retry_does_not_create_a_service_again_that_a_person_deleted(
-    service: Any, started: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Task("one").run(rollout(service, "one"))
-    task, two = Task("two"), rollout(service, "two")
-    with monkeypatch.context() as patch, pytest.raises((ConnectionError, TaskDeferred)):
-        if not started:
-            patch.setattr(Rollouts, "start", die)
-        two.execute(task.context(two))
-    deleted(service)
-    with pytest.raises(AirflowFailException, match=r"the service was deleted; nothing serves.*clear this"):
-        rollout(service, "two").execute(task.context(two))
-    assert rollouts_of(service).service_status() == "INACTIVE"
-    task.clear()
-    assert task.run(rollout(service, "two"))["previous_task_definition"] == ""
-
-
-def test_a_retry_does_not_create_the_service_again_that_its_first_try_created(service: Any) -> None:
-    first = Waiting(service, "one", "one")
-    deleted(service)
-    with pytest.raises(AirflowFailException, match="the service was deleted; nothing serves"):
-        first.operator.execute(first.task.context(first.operator))
-    assert rollouts_of(service).service_status() == "INACTIVE"
-
-
-def test_a_service_that_is_deleted_while_a_rollout_is_started_is_not_created_again(
-    service: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Task("one").run(rollout(service, "one"))
-    task, two = Task("two"), rollout(service, "two")
-    steady = Rollouts.steady
-
-    def deleted_meanwhile(rollouts: Rollouts) -> str:
-        found = steady(rollouts)
-        deleted(service)
-        return found
-
-    with monkeypatch.context() as patch, pytest.raises(ClientError, match="ServiceNot"):
-        patch.setattr(Rollouts, "steady", deleted_meanwhile)
-        two.execute(task.context(two))
-    with pytest.raises(AirflowFailException, match="the service was deleted; nothing serves"):
-        two.execute(task.context(two))
-    assert rollouts_of(service).service_status() == "INACTIVE"
-
-
-def test_a_first_try_that_started_nothing_is_repeated(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    task, one = Task("one"), rollout(service, "one")
-    with monkeypatch.context() as patch, pytest.raises(ConnectionError):
-        patch.setattr(Rollouts, "start", die)
-        one.execute(task.context(one))
-    assert task.run(rollout(service, "one"))["previous_task_definition"] == ""
-
-
-def test_a_deployment_of_a_service_that_was_created_again_meanwhile_is_named(service: Any) -> None:
-    Task("one").run(rollout(service, "one"))
-    two = Waiting(service, "two", "two")
-    deleted(service)
-    started_by_a_colleague(service, "colleague")
-    two.operator.on_kill()
-    with pytest.raises(InputError, match=r"no such deployment.*may have been deleted and created again"):
-        two.finish()
-
-
 def test_deployments_are_looked_up_within_bounds_among_hundreds(service: Any) -> None:
     ecs, serving = client("ecs"), service.serving
     rollouts, names = rollouts_of(service), {"cluster": serving.cluster, "service": serving.service}
@@ -412,18 +240,3 @@ def test_deployments_are_looked_up_within_bounds_among_hundreds(service: Any) ->
         assert calls["ListServiceDeployments"] == 2 and calls["DescribeServiceRevisions"] <= 1
     finally:
         ecs.meta.events.unregister("before-call.ecs", count)
-
-
-def test_a_service_that_was_deleted_while_it_rolled_is_reported_as_deleted(service: Any) -> None:
-    Task("one").run(rollout(service, "one"))
-    two = Waiting(service, "two", "two")
-    ecs, serving = client("ecs"), service.serving
-    ecs.delete_service(cluster=serving.cluster, service=serving.service, force=True)
-    with pytest.raises(
-        AirflowFailException, match=r"the service (is being|was) deleted; nothing serves"
-    ) as error:
-        two.finish()
-    assert "serves on" not in str(error.value) and "newer deployment" not in str(error.value)
-    assert "clear this task to create the service again" in str(error.value)
-    two.task.clear()  # while ECS may still drain it
-    assert two.task.run(rollout(service, "two"))["previous_task_definition"] == ""
