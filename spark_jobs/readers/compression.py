@@ -1,12 +1,14 @@
 """Decompresses streams in bounded memory, and continues after damaged parts.
 
 A gzip file is a series of members, and a zstd file a series of frames. All bytes before the damage are
-returned. Reading continues at the next member or frame that is found. Files of different compression may be
-joined in one.
+returned. Reading continues at the next member or frame that is found. Files of different compression, and
+JSON lines without any, may be joined in one.
 """
 
 from __future__ import annotations
 
+import itertools
+import re
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,16 +17,31 @@ from typing import BinaryIO
 
 import zstandard
 
+from spark_jobs.readers.magic_numbers import (
+    GZIP_MAGIC,
+    MAGIC_BYTES,
+    ZSTD_MAGIC,
+    begun_magic,
+    is_skippable,
+    packed_at,
+)
+
 _READ_BYTES = 1 << 20
 #: zlib copies the bytes that follow a member, so short reads are better for short members.
 _GZIP_READ_BYTES = 1 << 17
 #: A decoder detects damage some bytes after it, so the search for the next member begins this far before.
 _REMEMBERED_BYTES = 2 << 20
 
-GZIP_MAGIC = b"\x1f\x8b\x08"
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_SKIPPABLE = b"\x2a\x4d\x18"
-_MAGIC_BYTES = 4
+#: Bytes of a member's beginning that show what it is.
+_START_BYTES = 16
+#: Where reading continues after damage: a member, a frame, or a line that no compressed bytes look like.
+_RESUMABLE = re.compile(rb"\x1f\x8b\x08|\x28\xb5\x2f\xfd|\n\{[ \t]*\"[ -~]{16}")
+_LONGEST_MATCH_BYTES = 64
+_BLANK = b" \t\r\n\xef\xbb\xbf"
+#: Layers of compression within a text. More of them may be a decompression bomb.
+_MOST_LAYERS = 3
+#: So much follows the beginning of a magic number before the number is searched.
+_LOOKAHEAD_BYTES = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -49,12 +66,36 @@ def plain_blocks(stream: BinaryIO) -> Iterator[bytes]:
 
 def gzip_blocks(blocks: Iterable[Block]) -> Iterator[Block]:
     """Decompress all members, at most 1 MiB at a time. Yield a Damage for each unreadable part."""
-    return _members(blocks, _gzip_member, GZIP_MAGIC)
+    return _members(blocks, _gzip_member)
 
 
 def zstd_blocks(blocks: Iterable[Block]) -> Iterator[Block]:
     """Decompress all frames, at most 128 KiB at a time. Yield a Damage for each unreadable part."""
-    return _members(blocks, _zstd_frame, ZSTD_MAGIC)
+    return _members(blocks, _zstd_frame)
+
+
+def joined_blocks(blocks: Iterable[Block], layers: int = _MOST_LAYERS) -> Iterator[Block]:
+    """Yield JSON lines, and decompress the gzip members and zstd frames that were joined with them."""
+    following = iter(blocks)
+    carried = b""
+    for block in following:
+        if isinstance(block, Damage):
+            yield from filter(None, (carried, block))
+            carried = b""
+            continue
+        content = carried + block if carried else block
+        if (at := packed_at(content)) >= 0:
+            yield content[:at]
+            if not layers:
+                yield Damage(f"packed more than {_MOST_LAYERS} times within a text: unpack it")
+                return
+            rest = _members(itertools.chain([content[at:]], following), _plain_rest)
+            yield from joined_blocks(rest, layers - 1)  # a member may hold packed bytes again
+            return
+        carried = begun_magic(content)
+        yield content[: len(content) - len(carried)] if carried else content
+    if carried:
+        yield carried
 
 
 def undamaged(blocks: Iterable[Block]) -> Iterator[bytes]:
@@ -97,24 +138,24 @@ class BlockReader:
         self._pending, self._at = content + self._pending[self._at :], 0
 
     def start_member(self) -> bytes:
-        """Skip the zeros that pad members. Return the member's first four bytes; none at the end."""
+        """Skip the zeros that pad members. Return the member's first bytes; none at the end."""
         self._remembered.clear()
         self._remembered_bytes = 0
         content = b""
-        while len(content) < _MAGIC_BYTES and (piece := self._piece(_READ_BYTES)):
+        while len(content) < _START_BYTES and (piece := self._piece(_READ_BYTES)):
             content += piece if content else piece.lstrip(b"\0")
         self.unread(content)
-        return content[:_MAGIC_BYTES]
+        return content[:_START_BYTES]
 
-    def seek(self, magic: bytes) -> bool:
-        """Advance to the next ``magic`` after this member's first byte. Return False if there is none."""
+    def seek(self) -> bool:
+        """Advance to the next member, frame or line after this member's first byte. Return False if none."""
         window, start = b"".join(self._remembered), 1
-        while (found := window.find(magic, start)) < 0:
+        while (found := _RESUMABLE.search(window, start)) is None:
             piece = self._piece(_READ_BYTES)
             if not piece:
                 return False
-            window, start = window[max(len(window) - len(magic) + 1, start) :] + piece, 0
-        self.unread(window[found:])
+            window, start = window[max(len(window) - _LONGEST_MATCH_BYTES, start) :] + piece, 0
+        self.unread(window[found.start() :])
         return True
 
     def _piece(self, size: int) -> bytes:
@@ -128,14 +169,12 @@ class BlockReader:
         return piece
 
 
-def _members(
-    blocks: Iterable[Block], decode: Callable[[BlockReader], Iterator[bytes]], magic: bytes
-) -> Iterator[Block]:
+def _members(blocks: Iterable[Block], usual: Callable[[BlockReader], Iterator[bytes]]) -> Iterator[Block]:
     reader = BlockReader(blocks)
     reported = False
     while start := reader.start_member():
         try:
-            for block in _decoder_of(start, decode)(reader):
+            for block in _decoder_of(start, usual)(reader):
                 reported = False
                 yield block
         except CorruptStream as error:
@@ -143,7 +182,7 @@ def _members(
             if not reported:
                 yield Damage(str(error))
             reported = True
-            if not reader.seek(magic):
+            if not reader.seek():
                 break
     if reader.damage and not reported:
         yield Damage(reader.damage)
@@ -155,19 +194,22 @@ def _decoder_of(
     """Return the decoder for a member that begins with these bytes; joined files may differ in it."""
     if start.startswith(GZIP_MAGIC):
         return _gzip_member
-    if start == ZSTD_MAGIC or _is_skippable(start):
+    if start.startswith(ZSTD_MAGIC) or is_skippable(start[:MAGIC_BYTES]):
         return _zstd_frame
-    return _plain_rest if start.lstrip()[:1] == b"{" else usual
+    return _plain_rest if start.lstrip(_BLANK)[:1] in (b"", b"{", b"[") else usual
 
 
 def _plain_rest(reader: BlockReader) -> Iterator[bytes]:
-    """Yield JSON lines that follow packed ones, up to the end of the stream."""
-    while block := reader.read():
-        yield block
-
-
-def _is_skippable(magic: bytes) -> bool:
-    return magic[1:] == _SKIPPABLE and magic[0] & 0xF0 == 0x50
+    """Yield JSON lines that follow packed ones, up to the next member or the end of the stream."""
+    at = -1
+    while at < 0 and (block := reader.read()):
+        while begun_magic(block) and (more := reader.take(_LOOKAHEAD_BYTES)):
+            block += more
+        if (at := packed_at(block)) >= 0:
+            reader.unread(block[at:])
+            block = block[:at]
+        if block:
+            yield block
 
 
 def _gzip_member(reader: BlockReader) -> Iterator[bytes]:
@@ -200,8 +242,8 @@ def _before_damage(member: zlib._Decompress, pending: bytes) -> Iterator[bytes]:
 
 
 def _zstd_frame(reader: BlockReader) -> Iterator[bytes]:
-    magic = reader.take(_MAGIC_BYTES)
-    if _is_skippable(magic):
+    magic = reader.take(MAGIC_BYTES)
+    if is_skippable(magic):
         header = reader.take(4)
         size = int.from_bytes(header, "little")
         while size and (skipped := reader.read(min(size, _READ_BYTES))):

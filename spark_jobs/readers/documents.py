@@ -19,6 +19,7 @@ from include.recipes.corpus import ReadRecipe
 from spark_jobs.readers.compression import Damage, plain_blocks
 from spark_jobs.readers.counts import ReadCounts
 from spark_jobs.readers.formats import Unpacked, companion_of, unpack
+from spark_jobs.readers.other_formats import other_format_within
 from spark_jobs.readers.parquet import parquet_documents
 from spark_jobs.readers.pieces import Overlong
 from spark_jobs.readers.quality_signals import quality_signals
@@ -75,14 +76,19 @@ def _json_documents(
     names = ShardNames.of(shard.name, recipe)
     # in JSON a character takes at most twice its UTF-8 bytes, except for control characters
     limit = 2 * recipe.max_document_bytes + (1 << 20)
+    pieces = split_records(found.head, found.blocks, limit)
+    other = ""
     with quality_signals(shard, counts) as signals:
-        for piece in split_records(found.head, found.blocks, limit):
+        for piece in pieces:
             records: Iterable[Any]
             if type(piece) is bytes:  # not a subclass: almost every piece
                 try:
                     records = (orjson.loads(piece),)
                 except orjson.JSONDecodeError:
                     records = salvaged(piece)
+                    whole = [record for record in records if isinstance(record, Salvaged)]
+                    if len(whole) < len(records) and (other := other_format_within(piece)):
+                        records = whole
             elif isinstance(piece, Damage):
                 counts.lose(piece.note)
                 continue
@@ -99,6 +105,9 @@ def _json_documents(
                 if fields.repairs:
                     counts.repair(fields.repairs)
                 yield row, fields
+            if other:
+                lost = len(piece) + sum(len(rest) for rest in pieces if isinstance(rest, bytes))
+                counts.lose(f"{other} (it is joined with JSON lines: about {lost} bytes are not read)")
 
 
 def _fields(record: Any, piece: bytes, names: ShardNames, signals: Any, limit: int) -> Fields | DropReason:

@@ -12,7 +12,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from spark_jobs.readers.compression import Block, Damage, gzip_blocks, zstd_blocks
+from spark_jobs.readers.compression import Block, Damage, gzip_blocks, joined_blocks, zstd_blocks
+from spark_jobs.readers.magic_numbers import packed_at
 from spark_jobs.readers.other_formats import ZEROS, other_format
 from spark_jobs.readers.pieces import RECORD_SEPARATORS
 
@@ -124,6 +125,8 @@ def unpack(blocks: Iterable[Block]) -> Unpacked:
     elif encoding := _encoding_of(head):
         found.encoding = encoding
         found.head, found.blocks, _ = _peeked(_decoded(blocks, encoding))
+    elif found.starts_as_json:
+        found.head, found.blocks, _ = _peeked(joined_blocks(blocks))
     if begins_with_zeros and not packings:  # zeros before a packed member are padding
         found.blocks = itertools.chain([Damage("zero bytes at the beginning")], found.blocks)
     return found
@@ -189,6 +192,17 @@ def _encoding_of(head: bytes) -> str:
 def _decoded(blocks: Iterable[Block], encoding: str) -> Iterator[Block]:
     """Turn text of another encoding into UTF-8; U+FFFD stands for what is no character."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
-    for block in blocks:
-        yield block if isinstance(block, Damage) else decoder.decode(block).encode()
+    following = iter(blocks)
+    for block in following:
+        if isinstance(block, Damage):
+            yield block
+        elif (at := packed_at(block)) < 0:
+            yield decoder.decode(block).encode()
+        else:
+            yield decoder.decode(block[:at]).encode()
+            lost = len(block) - at + sum(len(rest) for rest in following if isinstance(rest, bytes))
+            yield Damage(
+                f"compressed bytes joined with {encoding}: {lost} bytes are not read: keep them apart"
+            )
+            return
     yield decoder.decode(b"", final=True).encode()

@@ -36,6 +36,11 @@ _BEGINNINGS = (
     (b"\xff\xd8\xff", "a JPEG picture"),
     (b"GIF8", "a GIF picture"),
 )
+#: What cannot be read where it follows JSON lines.
+_WITHIN = re.compile(
+    rb"(?:\A|[}\]])\s*(BZh[1-9]1AY&SY|\xfd7zXZ\0|\x04\x22\x4d\x18|\xff\x06\0\0sNaPpY|PK\x03\x04"
+    rb"|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|Obj\x01|ARROW1\0|PAR1\x15)"
+)
 _HTML = re.compile(
     rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
@@ -77,6 +82,12 @@ def other_format(head: bytes) -> str:
     if _MARKUP.match(text):
         return "an XML document, such as a server's error: fetch the file again"
     return ""
+
+
+def other_format_within(line: bytes) -> str:
+    """Name the format that begins in or after a JSON line, because files were joined; empty for none."""
+    found = _WITHIN.search(line)
+    return (other_format(line[found.start(1) :]) or "a parquet file: keep it apart") if found else ""
 
 
 def _is_tar(head: bytes) -> bool:

@@ -138,6 +138,25 @@ def test_files_joined_without_a_line_feed_lose_nothing(files: list[list[Held]]) 
     assert_adds_up(content, [record for file in files for record in file])
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from(HELD), min_size=1, max_size=5),
+            st.sampled_from(["plain", "gzip", "zstd", "twice", "members"]),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_parts_of_any_compression_joined_in_any_order_lose_nothing(
+    parts: list[tuple[list[Held], str]],
+) -> None:
+    content = lines(b"\n")([HELD[0].content])
+    for held, packing in parts:
+        content += PACKINGS[packing](lines(b"\n")([record.content for record in held]))
+    assert_adds_up(content, [HELD[0], *(record for held, _ in parts for record in held)])
+
+
 PARQUET_TEXTS = [
     ("plain", "kept"),
     ("caf\xe9", "kept"),

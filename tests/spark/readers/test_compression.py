@@ -15,6 +15,7 @@ from spark_jobs.readers.compression import (
     CorruptStream,
     Damage,
     gzip_blocks,
+    joined_blocks,
     plain_blocks,
     undamaged,
     zstd_blocks,
@@ -183,3 +184,58 @@ def test_files_of_any_packing_may_be_joined(
     one, two = b'{"text": "one"}\n', b'{"text": "two"}\n'
     unpack = gzip_blocks if first is gzip.compress else zstd_blocks
     assert list(undamaged(unpack([first(one) + second(two)]))) == [one, two]
+
+
+LINES = b"".join(b'{"text": "line %d"}\n' % number for number in range(20))
+
+
+def joined(content: bytes, block_bytes: int = 1 << 20) -> tuple[bytes, list[str]]:
+    pieces = [content[start : start + block_bytes] for start in range(0, len(content), block_bytes)]
+    blocks = list(joined_blocks(pieces))
+    data = b"".join(block for block in blocks if isinstance(block, bytes))
+    return data, [block.note for block in blocks if isinstance(block, Damage)]
+
+
+@pytest.mark.parametrize("block_bytes", [1, 2, 3, 5, 64, 1000, 1 << 20])
+@pytest.mark.parametrize("pack", [gzip.compress, zstd, lambda content: gzip.compress(zstd(content))])
+def test_a_member_after_lines_is_unpacked_wherever_a_block_ends(
+    pack: Callable[[bytes], bytes], block_bytes: int
+) -> None:
+    for content in (
+        LINES + pack(LINES),
+        LINES + pack(LINES) + LINES,
+        LINES + pack(LINES) + LINES + pack(LINES),
+    ):
+        data, notes = joined(content, block_bytes)
+        assert data == LINES * (len(data) // len(LINES)) and not notes
+        assert len(data) >= 2 * len(LINES)
+    assert joined(LINES * 3 + b"(", block_bytes) == (LINES * 3 + b"(", [])
+
+
+@pytest.mark.parametrize("tail", [b"\x1f\x8b\x08\xff", b"\x1f\x8b\x08\0 no member", b"(", b"\x1f", b"\xfd"])
+def test_a_broken_text_with_a_magic_number_stays_a_text(tail: bytes) -> None:
+    content = LINES + b'{"text": "' + tail + b'"}\n' + LINES
+    assert joined(content) == (content, [])
+
+
+def test_lines_after_a_damaged_member_are_read() -> None:
+    member = bytearray(gzip.compress(noise(100_000)))
+    member[5000:5100] = bytes(100)
+    data, notes = joined(LINES + member + LINES)
+    assert data.startswith(LINES) and data.endswith(LINES[LINES.index(b"\n") :])
+    assert len(notes) == 1
+
+
+def test_too_many_layers_within_a_text_are_named() -> None:
+    packed = LINES
+    for _ in range(9):
+        packed = gzip.compress(packed)
+    assert joined(LINES + packed) == (LINES, ["packed more than 3 times within a text: unpack it"])
+
+
+@pytest.mark.parametrize("between", [b"", b"\n\n\n\n\n", b"\xef\xbb\xbf", b"\0\0\0", b" \r\n"])
+@pytest.mark.parametrize("unpack", [gzip_blocks, zstd_blocks])
+def test_lines_between_members_are_read(unpack: Unpack, between: bytes) -> None:
+    content = gzip.compress(LINES) + between + LINES + zstd(LINES) + between + LINES
+    found = whole(unpack, content).replace(b"\xef\xbb\xbf", b"").split(b"\n")
+    assert [line for line in found if line.strip()] == LINES.splitlines() * 4

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import bz2
 import errno
 import gzip
 import io
 import json
+import lzma
+import random
 import tracemalloc
 import zlib
 from collections import Counter
@@ -395,3 +398,45 @@ def test_a_disk_that_fails_while_a_shard_is_read_names_the_shard(
     monkeypatch.setattr(STORE, "open", lambda *_: Failing())
     with pytest.raises(StorageRefused, match=r"a\.jsonl"):
         list(read_documents(shard, ReadRecipe(), ReadCounts()))
+
+
+@pytest.mark.parametrize("end", ["\n", ""])
+@pytest.mark.parametrize(
+    ("pack", "name"),
+    [(bz2.compress, "bzip2"), (lzma.compress, "xz"), (lambda content: parquet_of(500), "a parquet file")],
+)
+def test_another_format_joined_with_lines_is_named_with_the_bytes_that_are_lost(
+    pack: Callable[[bytes], bytes], name: str, end: str, tmp_path: Path
+) -> None:
+    lines = "\n".join(json.dumps(line) for line in LINES) + end
+    packed = pack(random.Random(5).randbytes(300_000).hex().encode())
+    (tmp_path / "a.jsonl").write_bytes(lines.encode() + packed)
+    rows, counts = read(tmp_path / "a.jsonl")
+    assert [row["text"] for row in rows] == [line["text"] for line in LINES]
+    assert dict(counts.dropped) == {"corrupt_shard": 1}
+    assert counts.note.startswith(name)
+    lost = int(counts.note.partition("about ")[2].partition(" ")[0])
+    assert 0.9 * len(packed) < lost < len(packed) + 200
+
+
+def parquet_of(rows: int) -> bytes:
+    target = io.BytesIO()
+    pq.write_table(pa.table({"text": [f"text {row}" for row in range(rows)]}), target)
+    return target.getvalue()
+
+
+def test_the_name_of_a_format_within_a_broken_record_is_text(tmp_path: Path) -> None:
+    lines = [b'{"text": "one", "n": NaN, "t": "] BZh91AY&SY"}', b'{"text": "PK\x03\x04', b'{"text": "two"}']
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines))
+    rows, counts = read(tmp_path / "a.jsonl")
+    assert [row["text"] for row in rows] == ["one", "two"]
+    assert dict(counts.dropped) == {"invalid_json": 1} and not counts.note
+
+
+def test_a_member_after_utf_16_is_damage_with_the_number_of_bytes(tmp_path: Path) -> None:
+    lines = "\n".join(json.dumps(line) for line in LINES) + "\n"
+    packed = gzip.compress(lines.encode())
+    (tmp_path / "a.jsonl").write_bytes(lines.encode("utf-16") + packed)
+    rows, counts = read(tmp_path / "a.jsonl")
+    assert len(rows) == len(LINES) and dict(counts.dropped) == {"corrupt_shard": 1}
+    assert f"{len(packed)} bytes are not read" in counts.note
