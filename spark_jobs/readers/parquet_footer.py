@@ -5,6 +5,8 @@ Names that are no UTF-8, a damaged Arrow schema and bytes after the footer would
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +18,13 @@ import pyarrow.parquet as pq
 from spark_jobs.readers.parquet_groups import UNREADABLE, damage_note
 
 _MAGIC = b"PAR1"
-_JOINT = _MAGIC + _MAGIC
 #: Length of the footer and magic number, which end a file.
 _END_BYTES = 8
-#: Indexes may follow the data of a file: a joint is searched this far before its position without indexes.
-_MOST_INDEX_BYTES = 1 << 20
-#: The footer's end is searched in this many bytes at the end of a file.
-_MOST_TRAILING_BYTES = 1 << 16
+_SEARCHED_BYTES = 1 << 20
+#: Magic numbers that are tried: texts may contain them.
+_MOST_TRIED = 1000
+#: What the header of a page begins with: its type, then its size.
+_PAGE_HEADER = re.compile(rb"\x15[\x00\x02\x04\x06]\x15")
 
 _SCHEMA_KEY = b"ARROW:schema"
 #: Fields of FileMetaData (parquet.thrift) by their numbers, with those of the structures in between.
@@ -46,6 +48,11 @@ class _Source:
         """Bytes of the file or of the part."""
         return self.path.stat().st_size if self.content is None else int(self.content.size)
 
+    @property
+    def is_padding(self) -> bool:
+        """True if the part has nothing but zeros and white space."""
+        return not any(self.read(at, _SEARCHED_BYTES).strip(b"\0 \t\r\n") for at in self._chunks())
+
     def read(self, start: int, size: int) -> bytes:
         """Read a range; fewer bytes at the end."""
         if self.content is not None:
@@ -54,24 +61,68 @@ class _Source:
             file.seek(start)
             return file.read(size)
 
+    def part(self, start: int, end: int) -> _Source:
+        """Return a part, which is mapped into memory and not read."""
+        content = pa.memory_map(str(self.path)).read_buffer() if self.content is None else self.content
+        return _Source(self.path, content.slice(start, end - start))
+
+    def magic_numbers(self, end: int) -> Iterator[int]:
+        """Yield the positions of magic numbers before ``end``, from the last to the first."""
+        while end > 0:
+            start = max(0, end - _SEARCHED_BYTES)
+            chunk = self.read(start, end - start + len(_MAGIC) - 1)
+            found = len(chunk)
+            while (found := chunk.rfind(_MAGIC, 0, found + len(_MAGIC) - 1)) >= 0:
+                yield start + found
+            end = start
+
+    def _chunks(self) -> range:
+        return range(0, self.size, _SEARCHED_BYTES)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A source whose footer was read, and where that footer ends. The file is None if there is none."""
+
+    file: pq.ParquetFile | None
+    note: str
+    end: int = 0
+
 
 def open_files(path: Path) -> Iterator[tuple[pq.ParquetFile | None, str]]:
     """Yield the parquet files that a file consists of, one after another, each with a note on its damage.
 
-    The file is None where it has no readable footer.
+    The file is None where it has no readable footer, and for bytes between files that are no padding.
     """
-    first = _Source(path)
-    file, note = _open(first)
-    others: list[_Source] = []
-    while file is not None and (joint := _joint(first, file)):
-        file.close()
-        content = pa.memory_map(str(path)).read_buffer() if first.content is None else first.content
-        others.append(_Source(path, content.slice(joint)))
-        first = _Source(path, content.slice(0, joint))
-        file, note = _open(first)
-    yield file, note
-    for part in reversed(others):
-        yield _open(part)
+    whole = _Source(path)
+    opened = _open(whole)
+    if opened.file is None or (
+        opened.end == whole.size and not _start(whole, opened.file.metadata, opened.end)
+    ):
+        yield opened.file, opened.note
+        return
+    opened.file.close()
+    for part, note in reversed([*_parts_from_the_last(whole)]):
+        opened = _open(part)
+        lost = "" if opened.file else f"{opened.note} ({part.size} bytes that are no parquet file)"
+        yield opened.file, lost or note or opened.note
+
+
+def _parts_from_the_last(source: _Source) -> Iterator[tuple[_Source, str]]:
+    """Yield the parts that a file was joined from, each with the note on its footer."""
+    while True:
+        opened = _open(source)
+        if opened.file is None:
+            yield source, opened.note
+            return
+        start = _start(source, opened.file.metadata, opened.end)
+        opened.file.close()
+        if opened.end < source.size and not (rest := source.part(opened.end, source.size)).is_padding:
+            yield rest, ""
+        yield source.part(start, opened.end), opened.note
+        if not start:
+            return
+        source = source.part(0, start)
 
 
 def repaired_footer(footer: bytes) -> bytes:
@@ -86,24 +137,27 @@ def repaired_footer(footer: bytes) -> bytes:
     return bytes(found)
 
 
-def _open(source: _Source) -> tuple[pq.ParquetFile | None, str]:
+def _open(source: _Source) -> _Opened:
     try:
-        return pq.ParquetFile(source.readable, page_checksum_verification=True), ""
+        file = pq.ParquetFile(source.readable, page_checksum_verification=True)
+        return _Opened(file, "", source.size)
     except UNREADABLE as error:
         note = damage_note(error)
-    try:
-        metadata = _salvaged_metadata(source)
-        file = pq.ParquetFile(source.readable, metadata=metadata, page_checksum_verification=True)
-    except (*UNREADABLE, IndexError, RecursionError):
-        return None, note
-    return file, f"{note} (the rows were found by the rest of the footer)"
+    for position in itertools.islice(source.magic_numbers(source.size), _MOST_TRIED):
+        end = position + len(_MAGIC)
+        try:
+            metadata = _salvaged_metadata(source, end)
+            file = pq.ParquetFile(source.readable, metadata=metadata, page_checksum_verification=True)
+        except (*UNREADABLE, IndexError, RecursionError):
+            continue
+        return _Opened(file, f"{note} (the rows were found by the rest of the footer)", end)
+    return _Opened(None, note)
 
 
-def _salvaged_metadata(source: _Source) -> pq.FileMetaData:
-    """Read the footer from its last magic number, without what may be left out of it."""
-    size = source.size
-    start = max(0, size - _MOST_TRAILING_BYTES)
-    end = start + source.read(start, size - start).rindex(_MAGIC) + len(_MAGIC)
+def _salvaged_metadata(source: _Source, end: int) -> pq.FileMetaData:
+    """Read the footer that ends there, without what may be left out of it."""
+    if end < _END_BYTES:
+        raise ValueError("no footer")
     length = int.from_bytes(source.read(end - _END_BYTES, 4), "little")
     if not 0 < length <= end - _END_BYTES:
         raise ValueError("no footer")
@@ -113,22 +167,32 @@ def _salvaged_metadata(source: _Source) -> pq.FileMetaData:
         return file.metadata
 
 
-def _joint(source: _Source, file: pq.ParquetFile) -> int:
+def _start(source: _Source, metadata: pq.FileMetaData, end: int) -> int:
     """Return where the last of several joined files begins, 0 for a single file.
 
-    Its offsets are counted from its own beginning, so that more bytes lie behind its data than there should.
+    Its offsets are counted from its own beginning, so that more bytes lie before its data than there should.
     """
-    metadata = file.metadata
-    if not metadata.num_row_groups or not metadata.num_columns:
+    first_page, data_end = 0, len(_MAGIC)
+    if metadata.num_row_groups and metadata.num_columns:
+        first_page, _ = _pages(metadata, 0, 0)
+        _, data_end = _pages(metadata, metadata.num_row_groups - 1, metadata.num_columns - 1)
+    # indexes may lie behind the data, so that the file begins there or before
+    latest = end - _END_BYTES - metadata.serialized_size - data_end
+    if latest <= 0:
         return 0
-    last = metadata.row_group(metadata.num_row_groups - 1).column(metadata.num_columns - 1)
-    first_page = last.dictionary_page_offset if last.has_dictionary_page else last.data_page_offset
-    extra = source.size - _END_BYTES - metadata.serialized_size - (first_page + last.total_compressed_size)
-    if extra <= len(_MAGIC):
-        return 0
-    start = max(0, extra - _MOST_INDEX_BYTES)
-    found = source.read(start, extra - start + len(_MAGIC)).rfind(_JOINT)
-    return start + found + len(_MAGIC) if found >= 0 else 0
+    if not first_page:
+        return latest if source.read(latest, len(_MAGIC)) == _MAGIC else 0
+    for position in itertools.islice(source.magic_numbers(latest + 1), _MOST_TRIED):
+        if not position or _PAGE_HEADER.match(source.read(position + first_page, 3)):
+            return position
+    return 0
+
+
+def _pages(metadata: pq.FileMetaData, group: int, column: int) -> tuple[int, int]:
+    """Return where the pages of a column begin and end."""
+    chunk = metadata.row_group(group).column(column)
+    start = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
+    return start, start + chunk.total_compressed_size
 
 
 def _is_utf8(value: bytes) -> bool:

@@ -56,6 +56,54 @@ def test_files_that_were_joined_are_all_read(order: tuple[int, ...], tmp_path: P
     assert notes == ["", "", ""]
 
 
+@pytest.mark.parametrize("padding", [b"\0", bytes(100), bytes(70_000), bytes(3 << 20), b"\r\n"], ids=len)
+@pytest.mark.parametrize("order", itertools.permutations(range(len(FORMS)), 2), ids=str)
+def test_files_that_were_joined_with_padding_are_all_read(
+    order: tuple[int, ...], padding: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.parquet"
+    parts = [parquet(str(form), 10 * (form + 1) ** 3, **FORMS[form]) for form in order]
+    for content in (
+        padding.join(parts),
+        padding.join([*parts, b""]),
+        padding.join([*parts, parquet("none", 0)]),
+    ):
+        path.write_bytes(content)
+        found, _ = texts(path)
+        assert found == [f"{form} {row}" for form in order for row in range(10 * (form + 1) ** 3)]
+
+
+@pytest.mark.parametrize("options", [{}, {"write_page_index": True}], ids=str)
+def test_magic_numbers_within_texts_join_nothing(options: dict[str, Any], tmp_path: Path) -> None:
+    name = "PAR1PAR1 PAR1"
+    (tmp_path / "a.parquet").write_bytes(
+        parquet(name, 500, compression="none", use_dictionary=False, **options) * 2
+    )
+    found, notes = texts(tmp_path / "a.parquet")
+    assert found == [f"{name} {row}" for row in range(500)] * 2 and notes == ["", ""]
+
+
+@pytest.mark.parametrize(
+    "rest", [b'{"text": "a line"}\n' * 9, parquet("cut", 90)[:-20]], ids=["lines", "cut"]
+)
+@pytest.mark.parametrize("padding", [b"", bytes(100)], ids=len)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_what_is_no_parquet_is_a_note_with_its_size_and_costs_no_row(
+    place: int, padding: bytes, rest: bytes, tmp_path: Path
+) -> None:
+    parts = [parquet("one", 10), parquet("two", 20)]
+    parts.insert(place, rest)
+    (tmp_path / "a.parquet").write_bytes(padding.join(parts))
+    found = list(open_files(tmp_path / "a.parquet"))
+    assert [file.metadata.num_rows if file else 0 for file, _ in found] == [
+        *(10, 20)[:place],
+        0,
+        *(10, 20)[place:],
+    ]
+    size = int(found[place][1].rpartition("(")[2].partition(" ")[0])
+    assert len(rest) <= size <= len(rest) + 2 * len(padding)
+
+
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_a_single_file_is_one_file(form: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
