@@ -101,3 +101,5 @@ class RepairReason(enum.StrEnum):
     COLUMN = "unreadable_column"
     #: A value of a type that has no JSON form became null.
     TYPE = "unreadable_value"
+    #: A value of more levels than parsers of JSON read became null.
+    NESTING = "nested_too_deep"

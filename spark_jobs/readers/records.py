@@ -12,7 +12,7 @@ import orjson
 
 from include.contracts.documents import DropReason, RepairReason
 from spark_jobs.readers.formats import TEXT_KEYS
-from spark_jobs.readers.salvage import Salvaged, is_encodable, repaired
+from spark_jobs.readers.salvage import Salvaged, is_encodable, repaired, shallow
 from spark_jobs.readers.subsets import ShardNames, source_and_subset
 
 
@@ -61,11 +61,8 @@ def fields_of(
             return Fields(text, source, subset, metadata)
         except TypeError:  # an integer beyond 64 bits, half a surrogate pair, or nested too deep
             repairs = set()
-    try:
-        plain = repaired(record, repairs)
-        metadata = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), default=_plain)
-    except RecursionError:
-        return DropReason.INVALID_JSON
+    plain = repaired(shallow(record, repairs), repairs)
+    metadata = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), default=_plain)
     return Fields(text, source, subset, metadata, repairs)
 
 

@@ -17,9 +17,12 @@ from spark_jobs.readers.values import split_values
 #: Python refuses to parse longer integers, and they are not useful as numbers.
 _MOST_DIGITS = 4000
 _MOST_CANDIDATES = 100
+#: Levels of a value of the metadata. Python's recursion limit allows somewhat more, other parsers less.
+MOST_LEVELS = 400
 _SURROGATE = re.compile("[\ud800-\udfff]")
 #: The decoder represents an invalid byte 0xNN by the surrogate U+DCNN.
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
+_STRING_OR_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]]', re.DOTALL)
 _RECORD_START = re.compile(rb'\{\s*"')
 
 
@@ -55,17 +58,63 @@ def parsed(content: bytes) -> Salvaged | DropReason:
         text = content.decode(errors="surrogateescape")
         repairs.add(RepairReason.INVALID_UTF8)
     try:
-        return Salvaged(json.loads(text, parse_int=_integer), repairs)
-    except RecursionError:
-        return DropReason.INVALID_JSON
-    except ValueError:
-        pass
-    try:
-        value = json.loads(text, parse_int=_integer, strict=False)
+        try:
+            value = _loaded(text, repairs)
+        except RecursionError:
+            repairs.add(RepairReason.NESTING)
+            value = _loaded(_shallow_text(text), repairs)
     except (ValueError, RecursionError):
         is_utf8 = RepairReason.INVALID_UTF8 not in repairs
         return DropReason.INVALID_JSON if is_utf8 else DropReason.INVALID_UTF8
-    return Salvaged(value, repairs | {RepairReason.CONTROL})
+    return Salvaged(value, repairs)
+
+
+def _loaded(text: str, repairs: set[RepairReason]) -> Any:
+    try:
+        return json.loads(text, parse_int=_integer)
+    except ValueError:
+        value = json.loads(text, parse_int=_integer, strict=False)
+    repairs.add(RepairReason.CONTROL)
+    return value
+
+
+def _shallow_text(text: str) -> str:
+    """Return a record with null for its values of more than MOST_LEVELS, without parsing it."""
+    pieces: list[str] = []
+    copied = start = depth = deepest = 0
+    for token in _STRING_OR_BRACKET.finditer(text):
+        mark = text[token.start()]
+        if mark in "{[":
+            depth += 1
+            if depth == 2:
+                start, deepest = token.start(), 0
+            deepest = max(deepest, depth)
+        elif mark in "}]":
+            depth -= 1
+            if depth == 1 and deepest > MOST_LEVELS + 1:
+                pieces += text[copied:start], "null"
+                copied = token.end()
+    return "".join((*pieces, text[copied:]))
+
+
+def shallow(record: dict[str, Any], repairs: set[RepairReason]) -> dict[str, Any]:
+    """Return a record with null for its values of more than MOST_LEVELS."""
+    deep = [key for key, value in record.items() if _is_deep(value)]
+    if not deep:
+        return record
+    repairs.add(RepairReason.NESTING)
+    return {**record, **dict.fromkeys(deep)}
+
+
+def _is_deep(value: Any) -> bool:
+    """Return True if a value has too many levels; without recursion, which is what they would exceed."""
+    level, levels = [value], 0
+    while level := [item for item in level if isinstance(item, dict | list | tuple)]:
+        levels += 1
+        if levels > MOST_LEVELS:
+            return True
+        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
+    return False
 
 
 def repaired(value: Any, repairs: set[RepairReason]) -> Any:

@@ -49,6 +49,8 @@ HELD = [
     Held(b'{"text": "t", "score": NaN}', "repaired"),
     Held(b'{"text": "t", "score": -1e999}', "repaired"),
     Held(b'{"text": "raw \t tab"}', "repaired"),
+    Held(b'{"text": "t", "deep": ' + b"[" * 600 + b"]" * 600 + b"}", "repaired"),
+    Held(b'{"deep": ' + b'{"k":' * 1500 + b"1" + b"}" * 1500 + b', "text": "t"}', "repaired"),
     Held(b'{"text": "caf\xe9"}', "invalid_utf8"),
     Held(rb'{"text": "\ud800"}', "invalid_utf8"),
     Held(b'{"text": null}', "no_text"),

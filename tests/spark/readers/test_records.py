@@ -73,11 +73,15 @@ def test_metadata_is_written_alike_by_the_fast_and_the_exact_way() -> None:
     assert document(dict(record)).metadata == document(Salvaged(dict(record))).metadata
 
 
-def test_nesting_beyond_every_parser_is_a_reason_to_drop() -> None:
+@pytest.mark.parametrize("levels", [400, 401, 2000, 100_000])
+def test_a_value_nested_beyond_every_parser_is_null(levels: int) -> None:
     nested: Any = 1
-    for _ in range(2000):
-        nested = [nested]
-    assert fields_of({"text": "t", "a": nested}, NAMES) is DropReason.INVALID_JSON
+    for level in range(levels):
+        nested = [nested] if level % 2 else {"k": nested}
+    fields = document({"text": "t", "deep": nested, "id": 7})
+    is_kept = levels == 400
+    assert fields.repairs == (frozenset() if is_kept else {RepairReason.NESTING})
+    assert json.loads(fields.metadata) == {"deep": nested if is_kept else None, "id": 7}
 
 
 @pytest.mark.parametrize(

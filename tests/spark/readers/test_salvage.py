@@ -93,3 +93,22 @@ def test_bytes_that_are_neither_json_nor_utf8_are_invalid_utf8() -> None:
 def test_keys_that_become_the_same_keep_their_values() -> None:
     value = {chr(code): code for code in (0xD83D, 0xDC00, 0xFFFD)}
     assert list(repaired(value, set()).values()) == list(value.values())
+
+
+@pytest.mark.parametrize("levels", [1000, 100_000])
+@pytest.mark.parametrize(
+    ("before", "after", "rest"),
+    [
+        (b'{"a": 1, "deep": ', b', "b": "]}"}', {"a": 1, "b": "]}"}),
+        (b'{"a": "\\"[{", "deep": ', b"}", {"a": '"[{'}),
+        (b'{"deep": ', b', "b": "raw \t tab"}', {"b": "raw \t tab"}),
+        (b'{"deep": ["]", ', b'], "b": [[1]]}', {"b": [[1]]}),
+    ],
+)
+def test_a_value_nested_beyond_the_parsers_costs_no_other(
+    before: bytes, after: bytes, rest: dict[str, Any], levels: int
+) -> None:
+    found = parsed(before + b"[" * levels + b"]" * levels + after)
+    assert isinstance(found, Salvaged)
+    assert found.value == {**rest, "deep": None}
+    assert RepairReason.NESTING in found.repairs
