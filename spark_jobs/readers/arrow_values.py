@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -32,6 +32,7 @@ _BYTES = (
     pa.types.is_fixed_size_binary,
     pa.types.is_binary_view,
 )
+_PARTS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -54,11 +55,14 @@ class Values:
 def plain_values(column: pa.Array) -> Values:
     """Convert a column; a value without a Python or JSON form is repaired, or null."""
     try:
-        found = Values(column.to_pylist())
+        # pyarrow cuts the nanoseconds of a time of day, and takes those beyond a day modulo a day
+        found = None if _may_hold(column.type, _is_clock) else Values(column.to_pylist())
     except _UNCONVERTIBLE:
+        found = None
+    if found is None:
         found = Values(list(column))
         found.convert(_plain)
-    if _may_hold_bytes(column.type):
+    if _may_hold(column.type, _is_bytes):
         found.convert(_as_text)
     if _holds_non_finite(column):
         found.convert(repaired)
@@ -68,11 +72,14 @@ def plain_values(column: pa.Array) -> Values:
 def _plain(scalar: Any, repairs: set[RepairReason]) -> Any:
     if scalar is None or not scalar.is_valid:
         return None
+    kind = scalar.type
+    if _is_clock(kind):
+        return _clock(scalar, repairs)
     try:
-        return scalar.as_py()
+        if not _may_hold(kind, _is_clock):
+            return scalar.as_py()
     except _UNCONVERTIBLE:
         pass
-    kind = scalar.type
     if isinstance(scalar, pa.ExtensionScalar | pa.DictionaryScalar | pa.UnionScalar):
         return _plain(scalar.value, repairs)
     if isinstance(scalar, pa.MapScalar):
@@ -90,15 +97,36 @@ def _plain(scalar: Any, repairs: set[RepairReason]) -> Any:
     return None
 
 
-def _may_hold_bytes(kind: pa.DataType) -> bool:
-    """Return True if values of this type are bytes or contain some."""
+def _may_hold(kind: pa.DataType, is_sought: Callable[[pa.DataType], bool]) -> bool:
+    """Return True if values of this type are of a sought one or contain some."""
     if isinstance(kind, pa.BaseExtensionType):
-        return not isinstance(kind, pa.UuidType) and _may_hold_bytes(kind.storage_type)
+        return not isinstance(kind, pa.UuidType) and _may_hold(kind.storage_type, is_sought)
     if pa.types.is_dictionary(kind):
-        return _may_hold_bytes(kind.value_type)
+        return _may_hold(kind.value_type, is_sought)
     if pa.types.is_nested(kind):
-        return any(_may_hold_bytes(kind.field(position).type) for position in range(kind.num_fields))
-    return any(is_bytes(kind) for is_bytes in _BYTES)
+        fields = (kind.field(position).type for position in range(kind.num_fields))
+        return any(_may_hold(field, is_sought) for field in fields)
+    return is_sought(kind)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return any(is_kind(kind) for is_kind in _BYTES)
+
+
+def _is_clock(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_time(kind))
+
+
+def _clock(scalar: pa.Time32Scalar | pa.Time64Scalar, repairs: set[RepairReason]) -> time | str | None:
+    """Return a time of day, as text if it has nanoseconds; None beyond a day."""
+    seconds, rest = divmod(scalar.value, _PARTS_PER_SECOND[scalar.type.unit])
+    if not 0 <= seconds < 86_400:
+        repairs.add(RepairReason.DATE)
+        return None
+    nanoseconds = rest * (10**9 // _PARTS_PER_SECOND[scalar.type.unit])
+    whole = (_EPOCH + timedelta(seconds=seconds)).time()
+    microseconds, more = divmod(nanoseconds, 1000)
+    return f"{whole:%H:%M:%S}.{nanoseconds:09d}" if more else whole.replace(microsecond=microseconds)
 
 
 def _as_text(value: Any, repairs: set[RepairReason]) -> Any:
@@ -121,7 +149,7 @@ def _as_text(value: Any, repairs: set[RepairReason]) -> Any:
 
 def _moment(scalar: pa.TimestampScalar, repairs: set[RepairReason]) -> str | None:
     """Return a timestamp of nanoseconds or of an unknown time zone in UTC; None beyond Python's years."""
-    parts_per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[scalar.type.unit]
+    parts_per_second = _PARTS_PER_SECOND[scalar.type.unit]
     seconds, rest = divmod(scalar.value, parts_per_second)
     try:
         moment = _EPOCH + timedelta(seconds=seconds)

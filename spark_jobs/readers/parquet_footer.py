@@ -26,6 +26,8 @@ _MOST_TRIED = 1000
 #: What the header of a page begins with: its type, then its size.
 _PAGE_HEADER = re.compile(rb"\x15[\x00\x02\x04\x06]\x15")
 
+#: In nanoseconds, pyarrow takes timestamps of 96 bits modulo 584 years: 9999 would be another year.
+_OPTIONS: dict[str, Any] = {"page_checksum_verification": True, "coerce_int96_timestamp_unit": "us"}
 _SCHEMA_KEY = b"ARROW:schema"
 #: Fields of FileMetaData (parquet.thrift) by their numbers, with those of the structures in between.
 _SCHEMA_NAME, _COLUMN_PATH, _METADATA_KEY = (2, 4), (4, 1, 3, 3), (5, 1)
@@ -139,7 +141,7 @@ def repaired_footer(footer: bytes) -> bytes:
 
 def _open(source: _Source) -> _Opened:
     try:
-        file = pq.ParquetFile(source.readable, page_checksum_verification=True)
+        file = pq.ParquetFile(source.readable, **_OPTIONS)
         return _Opened(file, "", source.size)
     except UNREADABLE as error:
         note = damage_note(error)
@@ -147,7 +149,7 @@ def _open(source: _Source) -> _Opened:
         end = position + len(_MAGIC)
         try:
             metadata = _salvaged_metadata(source, end)
-            file = pq.ParquetFile(source.readable, metadata=metadata, page_checksum_verification=True)
+            file = pq.ParquetFile(source.readable, metadata=metadata, **_OPTIONS)
         except (*UNREADABLE, IndexError, RecursionError):
             continue
         return _Opened(file, f"{note} (the rows were found by the rest of the footer)", end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import random
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,21 @@ def moments(unit: str, *values: int, tz: str | None = None) -> pa.Array:
     return pa.array(values, pa.int64()).cast(pa.timestamp(unit, tz))
 
 
+def clocks(unit: str, *values: int) -> pa.Array:
+    return pa.array(values, pa.int64()).cast(pa.time64(unit))
+
+
+#: Ways to nest a column of two values, and what a value becomes.
+NESTED: list[tuple[Callable[[pa.Array], pa.Array], Callable[[Any], Any]]] = [
+    (lambda column: column, lambda value: value),
+    (lambda column: column.dictionary_encode(), lambda value: value),
+    (lambda column: pa.ListArray.from_arrays([0, 1, 2], column), lambda value: [value]),
+    (lambda column: pa.StructArray.from_arrays([column], ["a"]), lambda value: {"a": value}),
+    (
+        lambda column: pa.MapArray.from_arrays([0, 1, 2], pa.array(["k", "k"]), column),
+        lambda value: [["k", value]],
+    ),
+]
 FAR = 2**45
 NAMED_TWICE = pa.StructArray.from_arrays([pa.array([1, 2]), pa.array([3, 4])], ["a", "a"])
 
@@ -91,6 +107,16 @@ NAMED_TWICE = pa.StructArray.from_arrays([pa.array([1, 2]), pa.array([3, 4])], [
         (pa.array([{"b": b"a"}, {"b": b"\xff"}]), [{"b": "a"}, {"b": "\ufffd"}], {"invalid_utf8": 1}),
         (pa.array([b"ab", b"\xff\xff"], pa.binary(2)), ["ab", "\ufffd\ufffd"], {"invalid_utf8": 1}),
         (pa.array([dt.time(1, 2, 3), None]), ["01:02:03", None], {}),
+        *(
+            (
+                wrap(clocks("ns", 1_000_000_001, 3_000)),
+                [whole("00:00:01.000000001"), whole("00:00:00.000003")],
+                {},
+            )
+            for wrap, whole in NESTED
+        ),
+        (clocks("us", 1, 86_400 * 10**6), ["00:00:00.000001", None], {"date_out_of_range": 1}),
+        (clocks("ns", 86_399_999_999_999, -1), ["23:59:59.999999999", None], {"date_out_of_range": 1}),
     ],
     ids=lambda value: str(value.type)[:30] if isinstance(value, pa.Array) else "",
 )
@@ -109,6 +135,14 @@ def test_nanoseconds_are_kept(tmp_path: Path) -> None:
     rows, counts = read(tmp_path / "a.parquet")
     assert "00:00:01.500000001" in json.loads(rows[0]["metadata"])["when"]
     assert not counts.repaired
+
+
+def test_timestamps_of_96_bits_have_any_year(tmp_path: Path) -> None:
+    years = [dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31, 1, 2, 3, 4)]
+    table = pa.table({"text": ["one", "two"], "when": pa.array(years, pa.timestamp("us"))})
+    pq.write_table(table, tmp_path / "a.parquet", use_deprecated_int96_timestamps=True)
+    rows, _ = read(tmp_path / "a.parquet")
+    assert [json.loads(row["metadata"])["when"] for row in rows] == [year.isoformat() for year in years]
 
 
 def test_of_two_columns_of_one_name_the_last_counts(tmp_path: Path) -> None:
