@@ -1,7 +1,7 @@
 """Determines the source and the subset of a document.
 
 A subset comes from the recipe's own rules, from the key in which a published corpus names it, from the names
-that publishers give to their files, or from a folder. Numbers, hashes and URLs never name a subset,
+that publishers give to their files, or from a folder. Numbers, hashes, URLs and titles never name a subset,
 because each subset has its own token files.
 """
 
@@ -66,6 +66,28 @@ _SITE = re.compile(r"www\..+|.+\.(?:com|org|net|edu|gov|info)|.*[:@].*", re.IGNO
 _SHORT_HEX = re.compile(r"[0-9a-f]{1,4}", re.IGNORECASE)
 _HASH = re.compile(r"[0-9a-f]{12,}", re.IGNORECASE)
 _EXAMPLES = 5
+#: The longest published names have three words, such as Caselaw Access Project, or six parts with hyphens.
+_MOST_WORDS, _MOST_PARTS, _MOST_DIGITS = 3, 6, 4
+_PARTS = re.compile(r"[-_ ]+")
+_DATE = re.compile(r"(?:19|20)\d{6}")
+_SENTENCE = re.compile(r"[,;!\"'\u2018-\u201f\u2026]|\.(?: |$)")
+#: A word that is a number: 8, #8, (8/12), 8th.
+_NUMBER_WORD = re.compile(r"[^\w]*\d(?:[\d\W_]*|\d*(?:st|nd|rd|th))", re.IGNORECASE)
+#: A place in a book or a series: Chapter 12, Part B, Volume IV, No. 5.
+_PLACE = re.compile(
+    r"(?:page|chapter|section|paragraph|verse|vol|volume|book|part|issue|episode|season|no|number|question"
+    r"|answer|appendix|figure|table|batch|version|file|shard|chunk|item|entry|article|post)"
+    r"(?:[\s._-]*#?\d.*|[\s._-]+(?:[ivxlcdm]+|[a-z]))",
+    re.IGNORECASE,
+)
+_SHORT_HASH = re.compile(r"(?=.*\d)(?=.*[a-f])[0-9a-f]{7,}", re.IGNORECASE)
+#: Words of titles and sentences. Published names have none of them between others.
+_FUNCTION_WORDS = frozenset(
+    (
+        *("a", "an", "the", "of", "and", "or", "in", "on", "at", "for", "to", "by", "with", "from", "as"),
+        *("is", "are", "was", "how", "what", "why", "my", "your", "our", "his", "her", "its", "i", "you"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +118,12 @@ def source_and_subset(record: dict[str, Any], text_key: str, names: ShardNames) 
 
 
 def subset_name(value: Any) -> str:
-    """Return the subset that a record's value names; empty for a number, hash, address, path or sentence."""
+    """Return the subset that a record's value names; empty for a number, hash, address, path or title."""
+    return _published_name(value) if isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME else ""
+
+
+def _given_name(value: Any) -> str:
+    """Return a name that a corpus version or its recipe gave, which may have any words."""
     return _name(value) if isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME else ""
 
 
@@ -106,6 +133,24 @@ def _name(value: str) -> str:
     if not name.isprintable() or any(form.fullmatch(name) for form in (_ADDRESS, _HOST, _FILE)):
         return ""
     return name if _meaningful(name) else ""
+
+
+@lru_cache(maxsize=4096)
+def _published_name(value: str) -> str:
+    name = _name(value)
+    return name if name and _is_identifier(name) and not _PLACE.fullmatch(value.strip()) else ""
+
+
+def _is_identifier(name: str) -> bool:
+    """Return True for a short name, as publishers give; False for a title, a place in a book or a code."""
+    words = name.split()
+    if len(words) > _MOST_WORDS or len(_PARTS.split(name)) > _MOST_PARTS or _SENTENCE.search(name):
+        return False
+    if any(_NUMBER_WORD.fullmatch(word) for word in words):
+        return False
+    if sum(map(str.isdigit, _DATE.sub("", name))) > _MOST_DIGITS or _SHORT_HASH.fullmatch(name):
+        return False
+    return len(words) < _MOST_WORDS or not any(word.lower() in _FUNCTION_WORDS for word in words)
 
 
 def require_few_subsets(subsets: Collection[str], recipe: ReadRecipe) -> None:
@@ -143,10 +188,10 @@ def _published_names(record: dict[str, Any], text_key: str, names: ShardNames) -
     source, metadata = record.get("source"), record.get("metadata")
     if source is None or "metadata" not in record:
         return names.source, names.subset
-    named = subset_name(source)
-    if isinstance(metadata, str) and named and (subset := subset_name(record.get("subset"))):
-        return named, subset  # a document of another corpus version
-    return "dolma", named or names.subset
+    given = _given_name(source) if isinstance(metadata, str) else ""
+    if given and (subset := _given_name(record.get("subset"))):
+        return given, subset  # a document of another corpus version
+    return "dolma", subset_name(source) or names.subset
 
 
 def _folder_subset(folders: Sequence[str], file: str) -> str:

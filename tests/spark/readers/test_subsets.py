@@ -65,6 +65,7 @@ def test_the_file_names_of_redpajama_v1_give_its_seven_subsets(folder: str, name
         ("crawl/news/2024-01-01T12:00:00/x.jsonl", "crawl", "news"),
         ("crawl/news/2024Q1/2024-w05/Jan2024/x.jsonl", "crawl", "news"),
         ("crawl/2023-06-en/x.jsonl", "crawl", "en"),
+        ("crawl/book_1/x.jsonl", "crawl", "book"),
         ("crawl/www.site.example/site.org/x.jsonl", "crawl", "crawl"),
         (f"cache/03/e0/{HASH}.jsonl", "cache", "cache"),
         ("cache/de/x.jsonl", "cache", "de"),
@@ -103,6 +104,19 @@ def test_file_names_never_become_subsets(number: int, unique: uuid.UUID, ending:
         ({"raw_content": "t"}, "redpajama_v2", "stem"),
         ({"id": "1", "text": "t", "source": "common-crawl", "metadata": {"a": 1}}, "dolma", "common-crawl"),
         ({"text": "t", "source": "https://site.example/page", "metadata": {}}, "dolma", "stem"),
+        ({"text": "t", "source": "Page 8 of the book", "metadata": {}}, "dolma", "stem"),
+        ({"text": "t", "meta": {"pile_set_name": "The Title of a Page"}}, "folder", "stem"),
+        (
+            {
+                "text": "t",
+                "source": "all of my pages",
+                "subset": "8 of the pages",
+                "metadata": "{}",
+                "id": "a/0",
+            },
+            "all of my pages",
+            "8 of the pages",
+        ),
         ({"text": "t", "source": "pile", "subset": "Web", "metadata": "{}", "id": "a/0"}, "pile", "Web"),
         ({"text": "t", "source": "a source without metadata"}, "folder", "stem"),
         ({"text": "t", "meta": {"pile_set_name": 5}}, "folder", "stem"),
@@ -133,6 +147,25 @@ def test_every_schema_gives_source_and_subset(record: dict[str, Any], source: st
         ),
         *("C:\\data\\a.txt", "urn:isbn:5", "arXiv:2301.00001", "10.1000/xyz", "localhost:8000/x", "q?id=1"),
         *("münchen.example", "a/b/c", "2024-01-01T10:00:00Z", "doc_17", "id-3", "1.5e7"),
+        *(
+            "Page 8 of the book",
+            "Page 8",
+            "page VIII",
+            "Chapter 12",
+            "Chapter IV: The Dog",
+            "Part B",
+            "Volume II",
+        ),
+        *("8th page", "Issue #5", "Question 3/12", "3 Body Problem", "Book the Second", "Season 2 Episode"),
+        *("The Great Gatsby", "War and Peace", "How to Win Friends", "Alice's Adventures", "Dr. Strangelove"),
+        *(
+            "One, Two",
+            "Who is it!",
+            "\u201cQuoted\u201d",
+            "A sentence of some length.",
+            "the-quick-brown-fox-jumps-over-it",
+        ),
+        *("3f2a9bc", "PMC1234567", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "US10234567B2", "Q4215678 en"),
         *("17", "00017", "2023-06", "v1.2", UUID, HASH, f"part-{UUID}", "train", None, 7, ["web"]),
     ],
 )
@@ -140,10 +173,18 @@ def test_numbers_hashes_and_addresses_name_no_subset(value: Any) -> None:
     assert subset_name(value) == ""
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["web", "c4", "PubMed Central", "Pile-CC", "stack/python", "en_head", "日本語", "C#", "docs", "stack-v2"],
-)
+PUBLISHED = """
+Pile-CC, PubMed Central, Books3, OpenWebText2, ArXiv, Github, FreeLaw, StackExchange, USPTO Backgrounds,
+PubMed Abstracts, Gutenberg (PG-19), OpenSubtitles, Wikipedia (en), DM Mathematics, Ubuntu IRC, BookCorpus2,
+EuroParl, HackerNews, YoutubeSubtitles, PhilPapers, NIH ExPorter, Enron Emails,
+common_crawl, c4, github, book, arxiv, wikipedia, stackexchange, RedPajamaCommonCrawl, RedPajamaC4,
+common-crawl, stack/python, peS2o, open-web-math, cc_en_head, algebraic-stack-train, wiki, reddit,
+web, 日本語, 文学, C#, docs, stack-v2, The Stack, Caselaw Access Project, Python Enhancement Proposals,
+Project Gutenberg, library-of-congress, wikipedia_20220301_en, CC-MAIN, en_head, table-text, version-control
+"""
+
+
+@pytest.mark.parametrize("value", [name.strip() for name in PUBLISHED.split(",")])
 def test_names_of_published_subsets_are_names(value: str) -> None:
     assert subset_name(value) == value
 
