@@ -22,12 +22,12 @@ def split_lines(blocks: Iterable[Block], limit_bytes: int) -> Iterator[Piece]:
                 yield Torn(torn)
             yield block
             continue
-        end = block.find(b"\n")
-        if end < 0:
+        first, *lines = block.split(b"\n")
+        if not lines:
             yield from carried.add(block)
             continue
-        yield from _line(carried.take(block[:end]), limit_bytes)
-        *lines, rest = block[end + 1 :].split(b"\n")
+        rest = lines.pop()
+        yield from _line(carried.take(first), limit_bytes)
         for line in lines:
             if len(line) > limit_bytes:
                 yield from _line(line, limit_bytes)
