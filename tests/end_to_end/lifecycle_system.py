@@ -92,9 +92,13 @@ def _client(config: StackConfig, service: str) -> Any:
 
 def kill_worker(task: int) -> None:
     """kill -9 to a task's process and to the worker that supervises it."""
-    worker = int(Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[1])
-    for pid in (worker, task):
+    for pid in (supervisor_of(task), task):
         os.kill(pid, signal.SIGKILL)
+
+
+def supervisor_of(task: int) -> int:
+    """Return the process id of the worker that supervises a task's process."""
+    return int(Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 @dataclass
@@ -149,6 +153,16 @@ class DagRun:
     def mark(self, state: str) -> None:
         self.system.send("PATCH", f"{self._path}/taskInstances/train", {"new_state": state})
 
+    def mark_and_delete(self, state: str) -> None:
+        """Mark the whole run, and delete it at once: Airflow refuses to delete a running one."""
+        self.system.send("PATCH", self._path, {"state": state})
+        self.system.send("DELETE", self._path)
+
+    def cancel_job(self, generation: int) -> None:
+        """Stop a job as a person does it in the console."""
+        name = RunIdentity("dev", self.dag_id, self.run_id).job("train").name(generation)
+        self.system.sagemaker.stop_training_job(TrainingJobName=name)
+
     def note(self, text: str) -> None:
         self.system.send("PATCH", f"{self._path}/taskInstances/train", {"note": text})
 
@@ -158,6 +172,10 @@ class DagRun:
 
     def lose_worker(self) -> None:
         kill_worker(int(self.task()["pid"]))
+
+    def shut_worker_down(self) -> None:
+        """Send the signal of an orderly shutdown, which the worker passes on to its task."""
+        os.kill(supervisor_of(int(self.task()["pid"])), signal.SIGTERM)
 
     def job(self, generation: int) -> dict[str, Any] | None:
         name = RunIdentity("dev", self.dag_id, self.run_id).job("train").name(generation)
@@ -212,10 +230,10 @@ class System:
         answer: dict[str, Any] = self._http.get(f"/api/v2/{path}").raise_for_status().json()
         return answer
 
-    def send(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def send(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         response = self._http.request(method, f"/api/v2/{path}", json=body)
         assert response.is_success, response.text
-        answer: dict[str, Any] = response.json()
+        answer: dict[str, Any] = response.json() if response.content else {}
         return answer
 
     def start(self, dag_id: str, **conf: Any) -> DagRun:

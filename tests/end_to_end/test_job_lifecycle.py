@@ -78,6 +78,41 @@ def test_retry_after_a_lost_worker_reattaches_to_the_running_job(system: System)
     assert run.status(2) == "absent"
 
 
+def test_the_shutdown_of_a_worker_leaves_the_job_to_the_retry(system: System) -> None:
+    run = system.start("on_worker")
+    run.reaches("running")
+    run.shut_worker_down()
+    run.reaches("running", tries=2)
+    assert run.status(1) == "InProgress"
+    run.finish_job()
+    run.reaches("success", tries=2)
+    assert run.status(1) == "Completed"
+    assert run.status(2) == "absent"
+
+
+def test_a_retry_reports_a_job_that_a_person_cancelled_while_its_worker_was_lost(system: System) -> None:
+    run = system.start("on_worker")
+    run.reaches("running")
+    run.lose_worker()
+    run.cancel_job(1)
+    run.job_reaches(1, "Stopped")
+    run.reaches("failed", tries=2)
+    assert run.status(2) == "absent"
+    run.clear()
+    run.job_reaches(2, "InProgress")
+    run.finish_job()
+    run.reaches("success", tries=3)
+
+
+@pytest.mark.parametrize("marked", ["failed", "success"])
+@pytest.mark.parametrize(("dag_id", "state"), PLACES)
+def test_deleting_a_run_stops_its_job(system: System, dag_id: str, state: str, marked: str) -> None:
+    run = system.start(dag_id)
+    run.reaches(state)
+    run.mark_and_delete(marked)
+    run.job_reaches(1, "Stopped")
+
+
 def test_mark_failed_between_two_tries_stops_the_job(system: System) -> None:
     run = system.start("waiting_for_retry")
     run.reaches("running")

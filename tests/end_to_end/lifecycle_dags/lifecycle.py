@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from airflow.sdk import Param, dag
 
 from include.settings import load_settings
+from nexus_airflow.defaults import default_args
 from nexus_airflow.operators.spot_training import SageMakerSpotTrainingOperator
 
 settings = load_settings()
@@ -32,7 +33,7 @@ def _dag(dag_id: str, deferrable: bool, retry_delay: timedelta) -> None:
         start_date=datetime(2026, 1, 1),
         params={"force": Param(False, type="boolean")},
         render_template_as_native_obj=True,
-        default_args={"owner": "tests", "retries": 2, "retry_delay": retry_delay},
+        default_args=default_args() | {"retries": 2, "retry_delay": retry_delay},
     )
     def lifecycle() -> None:
         SageMakerSpotTrainingOperator(

@@ -151,12 +151,27 @@ def test_terminating_interrupts_the_running_step(emr: Any, cluster: Any, step: A
 
 
 def test_a_cluster_that_need_not_be_kept_ends_with_its_last_step(emr: Any, cluster: Any, step: Any) -> None:
-    name = cluster(step("only", "true"), keep=False)
+    name = cluster(step("first", "sleep", "1"), step("last", "sleep", "1"), keep=False)
     status = wait_until(
         lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"],
         lambda s: s["State"] == "TERMINATED",
     )
     assert status["StateChangeReason"]["Code"] == "ALL_STEPS_COMPLETED"
+    assert [of(emr, name, each)["Status"]["State"] for each in ("first", "last")] == ["COMPLETED"] * 2
+
+
+def test_an_idle_cluster_ends_after_its_idle_time_which_begins_with_its_last_step(
+    emr: Any, cluster: Any, step: Any
+) -> None:
+    name = cluster(step("longer", "sleep", "3"), AutoTerminationPolicy={"IdleTimeout": 1})
+    found = wait_until(
+        lambda: emr.describe_cluster(ClusterId=name)["Cluster"]["Status"],
+        lambda status: status["State"] == "TERMINATED",
+    )
+    last = of(emr, name, "longer")["Status"]
+    assert last["State"] == "COMPLETED"
+    idle = found["Timeline"]["EndDateTime"] - last["Timeline"]["EndDateTime"]
+    assert idle.total_seconds() >= 0.9
 
 
 def test_a_protected_cluster_cannot_be_terminated(emr: Any, cluster: Any) -> None:

@@ -128,3 +128,14 @@ def test_a_bucket_shows_the_region_that_it_was_created_for(shared_local_aws: Any
     assert s3.get_bucket_location(Bucket=name)["LocationConstraint"] == "eu-west-1"
     assert s3.head_bucket(Bucket=name)["BucketRegion"] == "eu-west-1"
     assert s3.get_bucket_location(Bucket=bucket).get("LocationConstraint") is None
+
+
+@pytest.mark.parametrize(("size", "is_accepted"), [(8 << 20, True), ((8 << 20) + 1, False)])
+def test_a_document_of_eight_mebibytes_is_read_and_a_larger_one_refused(
+    http_call: Any, bucket: str, size: int, is_accepted: bool
+) -> None:
+    start, end = b"<Delete><Object><Key>none</Key></Object>", b"</Delete>"
+    body = start + b" " * (size - len(start) - len(end)) + end
+    answer = http_call("POST", f"/{bucket}?delete", body=body)
+    assert answer.status == (200 if is_accepted else 400)
+    assert is_accepted or b"MaxMessageLengthExceeded" in answer.body
