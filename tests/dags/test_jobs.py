@@ -116,7 +116,7 @@ class TestProcessing:
         operator = processing("h/report.json", put_job("h/report.json", "import time; time.sleep(60)"))
         with pytest.raises(TaskDeferred):
             operator.execute(task.context(operator))
-        first, unknown = task.xcoms["job_name"], {"state": "unknown", "reason": "20 looks failed"}
+        first, unknown = task.xcoms["job_name"], {"state": "unknown", "reason": "20 polls failed"}
         with pytest.raises(TaskDeferred) as again:
             operator.advance(task.context(operator), unknown)
         assert (again.value.method_name, task.xcoms["job_name"]) == ("advance", first)

@@ -8,17 +8,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from botocore.exceptions import BotoCoreError, ClientError
 
 from include.aws.job_states import JobKind, JobState, JobView
 from include.aws.jobs import Jobs, jobs_of
-from include.aws.refusals import refusal_of
-from include.contracts.errors import NexusError
 from nexus_airflow.job_log import ProgressWatch
-
-#: After so many failed polls in a row, the trigger passes an error that time does not cure to the worker.
-MAX_FAILED_LOOKS = 20
-_LOOK_ERRORS = (ClientError, BotoCoreError, NexusError)
+from nexus_airflow.polling import POLL_ERRORS, FailedPolls
 
 
 class JobTrigger(BaseTrigger):
@@ -54,24 +48,17 @@ class JobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until the job has ended or the deadline has passed."""
-        failed_looks = 0
+        failed = FailedPolls(f"job {self.name}", self.log)
         progress = ProgressWatch(JobKind(self.kind))
         while True:
             try:
                 view = await asyncio.to_thread(self._look)
-            except _LOOK_ERRORS as error:
-                refusal = refusal_of(error)
-                if refusal is not None and refusal.passes:
-                    what = "%s (%s): the job %s goes on, and is looked at again"
-                    self.log.warning(what, refusal.summary, refusal.what, self.name)
-                else:
-                    failed_looks += 1
-                    self.log.warning("look %s at %s failed: %s", failed_looks, self.name, error)
-                if failed_looks >= MAX_FAILED_LOOKS:
-                    yield _event("unknown", f"{failed_looks} looks failed: {error}")
+            except POLL_ERRORS as error:
+                if reason := failed.reason_to_stop(error):
+                    yield _event("unknown", reason)
                     return
             else:
-                failed_looks = 0
+                failed.reset()
                 if not view.state.may_change:
                     yield _event(view.state.value, view.reason)
                     return

@@ -8,12 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from botocore.exceptions import BotoCoreError, ClientError
 
 from include.aws.rollouts import Rollouts, RolloutState
-from include.contracts.errors import NexusError
-
-MAX_FAILED_LOOKS = 20
+from nexus_airflow.polling import POLL_ERRORS, FailedPolls
 
 
 class RolloutTrigger(BaseTrigger):
@@ -44,18 +41,16 @@ class RolloutTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until the deployment has ended or the deadline has passed."""
-        failed_looks = 0
+        failed = FailedPolls(f"deployment {self.deployment_arn}", self.log)
         while True:
             try:
                 view = await asyncio.to_thread(self._rollouts().look, self.deployment_arn)
-            except (ClientError, BotoCoreError, NexusError) as error:
-                failed_looks += 1
-                self.log.warning("look %s at %s failed: %s", failed_looks, self.deployment_arn, error)
-                if failed_looks >= MAX_FAILED_LOOKS:
-                    yield _event("unknown", f"{failed_looks} looks failed: {error}")
+            except POLL_ERRORS as error:
+                if reason := failed.reason_to_stop(error):
+                    yield _event("unknown", reason)
                     return
             else:
-                failed_looks = 0
+                failed.reset()
                 if view.state is not RolloutState.ACTIVE:
                     yield _event(view.state.value, view.reason)
                     return
