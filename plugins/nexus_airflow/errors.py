@@ -30,7 +30,7 @@ class WorkerStopped(NexusError):
 
 
 class OrphanedJobs(NexusError):
-    """Raised if jobs of a run that has ended or was deleted still run. They were told to stop."""
+    """Raised if jobs of a run that has ended or was deleted still run. Their stop was requested."""
 
 
 class SourceNotListed(NexusError):

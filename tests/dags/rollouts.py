@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -73,11 +74,15 @@ class Waiting:
         self.operator, self.task = rollout(settings, model), Task(name)
         with pytest.raises(TaskDeferred) as deferred:
             self.operator.execute(self.task.context(self.operator))
-        self.arguments = deferred.value.kwargs or {}
+        self.trigger, self.arguments = deferred.value.trigger, deferred.value.kwargs or {}
         self.rollouts = Rollouts(settings.serving.cluster, settings.serving.service)
 
     def status(self) -> str:
         return self.rollouts.look(self.arguments["deployment"]).status
+
+    def kill_trigger(self) -> None:
+        """Do what the triggerer does when a user ends the deferred task."""
+        asyncio.run(self.trigger.on_kill())
 
     def ends(self) -> str:
         return wait_until(self.status, lambda status: status.endswith(("SUCCESSFUL", "STOPPED", "FAILED")))

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from include.aws.clients import client
 from include.aws.rollouts import Rollouts
 from include.checks.endpoint import EndpointFailed, ask
+from nexus_airflow.errors import TaskEnded
 from tests.dags.conftest import Task
 from tests.dags.rollouts import (
     Waiting,
@@ -132,9 +133,9 @@ def test_whoever_goes_back_to_the_revision_of_a_task_is_not_stopped_with_it(serv
 def test_a_deployment_that_goes_back_already_is_not_stopped_again(service: Any) -> None:
     Task("one").run(rollout(service, "one"))
     two = Waiting(service, "two", "two")
-    two.operator.on_kill()
+    two.kill_trigger()
     assert two.status() == "ROLLBACK_IN_PROGRESS"
-    two.operator.on_kill()
+    two.kill_trigger()
     ended("two")
     assert two.ends() == "ROLLBACK_SUCCESSFUL"
 
@@ -161,7 +162,7 @@ def test_mark_failed_leaves_the_deployment_of_a_colleague_alone(service: Any) ->
     two = Waiting(service, "two", "two")
     colleagues = started_by_a_colleague(service, "colleague")  # stops that of the task
     ended("two")
-    two.operator.on_kill()
+    two.kill_trigger()
     assert two.status() == "STOPPED"
     with pytest.raises(AirflowFailException, match=r"\S+:1 serves, and somebody is rolling out \S+:3"):
         two.finish()
@@ -240,3 +241,39 @@ def test_deployments_are_looked_up_within_bounds_among_hundreds(service: Any) ->
         assert calls["ListServiceDeployments"] == 2 and calls["DescribeServiceRevisions"] <= 1
     finally:
         ecs.meta.events.unregister("before-call.ecs", count)
+
+
+@pytest.mark.parametrize("state", ["failed", "success", "restarting", None])
+def test_a_task_that_is_ended_while_it_starts_its_rollout_rolls_it_back(
+    service: Any, monkeypatch: pytest.MonkeyPatch, state: str | None
+) -> None:
+    """Whoever ended it found no deployment to stop."""
+    Task("one").run(rollout(service, "one"))
+    two, task = rollout(service, "two"), Task("two")
+    start = Rollouts.start
+
+    def ended_meanwhile(self: Rollouts, *arguments: Any, **options: Any) -> None:
+        task.state = state
+        two.on_kill()
+        start(self, *arguments, **options)
+
+    monkeypatch.setattr(Rollouts, "start", ended_meanwhile)
+    with pytest.raises(TaskEnded, match="is being rolled back"):
+        two.execute(task.context(two))
+    wait_until(lambda: newest_status(service), lambda status: status.startswith(("ROLLBACK", "STOPPED")))
+
+
+def test_the_shutdown_of_a_worker_leaves_its_rollout_to_the_trigger(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Task("one").run(rollout(service, "one"))
+    two, task = rollout(service, "two"), Task("two")
+    two.on_kill()
+    output = task.run(two)
+    assert output["task_definition"] == rollouts_of(service).steady()
+
+
+def newest_status(settings: Any) -> str:
+    ecs, serving = client("ecs"), settings.serving
+    newest = ecs.list_service_deployments(cluster=serving.cluster, service=serving.service)
+    return str(newest["serviceDeployments"][0]["status"])

@@ -16,8 +16,8 @@ from include.aws.rollouts import Rollouts, RolloutState, RolloutView
 from include.contracts.errors import ContractError
 from include.contracts.records import from_plain, to_plain
 from include.settings import load_settings
-from nexus_airflow.errors import RolloutFailed
-from nexus_airflow.identity import run_identity
+from nexus_airflow.errors import RolloutFailed, TaskEnded
+from nexus_airflow.identity import ended_state, run_identity
 from nexus_airflow.links.aws import EcsServiceLink, service_link
 from nexus_airflow.operators.waiting import WaitingOperator
 from nexus_airflow.triggers.rollout import RolloutTrigger
@@ -48,8 +48,9 @@ class EcsServiceRolloutOperator(WaitingOperator):
     If the circuit breaker rolls the deployment back, the task fails with the reason and is not retried. A
     retry after the loss of a worker attaches only to the deployment of the task definition that this task
     registered. It does not create a service that a person has deleted; a clear does. Mark-failed rolls the
-    deployment back in every state of the task: by ``on_kill`` here or of the trigger, or by
-    ``nexus_airflow.listeners.jobs``. The operator has no ``execution_timeout``: the settings limit a rollout.
+    deployment back in every state of the task: by ``on_kill`` of the trigger, or by
+    ``nexus_airflow.listeners.jobs``. The shutdown of a worker does not. The operator has no
+    ``execution_timeout``: the settings limit a rollout.
 
     :param task_definition: request of RegisterTaskDefinition (templated)
     """
@@ -66,6 +67,7 @@ class EcsServiceRolloutOperator(WaitingOperator):
         self.task_definition = task_definition
         self.poll_interval_seconds = poll_interval_seconds
         self._deployment = ""
+        self._killed = False
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start the rollout, or find the one that this task started, and wait."""
@@ -90,7 +92,7 @@ class EcsServiceRolloutOperator(WaitingOperator):
         self.found_room(context)
         self._deployment = deployment
         self.log.info("deployment %s of %s", deployment, record.task_definition)
-        return self._wait(record)
+        return self._wait(context, record)
 
     def finish(
         self, context: Context, record: dict[str, Any], deployment: str, event: Any = None
@@ -98,16 +100,16 @@ class EcsServiceRolloutOperator(WaitingOperator):
         """Return the revision that serves now, or raise an error with the reason of the failure."""
 
         def step(context: Context) -> dict[str, Any]:
-            return self._finish(from_plain(RolloutRecord, record, where="the rollout of this task"))
+            return self._finish(context, from_plain(RolloutRecord, record, where="the rollout of this task"))
 
         self._deployment = deployment
         return self.patiently(context, step)
 
-    def _finish(self, record: RolloutRecord) -> dict[str, Any]:
+    def _finish(self, context: Context, record: RolloutRecord) -> dict[str, Any]:
         view = self._rollouts().look(self._deployment)
         if view.state is RolloutState.ACTIVE:
             if time.time() < record.deadline:
-                return self._wait(record)
+                return self._wait(context, record)
             self._rollouts().stop(self._deployment)
             what = f"not done within {self._limit_seconds} s, so it is being rolled back"
             raise self._failure(record, what, view)
@@ -122,9 +124,8 @@ class EcsServiceRolloutOperator(WaitingOperator):
         }
 
     def on_kill(self) -> None:
-        """Roll back to the old revision, because a user ended the task while a worker ran it."""
-        if self._deployment:
-            self._rollouts().stop(self._deployment)
+        """Record the signal: a user ended the task on a worker, or the worker is shut down."""
+        self._killed = True
 
     @property
     def interval(self) -> float:
@@ -169,7 +170,12 @@ class EcsServiceRolloutOperator(WaitingOperator):
     def _remember(context: Context, record: RolloutRecord) -> None:
         context["task_state_store"].set(_STORE_KEY, to_plain(record), retention=NEVER_EXPIRE)
 
-    def _wait(self, record: RolloutRecord) -> dict[str, Any]:
+    def _wait(self, context: Context, record: RolloutRecord) -> dict[str, Any]:
+        """Defer. Mark-failed finds no deployment while it is being started, so it is looked for here."""
+        if state := ended_state(context["ti"], self._killed):
+            self._rollouts().stop(self._deployment)
+            what = "a user ended this task; its deployment is being rolled back"
+            raise TaskEnded(what, where=self._deployment, got=state)
         serving = load_settings().serving
         trigger = RolloutTrigger(
             serving.cluster, serving.service, self._deployment, self.interval, record.deadline

@@ -26,7 +26,7 @@ from include.contracts.job_names import GENERATION_LIMIT, JobIdentity
 from include.contracts.records import from_plain, to_plain
 from include.settings import load_settings
 from nexus_airflow.errors import JobFailed, TaskEnded, WorkerStopped
-from nexus_airflow.identity import job_identity, task_state
+from nexus_airflow.identity import ended_state, job_identity
 from nexus_airflow.job_ends import job_failure, job_timeout
 from nexus_airflow.job_log import last_lines
 from nexus_airflow.lifecycle import Action, Attempt, JobRecord, Phase, Situation, decide, is_for, was_cleared
@@ -35,8 +35,6 @@ from nexus_airflow.operators.waiting import WaitingOperator
 from nexus_airflow.triggers.job import JobTrigger
 
 _STORE_KEY = "job"
-#: The states of a task instance whose try is still in progress.
-_WANTED = {"running", "queued", "scheduled"}
 #: The longest wait for the end of a job that is being stopped, before it is looked at again.
 _LONGEST_STOP_SECONDS = 3600.0
 #: A task that waits on its worker has seconds to end after a signal, and a sleep outlasts a signal.
@@ -229,13 +227,10 @@ class JobOperator(WaitingOperator):
 
     def _stop_unwanted(self, context: Context, record: JobRecord) -> None:
         """Stop the job if a user ended the task. Mark-failed finds no job while it is being submitted."""
-        state = task_state(context["ti"])
-        is_deleted = not state and self._killed
-        if is_deleted or (state and state not in _WANTED):
+        if state := ended_state(context["ti"], self._killed):
             self._settle(context, record)
             self._jobs().stop(self._name)
-            what = "a user ended this task; its job was stopped"
-            raise TaskEnded(what, where=self._name, got=state or "no such task")
+            raise TaskEnded("a user ended this task; its job was stopped", where=self._name, got=state)
 
     def _wait(self, context: Context, record: JobRecord, method_name: str, view: JobView) -> dict[str, Any]:
         self._push_links(context, view)
