@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from include.contracts.manifests import ModelManifest
@@ -24,6 +25,8 @@ from serving.protocol import BadRequest, ChatBody, CompletionBody, parse_body
 
 _log = logging.getLogger(__name__)
 _RETRY_AFTER_SECONDS = "1"
+#: The status of a request whose client has disconnected. Only the log and the metrics show it.
+_CLIENT_GONE = 499
 
 
 class ServerPhase(enum.StrEnum):
@@ -119,7 +122,7 @@ async def _reply(request: Request, answer: Answer, *, stream: bool) -> Response:
         await asyncio.wait({whole, gone}, return_when=asyncio.FIRST_COMPLETED)
         if whole.done():
             return Response(json.dumps(await whole, ensure_ascii=False), media_type="application/json")
-        return Response(status_code=499)  # no client reads it; the status is for log and metrics
+        return Response(status_code=_CLIENT_GONE)
     finally:
         for task in (whole, gone):
             task.cancel()
@@ -236,6 +239,10 @@ def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(GenerationFailed)
     async def generation_failed(_: Request, error: GenerationFailed) -> Response:
         return JSONResponse(_error_body(str(error), "server_error", code="generation_failed"), 500)
+
+    @app.exception_handler(ClientDisconnect)
+    async def disconnected(_: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=_CLIENT_GONE)
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> Response:

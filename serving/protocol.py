@@ -23,6 +23,10 @@ from pydantic import (
 
 from include.contracts.errors import NexusError
 
+T = TypeVar("T")
+#: A list that is refused at its first wrong item. Pydantic would collect an error for each of them, and a
+#: body has room for a million.
+Items = Annotated[list[T], Field(fail_fast=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 #: OpenVINO divides by the temperature in f32: a smaller one counts as 0.
 _LEAST_TEMPERATURE = 0.01
@@ -69,7 +73,7 @@ class _Body(BaseModel):
     top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
     top_k: Annotated[StrictInt, Field(ge=0, le=2**31)] | None = None
     seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: StrictStr | list[StrictStr] | None = None
+    stop: StrictStr | Items[StrictStr] | None = None
     n: Annotated[StrictInt, Field(ge=1, le=128)] | None = None
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
@@ -109,13 +113,13 @@ class _Body(BaseModel):
         return self.stream_options is not None and self.stream_options.include_usage
 
 
-Tokens = list[Annotated[StrictInt, Field(ge=0)]]
+Tokens = Items[Annotated[StrictInt, Field(ge=0)]]
 
 
 class CompletionBody(_Body):
     """The body of ``POST /v1/completions``; a prompt is text or tokens, one or several."""
 
-    prompt: StrictStr | list[StrictStr] | Tokens | list[Tokens] = ""
+    prompt: StrictStr | Items[StrictStr] | Tokens | Items[Tokens] = ""
     echo: StrictBool | None = None
     best_of: Annotated[StrictInt, Field(ge=1)] | None = None
     suffix: _neutral("") = None  # type: ignore[valid-type]
@@ -152,7 +156,7 @@ class Message(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     role: Literal["system", "developer", "user", "assistant"]
-    content: StrictStr | list[TextPart]
+    content: StrictStr | Items[TextPart]
     name: StrictStr | None = None
     refusal: _neutral() = None  # type: ignore[valid-type]
 
@@ -165,7 +169,7 @@ class Message(BaseModel):
 class ChatBody(_Body):
     """The body of ``POST /v1/chat/completions``."""
 
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[Items[Message], Field(min_length=1)]
     max_completion_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
     logprobs: _neutral(False) = None  # type: ignore[valid-type]
     top_logprobs: _neutral(0) = None  # type: ignore[valid-type]

@@ -87,6 +87,17 @@ def test_a_client_that_hangs_up_while_waiting_frees_its_slots(start_endless: Cal
     assert server.metric("nexus_generated_tokens_total") < 3 * ENDLESS["max_tokens"]
 
 
+def test_a_client_that_hangs_up_within_its_request_is_no_error(start_endless: Callable[..., Server]) -> None:
+    server = start_endless()
+    wait_until(server.ready, what="readyz")
+    place = urlsplit(server.url)
+    with socket.create_connection((place.hostname, place.port)) as connection:
+        connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+    counted = r'nexus_http_requests_total{route="/v1/completions",status="499"}'
+    wait_until(lambda: server.metric(counted) == 1, what="the end of the request")
+    assert "Traceback" not in server.log.read_text()
+
+
 def test_a_stop_string_frees_its_slot(start_endless: Callable[..., Server]) -> None:
     server = start_endless(MAX_CONCURRENT_REQUESTS="1")
     wait_until(server.ready, what="readyz")

@@ -7,6 +7,7 @@ import json
 from typing import Any, cast
 
 import pytest
+from pydantic import ValidationError
 
 from serving.answers import Answer
 from serving.completions import Completions
@@ -184,3 +185,24 @@ def test_a_field_beyond_its_bound_is_refused_by_name(field: str, value: Any) -> 
     with pytest.raises(BadRequest) as refusal:
         parse_body(CompletionBody, json.dumps(TEXT | {field: value}).encode())
     assert refusal.value.param == field
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "item"),
+    [
+        (CompletionBody, "prompt", -1),
+        (CompletionBody, "prompt", [{}]),
+        (CompletionBody, "prompt", [0, "a"]),
+        (CompletionBody, "stop", 1),
+        (ChatBody, "messages", {}),
+        (ChatBody, "messages", {"role": "user", "content": [{}] * 1000}),
+    ],
+)
+def test_a_list_is_refused_at_its_first_wrong_item(
+    kind: type[CompletionBody | ChatBody], field: str, item: Any
+) -> None:
+    # an error for each item would hold up every other request for half a minute, and take gigabytes
+    content = json.dumps({"model": MODEL, field: [item] * 1000}).encode()
+    with pytest.raises(ValidationError) as refusal:
+        kind.model_validate_json(content)
+    assert refusal.value.error_count() < 10
