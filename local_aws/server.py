@@ -68,18 +68,9 @@ class LocalServer:
         """Answer one request. Errors are rendered in the protocol of the request."""
         if why := refusal(request, self.settings.port):
             return Response(403, {"Content-Type": "text/plain; charset=utf-8"}, f"{why}\n".encode())
-        if request.raw_path == ui.PREFIX or request.raw_path.startswith(f"{ui.PREFIX}/"):
-            return self._built.pages.answer(request)
-        if request.raw_path == "/" and asks_for_page(request):
-            return Response(302, {"Location": f"{ui.PREFIX}/"})
-        if request.raw_path.startswith("/_local/"):
-            return self.control.answer(request)
         request_id = str(uuid.uuid4())
         try:
-            call = identify(request)
-            call.caller = self._built.supervisor.identities.caller(call)
-            self.control.count(call)
-            response = self._built.operations.answer(call)
+            response = self._own_answer(request) or self._aws_answer(request)
         except ConnectionError:
             raise  # the client has disconnected
         except AwsError as error:
@@ -91,3 +82,19 @@ class LocalServer:
         if not _REQUEST_IDS & {name.lower() for name in response.headers}:
             response.headers["x-amzn-RequestId"] = request_id
         return response
+
+    def _own_answer(self, request: Request) -> Response | None:
+        """Answer a request for a page or for the control API. Return None for a call of AWS."""
+        if request.raw_path == ui.PREFIX or request.raw_path.startswith(f"{ui.PREFIX}/"):
+            return self._built.pages.answer(request)
+        if request.raw_path == "/" and asks_for_page(request):
+            return Response(302, {"Location": f"{ui.PREFIX}/"})
+        if request.raw_path.startswith("/_local/"):
+            return self.control.answer(request)
+        return None
+
+    def _aws_answer(self, request: Request) -> Response:
+        call = identify(request)
+        call.caller = self._built.supervisor.identities.caller(call)
+        self.control.count(call)
+        return self._built.operations.answer(call)

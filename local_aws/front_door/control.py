@@ -77,7 +77,7 @@ class Control:
             answer = handler(_arguments(request))
         except AwsError as error:
             return _json(error.status, {"error": error.code, "message": error.message})
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             message = f"missing {error}" if isinstance(error, KeyError) else str(error)
             return _json(400, {"error": "BadRequest", "message": f"/_local/{name}: {message}"})
         return _json(200, dict(answer or {"ok": True}))

@@ -21,7 +21,10 @@ def refusal(request: Request, port: int) -> str:
     bar as host, the page's origin with forms and scripts, and Sec-Fetch-Site with images and links.
     """
     host = request.headers.get("host", "")
-    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # an opening bracket without the closing one
+        name = ""
     if host and name not in _OWN_NAMES and not name.endswith(".localhost"):
         return f"the host {host!r} is not this machine; call 127.0.0.1:{port}"
     origin = request.headers.get("origin", "")

@@ -41,6 +41,7 @@ def ask(
         ({"Host": "evil.example"}, b"'evil.example' is not this machine"),
         ({"Host": "127.0.0.1.evil.example:80"}, b"is not this machine"),
         ({"Host": "evil-localhost"}, b"is not this machine"),
+        ({"Host": "[::1"}, b"is not this machine"),
     ],
 )
 def test_a_form_that_another_sites_page_sends_starts_no_cluster(

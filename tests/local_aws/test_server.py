@@ -216,6 +216,16 @@ def test_a_wrong_control_call_is_explained(
     assert said in json.load(failure.value)["message"]
 
 
+@pytest.mark.parametrize("value", ["[" * 100_000, "9" * 400, "9" * 5000])
+def test_a_control_call_that_cannot_be_read_is_answered(faulted: LocalAws, value: str) -> None:
+    body = f'{{"offset_seconds": {value}}}'.encode()
+    connection = http.client.HTTPConnection("127.0.0.1", faulted.port, timeout=20)
+    connection.request("POST", "/_local/clock", body)
+    answer = connection.getresponse()
+    assert (answer.status, json.load(answer)["error"]) == (400, "BadRequest")
+    connection.close()
+
+
 def test_100_continue_comes_before_the_body_is_sent(faulted: LocalAws) -> None:
     from tests.local_aws.s3.conftest import AUTHORIZATION
 
