@@ -22,7 +22,12 @@ _METADATA = {ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("fd00:e
 _LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 _SIX_TO_FOUR = ipaddress.ip_network("2002::/16")
 #: Networks whose addresses end in an IPv4 address.
-_CARRIES_IPV4 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"), _LOCAL_NAT64)
+_CARRIES_IPV4 = (
+    ipaddress.ip_network("64:ff9b::/96"),
+    ipaddress.ip_network("::/96"),
+    ipaddress.ip_network("::ffff:0:0:0/96"),
+    _LOCAL_NAT64,
+)
 
 
 def resolve(host: str) -> list[str]:
@@ -51,7 +56,7 @@ def check_host(url: str, *, may_be_private: bool, look_up: Resolve = resolve) ->
     A redirect from a public host to a private one is refused (``may_be_private``). A mirror inside one's own
     network that the catalogue names is allowed.
     """
-    host = urlsplit(url).hostname or ""
+    host = (urlsplit(url).hostname or "").rstrip(".")  # a proxy may take "169.254.169.254." for the address
     addresses = [address for text in [host, *look_up(host)] for address in _parse(text)]
     for address in addresses:
         check_address(address, url)
@@ -118,7 +123,7 @@ def _parse(text: str) -> list[Address]:
 
 
 def _embedded(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
-    """Return the IPv4 address in one of 6to4, NAT64 (RFC 6052, RFC 8215) or the old IPv4-compatible form."""
+    """Return the IPv4 address in one of 6to4, NAT64 (RFC 6052, RFC 8215), SIIT (RFC 2765) or the old form."""
     octets = address.packed
     found = [octets[12:]] if any(address in network for network in _CARRIES_IPV4) else []
     if address in _SIX_TO_FOUR:

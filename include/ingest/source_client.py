@@ -7,10 +7,10 @@ on the way, and neither size nor checksum would be those of the file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -105,8 +105,9 @@ class SourceClient:
         for _ in range(_MAX_REDIRECTS + 1):
             check_url(target)
             may_be_private = check_host(target, may_be_private=may_be_private)
-            response = self._send(target, headers)
+            response = self._send(target, headers, may_be_private=may_be_private)
             try:
+                # of a connection that is used again, which an earlier URL may have opened with more rights
                 stream = response.extensions.get("network_stream")
                 peer = stream.get_extra_info("server_addr") if stream else None
                 check_peer(peer, target, may_be_private=may_be_private)
@@ -119,9 +120,17 @@ class SourceClient:
             response.close()
         raise SourceRefused(f"more than {_MAX_REDIRECTS} redirects", where=url, got=shown(target))
 
-    def _send(self, url: str, headers: dict[str, str]) -> httpx.Response:
+    def _send(self, url: str, headers: dict[str, str], *, may_be_private: bool) -> httpx.Response:
+        def watch(event: str, details: Mapping[str, Any]) -> None:
+            """Check the peer of a new connection before a request is sent on it."""
+            if event == "connection.connect_tcp.complete":
+                peer = details["return_value"].get_extra_info("server_addr")
+                check_peer(peer, url, may_be_private=may_be_private)
+
+        extensions = {"trace": watch}
         try:
-            return self._client.send(self._client.build_request("GET", url, headers=headers), stream=True)
+            request = self._client.build_request("GET", url, headers=headers, extensions=extensions)
+            return self._client.send(request, stream=True)
         except httpx.TransportError as error:
             raise SourceUnavailable(f"no answer ({_said(error)})", where=shown(url)) from error
         except (httpx.InvalidURL, ValueError) as error:

@@ -43,6 +43,8 @@ def test_a_url_that_is_not_fetched_is_refused(url: str) -> None:
         "[64:ff9b:1:0:a9:fea9:fe00::]",
         "[2002:a9fe:a9fe::1]",
         "[::169.254.169.254]",
+        "[::ffff:0:169.254.169.254]",
+        "169.254.169.254.",
         "[fec0::1]",
         "0.0.0.0",
         "224.0.0.1",
@@ -76,7 +78,7 @@ def test_a_mirror_in_the_own_network_may_be_named() -> None:
     assert check_host("http://mirror/", may_be_private=True, look_up=lambda _: ["10.0.0.7"])
 
 
-@pytest.mark.parametrize("carrier", ["64:ff9b::{}", "64:ff9b:1::{}", "::{}", "::ffff:{}"])
+@pytest.mark.parametrize("carrier", ["64:ff9b::{}", "64:ff9b:1::{}", "::{}", "::ffff:{}", "::ffff:0:{}"])
 def test_ipv4_within_ipv6_is_as_private_as_it_is(carrier: str) -> None:
     inside, outside = (carrier.format(address) for address in ("10.0.0.7", "8.8.8.8"))
     with pytest.raises(SourceRefused, match="private"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+from typing import Any
 
 import httpx
 import pytest
@@ -10,9 +12,11 @@ import pytest
 from include.ingest.addresses import check_url
 from include.ingest.errors import SourceRefused, SourceUnavailable
 from include.ingest.pace import Pace
-from include.ingest.source_client import SourceClient, _check_status, _location
+from include.ingest.source_client import Hop, SourceClient, _check_status, _location
 from include.recipes.source import Politeness
 from tests.support.ports import free_port
+
+QUICK = Politeness(read_timeout_seconds=1)
 
 
 def redirect(location: str) -> httpx.Response:
@@ -48,6 +52,27 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
     port = free_port()
     with SourceClient(Politeness(connect_timeout_seconds=1)) as client, pytest.raises(SourceUnavailable):
         client.open(f"http://127.0.0.1:{port}/x").__enter__()
+
+
+def test_no_request_is_sent_to_a_private_address_that_a_name_changed_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look_up = socket.getaddrinfo
+    answers = ["8.8.8.8"]  # the next answer is this machine
+
+    def rebound(host: str, *arguments: Any, **options: Any) -> Any:
+        address = answers.pop() if answers else "127.0.0.1"
+        return look_up(address if host == "public.example" else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebound)
+    monkeypatch.setenv("no_proxy", "*")
+    with socket.create_server(("127.0.0.1", 0)) as inside, SourceClient(QUICK) as client:
+        url = f"http://public.example:{inside.getsockname()[1]}/delete"
+        with pytest.raises(SourceRefused, match="public name leads into a private network"):
+            client.open(url, after=Hop("http://publisher.example/", is_private=False)).__enter__()
+        connection, _ = inside.accept()
+        connection.settimeout(5)
+        assert connection.recv(100) == b""
 
 
 def test_progress_is_told_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
