@@ -6,6 +6,7 @@ does not know, and a writer always writes the same bytes for the same content.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import hashlib
@@ -47,7 +48,7 @@ def parse_json(kind: type[T], content: bytes | str, *, where: str) -> T:
     """Parse a JSON text into a record of type ``kind``. Raises ContractError with place and field."""
     try:
         plain = json.loads(content)
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ContractError(f"not valid JSON ({error})", where=where) from error
     return from_plain(kind, plain, where=where)
 
@@ -97,7 +98,8 @@ def _convert(hint: Any, value: Any, where: str, error: type[NexusError]) -> Any:
                 "unknown choice", where=where, expected=f"one of {choices}", got=repr(value)
             ) from None
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        with contextlib.suppress(OverflowError):  # an integer beyond the largest float
+            return float(value)
     elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     name = getattr(hint, "__name__", str(hint))

@@ -43,7 +43,7 @@ def recipe_from_toml(kind: type[T], text: str, *, where: str) -> T:
     """Parse and validate a TOML text."""
     try:
         plain: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"not valid TOML ({error})", where=where) from error
     return from_plain(kind, plain, where=where, error=RecipeError)
 

@@ -41,7 +41,7 @@ def settings_from_toml(text: str, *, where: str) -> Settings:
     """Parse and validate. Raises SettingsError with file and field."""
     try:
         plain: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"not valid TOML ({error})", where=where) from error
     try:
         return from_plain(Settings, plain, where=where, error=SettingsError)

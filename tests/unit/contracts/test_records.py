@@ -90,6 +90,7 @@ def test_a_whole_number_is_a_number_and_null_is_nothing() -> None:
         ({"part": {"size": True}}, "file: part: size: wrong type; expected int"),
         ({"part": {"size": 1, "share": True}}, "file: part: share: wrong type; expected float"),
         ({"part": {"size": 1, "share": "1"}}, "share: wrong type"),
+        ({"part": {"size": 1, "share": 10**400}}, "share: wrong type; expected float"),
         ({"part": {}}, "file: part: 'size' is missing"),
         ({"part": []}, "file: part: not a table; expected Part; got list"),
         ({"part": None}, "not a table"),
@@ -115,7 +116,7 @@ def test_the_caller_chooses_the_error() -> None:
         from_plain(Whole, {}, where="file", error=RecipeError)
 
 
-@pytest.mark.parametrize("content", [b"{", b"", b"\xff", '{"a"'])
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff", '{"a"', pytest.param("[" * 100_000, id="deep")])
 def test_a_text_that_is_no_json_is_named(content: bytes | str) -> None:
     with pytest.raises(ContractError, match="file: not valid JSON"):
         parse_json(Whole, content, where="file")

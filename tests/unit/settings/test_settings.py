@@ -49,6 +49,14 @@ def test_missing_file_names_the_choices(tmp_path: Path) -> None:
         load_settings(str(tmp_path / "none.toml"))
 
 
+@pytest.mark.parametrize(
+    "text", ["name", "name = " + "[" * 10_000, "name = " + "9" * 5000], ids=["cut", "deep", "long"]
+)
+def test_a_text_that_is_no_toml_is_named(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"own\.toml: not valid TOML"):
+        settings_from_toml(text, where="own.toml")
+
+
 def test_missing_setting_is_named() -> None:
     text = re.sub(r"^raw_bucket.*\n", "", DEV.read_text(), flags=re.MULTILINE)
     with pytest.raises(SettingsError, match=r"dev\.toml: storage: 'raw_bucket' is missing"):
