@@ -12,6 +12,7 @@ import getpass
 import hashlib
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -37,6 +38,17 @@ def cache_folder() -> Path:
     """Return ``NUMBA_CACHE_DIR``, or a folder of this user in the system's temporary folder."""
     given = os.environ.get("NUMBA_CACHE_DIR")
     return Path(given) if given else Path(tempfile.gettempdir()) / f"nexus-llm-kernels-{getpass.getuser()}"
+
+
+def _is_private(folder: Path) -> bool:
+    """Make the folder for this user alone. Return False if somebody else owns it or may write into it.
+
+    numba unpickles what it finds there, so whoever writes into the folder runs code as this user.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    return is_own and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 @lru_cache(maxsize=1)
@@ -77,9 +89,11 @@ class PackageCacheLocator(_CacheLocator):  # type: ignore[misc]
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> PackageCacheLocator | None:
-        """Return the locator, or None to let numba use its own if the cache folder is not writable."""
+        """Return the locator, or None to let numba use its own: the folder is not writable or not private."""
         locator = cls(py_func)
         try:
+            if not _is_private(cache_folder()):
+                return None
             Path(locator.get_cache_path()).mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=locator.get_cache_path()).close()
         except OSError:

@@ -110,3 +110,32 @@ def test_only_kernels_of_arrays_count_references(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     assert not references(kernel(in_place))
     assert references(array_kernel(doubled))
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
+def test_a_cache_folder_that_others_may_write_to_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
+    assert PackageCacheLocator.from_function(_python_function, __file__) is not None
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(mode)
+    assert PackageCacheLocator.from_function(_python_function, __file__) is None
+
+
+def test_a_cache_folder_of_another_user_or_behind_a_link_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, link = tmp_path / "own", tmp_path / "link"
+    own.mkdir(mode=0o700)
+    link.symlink_to(own)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(link))
+    assert PackageCacheLocator.from_function(_python_function, __file__) is None
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(own))
+    monkeypatch.setattr("spark_jobs.kernels.compiled.os.getuid", lambda: own.stat().st_uid + 1)
+    assert PackageCacheLocator.from_function(_python_function, __file__) is None
+
+
+def _python_function() -> int:
+    return 1
