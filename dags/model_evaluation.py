@@ -24,18 +24,31 @@ gate decides by the report only. If the candidate passes, its package is approve
 model_deployment runs.
 
 ### Start it by hand
-*Trigger* with the defaults judges the newest candidate. The XCom `chosen_by` of `plan` shows where it came
-from.
+*Trigger* with the defaults judges the newest pending package. The XCom `chosen_by` of `plan` shows where
+it came from. To judge a package that has a verdict already, give its `manifest_uri`. An *Approved*
+package gets a report and a verdict too, but it stays *Approved* if it fails, because it may be serving.
+If it passes, it becomes the champion and is deployed. The champion itself is refused: it would be
+compared with itself.
 
 ### When `mark_superseded` is green
-To judge an older candidate, trigger this DAG with its `manifest_uri`. Several candidates were announced while
-another evaluation ran, and only the newest is judged. The others are *Rejected* in the registry, with a note
-that they were not judged.
+To judge an older candidate, trigger this DAG with its `manifest_uri`. Several candidates were announced
+while another evaluation ran, and only the newest is judged. The others are *Rejected* in the registry,
+with a note that they were not judged.
 
 ### When `gate` is red
-You need not repair anything: the candidate did not pass, its package is *Rejected*, and nothing is deployed.
-The reasons are in the task's log, in the XCom `verdict_table` (metric, candidate, baseline, threshold,
-outcome) and in the registry. *Inconclusive* means that there are too few held-out documents for a decision.
+If its error says that the champion or the anchor has changed, clear `plan` with *Downstream*. An
+approval, a rejection, a deployment by hand or a rollback during the evaluation changed it, and the
+package has no verdict yet. `approve` refuses for the same reason.
+
+Otherwise you need not repair anything: the candidate did not pass, its package is *Rejected*, and nothing
+is deployed. The reasons are in the task's log, in the XCom `verdict_table` (metric, candidate, baseline,
+threshold, outcome) and in the registry. *Inconclusive* means that there are too few held-out documents
+for a decision. If a person approved or rejected the package during the evaluation, that verdict stays,
+and the error says so.
+
+### When `approve` is skipped
+You need not repair anything. The candidate passed the gate, but a person rejected it during the
+evaluation. It is not announced.
 
 ### When `evaluate` is red
 Read *Job log*, then clear the task to start the next generation.
@@ -47,7 +60,7 @@ PARAMS = {
         candidate_model,
         "Model manifest",
         "s3://…/runs/<run>/model/manifest.json",
-        "the newest candidate",
+        "the newest pending candidate",
     ),
     "gate": Param(
         "standard",

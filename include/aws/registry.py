@@ -6,6 +6,7 @@ created and changed, but not the order of approvals. So this order is kept in a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,22 +23,26 @@ from include.object_store import ConditionFailed, ObjectStore
 from include.settings import Settings
 
 PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
-_DESCRIPTION_LIMIT = 1024
+#: SageMaker's limit for the reason of an approval or a rejection.
+DESCRIPTION_LIMIT = 1024
 _PAGE = 100
 _WRITE_TRIES = 10
+#: The word before a manifest's hash at the end of a package's description.
+_MARK = "manifest"
 #: SageMaker's answers for a group that does not exist.
 _NO_GROUP = ("ValidationException", "ResourceNotFound")
 
 
 @dataclass(frozen=True)
 class ModelPackage:
-    """A registered model: its ARN, its manifest, whether it was approved, and when it was changed last."""
+    """A registered model: its manifest, its status with the reason, and when it was changed last."""
 
     arn: str
     manifest: ParentRef
     run: str
     status: str
     modified: datetime = datetime.min
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,16 @@ class ModelRegistry:
 
         A package that was approved in the console counts as newer than those of the record.
         """
-        order = self._approval_order()
-        return self._described(order[-1]) if order else None
+        order = self.approval_order()
+        return self.package(order[-1]) if order else None
+
+    def approval_order(self) -> list[str]:
+        """Return the ARNs of the approved packages, the champion last."""
+        approved = [summary["ModelPackageArn"] for summary in self._summaries(APPROVED)]
+        known = [arn for arn in self._approvals().order if arn in approved]
+        described = (self.package(arn) for arn in approved if arn not in known)
+        by_hand = [(package.modified, package.arn) for package in described if package]
+        return known + [arn for _, arn in sorted(by_hand)]
 
     def anchor(self, champion: ModelPackage) -> ModelPackage:
         """Return the best model approved so far, or the champion if the record has no better one.
@@ -101,7 +114,7 @@ class ModelRegistry:
         anchor.
         """
         arn = self._approvals().anchors.get(champion.arn, champion.arn)
-        found = champion if arn == champion.arn else self._described(arn)
+        found = champion if arn == champion.arn else self.package(arn)
         return found if found is not None and found.status == APPROVED else champion
 
     def note_champion(self, arn: str, anchor_arn: str = "") -> None:
@@ -112,7 +125,7 @@ class ModelRegistry:
         uri = self._approvals_uri
         for _ in range(_WRITE_TRIES):
             found = ObjectStore().find(uri)
-            order = [other for other in self._approval_order() if other != arn]
+            order = [other for other in self.approval_order() if other != arn]
             anchors = self._approvals().anchors | ({arn: anchor_arn} if anchor_arn else {})
             content = canonical_json(Approvals((*order, arn), anchors))
             try:
@@ -126,22 +139,37 @@ class ModelRegistry:
         raise ConditionFailed("the record of approvals keeps changing", where=str(uri))
 
     def newest_candidate(self) -> ModelPackage | None:
-        """Return the newest package without a verdict, or the newest of all."""
-        for status in (PENDING, None):
-            for summary in self._summaries(status):
-                if package := self._described(summary["ModelPackageArn"]):
-                    return package
-        return None
+        """Return the newest package without a verdict."""
+        ours = (summary for summary in self._summaries(PENDING) if _is_marked(summary))
+        packages = (self.package(summary["ModelPackageArn"]) for summary in ours)
+        return next((package for package in packages if package), None)
 
     def find(self, manifest: ParentRef) -> ModelPackage | None:
         """Return the newest package of exactly this manifest, found by its description."""
         mark = _mark(manifest)
         for summary in self._summaries():
             if summary.get("ModelPackageDescription", "").endswith(mark):
-                package = self._described(summary["ModelPackageArn"])
+                package = self.package(summary["ModelPackageArn"])
                 if package is not None and package.manifest == manifest:
                     return package
         return None
+
+    def package(self, arn: str) -> ModelPackage | None:
+        """Describe a package. Return None if it does not exist, or was not registered by this project."""
+        try:
+            found = self._sagemaker.describe_model_package(ModelPackageName=arn)
+        except ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+            return None
+        metadata = found.get("CustomerMetadataProperties", {})
+        if "manifest_uri" not in metadata:
+            return None
+        manifest = ParentRef(metadata["manifest_uri"], metadata.get("manifest_sha256", ""))
+        modified = found.get("LastModifiedTime") or found["CreationTime"]
+        status = found.get("ModelApprovalStatus", "")
+        reason = found.get("ApprovalDescription", "")
+        return ModelPackage(arn, manifest, metadata.get("run", ""), status, modified, reason)
 
     def require_approved(self, manifest: ParentRef) -> ModelPackage:
         """Return the approved package of this manifest. Raises InputError if there is none."""
@@ -175,12 +203,12 @@ class ModelRegistry:
     def set_status(self, arn: str, status: str, reason: str) -> None:
         """Approve or reject a package, with the reason for readers of the registry."""
         self._sagemaker.update_model_package(
-            ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription=reason[:_DESCRIPTION_LIMIT]
+            ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription=reason[:DESCRIPTION_LIMIT]
         )
 
     def supersede(self, arn: str, by: str) -> bool:
         """Reject a candidate that a newer one has superseded. Return False if it has a verdict already."""
-        package = self._described(arn)
+        package = self.package(arn)
         if package is None or package.status != PENDING:
             return False
         how = f"to judge it, trigger model_evaluation with manifest_uri {package.manifest.uri}"
@@ -195,14 +223,6 @@ class ModelRegistry:
     def _approvals(self) -> Approvals:
         store, uri = ObjectStore(), self._approvals_uri
         return store.read_record(Approvals, uri) if store.exists(uri) else Approvals()
-
-    def _approval_order(self) -> list[str]:
-        """Return the approved packages, the champion last."""
-        approved = [summary["ModelPackageArn"] for summary in self._summaries(APPROVED)]
-        known = [arn for arn in self._approvals().order if arn in approved]
-        described = (self._described(arn) for arn in approved if arn not in known)
-        by_hand = [(package.modified, package.arn) for package in described if package]
-        return known + [arn for _, arn in sorted(by_hand)]
 
     def _summaries(self, status: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield summaries of packages, newest first, or none if the group does not exist."""
@@ -226,18 +246,11 @@ class ModelRegistry:
                 return
             request["NextToken"] = page["NextToken"]
 
-    def _described(self, arn: str) -> ModelPackage | None:
-        """Describe a package. Return None if this project did not register it."""
-        found = self._sagemaker.describe_model_package(ModelPackageName=arn)
-        metadata = found.get("CustomerMetadataProperties", {})
-        if "manifest_uri" not in metadata:
-            return None
-        manifest = ParentRef(metadata["manifest_uri"], metadata.get("manifest_sha256", ""))
-        modified = found.get("LastModifiedTime") or found["CreationTime"]
-        status = found.get("ModelApprovalStatus", "")
-        return ModelPackage(arn, manifest, metadata.get("run", ""), status, modified)
-
 
 def _mark(manifest: ParentRef) -> str:
     """Return the suffix of a package's description, which identifies it: lists contain no metadata."""
-    return f"manifest {manifest.sha256[:16]}"
+    return f"{_MARK} {manifest.sha256[:16]}"
+
+
+def _is_marked(summary: dict[str, Any]) -> bool:
+    return re.search(rf"{_MARK} \w+$", summary.get("ModelPackageDescription", "")) is not None

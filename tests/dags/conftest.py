@@ -17,6 +17,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import TaskDeferred
 
+from include.aws.registry import ModelRegistry
 from include.contracts.manifests import CorpusManifest, CorpusRequest, ParentRef, RawShard
 from include.contracts.storage import CorpusLayout, S3Uri
 from include.object_store import ObjectStore
@@ -112,6 +113,19 @@ def service(aws: Any, settings_file: Any) -> Iterator[Any]:
 
     with running_service(aws, settings_file) as settings:
         yield settings
+
+
+@pytest.fixture
+def registry(aws: Any, settings_file: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRegistry:
+    """A registry of this test alone."""
+    aws.client("s3").create_bucket(Bucket=settings_file.storage.models_bucket)
+    path, name = tmp_path / "registry.toml", tmp_path.name.replace("_", "-")[-30:].strip("-")
+    text = (tmp_path / "settings.toml").read_text()
+    path.write_text(text.replace('package_group = "nexus-llm"', f'package_group = "{name}"'))
+    monkeypatch.setenv("NEXUS_SETTINGS", str(path))
+    from include.settings import load_settings
+
+    return ModelRegistry(load_settings())
 
 
 class Store(dict[str, Any]):

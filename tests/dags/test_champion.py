@@ -13,42 +13,32 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from include.aws.ecs import task_definition
 from include.aws.registry import APPROVED, PENDING, REJECTED, ModelPackage, ModelRegistry
 from include.aws.rollouts import Rollouts
-from include.contracts.manifests import ModelManifest, ParentRef
+from include.contracts.manifests import ModelManifest
 from include.contracts.records import canonical_json, to_plain
 from include.contracts.storage import S3Uri
 from include.object_store import ObjectStore
 from include.settings import load_settings
+from nexus_airflow.assets import extra_of
 from nexus_airflow.sensors.champion import ChampionSensor, takes_over
 from nexus_airflow.tasks import deployment, evaluation
 from tests.dags.conftest import form, values
+from tests.dags.models import described, register
 from tests.support.waiting import wait_until
 
 
-@pytest.fixture
-def registry(aws: Any, settings_file: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> ModelRegistry:
-    """A registry of this test alone."""
-    aws.client("s3").create_bucket(Bucket=settings_file.storage.models_bucket)
-    path, name = tmp_path / "registry.toml", tmp_path.name.replace("_", "-")[-30:].strip("-")
-    text = (tmp_path / "settings.toml").read_text()
-    path.write_text(text.replace('package_group = "nexus-llm"', f'package_group = "{name}"'))
-    monkeypatch.setenv("NEXUS_SETTINGS", str(path))
-    return ModelRegistry(load_settings())
-
-
-def register(registry: ModelRegistry, run: str) -> ModelPackage:
-    uri = S3Uri("nexus-llm-models", f"runs/{run}/model/manifest.json")
-    parent = ParentRef("s3://nexus-llm-processed/corpus/v/manifest.json", "c" * 64)
-    model = ModelManifest("safetensors", run, 1, parent, parent, 1, 1, ())
-    return registry.register(model, ObjectStore().write_record(uri, model), {})
-
-
 def approve(registry: ModelRegistry, package: ModelPackage, *, is_best: bool = True) -> None:
-    before = registry.champion()
+    """Approve a package by the last task of an evaluation that was planned now."""
+    before, found = registry.champion(), registry.find(package.manifest)
+    assert found is not None
     planned = {
         "package_arn": package.arn,
+        "package_status": found.status,
+        "package_reason": found.reason,
         "candidate": to_plain(package.manifest),
         "run": package.run,
+        "champion_arn": before.arn if before else "",
         "anchor_arn": registry.anchor(before).arn if before else "",
+        "verdict_uri": "s3://nexus-llm-models/runs/x/evaluations/e/verdict.json",
     }
     assert len(list(evaluation.approve.function(planned, {"reasons": [], "is_best": is_best}))) == 1
 
@@ -343,6 +333,21 @@ def test_a_candidate_that_a_newer_one_replaced_says_so_in_the_registry(
     with pytest.raises(AirflowSkipException):
         evaluation.mark_superseded.function({"superseded": extras, "package_arn": newer.arn})
     assert registry.find(newer.manifest).status == PENDING  # type: ignore[union-attr]
+
+
+def test_an_announced_model_without_hash_or_package_is_superseded_visibly_too(
+    registry: ModelRegistry, aws: Any
+) -> None:
+    newer, without_hash = register(registry, "newer"), register(registry, "without-hash")
+    uri = S3Uri("nexus-llm-models", "runs/without-package/model/manifest.json")
+    parent = without_hash.manifest
+    model = ModelManifest("safetensors", "without-package", 1, parent, parent, 1, 1, ())
+    reference = ObjectStore().write_record(uri, model)
+    extras = [{"manifest_uri": without_hash.manifest.uri}, extra_of(reference)]
+    marked = evaluation.mark_superseded.function({"superseded": extras, "package_arn": newer.arn})
+    found = registry.find(reference)
+    assert found is not None and marked == [without_hash.arn, found.arn]
+    assert {described(aws, arn)["ModelApprovalStatus"] for arn in marked} == {REJECTED}
 
 
 def test_after_a_rollback_by_the_smoke_test_the_model_that_serves_again_is_the_champion(

@@ -85,7 +85,7 @@ def second(system: dict[str, str], first: Demo) -> Demo:
 
 @pytest.fixture(scope="module")
 def refused(system: dict[str, str], second: Demo) -> dict[str, Any]:
-    """The first model, judged once more by a gate that asks for more documents than there are."""
+    """The first model, pending and judged again by a gate that asks for more documents than there are."""
     aws, airflow, serving = (int(system[f"NEXUS_{name}_PORT"]) for name in ("AWS", "AIRFLOW", "SERVING"))
     config = StackConfig(ROOT, Path(system["NEXUS_STATE"]), aws, airflow, serving)
     stack = Stack(config)
@@ -102,6 +102,8 @@ def judge_again(config: StackConfig) -> dict[str, Any]:
     group = load_settings(str(config.settings_file)).package_group
     page = sagemaker.list_model_packages(ModelPackageGroupName=group, SortOrder="Ascending")
     before = [package["ModelPackageArn"] for package in page["ModelPackageSummaryList"]]
+    # while it is approved, no evaluation rejects it
+    sagemaker.update_model_package(ModelPackageArn=before[0], ModelApprovalStatus="PendingManualApproval")
     package = sagemaker.describe_model_package(ModelPackageName=before[0])
     since = datetime.now(UTC)
     conf = {name: package["CustomerMetadataProperties"][name] for name in ("manifest_uri", "manifest_sha256")}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Metadata, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.contracts.errors import IntegrityError
+from include.contracts.errors import InputError, IntegrityError
 from include.contracts.evaluation import EvaluationReport, Outcome, Verdict
 from include.contracts.manifests import ModelManifest, ParentRef
 from include.contracts.records import to_plain
@@ -20,7 +20,8 @@ from nexus_airflow.identity import run_identity
 from nexus_airflow.params import checked_params
 
 if TYPE_CHECKING:
-    from include.aws.registry import ModelRegistry
+    from include.aws.registry import ModelPackage, ModelRegistry
+    from include.aws.verdicts import Verdicts
 
 log = logging.getLogger(__name__)
 
@@ -31,22 +32,22 @@ def plan(
 ) -> dict[str, Any]:
     """Resolve candidate, champion and anchor (the best model ever approved).
 
-    XCom: `candidate` and how it was chosen, `champion`, `anchor`, `superseded` candidates, and `job`.
+    XCom: `candidate` and how it was chosen, `champion`, `anchor`, `superseded` candidates, and `job`. The
+    champion is refused as a candidate, because it would be compared with itself.
     """
     from include.aws.processing import evaluation_job
     from include.object_store import ObjectStore
 
     settings, values, registry = load_settings(), checked_params(params, dag), _registry()
-
-    def newest() -> ParentRef | None:
-        package = registry.newest_candidate()
-        return package.manifest if package else None
-
-    choice = choose_manifest(values, triggering_asset_events, candidate_model, newest)
+    choice = choose_manifest(
+        values, triggering_asset_events, candidate_model, lambda: _newest_candidate(registry)
+    )
     uri = S3Uri.parse(choice.manifest.uri)
     model, candidate = ObjectStore().referenced_record(ModelManifest, uri, choice.manifest.sha256)
     package = registry.register(model, candidate, {})  # found again when its training registered it
     champion = registry.champion()
+    if champion is not None and champion.arn == package.arn:
+        _refuse_champion(champion)
     baseline = champion.manifest if champion else None
     anchor = registry.anchor(champion) if champion else None
     best = anchor.manifest if anchor else None
@@ -60,10 +61,13 @@ def plan(
         "candidate": to_plain(candidate),
         "chosen_by": choice.chosen_by,
         "champion": to_plain(baseline),
+        "champion_arn": champion.arn if champion else "",
         "anchor": to_plain(best),
         "anchor_arn": anchor.arn if anchor else "",
         "superseded": list(choice.superseded),
         "package_arn": package.arn,
+        "package_status": package.status,
+        "package_reason": package.reason,
         "run": model.run,
         "report_uri": str(folder / "report.json"),
         "verdict_uri": str(folder / "verdict.json"),
@@ -80,8 +84,8 @@ def mark_superseded(planned: dict[str, Any]) -> list[str]:
     """
     registry, marked = _registry(), []
     for extra in planned["superseded"]:
-        older = registry.find(ParentRef(extra["manifest_uri"], extra.get("manifest_sha256", "")))
-        if older is not None and registry.supersede(older.arn, planned["package_arn"]):
+        older = _package_of(registry, extra)
+        if registry.supersede(older.arn, planned["package_arn"]):
             log.warning("not judged, superseded by %s: %s", planned["package_arn"], older.arn)
             marked.append(older.arn)
     if not marked:
@@ -93,9 +97,9 @@ def mark_superseded(planned: dict[str, Any]) -> list[str]:
 def gate(planned: dict[str, Any], evaluated: dict[str, str], *, ti: Any = None) -> dict[str, Any]:
     """Judge the report: pass, fail or inconclusive, with reasons. XCom `verdict_table`.
 
-    Anything but a pass rejects the package and fails the task.
+    Anything but a pass rejects the package and fails the task. An approved package stays approved, and one
+    that a person has approved or rejected since the plan keeps that verdict.
     """
-    from include.aws.registry import REJECTED
     from include.gates.judge import becomes_anchor, judge
     from include.object_store import ObjectStore
     from include.recipes.overrides import chosen_recipe
@@ -103,6 +107,8 @@ def gate(planned: dict[str, Any], evaluated: dict[str, str], *, ti: Any = None) 
     store, chosen = ObjectStore(), planned["gate"]
     report = store.read_record(EvaluationReport, S3Uri.parse(evaluated["uri"]), evaluated["sha256"])
     _require_planned(report, planned)
+    verdicts = _verdicts(planned)
+    verdicts.require_baseline()
     verdict = judge(report, chosen_recipe(GateRecipe, "gates", chosen["name"], chosen["overrides"]))
     store.write_record(S3Uri.parse(planned["verdict_uri"]), verdict)
     table = verdict_table(report, verdict)
@@ -111,8 +117,9 @@ def gate(planned: dict[str, Any], evaluated: dict[str, str], *, ti: Any = None) 
     if verdict.outcome is not Outcome.PASS:
         reasons = "; ".join(r.text for r in verdict.reasons if r.outcome is not Outcome.PASS)
         reasons = reasons or "no reason given"
-        _registry().set_status(planned["package_arn"], REJECTED, f"{verdict.outcome.value}: {reasons}")
-        raise AirflowFailException(f"the gate's verdict is {verdict.outcome.value}: {reasons}")
+        kept = verdicts.reject(f"{verdict.outcome.value}: {reasons}")
+        told = f"{reasons}; {kept}" if kept else reasons
+        raise AirflowFailException(f"the gate's verdict is {verdict.outcome.value}: {told}")
     return {
         "outcome": verdict.outcome.value,
         "reasons": [reason.text for reason in verdict.reasons],
@@ -124,17 +131,50 @@ def gate(planned: dict[str, Any], evaluated: dict[str, str], *, ti: Any = None) 
 def approve(planned: dict[str, Any], verdict: dict[str, Any]) -> Any:
     """Approve the package, make the candidate the champion, and announce it.
 
-    The candidate becomes the anchor too if its loss is the lowest of all approved models.
+    The candidate becomes the anchor too if its loss is the lowest of all approved models. The task is
+    skipped, and nothing announced, if a person has rejected the package since the plan.
     """
-    from include.aws.registry import APPROVED
-
-    registry, reasons = _registry(), "; ".join(verdict["reasons"])
-    registry.set_status(planned["package_arn"], APPROVED, f"passed the gate: {reasons}")
-    anchor = planned["package_arn"] if verdict["is_best"] else planned["anchor_arn"]
-    registry.note_champion(planned["package_arn"], anchor)
+    reasons = "; ".join(verdict["reasons"])
+    kept = _verdicts(planned).approve(f"passed the gate: {reasons}", verdict["is_best"])
+    if kept:
+        raise AirflowSkipException(f"passed the gate, but is not announced: {kept}")
     candidate = ParentRef(**planned["candidate"])
     extra = extra_of(candidate, package_arn=planned["package_arn"], run=planned["run"])
     yield Metadata(approved_model, extra=extra)
+
+
+def _newest_candidate(registry: ModelRegistry) -> ParentRef:
+    package = registry.newest_candidate()
+    if package is None:
+        raise InputError(
+            "no candidate waits for a verdict",
+            where="the Model Registry",
+            expected="a pending package",
+            remedy="train a model; to judge one again, trigger this DAG with its manifest_uri",
+        )
+    return package.manifest
+
+
+def _package_of(registry: ModelRegistry, extra: dict[str, str]) -> ModelPackage:
+    """Return the package of an announced manifest. Those of events created in the UI may have none."""
+    from include.object_store import ObjectStore
+
+    uri, sha256 = extra["manifest_uri"], extra.get("manifest_sha256") or ""
+    found = registry.find(ParentRef(uri, sha256)) if sha256 else None
+    if found is not None:
+        return found
+    model, manifest = ObjectStore().referenced_record(ModelManifest, S3Uri.parse(uri), sha256)
+    return registry.register(model, manifest, {})
+
+
+def _refuse_champion(champion: ModelPackage) -> None:
+    raise InputError(
+        "this candidate is the champion, and would be compared with itself",
+        where=champion.manifest.uri,
+        expected="a candidate that does not serve yet",
+        got=champion.arn,
+        remedy="trigger this DAG with the defaults if other candidates are pending; this one needs nothing",
+    )
 
 
 def _require_planned(report: EvaluationReport, planned: dict[str, Any]) -> None:
@@ -175,3 +215,17 @@ def _registry() -> ModelRegistry:
     from include.aws.registry import ModelRegistry
 
     return ModelRegistry(load_settings())
+
+
+def _verdicts(planned: dict[str, Any]) -> Verdicts:
+    from include.aws.verdicts import Planned, Verdicts
+
+    seen = Planned(
+        arn=planned["package_arn"],
+        status=planned["package_status"],
+        reason=planned["package_reason"],
+        champion_arn=planned["champion_arn"],
+        anchor_arn=planned["anchor_arn"],
+        verdict_uri=planned["verdict_uri"],
+    )
+    return Verdicts(_registry(), seen)
