@@ -142,12 +142,23 @@ def _bootstrap(emr: EmrSettings, code: S3Uri) -> list[dict[str, Any]]:
     return [{"Name": "python environment", "ScriptBootstrapAction": script}]
 
 
-def living_cluster(emr: Any, name: str) -> str | None:
-    """Return the id of the cluster of this name that takes steps or will take them."""
+def living_clusters(emr: Any, name: str) -> list[str]:
+    """Return the ids of the clusters of this name that take steps or will take them.
+
+    They are two if the answer to RunJobFlow was lost and the call sent again: it takes no client token.
+    """
     alive = [state for state, is_alive in CLUSTER_STATES.items() if is_alive]
     pages = emr.get_paginator("list_clusters").paginate(ClusterStates=alive)
     clusters = (cluster for page in pages for cluster in page["Clusters"])
-    return next((str(cluster["Id"]) for cluster in clusters if cluster["Name"] == name), None)
+    return [str(cluster["Id"]) for cluster in clusters if cluster["Name"] == name]
+
+
+def end_clusters(emr: Any, name: str) -> list[str]:
+    """Request the termination of every living cluster of this name, and return their ids."""
+    living = living_clusters(emr, name)
+    for cluster in living:
+        emr.terminate_job_flows(JobFlowIds=[cluster])
+    return living
 
 
 def is_started_by(emr: Any, cluster_id: str, request: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from include.aws.job_states import EndedBy, JobState, JobView, known_state
 from include.aws.refusals import is_capacity_failure
 from include.contracts.artifacts import SPARK_ARCHIVE
+from include.contracts.errors import NexusError
 from include.contracts.job_names import JobIdentity
 from include.contracts.records import content_hash
 from include.contracts.storage import S3Uri
@@ -124,6 +125,10 @@ def _python_properties(archive: str) -> dict[str, str]:
     }
 
 
+class ApplicationNotReady(NexusError):
+    """Raised if an application stays in a state in which it accepts no jobs. A later try may succeed."""
+
+
 class EmrServerlessJobs:
     """The job runs of the application of one name; see ``include.aws.jobs.Jobs``.
 
@@ -225,14 +230,22 @@ class EmrServerlessJobs:
         return application
 
     def _settled(self, application: str) -> dict[str, Any]:
-        """Wait until the application accepts jobs and return its description. Raises TimeoutError."""
+        """Wait until the application accepts jobs, and return its description. Raises ApplicationNotReady."""
         deadline = time.monotonic() + _SETTLE_SECONDS
         while True:
             found = dict(self._serverless.get_application(applicationId=application)["application"])
             if known_state(APPLICATION_STATES, found["state"], "EMR Serverless application"):
                 return found
             if time.monotonic() > deadline:
-                raise TimeoutError(f"application {application} is still {found['state']}")
+                accepting = [state for state, accepts in APPLICATION_STATES.items() if accepts]
+                details = found.get("stateDetails", "")
+                raise ApplicationNotReady(
+                    f"the application accepts no jobs after {_SETTLE_SECONDS:.0f} seconds",
+                    where=f"EMR Serverless application {self._application} ({application})",
+                    expected=f"one of {', '.join(accepting)}",
+                    got=f"{found['state']}: {details}" if details else found["state"],
+                    remedy="look at it in the EMR console; the task is tried again, and clearing it does too",
+                )
             time.sleep(1.0)
 
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from include.aws.emr_cluster import CLUSTER_STATES, DRIVER_PYTHON, EXECUTOR_PYTHON
 from include.aws.job_states import EndedBy, JobState, JobView, known_state
 from include.contracts.artifacts import SPARK_ARCHIVE
-from include.contracts.errors import InputError
+from include.contracts.errors import InputError, NexusError
 from include.contracts.job_names import JobIdentity
 from include.contracts.storage import S3Uri
 
@@ -60,6 +60,10 @@ def spark_step(job: str, code: S3Uri, request: S3Uri, python_archive: str = "") 
             ],
         },
     }
+
+
+class StepNotCancelled(NexusError):
+    """Raised if EMR refuses to cancel a step that goes on running."""
 
 
 class EmrSteps:
@@ -114,14 +118,21 @@ class EmrSteps:
             ) from error
 
     def stop(self, name: str) -> None:
-        """See Jobs."""
+        """See Jobs. Raises StepNotCancelled if EMR refuses and the step has not ended in the meantime."""
         step_id = self._find(name)
-        if step_id is None:
+        if step_id is None or not self._is_active(step_id):
             return
-        state = self._step(step_id)["Status"]["State"]
-        if EMR_STEP_STATES.get(state, JobState.ACTIVE) is JobState.ACTIVE:
-            self._emr.cancel_steps(
-                ClusterId=self._cluster, StepIds=[step_id], StepCancellationOption="SEND_INTERRUPT"
+        answer = self._emr.cancel_steps(
+            ClusterId=self._cluster, StepIds=[step_id], StepCancellationOption="SEND_INTERRUPT"
+        )
+        refusals = [info for info in answer["CancelStepsInfoList"] if info["Status"] == "FAILED"]
+        if refusals and self._is_active(step_id):
+            raise StepNotCancelled(
+                "the step was not cancelled and goes on",
+                where=f"step {step_id} of cluster {self._cluster} ({name})",
+                expected="a step that EMR can cancel",
+                got=refusals[0].get("Reason") or "no reason given",
+                remedy="wait for its end, or terminate the cluster; then clear start_engine with Downstream",
             )
 
     def active(self, identity: JobIdentity) -> list[str]:
@@ -130,6 +141,10 @@ class EmrSteps:
             ClusterId=self._cluster, StepStates=["PENDING", "RUNNING"]
         )
         return [step["Name"] for page in pages for step in page["Steps"] if identity.has_name(step["Name"])]
+
+    def _is_active(self, step_id: str) -> bool:
+        state = self._step(step_id)["Status"]["State"]
+        return EMR_STEP_STATES.get(state, JobState.ACTIVE) is JobState.ACTIVE
 
     def _step(self, step_id: str) -> dict[str, Any]:
         return dict(self._emr.describe_step(ClusterId=self._cluster, StepId=step_id)["Step"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import string
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from local_aws.resources import Resource, ResourceTable
 
 _LETTERS = string.ascii_uppercase + string.digits
 _PAGE = 50
+#: Earlier releases cancel pending steps only.
+_FIRST_RELEASE_THAT_CANCELS_RUNNING = (5, 28)
 
 
 class EmrOperations:
@@ -149,7 +152,7 @@ class EmrOperations:
         return _page("Steps", rows, request, step_view)
 
     def cancel_steps(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._cluster(request["ClusterId"])
+        cluster = self._cluster(request["ClusterId"])
         answers = []
         for name in request["StepIds"]:
             answer = {"StepId": name, "Status": "SUBMITTED"}
@@ -158,6 +161,8 @@ class EmrOperations:
                 answer |= {"Status": "FAILED", "Reason": "Step id is not valid"}
             elif step.state == PENDING_STEP:
                 end_step(self._table, name, "CANCELLED", message="Cancelled by user request")
+            elif step.state == "RUNNING" and not _cancels_running(cluster):
+                answer |= {"Status": "FAILED", "Reason": "Step is in state RUNNING"}
             elif step.state in ("RUNNING", "CANCEL_PENDING"):
                 with self._table.editing(STEP, name) as row:
                     row.state = "CANCEL_PENDING"
@@ -235,6 +240,11 @@ def _check_steps(steps: list[dict[str, Any]]) -> None:
             )
         if not step["HadoopJarStep"].get("Args"):
             raise AwsError("ValidationException", f"step {step.get('Name')!r}: HadoopJarStep.Args is empty")
+
+
+def _cancels_running(cluster: Resource) -> bool:
+    numbers = re.findall(r"\d+", cluster.request.get("ReleaseLabel", ""))[:2]
+    return not numbers or tuple(map(int, numbers)) >= _FIRST_RELEASE_THAT_CANCELS_RUNNING
 
 
 def _page(

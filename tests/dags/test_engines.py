@@ -17,7 +17,8 @@ from airflow.providers.amazon.aws.operators.emr import (
 from airflow.providers.amazon.aws.operators.glue import GlueJobOperator
 from airflow.sdk.exceptions import TaskDeferred
 
-from include.aws.emr_serverless import application_name, application_request
+from include.aws.emr_serverless import ApplicationNotReady, application_name, application_request
+from include.aws.emr_steps import StepNotCancelled
 from include.aws.engines import Engine
 from include.aws.job_specs import SparkJobSpec
 from include.aws.jobs import jobs_of
@@ -27,6 +28,7 @@ from include.contracts.storage import S3Uri
 from include.object_store import ObjectStore
 from include.settings import load_settings
 from include.settings.spark import ENGINES as ENGINE_NAMES
+from nexus_airflow.defaults import NON_RETRYABLE
 from nexus_airflow.errors import JobFailed
 from nexus_airflow.listeners.jobs import stop_jobs
 from nexus_airflow.operators.end_engine import EndEngineOperator
@@ -244,6 +246,10 @@ def test_what_an_application_that_runs_cannot_follow_yet_is_told(
     wider = request | {"maximumCapacity": {"cpu": "64 vCPU", "memory": "128 GB"}}
     jobs.submit("b-g1", one.spec.request | {"application": wider}, SHA256)
     assert "maximumCapacity of the settings apply once it has stopped" in caplog.text
+
+
+def test_errors_that_pass_are_retried() -> None:
+    assert not any(issubclass(error, NON_RETRYABLE) for error in (ApplicationNotReady, StepNotCancelled))
 
 
 class TestProviderOperatorsUnmodified:

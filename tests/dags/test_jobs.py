@@ -26,7 +26,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from botocore.stub import Stubber
 
 from include.aws.clients import client
-from include.aws.emr_cluster import cluster_request, living_cluster
+from include.aws.emr_cluster import cluster_request, living_clusters
 from include.aws.emr_steps import EmrSteps
 from include.aws.job_specs import ProcessingJobSpec, SparkJobSpec
 from include.aws.job_states import JobKind
@@ -138,6 +138,10 @@ class TestProcessing:
         assert "job_name" not in task.xcoms
 
 
+def _interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
 class TestEmr:
     @pytest.fixture(scope="class")
     def cluster(self, s3: Any) -> Any:
@@ -147,7 +151,7 @@ class TestEmr:
         assert task.run(create) == cluster_id, "a retry takes the cluster that lives"
         yield cluster_id
         task.run(EndEngineOperator(task_id="end", engine="emr"))
-        assert living_cluster(client("emr"), RunIdentity("dev", "tests", "cluster").cluster) is None
+        assert living_clusters(client("emr"), RunIdentity("dev", "tests", "cluster").cluster) == []
 
     def test_the_engine_of_a_run_is_a_cluster_by_the_settings_as_they_are_now(
         self, aws: Any, s3: Any, task: Task, settings_file: Any, monkeypatch: pytest.MonkeyPatch
@@ -170,6 +174,27 @@ class TestEmr:
         emr.terminate_job_flows(JobFlowIds=[second])
         assert ended in ("TERMINATING", "TERMINATED"), "two clusters of one run would run side by side"
         assert (subnets(first), subnets(second)) == (["subnet-0a1b2c3d"], ["subnet-corrected"])
+
+    @pytest.mark.parametrize("ends", ["the engine", "a retry", "a kill"])
+    def test_a_second_cluster_of_a_lost_answer_ends_too(
+        self, aws: Any, s3: Any, task: Task, monkeypatch: pytest.MonkeyPatch, ends: str
+    ) -> None:
+        emr, name = aws.client("emr"), RunIdentity("dev", "tests", task.name).cluster
+        request = cluster_request(load_settings("dev"), name, CODE)
+        first, second = (emr.run_job_flow(**request)["JobFlowId"] for _ in range(2))
+        start = StartEngineOperator(task_id="start", engine="emr", code_uri=str(CODE))
+        if ends == "a retry":
+            kept = task.run(start)
+            assert kept in (first, second) and living_clusters(emr, name) == [kept]
+            emr.terminate_job_flows(JobFlowIds=[kept])
+        elif ends == "a kill":
+            monkeypatch.setattr("nexus_airflow.operators.start_engine.living_clusters", _interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                task.run(start)
+            start.on_kill()
+        else:
+            task.run(EndEngineOperator(task_id="end", engine="emr"))
+        assert living_clusters(emr, name) == []
 
     def step(self, cluster: str, *command: str) -> SparkJobOperator:
         jar = {"Jar": "command-runner.jar", "Args": list(command)}
@@ -216,7 +241,8 @@ def test_only_a_step_that_is_not_over_is_cancelled(state: str, is_cancelled: boo
         stub.add_response("list_steps", {"Steps": [{"Id": "s-1", "Name": "to-stop"}]})
         stub.add_response("describe_step", {"Step": {"Id": "s-1", "Status": {"State": state}}})
         if is_cancelled:
-            stub.add_response("cancel_steps", {})
+            submitted = {"StepId": "s-1", "Status": "SUBMITTED"}
+            stub.add_response("cancel_steps", {"CancelStepsInfoList": [submitted]})
         EmrSteps(emr, "j-1").stop("to-stop")  # another call than these would be an error
         stub.assert_no_pending_responses()
 

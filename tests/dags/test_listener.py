@@ -45,7 +45,7 @@ def test_the_listener_asks_the_engine_of_the_run_alone(
     monkeypatch.setattr(jobs_listener, "_stop_active", lambda *_: None)
     monkeypatch.setattr(jobs_listener, "jobs_of", lambda kind, _: kinds.add(kind))
     monkeypatch.setattr(jobs_listener, "client", lambda _: None)
-    monkeypatch.setattr(jobs_listener, "living_cluster", lambda _, name: name)
+    monkeypatch.setattr(jobs_listener, "living_clusters", lambda _, name: [name])
     at_hand = {} if conf is None else {"dag_run": SimpleNamespace(conf=conf)}
     ended = {"operator": "SparkJobOperator", "dag_id": "corpus_refresh", "run_id": "r", "task_id": "clean"}
     jobs_listener.stop_jobs(SimpleNamespace(**ended, **at_hand))
@@ -132,8 +132,9 @@ def clusters(aws: Any) -> Any:
     aws.client("s3").create_bucket(Bucket=CODE.bucket)
     emr, started = aws.client("emr"), []
 
-    def start(run_id: str) -> str:
+    def start(run_id: str, **more: Any) -> str:
         request = cluster_request(load_settings("dev"), RunIdentity("dev", "tests", run_id).cluster, CODE)
+        request |= more
         started.append(str(emr.run_job_flow(**request)["JobFlowId"]))
         return started[-1]
 
@@ -177,6 +178,35 @@ def test_a_step_marked_failed_is_cancelled_on_its_runs_cluster_alone(clusters: A
     ended(task.name)  # over already: no error
 
 
+def test_both_clusters_of_a_run_end_if_an_answer_of_run_job_flow_was_lost(
+    aws: Any, clusters: Any, task: Task
+) -> None:
+    first, second, other = clusters(task.name), clusters(task.name), clusters("another run of the DAG")
+    name, twin = (start_step(Task(task.name), cluster) for cluster in (first, second))
+    ended(task.name)
+    for cluster, step in ((first, name), (second, twin)):
+        steps = jobs_of(JobKind.EMR_STEP, cluster)
+        wait_until(lambda: steps.describe(step).state, lambda state: state in _OVER)  # noqa: B023
+    jobs_listener.end_cluster(SimpleNamespace(dag_id="tests", run_id=task.name))
+    states = [
+        aws.client("emr").describe_cluster(ClusterId=cluster)["Cluster"]["Status"]["State"]
+        for cluster in (first, second, other)
+    ]
+    assert [state.startswith("TERMINAT") for state in states] == [True, True, False]
+
+
+def test_a_step_that_emr_does_not_cancel_is_named_in_the_log(
+    clusters: Any, task: Task, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = clusters(task.name, ReleaseLabel="emr-5.20.0")
+    steps, name = jobs_of(JobKind.EMR_STEP, cluster), start_step(task, cluster)
+    wait_until(lambda: steps.describe(name).raw["Status"]["State"], lambda state: state == "RUNNING")
+    ended(task.name)
+    assert f"cannot stop jobs of emr: step {steps.describe(name).job_id} of cluster {cluster}" in caplog.text
+    assert "got Step is in state RUNNING" in caplog.text
+    assert steps.describe(name).state is JobState.ACTIVE
+
+
 def test_the_steps_of_a_cluster_that_is_over_are_not_looked_for(
     aws: Any, clusters: Any, task: Task, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -194,7 +224,7 @@ def test_an_engine_that_the_account_does_not_allow_hides_no_other(
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "ListClusters")
 
     looked: list[str] = []
-    monkeypatch.setattr(jobs_listener, "living_cluster", refuse)
+    monkeypatch.setattr(jobs_listener, "living_clusters", refuse)
     monkeypatch.setattr(jobs_listener, "jobs_of", lambda kind, _: looked.append(kind.value))
     monkeypatch.setattr(jobs_listener, "_stop_active", lambda *_: None)
     on_worker = {"dag_id": "tests", "run_id": task.name, "task_id": "clean", "map_index": -1}

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy.orm import object_session
 
 from include.aws.clients import client
-from include.aws.emr_cluster import living_cluster
+from include.aws.emr_cluster import end_clusters, living_clusters
 from include.aws.engines import Engine
 from include.aws.job_states import JobKind
 from include.aws.jobs import Jobs, jobs_of
@@ -90,11 +90,8 @@ def stop_jobs(task_instance: Any) -> None:
 
 def end_cluster(dag_run: Any) -> None:
     """Terminate the EMR cluster of a run, if it has a live one."""
-    emr = client("emr")
-    cluster = living_cluster(emr, run_identity(dag_run).cluster)
-    if cluster:
+    for cluster in end_clusters(client("emr"), run_identity(dag_run).cluster):
         log.warning("terminating cluster %s: its run has failed", cluster)
-        emr.terminate_job_flows(JobFlowIds=[cluster])
 
 
 @contextlib.contextmanager
@@ -107,11 +104,11 @@ def _continuing(what: str) -> Iterator[None]:
 
 
 def _stop_spark_job(task_instance: Any, engine: Engine) -> None:
-    scope: str | None = engine.scope(load_settings(), task_instance.task_id)
+    scopes = [engine.scope(load_settings(), task_instance.task_id)]
     if engine is Engine.EMR:
         # steps end with their cluster; before its teardown they are cancelled
-        scope = living_cluster(client("emr"), run_identity(task_instance).cluster)
-    if scope:
+        scopes = living_clusters(client("emr"), run_identity(task_instance).cluster)
+    for scope in scopes:
         _stop_active(task_instance, jobs_of(engine.kind, scope))
 
 

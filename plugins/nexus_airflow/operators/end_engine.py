@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from include.aws.clients import client
-from include.aws.emr_cluster import living_cluster
+from include.aws.emr_cluster import end_clusters
 from include.aws.engines import Engine
 from nexus_airflow.identity import run_identity
 
@@ -34,7 +34,6 @@ class EndEngineOperator(BaseOperator):
         if Engine(self.engine) is not Engine.EMR:
             self.log.info("this run has no cluster")
             return
-        emr, name = client("emr"), run_identity(context["dag_run"]).cluster
-        while cluster := living_cluster(emr, name):
+        name = run_identity(context["dag_run"]).cluster
+        for cluster in end_clusters(client("emr"), name):
             self.log.info("terminating cluster %s: %s", name, cluster)
-            emr.terminate_job_flows(JobFlowIds=[cluster])

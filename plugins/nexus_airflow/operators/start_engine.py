@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import BaseOperatorLink, Context
 
 from include.aws.clients import client
-from include.aws.emr_cluster import cluster_request, is_started_by, living_cluster
+from include.aws.emr_cluster import cluster_request, end_clusters, is_started_by, living_clusters
 from include.aws.engines import Engine
 from include.contracts.storage import S3Uri
 from include.settings import load_settings
@@ -22,7 +22,7 @@ class StartEngineOperator(WaitingOperator):
 
     The cluster has the settings of the time when this task runs: if it is cleared after a role or subnet was
     corrected, it uses the new one. A retry reuses a running cluster of the same name and request, and ends
-    one that another request started. The provider's operator would start a second cluster if the worker is
+    every other one of this name. The provider's operator would start a second cluster if the worker is
     lost between the call and the XCom. This task is a setup and always runs: if a setup is skipped, so is its
     work.
 
@@ -38,7 +38,7 @@ class StartEngineOperator(WaitingOperator):
         super().__init__(**(kwargs | {"execution_timeout": None}))
         self.engine = engine
         self.code_uri = code_uri
-        self._cluster = ""
+        self._name = ""
 
     def execute(self, context: Context) -> str | None:
         """Return the id of the run's cluster, if it has one."""
@@ -50,21 +50,25 @@ class StartEngineOperator(WaitingOperator):
             self.log.info("%s needs no cluster: it starts with its first job", self.engine)
             return None
         emr, settings = client("emr"), load_settings()
-        name = run_identity(context["dag_run"]).cluster
+        name = self._name = run_identity(context["dag_run"]).cluster
         request = cluster_request(settings, name, S3Uri.parse(self.code_uri))
-        found = living_cluster(emr, name)
-        if found and not is_started_by(emr, found, request):
-            self.log.warning("ending cluster %s: another request started it", found)
-            emr.terminate_job_flows(JobFlowIds=[found])
-            found = None
-        self._cluster = found or str(emr.run_job_flow(**request)["JobFlowId"])
-        self.log.info("cluster %s of this run: %s", name, self._cluster)
-        for key, value in cluster_link(settings, self._cluster).items():
+        living = living_clusters(emr, name)
+        found = next((cluster for cluster in living if is_started_by(emr, cluster, request)), None)
+        for other in living:
+            if other != found:
+                self.log.warning("ending cluster %s: another request or an earlier try started it", other)
+                emr.terminate_job_flows(JobFlowIds=[other])
+        cluster = found or str(emr.run_job_flow(**request)["JobFlowId"])
+        self.log.info("cluster %s of this run: %s", name, cluster)
+        for key, value in cluster_link(settings, cluster).items():
             context["ti"].xcom_push(key=key, value=value)
         self.found_room(context)
-        return self._cluster
+        return cluster
 
     def on_kill(self) -> None:
-        """Terminate the cluster, because a user ended the task while a worker ran it."""
-        if self._cluster:
-            client("emr").terminate_job_flows(JobFlowIds=[self._cluster])
+        """Terminate the cluster, because a user ended the task while a worker ran it.
+
+        It is found by its name, because the answer with its id may not have arrived.
+        """
+        if self._name:
+            end_clusters(client("emr"), self._name)

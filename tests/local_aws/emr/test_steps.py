@@ -137,6 +137,18 @@ def test_running_and_pending_steps_can_be_cancelled(emr: Any, cluster: Any, step
     assert again["Status"] == "FAILED" and "CANCELLED" in again["Reason"]
 
 
+def test_a_release_before_5_28_cancels_pending_steps_only(
+    emr: Any, cluster: Any, step: Any, states: Any
+) -> None:
+    name = cluster(step("runs", "sleep", "5"), step("waits", "true"), ReleaseLabel="emr-5.27.0")
+    wait_until(lambda: of(emr, name, "runs")["Status"]["State"], lambda state: state == "RUNNING")
+    ids = [of(emr, name, n)["Id"] for n in ("waits", "runs")]
+    answers = emr.cancel_steps(ClusterId=name, StepIds=ids)["CancelStepsInfoList"]
+    assert [answer["Status"] for answer in answers] == ["SUBMITTED", "FAILED"]
+    assert "RUNNING" in answers[1]["Reason"]
+    assert states(name) == {"runs": "COMPLETED", "waits": "CANCELLED"}
+
+
 def test_terminating_interrupts_the_running_step(emr: Any, cluster: Any, step: Any, states: Any) -> None:
     name = cluster(step("runs", "sleep", "60"))
     wait_until(lambda: of(emr, name, "runs")["Status"]["State"], lambda state: state == "RUNNING")

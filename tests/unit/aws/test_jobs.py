@@ -9,9 +9,15 @@ from typing import Any
 import boto3
 import pytest
 
+from include.aws import emr_serverless
 from include.aws.emr_cluster import CLUSTER_STATES
-from include.aws.emr_serverless import APPLICATION_STATES, EMR_SERVERLESS_STATES, EmrServerlessJobs
-from include.aws.emr_steps import EMR_STEP_STATES, EmrSteps
+from include.aws.emr_serverless import (
+    APPLICATION_STATES,
+    EMR_SERVERLESS_STATES,
+    ApplicationNotReady,
+    EmrServerlessJobs,
+)
+from include.aws.emr_steps import EMR_STEP_STATES, EmrSteps, StepNotCancelled
 from include.aws.glue import GLUE_STATES, GlueJobs
 from include.aws.job_states import EndedBy, JobState, JobView, UnknownState, known_state
 from include.aws.rollouts import ROLLOUT_STATES, Rollouts, rollout_reason
@@ -197,6 +203,49 @@ def test_rollout_reason_tells_everything_once() -> None:
         }
     )
     assert reason == "tasks failed to start; circuit breaker after 3 failed tasks (threshold 3)"
+
+
+class Step:
+    """A step of one cluster that is in each of ``states`` in turn; cancelling it is answered by ``info``."""
+
+    def __init__(self, states: list[str], **info: str) -> None:
+        self._states, self._info = states, info
+
+    def get_paginator(self, _: str) -> Any:
+        return Answers(list_steps={"Steps": [{"Name": "a-g1", "Id": "s-1"}]}).get_paginator("list_steps")
+
+    def describe_step(self, **_: str) -> Any:
+        return {"Step": {"Status": {"State": self._states.pop(0)}}}
+
+    def cancel_steps(self, **_: Any) -> Any:
+        return {"CancelStepsInfoList": [{"StepId": "s-1", **self._info}]}
+
+
+@pytest.mark.parametrize("after", ["COMPLETED", "FAILED", "CANCELLED", "CANCEL_PENDING"])
+def test_a_step_that_ended_before_its_cancellation_is_no_error(after: str) -> None:
+    EmrSteps(Step(["RUNNING", after], Status="FAILED", Reason=f"Step is in state {after}"), "j-1").stop(
+        "a-g1"
+    )
+    EmrSteps(Step(["RUNNING", "RUNNING"], Status="SUBMITTED"), "j-1").stop("a-g1")
+
+
+def test_a_step_that_cannot_be_cancelled_is_an_error_that_names_it_with_emrs_reason() -> None:
+    running = Step(["RUNNING", "RUNNING"], Status="FAILED", Reason="not on this release")
+    with pytest.raises(StepNotCancelled, match=r"step s-1 of cluster j-1 \(a-g1\).*not on this release"):
+        EmrSteps(running, "j-1").stop("a-g1")
+
+
+def test_an_application_that_accepts_no_jobs_is_an_error_that_names_its_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(emr_serverless, "_SETTLE_SECONDS", -1.0)
+    state = {"state": "STOPPING", "stateDetails": "waits for a worker"}
+    answers = Answers(
+        list_applications={"applications": [{"id": "00a", "name": "app"}]},
+        get_application={"application": state},
+    )
+    with pytest.raises(ApplicationNotReady, match=r"app \(00a\).*CREATED.*STOPPING: waits for a worker"):
+        EmrServerlessJobs(answers, "app").submit("a-g1", {"application": {}, "run": {}}, "a" * 64)
 
 
 def test_a_glue_run_is_looked_for_in_one_call_however_many_there_are() -> None:
