@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from include.aws.job_states import EndedBy, JobState, JobView, known_state
 from include.aws.refusals import is_capacity_failure
@@ -51,6 +52,8 @@ _SEARCH = timedelta(days=14)
 #: An application without pre-initialised capacity starts and stops in seconds.
 _SETTLE_SECONDS = 120.0
 _PYTHON = "./environment/bin/python"
+#: The ids of job runs, by client, application and name. They never change.
+_RUN_IDS: WeakKeyDictionary[Any, dict[tuple[str, str], str]] = WeakKeyDictionary()
 
 
 def application_name(settings: Settings) -> str:
@@ -199,9 +202,16 @@ class EmrServerlessJobs:
         application = self._living()
         if application is None:
             return None
-        runs = self._runs(application["id"], createdAtAfter=datetime.now(UTC) - _SEARCH)
-        found = next((run["id"] for run in runs if run.get("name") == name), None)
-        return {"applicationId": application["id"], "jobRunId": found} if found else None
+        known = _RUN_IDS.setdefault(self._serverless, {})
+        key = (str(application["id"]), name)
+        if key not in known:
+            # the service cannot be asked for a name, so the runs are listed, but only once in a process
+            runs = self._runs(application["id"], createdAtAfter=datetime.now(UTC) - _SEARCH)
+            found = next((run["id"] for run in runs if run.get("name") == name), None)
+            if found is None:
+                return None
+            known[key] = str(found)
+        return {"applicationId": application["id"], "jobRunId": known[key]}
 
     def _runs(self, application: str, **bounds: Any) -> Iterator[dict[str, Any]]:
         pages = self._serverless.get_paginator("list_job_runs").paginate(applicationId=application, **bounds)

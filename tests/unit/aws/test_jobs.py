@@ -264,6 +264,26 @@ def test_a_job_run_is_looked_for_among_the_newer_ones() -> None:
     assert datetime.now(UTC) - request["createdAtAfter"] < timedelta(days=15)
 
 
+def test_the_runs_of_an_application_are_listed_once_for_a_job_and_not_at_each_look() -> None:
+    now = datetime.now(UTC)
+    answers = Answers(
+        list_applications={"applications": [{"id": "00a", "name": "app"}]},
+        list_job_runs={"jobRuns": [{"id": f"00{n}", "name": f"a-g{n}"} for n in range(500)]},
+        get_job_run={"jobRun": {"state": "RUNNING", "createdAt": now, "updatedAt": now}},
+    )
+    for _ in range(3):  # a trigger makes the object again for each look
+        assert EmrServerlessJobs(answers, "app").describe("a-g7").job_id == "007"
+    assert [operation for operation, _ in answers.calls].count("list_job_runs") == 1
+
+
+def test_a_job_run_that_was_absent_is_looked_for_again() -> None:
+    applications = {"applications": [{"id": "00a", "name": "app"}]}
+    answers = Answers(list_applications=applications, list_job_runs={"jobRuns": []})
+    for _ in range(2):
+        assert EmrServerlessJobs(answers, "app").describe("a-g1").state is JobState.ABSENT
+    assert [operation for operation, _ in answers.calls].count("list_job_runs") == 2
+
+
 def test_states_that_end_nothing_may_change() -> None:
     changing = {state for state in JobState if state.may_change}
     assert changing == {JobState.ACTIVE, JobState.STOPPING}
