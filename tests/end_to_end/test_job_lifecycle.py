@@ -106,10 +106,10 @@ def test_a_retry_reports_a_job_that_a_person_cancelled_while_its_worker_was_lost
 
 @pytest.mark.parametrize("marked", ["failed", "success"])
 @pytest.mark.parametrize(("dag_id", "state"), PLACES)
-def test_deleting_a_run_stops_its_job(system: System, dag_id: str, state: str, marked: str) -> None:
+def test_marking_a_whole_run_stops_its_job(system: System, dag_id: str, state: str, marked: str) -> None:
     run = system.start(dag_id)
     run.reaches(state)
-    run.mark_and_delete(marked)
+    run.mark_run(marked)
     run.job_reaches(1, "Stopped")
 
 
