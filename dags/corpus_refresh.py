@@ -28,6 +28,8 @@ or Glue. The result is a *corpus version*, named by the hash of inputs, recipe a
 each engine. If the version exists, cluster and jobs are skipped. With new shards the run extends the newest
 version: it reads only the new shards, and drops no document that was kept.
 
+Links to the job, its log and reports are in the tab *Details* of a task, XComs in *Storage*.
+
 ### Start it by hand
 *Trigger* with the defaults reads the settings' raw prefix. `dry_run` stops after the plan, whose XCom `plan`
 shows the version, the shards and the files that were left out. `continue_downstream` announces an existing

@@ -23,6 +23,8 @@ serves exactly this manifest, and updates the ECS service. Both revisions answer
 back a new revision that does not become healthy, and the old one answers all the time. At the end, a
 completion through the load balancer tests the new revision, and a deployment manifest records the result.
 
+Links to the job, its log and reports are in the tab *Details* of a task, XComs in *Storage*.
+
 ### Start it by hand
 *Trigger* with the defaults deploys the champion: the model that was approved or rolled back to last. The
 XCom `chosen_by` of `plan` shows where the model came from.

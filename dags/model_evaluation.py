@@ -23,6 +23,8 @@ It also compares with the anchor, the best model ever approved, so that many sma
 gate decides by the report only. If the candidate passes, its package is approved and announced, and
 model_deployment runs.
 
+Links to the job, its log and reports are in the tab *Details* of a task, XComs in *Storage*.
+
 ### Start it by hand
 *Trigger* with the defaults judges the newest pending package. The XCom `chosen_by` of `plan` shows where
 it came from. To judge a package that has a verdict already, give its `manifest_uri`. An *Approved*

@@ -22,6 +22,8 @@ to the run's folder in S3. After an interruption, a retry or a clear, it continu
 checkpoint, at the exact position in the data. The candidate is registered as *PendingManualApproval* and
 announced.
 
+Links to the job, its log and reports are in the tab *Details* of a task, XComs in *Storage*.
+
 ### Start it by hand
 *Trigger* with the defaults trains on the newest published corpus. The XCom `chosen_by` of `plan` shows where
 the corpus came from.
@@ -61,7 +63,7 @@ PARAMS = {
     ),
     "base_model_uri": Param(
         "",
-        type="string",
+        type=["string", "null"],
         pattern=rf"^(s3://[^/\s]+/\S*/)?{END}",
         title="Base model",
         description="Prefix of a model to start from. Empty: train from scratch",

@@ -33,6 +33,8 @@ shards, their size, which exist already and which have no published checksum. `s
 missing shards.
 
 ### Results
+XComs are in the tab *Storage* of a task.
+
 The XCom `counts` of `summary`, and the manifest with SHA-256, URL and state of every shard. To build a corpus
 of them, trigger corpus_refresh with `source_uri` set to the target prefix.
 
@@ -96,7 +98,7 @@ PARAMS = {
     ),
     "target_prefix": Param(
         "",
-        type="string",
+        type=["string", "null"],
         pattern=rf"^([A-Za-z0-9_.=+@,-]+/)*{END}",
         title="Target prefix",
         description="Prefix in the raw bucket, such as pile/. Empty: the prefix of the source",

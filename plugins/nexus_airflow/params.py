@@ -1,7 +1,8 @@
 """Params that several trigger forms share, and the check of a run's values.
 
 Airflow validates values against their schemas. But it accepts keys that no form has, keeps 60.0 as a float,
-and lets a pattern match before a trailing line feed.
+and lets a pattern match before a trailing line feed. The form cannot be sent while a text field is empty,
+unless its type allows null.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def manifest_params(asset: Asset, title: str, example: str, newest: str) -> dict
     return {
         "manifest_uri": Param(
             "",
-            type="string",
+            type=["string", "null"],
             pattern=rf"^(s3://[^/\s]+/\S+/manifest\.json)?{END}",
             title=title,
             description=f"{example}. Empty: {asset.name} of the event that started the run, else {newest}",
@@ -34,7 +35,7 @@ def manifest_params(asset: Asset, title: str, example: str, newest: str) -> dict
         ),
         "manifest_sha256": Param(
             "",
-            type="string",
+            type=["string", "null"],
             pattern=f"^([0-9a-f]{{64}})?{END}",
             title="Hash of the manifest",
             description="Only with a manifest: refuse it if its SHA-256 differs. Empty: no check",
@@ -61,10 +62,15 @@ def checked_params(params: Mapping[str, Any], dag: Any) -> dict[str, Any]:
 
 
 def _as_declared(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Convert a whole float to int: JSON Schema accepts 60.0 as an integer, but AWS does not."""
-    kinds = schema.get("type", ())
-    is_integer = kinds == "integer" or (isinstance(kinds, list | tuple) and "integer" in kinds)
-    return int(value) if is_integer and isinstance(value, float) and value.is_integer() else value
+    """Convert a whole float to int, and the null of an empty text field to ''.
+
+    JSON Schema accepts 60.0 as an integer, but AWS does not. The form sends null for an emptied field.
+    """
+    declared = schema.get("type", ())
+    kinds = [declared] if isinstance(declared, str) else declared
+    if value is None and "string" in kinds:
+        return ""
+    return int(value) if "integer" in kinds and isinstance(value, float) and value.is_integer() else value
 
 
 def is_true(value: Any) -> bool:

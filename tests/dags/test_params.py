@@ -57,6 +57,20 @@ def test_a_whole_number_with_a_point_becomes_an_integer_and_another_one_is_refus
         dag.params.get_param(name).resolve(60.5)
 
 
+@pytest.mark.parametrize(
+    ("dag_id", "name"),
+    [
+        ("model_training", "base_model_uri"),
+        ("model_deployment", "manifest_uri"),
+        ("source_ingestion", "target_prefix"),
+    ],
+)
+def test_a_text_field_that_was_emptied_counts_as_empty_text(dag_id: str, name: str) -> None:
+    dag = form(dag_id)
+    assert dag.params.get_param(name).resolve(None) is None
+    assert checked_params(values(dag, **{name: None}), dag)[name] == ""
+
+
 def patterns() -> list[tuple[str, str]]:
     return [
         (dag_id, name)
