@@ -20,7 +20,7 @@ from demo.outcome import (
     run_of,
     training_summary,
 )
-from demo.progress import Display
+from demo.progress import Display, running_logs
 from demo.shards import Shards
 from demo.summary import GateSummary, Summary
 from include.contracts.errors import NexusError
@@ -39,9 +39,8 @@ class Pipeline:
         self._api = api
         self._store = store
         self._display = display
-        self._job_folder = job_folder
         self._phase_began = time.time()
-        self._follower = Follower(api, display, self._running_logs)
+        self._follower = Follower(api, display, lambda: running_logs(job_folder, self._phase_began))
         self._runs: dict[str, FinishedRun] = {}
         self._extras: dict[str, dict[str, str]] = {}
 
@@ -118,13 +117,6 @@ class Pipeline:
             time.sleep(0.5)
         missing = ", ".join(sorted(set(DAGS.values()) - self._api.dag_ids()))
         raise NexusError(f"Airflow did not find {missing} in {limit_seconds:.0f} s")
-
-    def _running_logs(self) -> Iterator[Path]:
-        """Yield the output files that jobs wrote in this phase: stdout of EMR steps, output of containers."""
-        for name in ("stdout", "output.log"):
-            for log in self._job_folder.rglob(name):
-                if log.stat().st_mtime > self._phase_began:
-                    yield log
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def last_progress(log: Path) -> JobProgress | None:
         return None
     last = matches[-1]
     return JobProgress(last["stage"], int(last["done"]), int(last["total"]), last["unit"])
+
+
+def running_logs(job_folder: Path, since: float) -> Iterator[Path]:
+    """Yield the output files of the jobs that run: stdout of EMR steps, output of containers.
+
+    :param job_folder: the folder in which local_aws keeps the output of jobs
+    :param since: files that were written before this time are left out, in seconds since 1970
+    """
+    for name in ("stdout", "output.log"):
+        for log in job_folder.rglob(name):
+            # local_aws writes the exit status next to the output of a process that has ended
+            if log.stat().st_mtime > since and not (log.parent / "exit.json").exists():
+                yield log
 
 
 class Display:
@@ -80,7 +94,8 @@ class Display:
         if not self._live:
             number = self._phases.index(phase) + 1
             line = f"[{number}/{len(self._phases)} {phase}] {self._elapsed(phase):5.0f} s  {text}"
-            print(line, file=self._console.file)
+            # one call, because two threads write: print() writes the end of the line by itself
+            self._console.file.write(f"{line}\n")
             self._console.file.flush()
 
     def end(self, phase: str, text: str) -> None:
