@@ -107,7 +107,10 @@ def _draw_lengths(axes: Axes, panel: Panel) -> None:
     axes.set_title(f"median {short_count(panel.median)}", loc="right", color=_DROPPED, fontsize=9)
     used = np.flatnonzero(shares if panel.behind is None else shares + panel.behind[:-1])
     if len(used):
-        axes.set_xlim(starts[max(0, used[0] - 1)], ends[min(used[-1] + 1, len(ends) - 1)])
+        low, high = starts[max(0, used[0] - 1)], ends[min(used[-1] + 1, len(ends) - 1)]
+        if np.ceil(np.log10(low)) > np.log10(high):  # only powers of ten have labels
+            low = 10 ** np.floor(np.log10(low))
+        axes.set_xlim(low, high)
     axes.xaxis.set_major_locator(LogLocator(10))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))

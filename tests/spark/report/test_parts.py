@@ -21,6 +21,7 @@ from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.report import duplicates as duplicates_module
 from spark_jobs.report import wording
 from spark_jobs.report.bars import Scale
+from spark_jobs.report.charts import Panel, length_panels
 from spark_jobs.report.duplicates import _largest, duplicates
 from spark_jobs.report.lengths import SHOWN_EDGES, Characters, Lengths, characters, together, tokens
 from spark_jobs.report.page import even_odds, subset_rows
@@ -43,6 +44,14 @@ def test_the_columns_shown_are_those_of_a_plain_histogram(values: list[int]) -> 
     lengths.add(np.array(values))
     plain = np.histogram(values, [*SHOWN_EDGES, 10**12])[0] / len(values)
     np.testing.assert_allclose(lengths.shares(), plain)
+
+
+@pytest.mark.parametrize(("values", "labels"), [([1600, 1829], ["1 k"]), ([90, 3000], ["100", "1 k"])])
+def test_a_chart_of_lengths_has_a_number_on_its_axis(values: list[int], labels: list[str]) -> None:
+    lengths = Lengths()
+    lengths.add(np.array(values))
+    chart = length_panels([Panel("all", lengths.shares(), 1700, "tokens")], 1, "lengths")
+    assert [label for label in ("10", "100", "1 k", "10 k") if f">{label}</text>" in chart] == labels
 
 
 def test_tokens_and_characters_are_those_of_the_documents_to_train_on(built: Path) -> None:
