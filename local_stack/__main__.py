@@ -34,19 +34,29 @@ def _act(action: str) -> None:
     stack = Stack(config)
     if action == "up":
         stack.up()
-        print(f"\nAirflow:     {config.airflow_url}   (no login on this machine)")
-        print(f"AWS:         {config.aws_endpoint}   (AWS_ENDPOINT_URL; keys local / local)")
-        print(f"Model:       {config.serving_url}   (after model_deployment has run)")
+        _print_addresses(config)
         print("Stop with:   make down")
     elif action == "down":
         stack.down()
     else:
-        _print_status(stack)
+        _print_status(stack, config)
 
 
-def _print_status(stack: Stack) -> None:
-    for name, alive in stack.status().items():
+def _print_status(stack: Stack, config: StackConfig) -> None:
+    status = stack.status()
+    for name, alive in status.items():
         print(f"{name:14} {'running' if alive else 'stopped'}")
+    if all(status.values()):
+        _print_addresses(config)
+    else:
+        print("\nStart with:  make up")
+
+
+def _print_addresses(config: StackConfig) -> None:
+    print(f"\nAirflow:     {config.airflow_url}   (no login on this machine)")
+    print(f"Jobs, logs:  {config.aws_endpoint}/_local/ui/   (pages of all AWS jobs and services)")
+    print(f"AWS:         {config.aws_endpoint}   (AWS_ENDPOINT_URL; keys local / local)")
+    print(f"Model:       {config.serving_url}   (after model_deployment has run)")
 
 
 if __name__ == "__main__":

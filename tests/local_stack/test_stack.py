@@ -214,9 +214,9 @@ class Given:
 @pytest.mark.parametrize(
     ("action", "called", "shown"),
     [
-        ("up", ["up"], ["Airflow:", "AWS:", "Model:", "make down"]),
+        ("up", ["up"], ["Airflow:", "/_local/ui/", "AWS:", "Model:", "make down"]),
         ("down", ["down"], []),
-        ("status", [], ["local_aws      running\n", "scheduler      stopped\n"]),
+        ("status", [], ["local_aws      running\n", "scheduler      stopped\n", "make up"]),
     ],
 )
 def test_each_action_of_the_command_does_its_own(
@@ -232,6 +232,18 @@ def test_each_action_of_the_command_does_its_own(
     out = capsys.readouterr().out
     assert all(text in out for text in shown)
     assert bool(out) == bool(shown)
+
+
+def test_the_status_of_a_whole_system_ends_with_its_addresses(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "Stack", Given)
+    monkeypatch.setattr(Given, "status", lambda _: dict.fromkeys(ALL, True))
+    assert command.main(["status"]) == 0
+    out = capsys.readouterr().out
+    config = StackConfig.from_environment()
+    assert all(url in out for url in (config.airflow_url, f"{config.aws_endpoint}/_local/ui/"))
+    assert "make up" not in out
 
 
 @pytest.mark.parametrize(
