@@ -25,6 +25,8 @@ from local_aws.ui.services import ServicePages
 
 PREFIX = "/_local/ui"
 _SHOWN_JOBS = 300
+#: The end of a job's log that its page reads for the last lines and the curves of metrics.
+_JOB_LOG_BYTES = 2 << 20
 _HEADERS = {
     # no external content, inline script or frame, so that the output of a job is shown but never executed
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
@@ -69,9 +71,9 @@ class WebPages:
 
     def _job(self, view: ShownJob, rest: list[str], request: Request) -> Response:
         if not rest:
-            piece = logs.tail(view.logs[0].path, 32 << 10) if view.logs else None
+            pieces = [(log, logs.tail(log.path, _JOB_LOG_BYTES)) for log in view.logs[:2]]
             calls = self._identities.calls(view.row.kind, view.row.name)
-            return _html(pages.job_page(view, piece, calls))
+            return _html(pages.job_page(view, pieces, calls))
         log, raw = _chosen(list(view.logs), rest)
         if log is None:
             return _missing(f"{view.name} has no such log.")

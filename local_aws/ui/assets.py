@@ -35,8 +35,17 @@ tbody tr:last-child td { border-bottom: 0; }
 pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font: 13px/1.45 ui-monospace, monospace; }
 pre.log { background: #10141b; color: #d7dee9; border-radius: 10px; padding: 14px 16px; max-height: 72vh;
   overflow-y: auto; }
-pre.short { max-height: 22em; }
+/* reversed, so that the box begins with its end in view */
+pre.short { max-height: 22em; display: flex; flex-direction: column-reverse; }
+section > p { margin: 12px 0 6px; } section > p:first-child { margin-top: 0; }
+progress { width: 110px; height: 10px; accent-color: var(--link); }
+time { white-space: nowrap; }
 .tabs a { margin-right: 16px; } .tabs .here { font-weight: 600; color: var(--text); }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(250px, 1fr)); gap: 18px 26px;
+  margin-bottom: 18px; }
+figure { margin: 0; } figcaption { font-weight: 500; } figure p { margin: 4px 0 0; font-size: 13px; }
+figure svg { display: block; width: 100%; height: 90px; border-bottom: 1px solid var(--line); }
+figure polyline { fill: none; stroke: var(--link); stroke-width: 1.5; }
 .faint { color: var(--faint); } summary { cursor: pointer; color: var(--faint); }
 @media (max-width: 640px) { main, header { padding-left: 14px; padding-right: 14px; }
   .facts { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 8px; } }

@@ -1,14 +1,18 @@
-"""Reads the end of a log, or the bytes after an offset."""
+"""Reads the end of a log, the bytes after an offset, or the progress that a job reports in its log."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 TAIL_BYTES = 256 << 10
 CHUNK_BYTES = 1 << 20
+#: A job's progress line, e.g. ``progress: near_dedup 40/120 documents``.
+_PROGRESS = re.compile(r"^progress: ([\w -]+?) (\d{1,15})/(\d{1,15}) (\w+)\r?$", re.MULTILINE)
+_PROGRESS_BYTES = 16 << 10
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,28 @@ class LogChunk:
     def text(self) -> str:
         """The bytes as text. Invalid UTF-8 is replaced."""
         return self.data.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The newest progress that a job reported."""
+
+    stage: str
+    done: int
+    total: int
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.stage} {self.done:,} / {self.total:,} {self.unit}"
+
+
+def progress(path: Path) -> Progress | None:
+    """Return the newest progress line at the end of a log, or None if there is none."""
+    lines = _PROGRESS.findall(tail(path, _PROGRESS_BYTES).text)
+    if not lines:
+        return None
+    stage, done, total, unit = lines[-1]
+    return Progress(stage, int(done), int(total), unit)
 
 
 def tail(path: Path, limit_bytes: int = TAIL_BYTES) -> LogChunk:

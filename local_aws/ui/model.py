@@ -13,6 +13,7 @@ from local_aws.glue.jobs import RUN as GLUE_RUN
 from local_aws.resources import Resource, ResourceTable
 from local_aws.sagemaker.interruptions import KIND as TRAINING
 from local_aws.sagemaker.processing import KIND as PROCESSING
+from local_aws.ui.logs import Progress, progress
 
 #: The kinds of each service, in the order in which an id is looked up.
 KINDS: dict[str, tuple[str, ...]] = {
@@ -36,10 +37,11 @@ _OVER = _GOOD | _BAD | {"CANCELLED", "INTERRUPTED", "STOPPED", "Stopped", "TERMI
 
 @dataclass(frozen=True)
 class LogFile:
-    """A file with the output of a job. Pages and URLs use its ``name``."""
+    """A file with the output of a job. Pages and URLs use its ``name``; ``contents`` says what is in it."""
 
     name: str
     path: Path
+    contents: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,13 @@ class ShownJob:
     def is_over(self) -> bool:
         """True if the state is final."""
         return self.row.state in _OVER
+
+    @property
+    def progress(self) -> Progress | None:
+        """The progress that a running job reported last, None if it is over or has reported nothing."""
+        if self.is_over:
+            return None
+        return next(filter(None, (progress(log.path) for log in self.logs)), None)
 
     @property
     def reason(self) -> str:
@@ -131,9 +140,10 @@ class ShownJobs:
                 yield LogFile(f"algo-{number}", folder / f"algo-{number}" / "output.log")
         elif row.kind != CLUSTER:
             folder = self._state / row.kind / row.name
-            yield LogFile("stderr", folder / "stderr")
-            yield LogFile("stdout", folder / "stdout")
-            yield LogFile("controller", folder / "output.log")
+            stdout = LogFile("stdout", folder / "stdout", "progress and result")
+            stderr = LogFile("stderr", folder / "stderr", "Spark's messages, and the error if it failed")
+            yield from (stderr, stdout) if row.state in _BAD else (stdout, stderr)
+            yield LogFile("controller", folder / "output.log", "output before the start of Spark")
 
 
 def _hosts(request: dict[str, Any]) -> int:

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 from local_aws.resources import Resource
+from local_aws.ui.curves import curves, metric_values
 from local_aws.ui.html import Content, Html, element, facts, table
-from local_aws.ui.logs import LogChunk
+from local_aws.ui.logs import LogChunk, Progress
 from local_aws.ui.model import LogFile, ShownJob, tone
 
 ROOT = "/_local/ui"
@@ -45,12 +46,13 @@ def index_page(jobs: Sequence[ShownJob], services: Sequence[Resource]) -> Html:
             element("a", view.name, href=job_url(view.service, view.row.name)),
             view.title,
             state(view.row.state),
+            _progress(view.progress),
             moment(view.row.created),
             duration(view),
         )
         for view in jobs
     ]
-    shown = table(("name", "kind", "state", "submitted", "ran for"), rows)
+    shown = table(("name", "kind", "state", "progress", "submitted", "ran for"), rows)
     listed = table(("service", "state", "tasks wanted", "task definition"), map(_service_row, services))
     empty = element("p", "No job has been submitted yet.", class_="faint")
     no_service = element("p", "No service has been created yet.", class_="faint")
@@ -66,8 +68,8 @@ def index_page(jobs: Sequence[ShownJob], services: Sequence[Resource]) -> Html:
     )
 
 
-def job_page(view: ShownJob, log: LogChunk | None, calls: Mapping[str, int]) -> Html:
-    """Build the page of one job, with the end of its first log and the AWS calls that it made."""
+def job_page(view: ShownJob, ends: Sequence[tuple[LogFile, LogChunk]], calls: Mapping[str, int]) -> Html:
+    """Build the page of one job. ``ends`` holds the ends of its first logs, ``calls`` its calls of AWS."""
     row = view.row
     own = job_url(view.service, row.name)
     parent = None
@@ -76,6 +78,7 @@ def job_page(view: ShownJob, log: LogChunk | None, calls: Mapping[str, int]) -> 
     summary = facts(
         [
             ("state", state(row.state)),
+            ("progress", _progress(view.progress)),
             ("id", row.name if row.name != view.name else None),
             ("belongs to", parent or row.parent),
             ("submitted", moment(row.created)),
@@ -92,9 +95,9 @@ def job_page(view: ShownJob, log: LogChunk | None, calls: Mapping[str, int]) -> 
         element("section", summary),
         _section("Reason", element("pre", view.reason) if view.reason else None),
         _section("Steps", _steps(view.steps)),
-        _section("Log", _short_log(own, view.logs, log)),
+        _section("Log", [_short_log(own, log, piece) for log, piece in ends if piece.data]),
+        _section("Metrics", _metrics(row, ends)),
         _section("States", _transitions(row.detail.get("transitions", []))),
-        _section("Metrics", _metrics(row.detail.get("metrics", {}))),
         _section("AWS calls of this job", table(("operation", "calls"), sorted(calls.items()))),
         element("h2", "Request"),
         element("section", element("details", element("summary", "as it was sent"), _json(row.request))),
@@ -108,7 +111,7 @@ def log_page(view: ShownJob, here: LogFile, piece: LogChunk) -> Html:
     tabs = [
         element("a", log.name, href=log_url(own, log.name), class_="here" if log == here else "")
         for log in view.logs
-    ]
+    ] + [element("span", here.contents, class_="faint")]
     return live_log(
         f"Log of {view.name}", own, log_url(own, here.name, raw=True), tabs, piece, is_over=view.is_over
     )
@@ -203,12 +206,18 @@ def _service_row(service: Resource) -> Sequence[Content]:
     )
 
 
-def _short_log(own: str, logs: Sequence[LogFile], piece: LogChunk | None) -> Content:
-    if not logs or piece is None or not piece.data:
-        return None
+def _short_log(own: str, log: LogFile, piece: LogChunk) -> Content:
     lines = piece.text.splitlines()[-_SHORT_LOG_LINES:]
-    more = element("p", element("a", f"All of {logs[0].name}, live", href=log_url(own, logs[0].name)))
-    return [element("pre", "\n".join(lines), class_="log short"), more]
+    more = element("a", f"All of {log.name}, live", href=log_url(own, log.name))
+    about = f" ({log.contents})" if log.contents else None
+    return [element("p", more, about), element("pre", "\n".join(lines), class_="log short")]
+
+
+def _progress(progress: Progress | None) -> Content:
+    if progress is None:
+        return None
+    bar = element("progress", value=str(progress.done), max=str(progress.total or 1))
+    return [bar, " ", element("span", str(progress), class_="faint")]
 
 
 def _steps(steps: Sequence[Resource]) -> Html:
@@ -231,11 +240,12 @@ def _transitions(transitions: Sequence[dict[str, Any]]) -> Html:
     return table(("state", "since", "message"), rows)
 
 
-def _metrics(metrics: dict[str, Any]) -> Html:
-    return table(
+def _metrics(row: Resource, ends: Sequence[tuple[LogFile, LogChunk]]) -> Content:
+    last = table(
         ("metric", "last value", "at"),
-        [(name, f"{value:g}", moment(when)) for name, (value, when) in metrics.items()],
+        [(name, f"{value:g}", moment(when)) for name, (value, when) in row.detail.get("metrics", {}).items()],
     )
+    return [curves(metric_values(row.request, ends[0][1].text)), last] if last else None
 
 
 def _json(request: dict[str, Any]) -> Html:

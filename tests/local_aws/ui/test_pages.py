@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from local_aws.ui.curves import curves
 from local_aws.ui.html import element, facts, table
 from local_aws.ui.logs import since, tail
 from tests.local_aws.conftest import LocalAws
@@ -127,6 +128,32 @@ def test_a_training_job_shows_states_metrics_and_a_log_of_each_host(server: Loca
     assert "hf_secret" not in shown.text and "HF_TOKEN" in shown.text
     for host in ("algo-1", "algo-2"):
         assert "loss=2.5" in get(server, f"/_local/ui/jobs/sagemaker/shown/log/{host}").page.text
+
+
+def test_a_training_job_shows_its_metrics_as_curves(server: LocalAws) -> None:
+    said = "".join(f"print('loss={loss} rate=1', flush=True);" for loss in ("4", "nan", "2.5", "3"))
+    request = training_request("drawn", said)
+    request["AlgorithmSpecification"] |= {
+        "TrainingImage": IMAGE,
+        "MetricDefinitions": [
+            {"Name": "loss", "Regex": "loss=([0-9.a-z]+)"},
+            {"Name": "rate", "Regex": "rate=([0-9.]+)"},
+            {"Name": "absent", "Regex": "absent=([0-9.]+)"},
+        ],
+    }
+    server.client("sagemaker").create_training_job(**request)
+    page = ended(server, "/_local/ui/jobs/sagemaker/drawn").page
+    drawn = [attributes["points"] for tag, attributes in page.elements if tag == "polyline"]
+    assert drawn == ["0.0,4.0 150.0,76.0 300.0,52.0", "0.0,76.0 100.0,76.0 200.0,76.0 300.0,76.0"]
+    assert "first 4 · lowest 2.5 · highest 4 · last 3" in page.text
+    assert page.text.count("absent") == 1  # in the request alone
+
+
+def test_a_long_curve_has_few_points_and_keeps_its_ends() -> None:
+    page = Parsed(curves({"loss": [float(10_000 - n) for n in range(10_000)]}))
+    (points,) = (str(attributes["points"]).split() for tag, attributes in page.elements if tag == "polyline")
+    assert len(points) <= 401
+    assert (points[0], points[-1]) == ("0.0,4.0", "300.0,76.0")
 
 
 def test_nothing_that_a_job_writes_or_is_called_becomes_markup(
