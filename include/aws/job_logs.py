@@ -34,8 +34,8 @@ _FILES = {
     JobKind.EMR_STEP: ("stderr.gz", "stdout.gz"),
     JobKind.EMR_SERVERLESS: ("SPARK_DRIVER/stderr.gz", "SPARK_DRIVER/stdout.gz"),
 }
-#: Spark jobs print the first, the trainer the second.
-_PROGRESS = re.compile(r"progress: .+|step=\d+ .+")
+#: Every job prints the first, the trainer also the second.
+_PROGRESS = (re.compile(r"progress: .+"), re.compile(r"step=\d+ .+"))
 _STREAMS = 5
 _EVENTS = 200
 #: A larger compressed file is not read, because its last lines cannot be read without the rest.
@@ -61,13 +61,14 @@ class JobLog:
         return found
 
     def progress(self) -> str:
-        """Return the newest progress line, or '' if there is none."""
-        newest = ""
+        """Return the newest progress line and the trainer's newest figures, '' if there is neither."""
+        newest = ["" for _ in _PROGRESS]
         for _, content in self._parts():
             for line in content:
-                if match := _PROGRESS.search(line):
-                    newest = match[0]
-        return newest[:_LONGEST_LINE]
+                for number, pattern in enumerate(_PROGRESS):
+                    if match := pattern.search(line):
+                        newest[number] = match[0]
+        return ", ".join(filter(None, newest))[:_LONGEST_LINE]
 
     def _parts(self) -> Iterator[tuple[str, Iterator[str]]]:
         if not self.prefix:

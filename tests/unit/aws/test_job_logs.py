@@ -76,9 +76,12 @@ def test_a_line_is_shown_in_part(cloudwatch: Any, length: int, shown: int) -> No
     assert cloudwatch(**{"train-g1/a": ["x" * length]}).tail()[1] == "x" * shown
 
 
-def test_the_newest_line_that_tells_progress_is_found(cloudwatch: Any) -> None:
+def test_the_newest_lines_that_tell_progress_are_found(cloudwatch: Any) -> None:
     lines = ["step=1 loss=9", "2026 progress: read 1/8 shards", "noise", "step=40 loss=3 rate=1", "step=x"]
-    assert cloudwatch(**{"train-g1/a": lines}).progress() == "step=40 loss=3 rate=1"
+    assert (
+        cloudwatch(**{"train-g1/a": lines}).progress() == "progress: read 1/8 shards, step=40 loss=3 rate=1"
+    )
+    assert cloudwatch(**{"train-g1/a": lines[2:]}).progress() == "step=40 loss=3 rate=1"
     assert cloudwatch(**{"train-g1/a": ["noise"]}).progress() == ""
     assert len(cloudwatch(**{"train-g1/a": ["progress: " + "x" * 900]}).progress()) == 400
 
