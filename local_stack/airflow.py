@@ -57,6 +57,7 @@ def airflow_environment(config: StackConfig) -> dict[str, str]:
         "API__PORT": str(config.airflow_port),
         "API__BASE_URL": config.airflow_url,
         "API__WORKERS": "1",
+        "API__DEFAULT_WRAP": "True",  # errors end with what to do, which the log view would cut off
         "API__SECRET_KEY": keys["api"],
         "API_AUTH__JWT_SECRET": keys["jwt"],
         "LOGGING__BASE_LOG_FOLDER": str(config.airflow_home / "task_logs"),

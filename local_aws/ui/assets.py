@@ -39,7 +39,7 @@ pre.log { background: #10141b; color: #d7dee9; border-radius: 10px; padding: 14p
 pre.short { max-height: 22em; display: flex; flex-direction: column-reverse; }
 section > p { margin: 12px 0 6px; } section > p:first-child { margin-top: 0; }
 progress { width: 110px; height: 10px; accent-color: var(--link); }
-time { white-space: nowrap; }
+td progress { display: block; margin-top: 6px; } time { white-space: nowrap; }
 .tabs a { margin-right: 16px; } .tabs .here { font-weight: 600; color: var(--text); }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(250px, 1fr)); gap: 18px 26px;
   margin-bottom: 18px; }
@@ -48,7 +48,7 @@ figure svg { display: block; width: 100%; height: 90px; border-bottom: 1px solid
 figure polyline { fill: none; stroke: var(--link); stroke-width: 1.5; }
 .faint { color: var(--faint); } summary { cursor: pointer; color: var(--faint); }
 @media (max-width: 640px) { main, header { padding-left: 14px; padding-right: 14px; }
-  .facts { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 8px; } }
+  .facts { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 8px; } table { min-width: 600px; } }
 """
 
 #: Polls for new lines of the log and shows them as text, never as markup.

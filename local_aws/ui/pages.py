@@ -48,7 +48,7 @@ def index_page(jobs: Sequence[ShownJob], services: Sequence[Resource]) -> Html:
             state(view.row.state),
             _progress(view.progress),
             moment(view.row.created),
-            duration(view),
+            element("time", duration(view)),
         )
         for view in jobs
     ]

@@ -71,6 +71,7 @@ class JobTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Stop the job, because mark-failed, mark-success or clear has ended the trigger."""
+        self.log.info("the task was marked or cleared: stop %s", self.name)
         await asyncio.to_thread(self._jobs().stop, self.name)
 
     def _look(self) -> JobView:

@@ -105,12 +105,31 @@ def test_a_step_shows_its_state_reason_log_and_request(
     assert shown.headers["content-type"] == "text/html; charset=utf-8"
     for word in ("breaks", "EMR step", "FAILED", "exited with code 7", "first words", "command-runner.jar"):
         assert word in shown.page.text
+    assert "first words" in get(server, f"{url}/log").page.text  # the log with the error
     assert f"/_local/ui/jobs/emr/{cluster}" in shown.page.links()
     assert "out\n" in get(server, f"{url}/log/stdout").page.text
     of_cluster = get(server, f"/_local/ui/jobs/emr/{cluster}").page
     assert url in of_cluster.links() and "c breaks" in of_cluster.text
     index = get(server, "/_local/ui/").page
     assert url in index.links() and f"/_local/ui/jobs/emr/{cluster}" in index.links()
+
+
+def test_a_step_that_runs_shows_its_progress_and_first_its_output(
+    server: LocalAws, step: Callable[..., tuple[str, str]], tmp_path: Path
+) -> None:
+    end = tmp_path / "end"
+    said = "progress: read 1/9 parts\\nprogress: read 1200/3000 parts\\nmore\\n"
+    script = f"printf '{said}'; echo noise >&2; until [ -e {end} ]; do sleep 0.1; done"
+    _, name = step("works", "sh", "-c", script)
+    url = f"/_local/ui/jobs/emr/{name}"
+    shown = wait_until(lambda: get(server, url).page, lambda page: "1,200 / 3,000 parts" in page.text)
+    bars = [attributes for tag, attributes in shown.elements if tag == "progress"]
+    assert bars == [{"value": "1200", "max": "3000"}]
+    assert "read 1,200 / 3,000 parts" in get(server, "/_local/ui/").page.text
+    assert shown.text.index("All of stdout") < shown.text.index("All of stderr")
+    assert "more" in get(server, f"{url}/log").page.text
+    end.touch()
+    assert "<progress" not in ended(server, url).body
 
 
 def test_a_training_job_shows_states_metrics_and_a_log_of_each_host(server: LocalAws) -> None:
@@ -138,7 +157,7 @@ def test_a_training_job_shows_its_metrics_as_curves(server: LocalAws) -> None:
         "MetricDefinitions": [
             {"Name": "loss", "Regex": "loss=([0-9.a-z]+)"},
             {"Name": "rate", "Regex": "rate=([0-9.]+)"},
-            {"Name": "absent", "Regex": "absent=([0-9.]+)"},
+            {"Name": "absent", "Regex": "never=([0-9.]+)"},
         ],
     }
     server.client("sagemaker").create_training_job(**request)
