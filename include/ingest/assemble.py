@@ -98,8 +98,7 @@ class Assembly:
                 error = failure
             if self._partial.safe > before and self._is_resumable:
                 self._patience.progressed()
-            waited = self._patience.endure(error)
-            log.warning("%s; tried again after %.1f s", error, waited)
+            self._patience.endure(error)
             if self._partial.offset:
                 self.tally.resumes += 1
 

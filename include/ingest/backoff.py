@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import TypeVar
 
 from include.ingest.errors import SourceUnavailable
 from include.recipes.source import Politeness
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Sleep = Callable[[float], None]
@@ -51,8 +54,8 @@ class Patience:
         """Record progress: the count of tries starts again."""
         self._failed = 0
 
-    def endure(self, error: SourceUnavailable) -> float:
-        """Wait before the next try, and return the seconds; raise ``error`` if it was the last one.
+    def endure(self, error: SourceUnavailable) -> None:
+        """Log the error and wait before the next try; raise ``error`` if it was the last one.
 
         A wait above ``max_wait_seconds`` is refused, so that a worker does not sleep for a server.
         """
@@ -61,8 +64,9 @@ class Patience:
         if self._failed >= self._politeness.max_attempts or asked > self._politeness.max_wait_seconds:
             raise error
         seconds = delay_seconds(self._failed, self._politeness, asked, random.random())
+        tries = self._politeness.max_attempts
+        log.warning("%s; try %s of %s follows in %.1f s", error, self._failed + 1, tries, seconds)
         self._sleep(seconds)
-        return seconds
 
 
 def persist(action: Callable[[], T], politeness: Politeness, sleep: Sleep = time.sleep) -> T:

@@ -132,7 +132,11 @@ class SourceClient:
             request = self._client.build_request("GET", url, headers=headers, extensions=extensions)
             return self._client.send(request, stream=True)
         except httpx.TransportError as error:
-            raise SourceUnavailable(f"no answer ({_said(error)})", where=shown(url)) from error
+            raise SourceUnavailable(
+                f"no answer ({_said(error)})",
+                where=shown(url),
+                remedy="check that the worker can reach this server, then clear the task",
+            ) from error
         except (httpx.InvalidURL, ValueError) as error:
             # httpx makes the request of a redirect even where it does not follow it: of names that are none
             raise SourceRefused(f"not a URL ({_said(error)})", where=shown(url)) from error

@@ -64,6 +64,13 @@ def test_a_server_that_asks_for_much_patience_is_left_alone() -> None:
     assert waited == []
 
 
+def test_a_wait_is_logged_before_it_begins(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[str] = []
+    patience = Patience(POLITE, lambda _: told.append(caplog.messages[-1]))
+    patience.endure(SourceUnavailable("no answer", where="https://there/"))
+    assert [text.split(" follows in ")[0] for text in told] == ["https://there/: no answer; try 2 of 4"]
+
+
 def test_an_action_is_tried_again_until_it_succeeds() -> None:
     failures = [SourceUnavailable("no", retry_after_seconds=3), SourceUnavailable("no")]
     waited: list[float] = []
