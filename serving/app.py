@@ -13,6 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -65,6 +66,12 @@ def make_app(state: ServerState) -> FastAPI:
     app = FastAPI(title="Nexus LLM", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(_Bookkeeping, state=state)
     _add_error_handlers(app)
+
+    @app.get("/")
+    async def index() -> Response:
+        """Name the routes to a person who opens the server's address."""
+        routes = [f"{'/'.join(r.methods)} {r.path}" for r in app.routes if isinstance(r, APIRoute)]
+        return JSONResponse({"api": "OpenAI", "model": state.model_name, "routes": routes})
 
     @app.get("/healthz")
     async def healthz() -> Response:

@@ -30,7 +30,7 @@ class LogChunk:
 
 
 @dataclass(frozen=True)
-class Progress:
+class ReportedProgress:
     """The newest progress that a job reported."""
 
     stage: str
@@ -42,13 +42,13 @@ class Progress:
         return f"{self.stage} {self.done:,} / {self.total:,} {self.unit}"
 
 
-def progress(path: Path) -> Progress | None:
+def progress(path: Path) -> ReportedProgress | None:
     """Return the newest progress line at the end of a log, or None if there is none."""
     lines = _PROGRESS.findall(tail(path, _PROGRESS_BYTES).text)
     if not lines:
         return None
     stage, done, total, unit = lines[-1]
-    return Progress(stage, int(done), int(total), unit)
+    return ReportedProgress(stage, int(done), int(total), unit)
 
 
 def tail(path: Path, limit_bytes: int = TAIL_BYTES) -> LogChunk:

@@ -13,7 +13,7 @@ from local_aws.glue.jobs import RUN as GLUE_RUN
 from local_aws.resources import Resource, ResourceTable
 from local_aws.sagemaker.interruptions import KIND as TRAINING
 from local_aws.sagemaker.processing import KIND as PROCESSING
-from local_aws.ui.logs import Progress, progress
+from local_aws.ui.logs import ReportedProgress, progress
 
 #: The kinds of each service, in the order in which an id is looked up.
 KINDS: dict[str, tuple[str, ...]] = {
@@ -66,7 +66,7 @@ class ShownJob:
         return self.row.state in _OVER
 
     @property
-    def progress(self) -> Progress | None:
+    def progress(self) -> ReportedProgress | None:
         """The progress that a running job reported last, None if it is over or has reported nothing."""
         if self.is_over:
             return None
@@ -97,7 +97,7 @@ class ShownJob:
 
 def tone(state: str) -> str:
     """Return the style of a state: good, bad, ended or active."""
-    if state in _GOOD:
+    if state in _GOOD or state == "ACTIVE":  # a service
         return "good"
     if state in _BAD:
         return "bad"

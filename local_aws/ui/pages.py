@@ -13,7 +13,7 @@ from urllib.parse import quote
 from local_aws.resources import Resource
 from local_aws.ui.curves import curves, metric_values
 from local_aws.ui.html import Content, Html, element, facts, table
-from local_aws.ui.logs import LogChunk, Progress
+from local_aws.ui.logs import LogChunk, ReportedProgress
 from local_aws.ui.model import LogFile, ShownJob, tone
 
 ROOT = "/_local/ui"
@@ -213,7 +213,7 @@ def _short_log(own: str, log: LogFile, piece: LogChunk) -> Content:
     return [element("p", more, about), element("pre", "\n".join(lines), class_="log short")]
 
 
-def _progress(progress: Progress | None) -> Content:
+def _progress(progress: ReportedProgress | None) -> Content:
     if progress is None:
         return None
     bar = element("progress", value=str(progress.done), max=str(progress.total or 1))

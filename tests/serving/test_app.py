@@ -62,6 +62,13 @@ def test_health_and_readiness_follow_the_phase(phase: ServerPhase, healthy: int,
     assert {answer.text for answer in answers} == {phase.value}
 
 
+def test_the_address_of_the_server_names_its_routes() -> None:
+    answer = Server(ServerPhase.LOADING).call("GET", "/")
+    assert answer.status_code == 200
+    assert answer.json()["model"] == "m"
+    assert {"GET /", "GET /v1/models", "POST /v1/completions"} <= set(answer.json()["routes"])
+
+
 @pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions"])
 @pytest.mark.parametrize(
     ("phase", "serves"),
