@@ -70,7 +70,7 @@ def make_app(state: ServerState) -> FastAPI:
     @app.get("/")
     async def index() -> Response:
         """Name the routes to a person who opens the server's address."""
-        routes = [f"{'/'.join(r.methods)} {r.path}" for r in app.routes if isinstance(r, APIRoute)]
+        routes = [f"{'/'.join(r.methods or ())} {r.path}" for r in app.routes if isinstance(r, APIRoute)]
         return JSONResponse({"api": "OpenAI", "model": state.model_name, "routes": routes})
 
     @app.get("/healthz")
