@@ -15,6 +15,7 @@ from local_aws.s3.documents import (
     tags_of,
     text_of,
 )
+from local_aws.s3.tags import MAX_BUCKET_TAGS
 from local_aws.settings import REGION
 
 _OWNER = {"ID": "local", "DisplayName": "local"}
@@ -40,15 +41,22 @@ def list_buckets(call: S3Call) -> Response:
 
 
 def create_bucket(call: S3Call) -> Response:
-    """Handle CreateBucket. As in us-east-1, it succeeds if the bucket exists."""
+    """Handle CreateBucket. In us-east-1 it succeeds if the bucket exists, as on AWS."""
     region, tags = REGION, dict[str, str]()
     if body := read_body(call.request):
         configuration = parse_document(body, "CreateBucketConfiguration")
         if configuration.find("Bucket/Type") is not None:
             raise AwsError("NotImplemented", "local_aws does not implement directory buckets", 501)
         region = text_of(configuration, "LocationConstraint") or REGION
-        tags = tags_of(configuration, "Tags/Tag")
-    call.storage.buckets.create(call.bucket_name, region, tags)
+        tags = tags_of(configuration, MAX_BUCKET_TAGS, "Tags/Tag")
+    made = call.storage.buckets.create(call.bucket_name, region, tags)
+    if not made and (region != REGION or call.bucket.record.region != REGION):
+        raise AwsError(
+            "BucketAlreadyOwnedByYou",
+            "Your previous request to create the named bucket succeeded and you already own it.",
+            409,
+            {"BucketName": call.bucket_name},
+        )
     return Response(200, {"Location": f"/{call.bucket_name}"})
 
 
@@ -98,7 +106,7 @@ def get_bucket_tagging(call: S3Call) -> Response:
 def put_bucket_tagging(call: S3Call) -> Response:
     """Handle PutBucketTagging, which replaces the tag set."""
     bucket = call.bucket
-    call.storage.buckets.update(bucket, tags=tags_of(read_document(call.request, "Tagging")))
+    call.storage.buckets.update(bucket, tags=tags_of(read_document(call.request, "Tagging"), MAX_BUCKET_TAGS))
     return Response(204)
 
 

@@ -12,6 +12,7 @@ from local_aws.errors import AwsError
 from local_aws.http.messages import Headers, Request
 from local_aws.s3.buckets import Bucket, Buckets
 from local_aws.s3.store import S3Store
+from local_aws.s3.tags import MAX_OBJECT_TAGS, checked_tags
 from local_aws.s3.uploads import Uploads
 
 STORED_HEADERS = (
@@ -64,7 +65,15 @@ class S3Call:
 
     def number(self, name: str, default: int, highest: int) -> int:
         """Return an integer parameter, or ``highest`` if it is larger. Raises AwsError InvalidArgument."""
-        text = self.query.get(name)
+        return self._number(self.query, name, default, highest)
+
+    def header_number(self, name: str, default: int, highest: int) -> int:
+        """Return an integer of a header, or ``highest`` if it is larger. Raises AwsError InvalidArgument."""
+        return self._number(self.headers, name, default, highest)
+
+    @staticmethod
+    def _number(values: Mapping[str, str], name: str, default: int, highest: int) -> int:
+        text = values.get(name)
         if not text:
             return default
         if not re.fullmatch("[0-9]{1,18}", text):
@@ -104,5 +113,5 @@ def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def header_tags(headers: Mapping[str, str]) -> dict[str, str]:
-    """Parse the tags of the x-amz-tagging header."""
-    return dict(parse_qsl(headers.get("x-amz-tagging", ""), keep_blank_values=True))
+    """Parse the tags of the x-amz-tagging header. Raises AwsError if they break S3's rules."""
+    return checked_tags(parse_qsl(headers.get("x-amz-tagging", ""), keep_blank_values=True), MAX_OBJECT_TAGS)

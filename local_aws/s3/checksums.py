@@ -74,6 +74,22 @@ def claimed(headers: Mapping[str, str]) -> dict[str, str]:
     return {a: headers[header_of(a)] for a in ALGORITHMS if header_of(a) in headers}
 
 
+def named(headers: Mapping[str, str]) -> set[str]:
+    """Return the algorithms of the checksums that a body has in its headers or in its trailers."""
+    trailers = [name.strip().lower() for name in headers.get("x-amz-trailer", "").split(",")]
+    return {a for a in ALGORITHMS if header_of(a) in headers or header_of(a) in trailers}
+
+
+def mismatch(expected: str, actual: str) -> AwsError:
+    """Return the error for a checksum of another algorithm than that of the multipart upload."""
+    return AwsError(
+        "InvalidRequest",
+        f"Checksum Type mismatch occurred, expected checksum Type: {expected.lower()}, actual"
+        f" checksum Type: {actual.lower()}",
+        400,
+    )
+
+
 def combined(algorithm: str, parts: Sequence[tuple[str, int]]) -> str:
     """Compute the base64 checksum of an object from its ``parts`` (base64 checksum, size in bytes).
 

@@ -68,10 +68,15 @@ class Completion:
 
     def named_all_of(self, record: ObjectRecord) -> bool:
         """Tell whether this request names the very parts that ``record`` was made of."""
+        if record.part_numbers and record.part_numbers != [part.number for part in self.parts]:
+            return False
         try:
-            return joined_etag([part.etag for part in self.parts]) == record.etag
+            if joined_etag([part.etag for part in self.parts]) != record.etag:
+                return False
         except binascii.Error:
             return False
+        pairs = zip(self.parts, record.parts, strict=True)
+        return all(named.checksums.items() <= sums.items() for named, (_, sums) in pairs)
 
 
 def joined_etag(etags: Sequence[str]) -> str:
@@ -139,8 +144,7 @@ def joined(upload: Upload, parts: Sequence[Part], completion: Completion) -> Obj
     sums = [(part.checksums[algorithm], part.size) for part in parts]
     join = checksums.combined if upload.checksum_type == "FULL_OBJECT" else checksums.composite
     value = join(algorithm, sums)
-    _check_claims(upload, completion, value, size)
-    return ObjectRecord(
+    record = ObjectRecord(
         upload.key,
         size,
         0,
@@ -151,33 +155,33 @@ def joined(upload: Upload, parts: Sequence[Part], completion: Completion) -> Obj
         checksums={algorithm: value},
         checksum_type=upload.checksum_type,
         parts=[(part.size, {algorithm: part.checksums[algorithm]}) for part in parts],
+        part_numbers=[part.number for part in parts],
         upload_id=upload.upload_id,
     )
+    check_claims(completion, record)
+    return record
 
 
-def _check_claims(upload: Upload, completion: Completion, value: str, size: int) -> None:
-    if completion.checksum_type not in ("", upload.checksum_type):
+def check_claims(completion: Completion, record: ObjectRecord) -> None:
+    """Raise AwsError if the request claims something else of the whole object than ``record`` says."""
+    ((algorithm, value),) = record.checksums.items()
+    if completion.checksum_type not in ("", record.checksum_type):
         raise AwsError(
             "InvalidRequest",
-            f"The upload was created using the {upload.checksum_type} checksum mode. The complete request"
+            f"The upload was created using the {record.checksum_type} checksum mode. The complete request"
             " must use the same checksum mode.",
             400,
         )
-    if completion.size not in (None, size):
+    if completion.size not in (None, record.size):
         raise AwsError(
             "InvalidRequest",
             f"The provided 'x-amz-mp-object-size' header value {completion.size} does not match what was"
-            f" computed: {size}",
+            f" computed: {record.size}",
             400,
         )
     for name, claimed in completion.checksums.items():
-        if name != upload.algorithm:
-            raise AwsError(
-                "InvalidRequest",
-                f"Checksum Type mismatch occurred, expected checksum Type: {upload.algorithm.lower()}, actual"
-                f" checksum Type: {name.lower()}",
-                400,
-            )
+        if name != algorithm:
+            raise checksums.mismatch(algorithm, name)
         # clients send composite values with and without the number of parts
         if claimed not in (value, value.partition("-")[0]):
             raise AwsError(

@@ -10,7 +10,7 @@ from local_aws.errors import AwsError
 from local_aws.s3.records import ObjectRecord
 from local_aws.s3.store import Precondition
 
-_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+_RANGE = re.compile(r"bytes=([0-9]{0,100})-([0-9]{0,100})")
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:

@@ -22,6 +22,10 @@ from local_aws.s3.store import Opened
 from local_aws.s3.uploads import copy_range
 
 
+#: A copy has these from its own request, even if it takes the metadata of its source.
+_NOT_COPIED = ("x-amz-storage-class", "x-amz-server-side-encryption", "x-amz-website-redirect-location")
+
+
 def open_copy_source(call: S3Call) -> tuple[Bucket, Opened]:
     """Open the source of a copy and check its conditional headers. Raises AwsError if one fails."""
     source, _, query = call.headers["x-amz-copy-source"].partition("?")
@@ -61,15 +65,11 @@ def copy_object(call: S3Call) -> Response:
     source_bucket, opened = open_copy_source(call)
     source = opened.record
     with opened.file:
-        replace_metadata = call.headers.get("x-amz-metadata-directive", "COPY").upper() == "REPLACE"
-        replace_tags = call.headers.get("x-amz-tagging-directive", "COPY").upper() == "REPLACE"
+        replace_metadata = _replaces(call, "x-amz-metadata-directive")
+        replace_tags = _replaces(call, "x-amz-tagging-directive")
         same = (source_bucket.name, source.key) == (bucket.name, call.key)
-        if (
-            same
-            and not replace_metadata
-            and "x-amz-storage-class" not in call.headers
-            and "?" not in (call.headers["x-amz-copy-source"])
-        ):
+        changes = replace_metadata or any(name in call.headers for name in _NOT_COPIED)
+        if same and not changes and "?" not in call.headers["x-amz-copy-source"]:
             raise AwsError(
                 "InvalidRequest",
                 "This copy request is illegal because it is trying to copy an object to itself without "
@@ -78,7 +78,8 @@ def copy_object(call: S3Call) -> Response:
                 400,
             )
         fresh = new_record(call)
-        kept_class = {n: v for n, v in fresh.headers.items() if n.startswith("x-amz-")}
+        copied = {n: v for n, v in source.headers.items() if n.lower() not in _NOT_COPIED}
+        own = {n: v for n, v in fresh.headers.items() if n.lower() in _NOT_COPIED}
         received = _copy_bytes(call.storage, opened, call.headers.get("x-amz-checksum-algorithm"))
     record = with_bytes(
         ObjectRecord(
@@ -86,7 +87,7 @@ def copy_object(call: S3Call) -> Response:
             0,
             0,
             "",
-            headers=fresh.headers if replace_metadata else {**source.headers, **kept_class},
+            headers=fresh.headers if replace_metadata else {**copied, **own},
             metadata=fresh.metadata if replace_metadata else source.metadata,
             tags=fresh.tags if replace_tags else source.tags,
         ),
@@ -99,6 +100,19 @@ def copy_object(call: S3Call) -> Response:
     answer = document("CopyObjectResult", {**_copied(record), **checksum_elements(record)})
     answer.headers |= headers
     return answer
+
+
+def _replaces(call: S3Call, name: str) -> bool:
+    """Read a directive of a copy. Raises AwsError InvalidArgument unless it is COPY or REPLACE."""
+    directive = call.headers.get(name, "COPY")
+    if directive not in ("COPY", "REPLACE"):
+        raise AwsError(
+            "InvalidArgument",
+            f"{name}: unknown directive",
+            400,
+            {"ArgumentName": name, "ArgumentValue": directive},
+        )
+    return directive == "REPLACE"
 
 
 def _copied(record: ObjectRecord) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 from local_aws.errors import AwsError
 from local_aws.http.messages import Request, Response
 from local_aws.s3.ingest import read_small
+from local_aws.s3.tags import checked_tags
 
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _MAX_DOCUMENT_BYTES = 8 << 20
@@ -87,15 +88,10 @@ def text_of(element: ElementTree.Element, name: str) -> str:
     return element.findtext(name) or ""
 
 
-def tags_of(element: ElementTree.Element, path: str = "TagSet/Tag") -> dict[str, str]:
-    """Read the tags at ``path`` below ``element``. Raises AwsError for a key that is empty or repeated."""
-    tags: dict[str, str] = {}
-    for tag in element.iterfind(path):
-        key, value = text_of(tag, "Key"), text_of(tag, "Value")
-        if not key or key in tags:
-            raise AwsError("InvalidTag", "A tag key is empty or occurs twice.", 400)
-        tags[key] = value
-    return tags
+def tags_of(element: ElementTree.Element, most: int, path: str = "TagSet/Tag") -> dict[str, str]:
+    """Read at most ``most`` tags at ``path`` below ``element``. Raises AwsError if they break S3's rules."""
+    pairs = ((text_of(tag, "Key"), text_of(tag, "Value")) for tag in element.iterfind(path))
+    return checked_tags(pairs, most)
 
 
 def tagging(tags: Mapping[str, str]) -> Response:

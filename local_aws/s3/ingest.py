@@ -20,6 +20,7 @@ from local_aws.s3.aws_chunked import AwsChunkedBody, decoded_body
 
 _BLOCK_BYTES = 1 << 20
 _BLOCKS = 4
+_MAX_BODY_BYTES = 5 << 30
 _THREAD_FROM_BYTES = 2 << 20
 
 
@@ -95,6 +96,13 @@ def receive(
     payload_hash = "" if proven else _payload_hash(headers)
     kept = algorithms or {checksums.DEFAULT}
     length = headers.get("x-amz-decoded-content-length") or headers.get("content-length") or "0"
+    if int(length) > _MAX_BODY_BYTES:
+        raise AwsError(
+            "EntityTooLarge",
+            "Your proposed upload exceeds the maximum allowed size",
+            400,
+            {"ProposedSize": length, "MaxSizeAllowed": str(_MAX_BODY_BYTES)},
+        )
     received = store(
         body, temporary_folder, kept | ({"SHA256"} if payload_hash else set()), int(length), fsync
     )

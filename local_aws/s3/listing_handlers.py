@@ -116,6 +116,10 @@ def list_object_versions(call: S3Call) -> Response:
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     limit = call.number("max-keys", 1000, 1000)
     key_marker, version_marker = query.get("key-marker", ""), query.get("version-id-marker", "")
+    if "version-id-marker" in query and not key_marker:
+        raise AwsError(
+            "InvalidArgument", "A version-id marker cannot be specified without a key marker.", 400
+        )
     entries: list[tuple[ObjectRecord, bool]] = []
     prefixes: list[str] = []
     truncated, last = False, ("", "")

@@ -26,12 +26,16 @@ _ESCAPED, _HASHED, _ASIDE = ".%", ".=", ".~"
 _EMPTY_FILE, _EMPTY_FOLDER = ".%", ".%%"
 _MAX_NAME_BYTES = 255
 _MAX_KEY_BYTES = 1024
+#: Addresses of hosts, and the names that AWS keeps for itself.
+_RESERVED_BUCKET = re.compile(
+    r"(\d+\.){3}\d+$|xn--|sthree-|amzn-s3-demo-|.*(-s3alias|--ol-s3|\.mrap|--x-s3)$"
+)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 def check_bucket_name(name: str) -> None:
     """Raise AwsError InvalidBucketName unless ``name`` is a valid name of a bucket."""
-    if not _BUCKET.fullmatch(name) or ".." in name:
+    if not _BUCKET.fullmatch(name) or ".." in name or _RESERVED_BUCKET.match(name):
         raise AwsError("InvalidBucketName", "The specified bucket is not valid.", 400, {"BucketName": name})
 
 

@@ -12,14 +12,17 @@ from local_aws.http.messages import FileSlice, Response
 from local_aws.s3 import checksums
 from local_aws.s3.buckets import Bucket
 from local_aws.s3.calls import S3Call, header_tags, stored_headers, user_metadata
+from local_aws.s3.completion import MAX_PARTS
 from local_aws.s3.conditions import byte_range, check_read, write_precondition
 from local_aws.s3.documents import document, read_document, tagging, tags_of, text_of
 from local_aws.s3.ingest import Received, receive
 from local_aws.s3.names import check_key
 from local_aws.s3.records import ObjectRecord
 from local_aws.s3.store import Opened
+from local_aws.s3.tags import MAX_OBJECT_TAGS
 
 _MAX_DELETES = 1000
+_ATTRIBUTES = {"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"}
 
 
 def put_object(call: S3Call) -> Response:
@@ -81,6 +84,10 @@ def open_for(call: S3Call) -> Opened:
 
 def _span(call: S3Call, record: ObjectRecord) -> tuple[int, int] | None:
     part = call.query.get("partNumber")
+    if part is not None and "range" in call.headers:
+        raise AwsError(
+            "InvalidRequest", "Cannot specify both Range header and partNumber query parameter", 400
+        )
     if part is None:
         return byte_range(call.headers.get("range"), record.size)
     sizes = [size for size, _ in record.parts] or [record.size]
@@ -205,7 +212,7 @@ def get_object_tagging(call: S3Call) -> Response:
 
 def put_object_tagging(call: S3Call) -> Response:
     """Handle PutObjectTagging, which replaces the tag set."""
-    tags = tags_of(read_document(call.request, "Tagging"))
+    tags = tags_of(read_document(call.request, "Tagging"), MAX_OBJECT_TAGS)
     return _retag(call, tags, 200)
 
 
@@ -215,10 +222,28 @@ def delete_object_tagging(call: S3Call) -> Response:
 
 
 def _retag(call: S3Call, tags: dict[str, str], status: int) -> Response:
-    if len(tags) > 10:
-        raise AwsError("BadRequest", "Object tags cannot be greater than 10", 400)
     record = call.storage.objects.retag(call.bucket, call.key, call.query.get("versionId"), tags)
     return Response(status, version_header(call.bucket, record))
+
+
+def _object_parts(call: S3Call, record: ObjectRecord) -> dict[str, Any]:
+    """Describe one page of the parts of an object that was uploaded in parts."""
+    limit = call.header_number("x-amz-max-parts", 1000, 1000)
+    after = call.header_number("x-amz-part-number-marker", 0, MAX_PARTS)
+    numbers = record.part_numbers or range(1, len(record.parts) + 1)
+    parts = [entry for entry in zip(numbers, record.parts, strict=True) if entry[0] > after]
+    shown = parts[:limit]
+    return {
+        "PartsCount": len(record.parts),
+        "PartNumberMarker": after,
+        "NextPartNumberMarker": shown[-1][0] if shown else 0,
+        "MaxParts": limit,
+        "IsTruncated": len(parts) > limit > 0,
+        "Part": [
+            {"PartNumber": number, "Size": size, **{f"Checksum{name}": value for name, value in sums.items()}}
+            for number, (size, sums) in shown
+        ],
+    }
 
 
 def get_object_attributes(call: S3Call) -> Response:
@@ -227,10 +252,12 @@ def get_object_attributes(call: S3Call) -> Response:
     opened.file.close()
     record = opened.record
     wanted = {name.strip() for name in call.headers.get("x-amz-object-attributes", "").split(",")}
+    if not wanted <= _ATTRIBUTES:
+        raise AwsError("InvalidArgument", f"Invalid attribute name specified. Use {sorted(_ATTRIBUTES)}", 400)
     content: dict[str, Any] = {
         "ETag": record.etag,
         "Checksum": checksum_elements(record) or None,
-        "ObjectParts": {"PartsCount": len(record.parts)} if record.parts else None,
+        "ObjectParts": _object_parts(call, record) if record.parts else None,
         "StorageClass": record.headers.get("x-amz-storage-class", "STANDARD"),
         "ObjectSize": record.size,
     }

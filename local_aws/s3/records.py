@@ -29,7 +29,8 @@ class ObjectRecord:
     """The metadata of one version of an object. ``etag`` has no quotes; ``headers`` are sent with each read.
 
     ``upload_id`` names the multipart upload that made the object, and ``parts`` holds the size in bytes and
-    the {algorithm: base64} checksums of each of its parts.
+    the {algorithm: base64} checksums of each of its parts. ``part_numbers`` are the
+    numbers under which they were uploaded.
     """
 
     key: str
@@ -43,6 +44,7 @@ class ObjectRecord:
     checksums: dict[str, str] = field(default_factory=dict)
     checksum_type: str = "FULL_OBJECT"
     parts: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    part_numbers: list[int] = field(default_factory=list)
     delete_marker: bool = False
     upload_id: str = ""
 
@@ -117,8 +119,12 @@ def write_text(path: str, text: str, fsync: bool) -> None:
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        if fsync:
-            file.flush()
-            os.fsync(descriptor)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            if fsync:
+                file.flush()
+                os.fsync(descriptor)
+    except OSError:
+        os.unlink(path)  # half a document is of no use, and a full disk needs the space
+        raise

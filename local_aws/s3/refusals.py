@@ -17,6 +17,7 @@ _NOT_IMPLEMENTED = {
     "x-amz-server-side-encryption-customer-": "SSE-C: objects here are not encrypted with a customer's key",
     "x-amz-copy-source-server-side-encryption-customer-": "SSE-C: objects here are not encrypted",
     "x-amz-server-side-encryption-aws-kms-key-id": "SSE-KMS: there is no KMS here",
+    "x-amz-server-side-encryption-bucket-key-enabled": "SSE-KMS: there is no KMS here",
     "x-amz-server-side-encryption-context": "SSE-KMS: there is no KMS here",
     "x-amz-object-lock-": "object lock: anything here can be deleted",
     "x-amz-bucket-object-lock-enabled": "object lock: anything here can be deleted",

@@ -12,7 +12,7 @@ from local_aws.http.messages import Response
 from local_aws.s3 import checksums
 from local_aws.s3.calls import S3Call, header_tags, stored_headers, user_metadata
 from local_aws.s3.completion import MAX_PARTS, Completion, NamedPart, Part, Upload
-from local_aws.s3.conditions import byte_range, write_precondition
+from local_aws.s3.conditions import write_precondition
 from local_aws.s3.copy_handlers import FileBody, open_copy_source
 from local_aws.s3.documents import document, encoder, iso_time, read_document, text_of
 from local_aws.s3.ingest import receive, store
@@ -61,6 +61,9 @@ def create_multipart_upload(call: S3Call) -> Response:
 def upload_part(call: S3Call) -> Response:
     """Handle UploadPart. It verifies checksums and replaces an earlier part of the same number."""
     upload, number = _upload(call), _part_number(call)
+    for name in checksums.named(call.headers):
+        if upload.explicit and name != upload.algorithm:
+            raise checksums.mismatch(upload.algorithm, name)
     received = receive(
         call.request, call.storage.buckets.temporary, also=[upload.algorithm], fsync=call.storage.fsync
     )
@@ -76,15 +79,7 @@ def upload_part_copy(call: S3Call) -> Response:
     source_bucket, opened = open_copy_source(call)
     with opened.file:
         header = call.headers.get("x-amz-copy-source-range")
-        span = byte_range(header, opened.record.size)
-        if header and (span is None or span[0] + span[1] > opened.record.size):
-            raise AwsError(
-                "InvalidArgument",
-                "The x-amz-copy-source-range value must be of the form "
-                "bytes=first-last where first and last are zero-based",
-                400,
-            )
-        offset, length = span or (0, opened.record.size)
+        offset, length = _copied_range(header, opened.record.size) if header else (0, opened.record.size)
         received = store(
             FileBody(opened.file.fileno(), offset, length),
             call.storage.buckets.temporary,
@@ -100,6 +95,27 @@ def upload_part_copy(call: S3Call) -> Response:
     if source_bucket.versioned:
         answer.headers["x-amz-copy-source-version-id"] = opened.record.version_id
     return answer
+
+
+def _copied_range(header: str, size: int) -> tuple[int, int]:
+    """Parse a copy range into (offset, length). Unlike a Range header it names bytes that all exist."""
+    found = re.fullmatch("bytes=([0-9]{1,18})-([0-9]{1,18})", header.strip())
+    first, last = (int(found[1]), int(found[2])) if found else (1, 0)
+    if first > last:
+        raise AwsError(
+            "InvalidArgument",
+            "The x-amz-copy-source-range value must be of the form "
+            "bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy",
+            400,
+        )
+    if last >= size:
+        raise AwsError(
+            "InvalidArgument",
+            f"Range specified is not valid for source object of size: {size}",
+            400,
+            {"ArgumentName": "x-amz-copy-source-range", "ArgumentValue": header},
+        )
+    return first, last - first + 1
 
 
 def complete_multipart_upload(call: S3Call) -> Response:
@@ -166,7 +182,7 @@ def list_parts(call: S3Call) -> Response:
             "PartNumberMarker": after,
             "NextPartNumberMarker": shown[-1].number if shown else 0,
             "MaxParts": limit,
-            "IsTruncated": len(parts) > limit,
+            "IsTruncated": len(parts) > limit > 0,
             "Initiator": _OWNER,
             "Owner": _OWNER,
             "StorageClass": upload.headers.get("x-amz-storage-class", "STANDARD"),
@@ -206,7 +222,7 @@ def list_multipart_uploads(call: S3Call) -> Response:
         if group and (group in prefixes or key_marker.startswith(group)):
             continue
         if len(shown) + len(prefixes) == limit:
-            truncated = True
+            truncated = limit > 0
             break
         if group:
             prefixes.append(group)

@@ -24,7 +24,7 @@ from typing import Any
 
 from local_aws.errors import AwsError
 from local_aws.s3.buckets import Bucket, Buckets
-from local_aws.s3.completion import Completion, Part, Upload, chosen_parts, joined
+from local_aws.s3.completion import Completion, Part, Upload, check_claims, chosen_parts, joined
 from local_aws.s3.ingest import Received
 from local_aws.s3.records import ObjectRecord, write_text
 from local_aws.s3.store import Precondition, S3Store
@@ -93,7 +93,11 @@ class Uploads:
                 received.discard()
                 self.get(bucket, upload.key, upload.upload_id)  # raises NoSuchUpload if it was aborted
                 raise
-            self._write(folder / _record_name(number), asdict(part))
+            try:
+                self._write(folder / _record_name(number), asdict(part))
+            except BaseException:
+                (folder / part.file).unlink(missing_ok=True)  # a full disk needs the space
+                raise
             if previous is not None:
                 (folder / previous.file).unlink(missing_ok=True)
         return part
@@ -124,6 +128,7 @@ class Uploads:
         """
         with self._lock(upload_id):
             if (made := self._store.made_by(bucket, key, upload_id)) and completion.named_all_of(made):
+                check_claims(completion, made)
                 self._remove(bucket, upload_id)  # a crash may have kept it
                 return made
             upload = self.get(bucket, key, upload_id)

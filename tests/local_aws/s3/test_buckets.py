@@ -80,3 +80,15 @@ def test_a_bucket_in_the_host_name_is_understood(http_call: Any, s3: Any, bucket
     s3.put_object(Bucket=bucket, Key="a/b", Body=b"virtual")
     assert http_call("GET", "/a/b", headers={"Host": f"{bucket}.localhost:1234"}).body == b"virtual"
     assert http_call("GET", "/a/b", headers={"Host": f"{bucket}.s3.localhost"}).body == b"virtual"
+
+
+@pytest.mark.parametrize("name", ["192.168.5.4", "xn--b", "sthree-b", "b-s3alias", "b--ol-s3"])
+def test_names_that_aws_reserves_are_refused(s3: Any, fails: Any, name: str) -> None:
+    assert fails(s3.create_bucket, Bucket=name) == ("InvalidBucketName", 400)
+
+
+def test_creating_a_bucket_again_succeeds_only_in_us_east_1(s3: Any, bucket: str, fails: Any) -> None:
+    s3.create_bucket(Bucket=bucket)
+    other = {"CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
+    assert fails(s3.create_bucket, Bucket=bucket, **other) == ("BucketAlreadyOwnedByYou", 409)
+    assert s3.get_bucket_location(Bucket=bucket).get("LocationConstraint") is None

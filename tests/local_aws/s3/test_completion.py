@@ -150,3 +150,56 @@ def test_the_checksum_of_a_whole_follows_from_those_of_its_parts(bodies: list[by
     sums = [(base64.b64encode(digest(body)).decode(), len(body)) for body in bodies]
     whole = base64.b64encode(digest(b"".join(bodies))).decode()
     assert checksums.combined(algorithm, sums) == whole
+
+
+@pytest.mark.parametrize(
+    ("claims", "code"),
+    [
+        ({"ChecksumCRC64NVME": "AAAAAAAAAAA="}, "BadDigest"),
+        ({"ChecksumSHA256": expected("SHA256", "FULL_OBJECT")}, "InvalidRequest"),
+        ({"ChecksumType": "COMPOSITE"}, "InvalidRequest"),
+        ({"MpuObjectSize": 7}, "InvalidRequest"),
+    ],
+)
+def test_completing_again_with_a_wrong_claim_is_refused(
+    s3: Any, bucket: str, fails: Any, claims: dict[str, Any], code: str
+) -> None:
+    request, first = complete(s3, bucket)
+    assert fails(s3.complete_multipart_upload, **request, **claims) == (code, 400)
+    assert shown(s3.complete_multipart_upload(**request)) == first
+
+
+def test_completing_again_with_other_numbers_or_part_checksums_finds_no_upload(
+    s3: Any, bucket: str, fails: Any
+) -> None:
+    upload, parts = started(s3, bucket, "SHA256", "COMPOSITE")
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    renumbered = [{**part, "PartNumber": part["PartNumber"] + 1} for part in parts]
+    swapped = [{**part, "ChecksumSHA256": parts[0]["ChecksumSHA256"]} for part in parts]
+    for others in (renumbered, swapped):
+        refused = fails(s3.complete_multipart_upload, **upload, MultipartUpload={"Parts": others})
+        assert refused == ("NoSuchUpload", 404)
+
+
+def test_a_part_with_a_checksum_of_another_algorithm_is_refused(s3: Any, bucket: str, fails: Any) -> None:
+    made = s3.create_multipart_upload(Bucket=bucket, Key="k", ChecksumAlgorithm="SHA256")
+    part = {"Bucket": bucket, "Key": "k", "UploadId": made["UploadId"], "PartNumber": 1, "Body": b"x"}
+    in_header = {"ChecksumCRC32": base64.b64encode(zlib.crc32(b"x").to_bytes(4, "big")).decode()}
+    for claim in (in_header, {"ChecksumAlgorithm": "CRC32C"}):
+        assert fails(s3.upload_part, **part, **claim) == ("InvalidRequest", 400)
+    s3.upload_part(**part, ChecksumAlgorithm="SHA256")
+
+
+def test_the_attributes_of_an_object_list_its_parts_in_pages(s3: Any, bucket: str, fails: Any) -> None:
+    upload, parts = started(s3, bucket, "SHA1", "COMPOSITE")
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    asked = {"Bucket": bucket, "Key": "whole", "ObjectAttributes": ["ObjectParts"]}
+    first = s3.get_object_attributes(**asked, MaxParts=2)["ObjectParts"]
+    assert (first["TotalPartsCount"], first["IsTruncated"], first["NextPartNumberMarker"]) == (3, True, 2)
+    rest = s3.get_object_attributes(**asked, PartNumberMarker=2)["ObjectParts"]
+    found = first["Parts"] + rest["Parts"]
+    assert [part["ChecksumSHA1"] for part in found] == [part["ChecksumSHA1"] for part in parts]
+    assert [part["Size"] for part in found] == [len(body) for body in BODIES]
+    assert not rest["IsTruncated"]
+    refused = fails(s3.get_object_attributes, **{**asked, "ObjectAttributes": ["Colour"]})
+    assert refused == ("InvalidArgument", 400)

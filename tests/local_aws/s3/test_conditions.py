@@ -183,3 +183,17 @@ def test_presigned_urls_work_without_credentials_until_they_expire(
         with pytest.raises(urllib.error.HTTPError) as failure:
             urllib.request.urlopen(get)
         assert failure.value.code == 403 and b"expired" in failure.value.read()
+
+
+def test_a_range_beyond_64_bits_is_a_range(s3: Any, bucket: str, fails: Any) -> None:
+    s3.put_object(Bucket=bucket, Key="r", Body=b"0123456789")
+    got = s3.get_object(Bucket=bucket, Key="r", Range=f"bytes=4-{2**64}")
+    assert (got["ContentRange"], got["Body"].read()) == ("bytes 4-9/10", b"456789")
+    assert fails(s3.get_object, Bucket=bucket, Key="r", Range=f"bytes={2**64}-") == ("InvalidRange", 416)
+
+
+def test_a_range_and_a_part_number_exclude_each_other(s3: Any, bucket: str, fails: Any) -> None:
+    s3.put_object(Bucket=bucket, Key="r", Body=b"0123456789")
+    both = {"Range": "bytes=0-1", "PartNumber": 1}
+    assert fails(s3.get_object, Bucket=bucket, Key="r", **both) == ("InvalidRequest", 400)
+    assert fails(s3.head_object, Bucket=bucket, Key="r", **both) == ("400", 400)

@@ -116,3 +116,8 @@ def test_zero_keys_and_bad_arguments(s3: Any, bucket: str, fails: Any) -> None:
     assert fails(s3.list_objects_v2, Bucket=bucket, ContinuationToken="!") == ("InvalidArgument", 400)
     owner = s3.list_objects_v2(Bucket=bucket, FetchOwner=True)["Contents"][0]["Owner"]
     assert owner["ID"] == "local"
+
+
+def test_a_version_marker_needs_a_key_marker(s3: Any, bucket: str, fails: Any) -> None:
+    refused = fails(s3.list_object_versions, Bucket=bucket, VersionIdMarker="null")
+    assert refused == ("InvalidArgument", 400)

@@ -184,3 +184,19 @@ def test_parts_and_uploads_are_listed_in_pages(s3: Any, bucket: str, upload: dic
     )
     assert [entry["Key"] for entry in rest["Uploads"]] == ["big", "é"]
     assert "CommonPrefixes" not in rest
+
+
+@pytest.mark.parametrize("span", ["bytes=5-10", "bytes=10-11", "bytes=5-", "bytes=-3", "bytes=9-5", "0-4"])
+def test_a_copied_range_that_the_source_does_not_have_is_refused(
+    s3: Any, upload: dict[str, str], fails: Any, span: str
+) -> None:
+    s3.put_object(Bucket=upload["Bucket"], Key="source", Body=b"0123456789")
+    source = {"CopySource": f"{upload['Bucket']}/source", "CopySourceRange": span}
+    assert fails(s3.upload_part_copy, **upload, PartNumber=1, **source) == ("InvalidArgument", 400)
+    assert "Parts" not in s3.list_parts(**upload)
+
+
+def test_an_empty_page_is_the_last_one(s3: Any, upload: dict[str, str]) -> None:
+    send(s3, upload, b"1", b"22")
+    assert not s3.list_parts(**upload, MaxParts=0)["IsTruncated"]
+    assert not s3.list_multipart_uploads(Bucket=upload["Bucket"], MaxUploads=0)["IsTruncated"]

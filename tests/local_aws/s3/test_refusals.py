@@ -21,6 +21,7 @@ CUSTOMER_KEY = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": b"0" * 32}
         ({"StorageClass": "GLACIER"}, "RestoreObject"),
         ({"StorageClass": "DEEP_ARCHIVE"}, "RestoreObject"),
         ({"ObjectLockLegalHoldStatus": "ON"}, "object lock"),
+        ({"BucketKeyEnabled": True}, "KMS"),
         ({"WriteOffsetBytes": 0}, "appending"),
     ],
 )
