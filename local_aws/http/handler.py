@@ -71,7 +71,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(Response(400, {}, str(error).encode()))
             return
-        request = Request(self.command, self.path, headers, body)
+        # not self.path: http.server joins slashes at its beginning, and a key may begin with one
+        target = self.requestline.split()[1]
+        request = Request(self.command, target, headers, body)
         try:
             response = self.server.answer(request)
         except ConnectionError:

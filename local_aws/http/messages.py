@@ -52,7 +52,7 @@ class Request:
 
     def __post_init__(self) -> None:
         target = self.target
-        if "://" in target.split("?", 1)[0]:  # absolute form, as proxies send it
+        if not target.startswith("/") and "://" in target:  # absolute form, as proxies send it
             target = "/" + target.split("://", 1)[1].partition("/")[2]
         self.raw_path, _, self.raw_query = target.partition("?")
         self.query = dict(parse_qsl(self.raw_query, keep_blank_values=True))

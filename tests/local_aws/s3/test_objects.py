@@ -264,3 +264,22 @@ def test_an_operation_that_is_missing_is_named(s3: Any, bucket: str, call: Any, 
     with pytest.raises(ClientError, match=f"s3.{name}") as failure:
         call(s3, bucket)
     assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+@pytest.mark.parametrize("key", ["http://host/x", "a://", "://"])
+def test_a_key_that_looks_like_an_address_is_a_key(s3: Any, http_call: Any, bucket: str, key: str) -> None:
+    assert http_call("PUT", f"/{bucket}/{key}", b"x").status == 200  # boto3 would encode the colon
+    assert [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]] == [key]
+
+
+@pytest.mark.parametrize("key", ["/x", "//x", "x//"])
+def test_a_bucket_in_the_host_name_keeps_the_slashes_of_a_key(
+    s3: Any, http_call: Any, bucket: str, key: str
+) -> None:
+    assert http_call("PUT", f"/{key}", b"x", {"Host": f"{bucket}.localhost"}).status == 200
+    assert [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]] == [key]
+
+
+def test_an_object_of_more_than_5_gib_is_refused_before_it_is_read(http_call: Any, bucket: str) -> None:
+    answer = http_call("PUT", f"/{bucket}/k", b"", {"x-amz-decoded-content-length": str((5 << 30) + 1)})
+    assert answer.status == 400 and b"EntityTooLarge" in answer.body
