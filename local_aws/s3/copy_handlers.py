@@ -21,7 +21,6 @@ from local_aws.s3.records import ObjectRecord
 from local_aws.s3.store import Opened
 from local_aws.s3.uploads import copy_range
 
-
 #: A copy has these from its own request, even if it takes the metadata of its source.
 _NOT_COPIED = ("x-amz-storage-class", "x-amz-server-side-encryption", "x-amz-website-redirect-location")
 

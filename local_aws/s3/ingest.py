@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import queue
+import re
 import threading
 import uuid
 from collections.abc import Iterable, Mapping
@@ -96,6 +97,8 @@ def receive(
     payload_hash = "" if proven else _payload_hash(headers)
     kept = algorithms or {checksums.DEFAULT}
     length = headers.get("x-amz-decoded-content-length") or headers.get("content-length") or "0"
+    if not re.fullmatch("[0-9]{1,18}", length):
+        raise AwsError("InvalidArgument", f"x-amz-decoded-content-length: {length[:40]!r} is no number", 400)
     if int(length) > _MAX_BODY_BYTES:
         raise AwsError(
             "EntityTooLarge",
@@ -229,6 +232,10 @@ def _verify(
     missing = [n for n in _trailer_names(headers) if n and (chunked is None or n not in chunked.trailers)]
     if missing:
         raise AwsError("MalformedTrailerError", f"The trailer {missing[0]} was announced and not sent.", 400)
+    if surprising := sorted(trailers.keys() - received.checksums.keys()):
+        raise AwsError(
+            "MalformedTrailerError", f"The trailer of {surprising[0]} was sent and not announced.", 400
+        )
     for algorithm, value in {**promised, **trailers}.items():
         if received.checksums[algorithm] != value:
             raise AwsError(

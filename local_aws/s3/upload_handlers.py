@@ -104,8 +104,8 @@ def _copied_range(header: str, size: int) -> tuple[int, int]:
     if first > last:
         raise AwsError(
             "InvalidArgument",
-            "The x-amz-copy-source-range value must be of the form "
-            "bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy",
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are"
+            " the zero-based offsets of the first and last bytes to copy",
             400,
         )
     if last >= size:

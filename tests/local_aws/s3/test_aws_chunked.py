@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -70,3 +70,20 @@ def test_the_headers_say_whether_a_body_is_in_chunks(headers: dict[str, str], ch
     reader, trailers = decoded_body(request)
     assert (trailers is not None) is chunked
     assert reader.read() == (b"a" if chunked else content)
+
+
+@pytest.mark.parametrize(
+    ("trailer", "length", "code"),
+    [("x-amz-checksum-crc32:NSRBwg==\r\n", "3", b"MalformedTrailerError"), ("", "three", b"InvalidArgument")],
+)
+def test_a_trailer_that_was_not_announced_and_a_length_that_is_no_number_are_refused(
+    s3: Any, bucket: str, http_call: Any, trailer: str, length: str, code: bytes
+) -> None:
+    headers = {
+        "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        "x-amz-decoded-content-length": length,
+        "Content-Encoding": "aws-chunked",
+    }
+    answer = http_call("PUT", f"/{bucket}/k", f"3\r\nabc\r\n0\r\n{trailer}\r\n".encode(), headers)
+    assert answer.status == 400 and code in answer.body
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
