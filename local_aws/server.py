@@ -95,6 +95,6 @@ class LocalServer:
 
     def _aws_answer(self, request: Request) -> Response:
         call = identify(request)
-        call.caller = self._built.supervisor.identities.caller(call)
+        call.caller = self._built.supervisor.identities.caller(call) or self._built.sessions.caller(call)
         self.control.count(call)
         return self._built.operations.answer(call)

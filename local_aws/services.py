@@ -18,6 +18,7 @@ from local_aws.glue.crawlers import Crawlers
 from local_aws.glue.jobs import GlueJobs
 from local_aws.images import ImageMap
 from local_aws.jobs.identities import caller_identity
+from local_aws.jobs.sessions import RoleSessions
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.jobs.transfer import Transfer
 from local_aws.logs_metrics.alarms import Alarms
@@ -37,11 +38,12 @@ from local_aws.ui.app import WebPages
 
 @dataclass(frozen=True)
 class Built:
-    """The parts of a server: its operations, its web pages, and its executors (not started yet)."""
+    """The parts of a server: operations, web pages, executors (not started yet) and sessions of roles."""
 
     operations: Operations
     pages: WebPages
     supervisor: Supervisor
+    sessions: RoleSessions
 
 
 def build_services(settings: LocalAwsSettings) -> Built:
@@ -87,4 +89,6 @@ def build_services(settings: LocalAwsSettings) -> Built:
     # telemetry is last, because it fills only the log streams that no other executor follows
     supervisor.executors += [training, processing, steps, balancing.plane, rollouts, telemetry]
     operations.add_for_caller("sts", "GetCallerIdentity", caller_identity)
-    return Built(operations, WebPages(table, settings, supervisor.identities), supervisor)
+    sessions = RoleSessions(table, settings.control.now)
+    operations.add_for_caller("sts", "AssumeRole", sessions.assume_role)
+    return Built(operations, WebPages(table, settings, supervisor.identities), supervisor, sessions)

@@ -58,6 +58,5 @@ ALLOWED: dict[str, frozenset[str]] = {
     "sns": frozenset(_TOPICS),
     "sqs": frozenset(_QUEUES),
     "ssm": frozenset(_PARAMETERS),
-    "sts": frozenset({"AssumeRole"}),
 }
 """The allowed operations by service. The names are those of boto3 and botocore."""

@@ -227,13 +227,6 @@ def parameters(ssm: Any, _: Any) -> None:
         ssm.get_parameter(Name="/proof/a")
 
 
-@proves("sts")
-def sessions(sts: Any, _: Any) -> None:
-    role = "arn:aws:iam::123456789012:role/proof"
-    session = sts.assume_role(RoleArn=role, RoleSessionName="session")
-    assert session["AssumedRoleUser"]["Arn"].endswith(":assumed-role/proof/session")
-
-
 @pytest.mark.parametrize("service", sorted(ALLOWED))
 def test_each_operation_that_moto_may_answer_keeps_its_promise(shared_local_aws: Any, service: str) -> None:
     TESTED[service](shared_local_aws.client(service), shared_local_aws)
