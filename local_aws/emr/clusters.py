@@ -10,6 +10,7 @@ from typing import Any
 
 from local_aws.emr.instances import (
     check_instances,
+    check_release,
     check_scaling,
     fleet_views,
     group_views,
@@ -20,12 +21,14 @@ from local_aws.emr.states import ACTIVE_CLUSTER, CLUSTER, PENDING_STEP, STEP, en
 from local_aws.emr.views import bootstrap_views, cluster_arn, cluster_view, step_view
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
+from local_aws.pagination import offset_of
 from local_aws.resources import Resource, ResourceTable
 
 _LETTERS = string.ascii_uppercase + string.digits
 _PAGE = 50
 #: Earlier releases cancel pending steps only.
 _FIRST_RELEASE_THAT_CANCELS_RUNNING = (5, 28)
+_MAX_STEPS = 256
 
 
 class EmrOperations:
@@ -61,9 +64,8 @@ class EmrOperations:
 
     def run_job_flow(self, request: dict[str, Any]) -> dict[str, Any]:
         name = "j-" + _identifier()
-        concurrency = int(request.get("StepConcurrencyLevel", 1))
-        if not 1 <= concurrency <= 256:
-            raise _invalid("StepConcurrencyLevel must be between 1 and 256")
+        concurrency = _concurrency(request, 1)
+        check_release(request)
         instances = request.get("Instances", {})
         check_instances(instances)
         check_security_configuration(self._table, request)
@@ -120,7 +122,7 @@ class EmrOperations:
     def modify(self, request: dict[str, Any]) -> dict[str, Any]:
         self._cluster(request["ClusterId"])
         with self._table.editing(CLUSTER, request["ClusterId"]) as row:
-            row.detail["concurrency"] = int(request.get("StepConcurrencyLevel", row.detail["concurrency"]))
+            row.detail["concurrency"] = _concurrency(request, row.detail["concurrency"])
             return {"StepConcurrencyLevel": row.detail["concurrency"]}
 
     def add_steps(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -230,7 +232,18 @@ class EmrOperations:
         return names
 
 
+def _concurrency(request: dict[str, Any], default: int) -> int:
+    concurrency = int(request.get("StepConcurrencyLevel", default))
+    if not 1 <= concurrency <= _MAX_STEPS:
+        raise _invalid(f"StepConcurrencyLevel must be between 1 and {_MAX_STEPS}")
+    return concurrency
+
+
 def _check_steps(steps: list[dict[str, Any]]) -> None:
+    if len(steps) > _MAX_STEPS:
+        raise AwsError(
+            "ValidationException", f"At most {_MAX_STEPS} steps can be added at once: {len(steps)}"
+        )
     for step in steps:
         jar = step.get("HadoopJarStep", {}).get("Jar", "")
         if jar != "command-runner.jar":
@@ -250,7 +263,7 @@ def _cancels_running(cluster: Resource) -> bool:
 def _page(
     member: str, rows: list[Resource], request: dict[str, Any], view: Callable[[Resource], dict[str, Any]]
 ) -> dict[str, Any]:
-    offset = int(request.get("Marker") or 0)
+    offset = offset_of(request.get("Marker"))
     answer: dict[str, Any] = {member: [view(row) for row in rows[offset : offset + _PAGE]]}
     return answer | ({"Marker": str(offset + _PAGE)} if offset + _PAGE < len(rows) else {})
 

@@ -7,11 +7,26 @@ policy is checked, stored and described but changes nothing.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 from local_aws.emr.states import ACTIVE_CLUSTER
 from local_aws.errors import AwsError
 from local_aws.resources import Resource
+
+
+def check_release(request: dict[str, Any]) -> None:
+    """Raise AwsError for a release that EMR does not have, or software that would not be there."""
+    label = request.get("ReleaseLabel", "emr-7.0.0")
+    if not re.fullmatch(r"emr-[0-9]+\.[0-9]+\.[0-9]+(-latest)?", label):
+        raise _invalid(f"The supplied release label is invalid: {label}.")
+    for name in ("AmiVersion", "CustomAmiId", "KerberosAttributes"):
+        if request.get(name):
+            raise AwsError(
+                "NotImplemented",
+                f"local_aws does not implement emr:RunJobFlow: with {name} (steps run on this machine)",
+                501,
+            )
 
 
 def check_instances(instances: dict[str, Any]) -> None:
@@ -21,6 +36,11 @@ def check_instances(instances: dict[str, Any]) -> None:
         raise _invalid("Instances: InstanceGroups, InstanceFleets or a count is needed")
     if groups and fleets:
         raise _invalid("Instance groups and instance fleets cannot be used together.")
+    roles = [group["InstanceRole"] for group in groups or ()]
+    if groups and roles.count("MASTER") != 1:
+        raise _invalid("Exactly one master instance group is needed.")
+    if any(int(group["InstanceCount"]) < 1 for group in groups or () if group["InstanceRole"] != "TASK"):
+        raise _invalid("InstanceCount of a master or core instance group must be at least 1.")
     kinds = [fleet["InstanceFleetType"] for fleet in fleets or ()]
     if len(kinds) != len(set(kinds)):
         raise _invalid("A cluster can have at most one instance fleet of each type.")

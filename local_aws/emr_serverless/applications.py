@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any
 
@@ -50,6 +51,14 @@ class Applications:
         }
 
     def create(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["type"].upper() != "SPARK":
+            raise AwsError(
+                "NotImplemented",
+                f"local_aws does not implement applications of type {request['type']!r}: it runs SPARK only",
+                501,
+            )
+        if not re.fullmatch(r"emr-[0-9]+\.[0-9]+\.[0-9]+(-[a-z0-9]+)?", request["releaseLabel"]):
+            raise invalid(f"The release label {request['releaseLabel']!r} does not exist")
         with self._table.lock:
             row = same_token(self._table.list(APPLICATION), request)
             if row is None:

@@ -76,6 +76,7 @@ class ServerlessRuns:
         application = request["applicationId"]
         if "sparkSubmit" not in request.get("jobDriver", {}):
             raise invalid("jobDriver.sparkSubmit is required: local_aws supports only Spark jobs")
+        _refuse_unrun(request)
         with self._table.lock:
             self.applications.application(application)
             run = same_token(self._table.list(RUN, application), request)
@@ -91,7 +92,9 @@ class ServerlessRuns:
         rows = [
             row
             for row in reversed(self._table.list(RUN, request["applicationId"]))
-            if row.state in request.get("states", (row.state,)) and after <= row.created <= before
+            if row.state in (request.get("states") or (row.state,))
+            and row.request.get("mode", "BATCH") == request.get("mode", "BATCH")
+            and after <= row.created <= before
         ]
         views = [
             {"id": row.name, "type": "SPARK"} | {k: v for k, v in self._view(row).items() if k in _SUMMARY}
@@ -183,6 +186,16 @@ class ServerlessRuns:
             if member in run.request:
                 view[member] = run.request[member]
         return view
+
+
+def _refuse_unrun(request: dict[str, Any]) -> None:
+    """Raise AwsError 501 for what a run would not do: repeat itself, or run as a stream."""
+    attempts, mode = request.get("retryPolicy", {}).get("maxAttempts", 1), request.get("mode", "BATCH")
+    if attempts > 1 or mode != "BATCH":
+        what = f"maxAttempts {attempts}" if attempts > 1 else f"mode {mode}"
+        raise AwsError(
+            "NotImplemented", f"local_aws does not implement emr-serverless:StartJobRun: with {what}", 501
+        )
 
 
 def _short(reason: str) -> str:

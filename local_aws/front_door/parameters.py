@@ -31,18 +31,45 @@ def service_model(service: str) -> ServiceModel:
 def parameters_of(call: AwsCall, model: OperationModel) -> dict[str, Any]:
     """Return the parameters by their names in the model; times are seconds since 1970.
 
-    Raises AwsError ValidationException or SerializationException if botocore's model does not allow them.
+    Raises AwsError ValidationException (ValidationError in the query protocol) or SerializationException if
+    botocore's model does not allow them.
     """
+    code = "ValidationError" if call.protocol is Protocol.QUERY else "ValidationException"
     try:
         parameters = _parse(call, model)
         if model.input_shape is None or call.service in _WIDER_THAN_AWS:
             return parameters
         report = ParamValidator().validate(parameters, model.input_shape)
     except (ValueError, TypeError, RecursionError) as error:
-        raise AwsError("ValidationException", f"The parameters cannot be read: {error}") from error
+        raise AwsError(code, f"The parameters cannot be read: {error}") from error
     if report.has_errors():
-        raise AwsError("ValidationException", report.generate_report()[:2000])
+        raise AwsError(code, report.generate_report()[:2000])
+    if unknown := _unknown_value(parameters, model.input_shape):
+        raise AwsError(code, f"1 validation error detected: {unknown}"[:2000])
     return parameters
+
+
+def _unknown_value(value: Any, shape: Shape, path: str = "") -> str:
+    """Return what is wrong with the first value that the model does not know, or ''.
+
+    botocore checks types and lower bounds, so that a misspelt state would be ignored or stored.
+    """
+    if shape.type_name == "structure":
+        parts = [(one, shape.members[name], f"{path}.{name}") for name, one in value.items()]  # type: ignore[attr-defined]
+    elif shape.type_name == "list":
+        parts = [(one, shape.member, f"{path}.{n}.member") for n, one in enumerate(value, 1)]  # type: ignore[attr-defined]
+    elif shape.type_name == "map":
+        parts = [(one, shape.value, f"{path}.{name}") for name, one in value.items()]  # type: ignore[attr-defined]
+        parts += [(name, shape.key, path) for name in value]  # type: ignore[attr-defined]
+    else:
+        known, most = shape.metadata.get("enum"), shape.metadata.get("max")
+        where = f"Value {value!r} at '{path.removeprefix('.')}' failed to satisfy constraint: Member must"
+        if known and value not in known:
+            return f"{where} satisfy enum value set: [{', '.join(known)}]"
+        if shape.type_name in ("integer", "long") and most is not None and value > most:
+            return f"{where} have value less than or equal to {most}"
+        return ""
+    return next((wrong for part in parts if (wrong := _unknown_value(*part))), "")
 
 
 def _parse(call: AwsCall, model: OperationModel) -> dict[str, Any]:

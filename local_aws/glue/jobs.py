@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import shlex
 import time
+from collections.abc import Callable
 from typing import Any
 
 from local_aws.errors import AwsError
@@ -63,8 +64,10 @@ class GlueJobs:
         return {
             "CreateJob": self.create,
             "GetJob": lambda request: {"Job": _definition_view(self._definition(request["JobName"]))},
-            "GetJobs": lambda request: {"Jobs": [_definition_view(r) for r in self._table.list(DEFINITION)]},
-            "ListJobs": lambda request: {"JobNames": [row.name for row in self._table.list(DEFINITION)]},
+            "GetJobs": lambda request: _page("Jobs", self._definitions({}), request, _definition_view),
+            "ListJobs": lambda request: _page(
+                "JobNames", self._definitions(request.get("Tags", {})), request, lambda row: row.name
+            ),
             "UpdateJob": self.update,
             "DeleteJob": self.delete,
             "StartJobRun": self.start_run,
@@ -75,6 +78,7 @@ class GlueJobs:
 
     def create(self, request: dict[str, Any]) -> dict[str, Any]:
         _check_command(request["Command"])
+        _check_workers(request)
         if not self._table.insert(Resource(DEFINITION, request["Name"], "READY", _DEFAULTS | request)):
             raise AwsError("AlreadyExistsException", f"Job with name: {request['Name']} already submitted")
         return {"Name": request["Name"]}
@@ -84,6 +88,7 @@ class GlueJobs:
         row = self._definition(request["JobName"])
         update = request["JobUpdate"]
         _check_command(update.get("Command", {}))
+        _check_workers(update)
         with self._table.editing(DEFINITION, row.name) as row:
             row.request = _DEFAULTS | update | {"Name": row.name}
         return {"JobName": row.name}
@@ -94,6 +99,10 @@ class GlueJobs:
         return {"JobName": request["JobName"]}
 
     def start_run(self, request: dict[str, Any]) -> dict[str, Any]:
+        if "JobRunId" in request:
+            raise AwsError(
+                "NotImplemented", "local_aws does not implement glue:StartJobRun: with JobRunId", 501
+            )
         with self._table.lock:
             definition = self._definition(request["JobName"])
             most = definition.request["ExecutionProperty"].get("MaxConcurrentRuns", 1)
@@ -119,9 +128,7 @@ class GlueJobs:
     def runs(self, request: dict[str, Any]) -> dict[str, Any]:
         self._definition(request["JobName"])
         rows = list(reversed(self._table.list(RUN, request["JobName"])))
-        offset, size = offset_of(request.get("NextToken")), int(request.get("MaxResults") or 100)
-        answer: dict[str, Any] = {"JobRuns": [_run_view(row) for row in rows[offset : offset + size]]}
-        return answer | ({"NextToken": str(offset + size)} if offset + size < len(rows) else {})
+        return _page("JobRuns", rows, request, _run_view)
 
     def stop_runs(self, request: dict[str, Any]) -> dict[str, Any]:
         done, errors = [], []
@@ -174,11 +181,35 @@ class GlueJobs:
         for group, _ in _STREAMS:
             self._telemetry.finish(f"{_LOG_GROUP}/{group}", run.name)
 
+    def _definitions(self, tags: dict[str, str]) -> list[Resource]:
+        """Return the definitions that have all of ``tags``."""
+        rows = self._table.list(DEFINITION)
+        return [row for row in rows if tags.items() <= row.request.get("Tags", {}).items()]
+
     def _definition(self, name: str) -> Resource:
         row = self._table.get(DEFINITION, name)
         if row is None:
             raise AwsError("EntityNotFoundException", f"Job {name} not found.")
         return row
+
+
+def _page(
+    member: str, rows: list[Resource], request: dict[str, Any], view: Callable[[Resource], Any]
+) -> dict[str, Any]:
+    offset, size = offset_of(request.get("NextToken")), int(request.get("MaxResults") or 100)
+    answer: dict[str, Any] = {member: [view(row) for row in rows[offset : offset + size]]}
+    return answer | ({"NextToken": str(offset + size)} if offset + size < len(rows) else {})
+
+
+def _check_workers(definition: dict[str, Any]) -> None:
+    if "MaxCapacity" in definition and {"WorkerType", "NumberOfWorkers"} & definition.keys():
+        raise AwsError(
+            "InvalidInputException", "Do not set MaxCapacity if using WorkerType and NumberOfWorkers."
+        )
+    if definition.get("MaxRetries", 0) > 0:
+        raise AwsError(
+            "NotImplemented", "local_aws does not implement glue jobs with MaxRetries: a run runs once", 501
+        )
 
 
 def _check_command(command: dict[str, Any]) -> None:

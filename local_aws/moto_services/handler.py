@@ -20,6 +20,7 @@ from local_aws.front_door.service_names import signing_name
 from local_aws.http.messages import Response
 from local_aws.moto_services import queues
 from local_aws.moto_services.allowed import ALLOWED
+from local_aws.moto_services.promises import refuse_without_effect
 from local_aws.settings import ACCOUNT, REGION
 
 _GLOBAL = {"iam", "sts"}
@@ -47,6 +48,7 @@ class MotoHandler:
         """Answer ``call``. Raises AwsError 501 for an operation that moto may not answer."""
         if call.operation not in ALLOWED.get(call.service, ()):
             raise call.not_implemented()
+        refuse_without_effect(call)
         if call.service == "sns":
             _refuse_undelivered(call)
         if call.service == "sqs":

@@ -103,10 +103,12 @@ def listing(
         and request.get("StatusEquals", status(job)) == status(job)
         and job.created >= float(request.get("CreationTimeAfter", 0))
         and job.created <= float(request.get("CreationTimeBefore", 1e12))
+        and job.updated >= float(request.get("LastModifiedTimeAfter", 0))
+        and job.updated <= float(request.get("LastModifiedTimeBefore", 1e12))
     ]
-    descending = request.get("SortOrder", "Descending") == "Descending"
-    by_name = request.get("SortBy") == "Name"
-    chosen.sort(key=lambda job: job.name if by_name else job.created, reverse=descending)
+    keys: dict[str, Callable[[Resource], Any]] = {"Name": lambda job: job.name, "Status": status}
+    key = keys.get(request.get("SortBy", "CreationTime"), lambda job: job.created)
+    chosen.sort(key=key, reverse=request.get("SortOrder", "Descending") == "Descending")
     offset = offset_of(request.get("NextToken"))
     size = int(request.get("MaxResults", 10))
     page = [summary(job) for job in chosen[offset : offset + size]]

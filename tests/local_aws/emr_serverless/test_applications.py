@@ -77,3 +77,16 @@ def test_an_application_that_does_not_start_by_itself_refuses_jobs(jobs: Any) ->
     name = jobs.application(autoStartConfiguration={"enabled": False})
     with pytest.raises(ClientError, match="autoStartConfiguration is disabled"):
         jobs.submit(name, "true")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"type": "HIVE"}, "NotImplemented"), ({"releaseLabel": "newest"}, "ValidationException")],
+)
+def test_an_application_that_could_run_nothing_is_refused(
+    jobs: Any, change: dict[str, str], said: str
+) -> None:
+    request = {"name": f"refused-{said}", "releaseLabel": "emr-7.10.0", "type": "SPARK", **change}
+    with pytest.raises(ClientError, match=said):
+        jobs.client.create_application(**request)
+    assert request["name"] not in {a.get("name") for a in jobs.client.list_applications()["applications"]}

@@ -143,3 +143,22 @@ def test_a_fault_of_the_control_api_hits_a_call_to_the_service(local_aws_server:
     with pytest.raises(ClientError, match="Unavailable"):
         jobs.submit(application, "true")
     assert jobs.client.list_job_runs(applicationId=application)["jobRuns"] == []
+
+
+@pytest.mark.parametrize("more", [{"retryPolicy": {"maxAttempts": 2}}, {"mode": "STREAMING"}])
+def test_what_a_run_would_not_do_is_refused(jobs: Any, application: str, more: dict[str, Any]) -> None:
+    with pytest.raises(ClientError, match="NotImplemented"):
+        jobs.submit(application, "true", **more)
+    assert jobs.client.list_job_runs(applicationId=application)["jobRuns"] == []
+
+
+def test_runs_are_listed_by_mode(jobs: Any, application: str) -> None:
+    run = jobs.submit(application, "true", retryPolicy={"maxAttempts": 1})
+    listed = {
+        mode: [
+            entry["id"]
+            for entry in jobs.client.list_job_runs(applicationId=application, mode=mode)["jobRuns"]
+        ]
+        for mode in ("BATCH", "STREAMING")
+    }
+    assert listed == {"BATCH": [run], "STREAMING": []}

@@ -67,3 +67,57 @@ def test_a_token_that_was_given_out_brings_the_next_page(shared_local_aws: Any) 
     listed = [entry["id"] for page in pages for entry in page["applications"]]
     assert set(made) <= set(listed)
     assert len(listed) == len(set(listed))
+
+
+STEP = {"Name": "s", "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["true"]}}
+GROUPS = [{"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments", "where"),
+    [
+        ("emr", "list_clusters", {"ClusterStates": ["WAITING", "ASLEEP"]}, "ClusterStates.2.member"),
+        (
+            "emr",
+            "run_job_flow",
+            {
+                "Name": "n",
+                "Instances": {"InstanceGroups": GROUPS},
+                "Steps": [STEP | {"ActionOnFailure": "X"}],
+            },
+            "Steps.1.member.ActionOnFailure",
+        ),
+        ("sagemaker", "list_training_jobs", {"StatusEquals": "Sleeping"}, "StatusEquals"),
+        ("sagemaker", "list_processing_jobs", {"SortBy": "Colour"}, "SortBy"),
+        (
+            "emr-serverless",
+            "create_application",
+            {"releaseLabel": "emr-7.10.0", "type": "SPARK", "architecture": "Z80"},
+            "architecture",
+        ),
+    ],
+)
+def test_a_value_outside_of_its_enumeration_is_refused(
+    shared_local_aws: Any, service: str, operation: str, arguments: dict[str, Any], where: str
+) -> None:
+    client = shared_local_aws.client(service)
+    with pytest.raises(
+        client.exceptions.ClientError, match=f"ValidationException.*'{where}'.*enum value set"
+    ):
+        getattr(client, operation)(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments"),
+    [
+        ("sagemaker", "list_training_jobs", {"MaxResults": 101}),
+        ("glue", "list_jobs", {"MaxResults": 1001}),
+        ("emr-serverless", "list_applications", {"maxResults": 51}),
+    ],
+)
+def test_a_page_larger_than_aws_allows_is_refused(
+    shared_local_aws: Any, service: str, operation: str, arguments: dict[str, Any]
+) -> None:
+    client = shared_local_aws.client(service)
+    with pytest.raises(client.exceptions.ClientError, match="less than or equal to"):
+        getattr(client, operation)(**arguments)

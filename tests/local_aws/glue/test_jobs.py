@@ -134,3 +134,37 @@ def test_runs_survive_kill_9_with_their_logs(local_aws_server: Any, quick_spark:
     go.touch()
     glue.until(run, "SUCCEEDED")
     assert glue.messages("output", run) == ["before", "after"]
+
+
+def test_definitions_are_listed_in_pages_and_by_tag(glue: Glue) -> None:
+    for number in range(3):
+        glue.name = f"paged-{glue.folder.name}-{number}"
+        glue.define("true", Tags={"folder": glue.folder.name, "number": str(number)})
+    names = [f"paged-{glue.folder.name}-{number}" for number in range(3)]
+    first = glue.client.list_jobs(Tags={"folder": glue.folder.name}, MaxResults=2)
+    rest = glue.client.list_jobs(
+        Tags={"folder": glue.folder.name}, MaxResults=2, NextToken=first["NextToken"]
+    )
+    assert (first["JobNames"], rest["JobNames"]) == (names[:2], names[2:])
+    assert "NextToken" not in rest
+    assert glue.client.list_jobs(Tags={"folder": glue.folder.name, "number": "1"})["JobNames"] == names[1:2]
+    assert len(glue.client.get_jobs(MaxResults=1)["Jobs"]) == 1
+    pages = glue.client.get_paginator("get_jobs").paginate(PaginationConfig={"PageSize": 1})
+    assert set(names) <= {job["Name"] for page in pages for job in page["Jobs"]}
+
+
+def test_a_capacity_and_workers_exclude_each_other(glue: Glue) -> None:
+    with pytest.raises(ClientError, match=r"InvalidInputException.*MaxCapacity"):
+        glue.define("true", MaxCapacity=2.0, WorkerType="G.1X", NumberOfWorkers=2)
+
+
+def test_retries_that_would_not_happen_are_refused(glue: Glue) -> None:
+    with pytest.raises(ClientError, match=r"NotImplemented.*MaxRetries"):
+        glue.define("false", MaxRetries=1)
+    name = glue.define("true")
+    command = glue.client.get_job(JobName=name)["Job"]["Command"]
+    with pytest.raises(ClientError, match=r"NotImplemented.*MaxRetries"):
+        glue.client.update_job(JobName=name, JobUpdate={"Role": "r", "Command": command, "MaxRetries": 2})
+    with pytest.raises(ClientError, match=r"NotImplemented.*JobRunId"):
+        glue.start(JobRunId="jr_0")
+    assert glue.client.get_job_runs(JobName=name)["JobRuns"] == []

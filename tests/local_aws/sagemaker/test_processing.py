@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -117,3 +118,18 @@ def test_a_name_can_be_used_once(sagemaker: Any) -> None:
     with pytest.raises(ClientError, match="ResourceInUse"):
         sagemaker.create_processing_job(**processing_request("twice", ""))
     ended(sagemaker, "twice")
+
+
+def test_a_listing_honours_times_of_change_and_the_order_by_status(sagemaker: Any) -> None:
+    for name, code in (("listed-a", ""), ("listed-b", "raise SystemExit(1)")):
+        sagemaker.create_processing_job(**processing_request(name, code))
+        changed = ended(sagemaker, name)["LastModifiedTime"]
+
+    def names(**filters: Any) -> list[str]:
+        found = sagemaker.list_processing_jobs(NameContains="LISTED-", **filters)
+        return [job["ProcessingJobName"] for job in found["ProcessingJobSummaries"]]
+
+    second = timedelta(seconds=1)
+    assert names(LastModifiedTimeAfter=changed + second) == []
+    assert names(LastModifiedTimeBefore=changed + second, SortBy="Status") == ["listed-b", "listed-a"]
+    assert names(SortBy="Status", SortOrder="Ascending") == ["listed-a", "listed-b"]
