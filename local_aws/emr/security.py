@@ -15,12 +15,6 @@ from local_aws.resources import Resource, ResourceTable
 
 KIND = "emr-security-configuration"
 _PAGE = 50
-_SECTIONS = {
-    "EncryptionConfiguration",
-    "AuthenticationConfiguration",
-    "AuthorizationConfiguration",
-    "InstanceMetadataServiceConfiguration",
-}
 
 
 class SecurityConfigurations:
@@ -45,8 +39,6 @@ class SecurityConfigurations:
             raise _invalid(f"The security configuration is not valid JSON: {error}") from error
         if not isinstance(content, dict):
             raise _invalid("The security configuration must be a JSON object.")
-        if unknown := sorted(content.keys() - _SECTIONS):
-            raise _invalid(f"The security configuration has unknown sections: {', '.join(unknown)}.")
         if not request["Name"].strip():
             raise _invalid("The name of a security configuration must not be empty.")
         row = Resource(KIND, request["Name"], "ACTIVE", request)

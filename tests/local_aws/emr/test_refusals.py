@@ -56,9 +56,7 @@ def test_a_marker_that_was_not_given_out_is_refused(emr: Any, operation: str) ->
         getattr(emr, operation)(Marker="zzz")
 
 
-@pytest.mark.parametrize(("name", "content"), [(" ", "{}"), ("s", '{"Encryption": {}}')])
-def test_a_security_configuration_without_a_name_or_of_unknown_sections_is_refused(
-    emr: Any, name: str, content: str
-) -> None:
-    with pytest.raises(ClientError, match="InvalidRequestException"):
-        emr.create_security_configuration(Name=name, SecurityConfiguration=content)
+@pytest.mark.parametrize("name", ["", " "])
+def test_a_security_configuration_without_a_name_is_refused(emr: Any, name: str) -> None:
+    with pytest.raises(ClientError, match=r"InvalidRequestException.*name"):
+        emr.create_security_configuration(Name=name, SecurityConfiguration="{}")
