@@ -23,6 +23,7 @@ STATUSES = {
     "ResourceNotFound": 404,
     "MethodNotAllowed": 405,
     "BucketAlreadyExists": 409,
+    "BucketAlreadyOwnedByYou": 409,
     "BucketNotEmpty": 409,
     "PreconditionFailed": 412,
     "RequestEntityTooLargeException": 413,
@@ -35,12 +36,17 @@ STATUSES = {
     "InsufficientStorage": 507,
 }
 #: Codes of one service that have another status there. EMR Serverless speaks REST, the others JSON.
-OF_A_SERVICE = {
+OF_A_SERVICE: dict[tuple[str, str], int | str] = {
+    ("jobs", "ExpiredToken"): "status",  # 400 in S3, 403 elsewhere
     ("emr_serverless", "ConflictException"): 409,
     ("emr_serverless", "ResourceNotFoundException"): 404,
 }
-#: Codes that are not constant: of identities (403), target groups (400), and faults, which choose theirs.
-COMPUTED = {"jobs/identities.py": "403", "front_door/faults.py": "int(arguments.get('status', 500))"}
+#: Codes that are not constant: of identities, sessions (403), target groups (400) and faults, which choose theirs.
+COMPUTED = {
+    "jobs/identities.py": "403",
+    "jobs/sessions.py": "403",
+    "front_door/faults.py": "int(arguments.get('status', 500))",
+}
 
 
 def errors() -> Iterator[tuple[str, ast.expr, ast.expr | None]]:
