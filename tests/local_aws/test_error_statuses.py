@@ -41,7 +41,7 @@ OF_A_SERVICE: dict[tuple[str, str], int | str] = {
     ("emr_serverless", "ConflictException"): 409,
     ("emr_serverless", "ResourceNotFoundException"): 404,
 }
-#: Codes that are not constant: identities, sessions (403), target groups (400) and faults, which choose theirs.
+#: Codes that are not constant: identities and sessions (403), target groups (400), and faults (their own).
 COMPUTED = {
     "jobs/identities.py": "403",
     "jobs/sessions.py": "403",
