@@ -18,8 +18,12 @@ from include.recipes.gate import GateRecipe
 
 
 def judge(report: EvaluationReport, recipe: GateRecipe) -> Verdict:
-    """Return the verdict on a report. Raises ContractError if its models saw different documents."""
+    """Return the verdict on a report.
+
+    Raises ContractError if its models saw different documents, or if the scores of its anchor are missing.
+    """
     _require_paired(report)
+    _require_anchor(report)
     if broken := _not_finite(report):
         return _verdict([broken])
     documents = sum(len(ids) for ids in report.document_ids.values())
@@ -33,10 +37,16 @@ def judge(report: EvaluationReport, recipe: GateRecipe) -> Verdict:
     return _verdict([*reasons, *subset_guards(report, recipe)])
 
 
-def becomes_anchor(report: EvaluationReport) -> bool:
-    """Return True if an approved candidate is the best model so far, by its held-out loss."""
+def becomes_anchor(report: EvaluationReport, recipe: GateRecipe) -> bool:
+    """Return True if an approved candidate is shown to be better than the best model so far.
+
+    A lower loss by chance is not enough: the candidate could be worse, and many such anchors would lose more
+    than one margin in all.
+    """
     best = report.anchor_scores or (report.baseline if report.baseline_is_champion else None)
-    return best is None or difference(report, best, report.document_ids).mean < 0
+    if best is None:
+        return True
+    return difference(report, best, report.document_ids).upper(recipe.confidence) < 0
 
 
 def _gain(report: EvaluationReport, recipe: GateRecipe) -> Reason:
@@ -126,6 +136,18 @@ def _require_paired(report: EvaluationReport) -> None:
                 expected=f"{len(ids)} documents of at least one token",
                 got=str(lengths),
             )
+
+
+def _require_anchor(report: EvaluationReport) -> None:
+    """Raise ContractError if the anchor would not be compared, because its scores are missing."""
+    if report.anchor_scores is None and report.anchor not in (None, report.champion):
+        raise ContractError(
+            "the anchor was not scored",
+            where="evaluation report, anchor_scores",
+            expected=f"the scores of {report.anchor.uri}",
+            got="none",
+            remedy="evaluate the candidate again",
+        )
 
 
 def _reason(

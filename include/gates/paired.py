@@ -90,20 +90,21 @@ def paired_difference(
 ) -> PairedDifference:
     """Return ``left - right`` per token. Each sequence has one entry per document; tokens are positive."""
     differences = [a - b for a, b in zip(left, right, strict=True)]
-    documents, total = len(differences), math.fsum(tokens)
+    documents, total = len(differences), sum(tokens)
     mean = math.fsum(differences) / total
     if documents < 2:
         return PairedDifference(mean, math.inf, documents, float(documents), 0.0)
     # the change of the mean when a document is left out, times -total
-    residuals = [(d - mean * t) / (1 - t / total) for d, t in zip(differences, tokens, strict=True)]
-    squares = math.fsum(residual**2 for residual in residuals)
-    variance = (documents - 1) / documents * squares / total**2
-    cubes = math.fsum(residual**3 for residual in residuals)
+    residuals = [(d - mean * t) * (total / (total - t)) for d, t in zip(differences, tokens, strict=True)]
+    # scaled, because the powers of very large and very small residuals are out of range
+    scale = max(map(abs, residuals)) or 1.0
+    squares = math.fsum((residual / scale) ** 2 for residual in residuals)
+    cubes = math.fsum((residual / scale) ** 3 for residual in residuals)
     return PairedDifference(
         mean,
-        math.sqrt(variance),
+        scale * math.sqrt((documents - 1) / documents * squares) / total,
         documents,
-        effective_documents=total**2 / math.fsum(t * t for t in tokens),
+        effective_documents=total**2 / sum(t * t for t in tokens),
         skewness=cubes / squares**1.5 if squares > 0 else 0.0,
     )
 

@@ -109,7 +109,8 @@ def gate(planned: dict[str, Any], evaluated: dict[str, str], *, ti: Any = None) 
     _require_planned(report, planned)
     verdicts = _verdicts(planned)
     verdicts.require_baseline()
-    verdict = judge(report, chosen_recipe(GateRecipe, "gates", chosen["name"], chosen["overrides"]))
+    recipe = chosen_recipe(GateRecipe, "gates", chosen["name"], chosen["overrides"])
+    verdict = judge(report, recipe)
     store.write_record(S3Uri.parse(planned["verdict_uri"]), verdict)
     table = verdict_table(report, verdict)
     log.info("verdict: %s\n%s", verdict.outcome.value, table)
@@ -123,7 +124,7 @@ def gate(planned: dict[str, Any], evaluated: dict[str, str], *, ti: Any = None) 
     return {
         "outcome": verdict.outcome.value,
         "reasons": [reason.text for reason in verdict.reasons],
-        "is_best": becomes_anchor(report),
+        "is_best": becomes_anchor(report, recipe),
     }
 
 
@@ -131,8 +132,12 @@ def gate(planned: dict[str, Any], evaluated: dict[str, str], *, ti: Any = None) 
 def approve(planned: dict[str, Any], verdict: dict[str, Any]) -> Any:
     """Approve the package, make the candidate the champion, and announce it.
 
+<<<<<<< HEAD
     The candidate becomes the anchor too if its loss is the lowest of all approved models. The task is
     skipped, and nothing announced, if a person has rejected the package since the plan.
+=======
+    The candidate becomes the anchor too if it is shown to be better than every approved model.
+>>>>>>> 1253bd2 (Replace the anchor only by a model that is shown to be better)
     """
     reasons = "; ".join(verdict["reasons"])
     kept = _verdicts(planned).approve(f"passed the gate: {reasons}", verdict["is_best"])

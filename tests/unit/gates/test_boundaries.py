@@ -55,13 +55,13 @@ def test_exactly_the_fewest_documents_of_a_subset_are_judged_alone(count: int, a
 
 def test_a_candidate_equal_to_the_best_does_not_become_the_anchor() -> None:
     equal: EvaluationReport = report(*worse(0.0))
-    assert not becomes_anchor(equal)
-    assert becomes_anchor(report(*worse(-0.001)))
-    assert not becomes_anchor(report(*worse(0.001)))
-    assert becomes_anchor(report(*worse(0.001), champion=False))
+    assert not becomes_anchor(equal, RECIPE)
+    assert becomes_anchor(report(*worse(-0.001)), RECIPE)
+    assert not becomes_anchor(report(*worse(0.001)), RECIPE)
+    assert becomes_anchor(report(*worse(0.001), champion=False), RECIPE)
     with_anchor = replace(report(*worse(-0.1)), anchor_scores=equal.candidate)
-    assert becomes_anchor(with_anchor)
-    assert not becomes_anchor(replace(report(*worse(0.0)), anchor_scores=equal.candidate))
+    assert becomes_anchor(with_anchor, RECIPE)
+    assert not becomes_anchor(replace(report(*worse(0.0)), anchor_scores=equal.candidate), RECIPE)
 
 
 def test_more_documents_are_asked_for_only_where_equal_models_need_a_wider_margin() -> None:

@@ -124,18 +124,48 @@ def test_many_refreshes_that_each_lose_a_little_lose_at_most_one_margin_in_all()
 
         judged = report(noisy(quality), noisy(champion), noisy(anchor) if anchor != champion else None)
         if judge(judged, RECIPE).outcome is Outcome.PASS:
-            anchor = quality if becomes_anchor(judged) else anchor
+            anchor = quality if becomes_anchor(judged, RECIPE) else anchor
             champion = quality
         lost.append(champion - 5.0)
     assert 0 < max(lost) <= RECIPE.margin_nats
 
 
+@pytest.mark.parametrize(("lost", "spread"), [(0.002, 0.15), (0.006, 0.2), (0.012, 0.2), (0.012, 0.3)])
+def test_chance_does_not_move_the_anchor_so_that_many_refreshes_lose_more_than_one_margin(
+    lost: float, spread: float
+) -> None:
+    """Of 40 sequences of refreshes, at most one in ten may lose more than one margin."""
+    exceeded = 0
+    for seed in range(40):
+        source = np.random.default_rng(seed)
+        champion = anchor = 5.0
+        documents = source.normal(0, 1, size=1000)
+        for _ in range(20):
+            levels = (champion + lost, champion, anchor)
+            new, old, best = (level + documents + source.normal(0, spread, 1000) for level in levels)
+            judged = report({"x": new}, {"x": old}, {"x": best} if anchor != champion else None)
+            if judge(judged, RECIPE).outcome is Outcome.PASS:
+                champion += lost
+                anchor = champion if becomes_anchor(judged, RECIPE) else anchor
+        exceeded += champion - 5.0 > RECIPE.margin_nats + 1e-9
+    assert exceeded <= 4
+
+
+def test_a_candidate_that_is_better_only_by_chance_does_not_become_the_anchor() -> None:
+    source = np.random.default_rng(1)
+    champion = source.normal(5, 1, size=400)
+    noise = source.normal(0, 0.1, size=400)
+    noise -= noise.mean()
+    assert not becomes_anchor(report({"x": champion + noise - 0.005}, {"x": champion}), RECIPE)
+    assert becomes_anchor(report({"x": champion + noise - 0.05}, {"x": champion}), RECIPE)
+
+
 def test_a_better_candidate_becomes_the_anchor_and_a_worse_one_does_not() -> None:
     same = np.full(60, 5.0)
-    assert becomes_anchor(report({"x": same - 0.1}, {"x": same}))
-    assert not becomes_anchor(report({"x": same}, {"x": same}))
-    assert not becomes_anchor(report({"x": same - 0.1}, {"x": same}, anchor={"x": same - 0.2}))
-    assert becomes_anchor(report({"x": same - 0.3}, {"x": same}, anchor={"x": same - 0.2}))
+    assert becomes_anchor(report({"x": same - 0.1}, {"x": same}), RECIPE)
+    assert not becomes_anchor(report({"x": same}, {"x": same}), RECIPE)
+    assert not becomes_anchor(report({"x": same - 0.1}, {"x": same}, anchor={"x": same - 0.2}), RECIPE)
+    assert becomes_anchor(report({"x": same - 0.3}, {"x": same}, anchor={"x": same - 0.2}), RECIPE)
 
 
 def test_long_documents_count_by_their_tokens_and_lengthen_the_interval() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from include.contracts.errors import ContractError
 from include.contracts.evaluation import EvaluationReport, ModelScores, Outcome, SubsetScore, Verdict
 from include.contracts.manifests import ParentRef
 from include.gates.judge import judge
-from include.gates.paired import holm
+from include.gates.paired import holm, paired_difference
 from include.recipes.gate import GateRecipe
 
 RECIPE = GateRecipe(name="test")
@@ -175,3 +176,32 @@ def test_holm_is_monotone_and_lies_between_raw_and_bonferroni(p_values: list[flo
         )
     ranked = [corrected for _, corrected in sorted(zip(p_values, adjusted, strict=True))]
     assert ranked == sorted(ranked)
+
+
+def test_a_report_without_the_scores_of_its_anchor_is_refused() -> None:
+    """An evaluation that has not scored the anchor must not pass on the champion alone."""
+    losses = {"code": noisy(5.0)}
+    anchor, champion = ParentRef("s3://b/anchor", "1"), ParentRef("s3://b/champion", "2")
+    found = replace(report(losses, losses), champion=champion, anchor=anchor)
+    with pytest.raises(
+        ContractError, match="the anchor was not scored; expected the scores of s3://b/anchor"
+    ):
+        judge(found, RECIPE)
+    assert judge(replace(found, anchor_scores=found.baseline), RECIPE).outcome is Outcome.PASS
+    assert judge(replace(found, anchor=champion), RECIPE).outcome is Outcome.PASS
+    assert judge(replace(found, anchor=None), RECIPE).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-120, 1e104, 1e160])
+def test_differences_of_any_size_give_the_same_statistics(scale: float) -> None:
+    plain = paired_difference([float(i % 7) for i in range(30)], [0.0] * 30, [100] * 30)
+    found = paired_difference([scale * (i % 7) for i in range(30)], [0.0] * 30, [100] * 30)
+    assert found.mean == pytest.approx(scale * plain.mean, rel=1e-9)
+    assert found.standard_error == pytest.approx(scale * plain.standard_error, rel=1e-9)
+    assert found.skewness == pytest.approx(plain.skewness)
+
+
+def test_one_document_that_holds_nearly_all_tokens_leaves_the_interval_unknown() -> None:
+    found = paired_difference([1.0] * 30, [0.0] * 30, [10**18] + [1] * 29)
+    assert found.effective_documents == pytest.approx(1.0)
+    assert found.upper(0.95) == math.inf
