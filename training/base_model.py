@@ -7,24 +7,24 @@ that of the tokenizer. Every RoPE scaling that transformers reads from the confi
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from include.contracts.errors import InputError, IntegrityError, NexusError, RecipeError
+from include.contracts.errors import InputError, IntegrityError, RecipeError
 from include.contracts.manifests import CorpusManifest, ModelManifest
 from include.contracts.records import parse_json
 from include.object_store.verification import file_entry, verify
 from include.recipes.training import ModelRecipe
 from training.finite import require_finite
+from training.pretrained import (
+    load_pretrained,
+    one_line,
+    require_plain_configuration,
+    require_sound_weights,
+)
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig
-
-_WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
 
 
 def load_base_model(folder: Path, shape: ModelRecipe, corpus: CorpusManifest) -> Any:
@@ -33,20 +33,15 @@ def load_base_model(folder: Path, shape: ModelRecipe, corpus: CorpusManifest) ->
     Raises InputError if the model does not fit the corpus, RecipeError if it does not fit the recipe's
     ``shape``, and IntegrityError if files are missing or damaged or if a weight is not finite.
     """
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaForCausalLM
 
     _require_files(folder)
     _require_same_tokenizer(folder, corpus)
-    kind = json.loads((folder / "config.json").read_bytes()).get("model_type")
+    kind = require_plain_configuration(folder).get("model_type")
     if kind != "llama":
         raise InputError("is not a Llama", where=str(folder), expected="model_type llama", got=repr(kind))
-    _require_fit(LlamaConfig.from_pretrained(folder, local_files_only=True), shape, corpus, str(folder))
-    # the library's types do not know that output_loading_info makes it return a pair
-    load: Any = LlamaForCausalLM.from_pretrained
-    model, loaded = load(
-        folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, output_loading_info=True
-    )
-    _require_all_weights(loaded, str(folder))
+    _require_fit(_configuration(folder), shape, corpus, str(folder))
+    model = load_pretrained(LlamaForCausalLM, folder)
     if model.config.tie_word_embeddings and model.lm_head.weight is not model.model.embed_tokens.weight:
         raise IntegrityError(
             "has a separate output matrix, but its configuration ties it to the embeddings",
@@ -74,21 +69,7 @@ def _require_files(folder: Path) -> None:
     """Check that all files exist, and verify them if this project's manifest lists them."""
     if not (folder / "config.json").is_file():
         raise InputError("is not a model folder", where=str(folder), expected="a file config.json")
-    if not (folder / _WEIGHTS).is_file() and not (folder / _INDEX).is_file():
-        found = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file())[:10])
-        raise InputError(
-            "has no weights in the safetensors format",
-            where=str(folder),
-            expected=f"{_WEIGHTS}, or {_INDEX} and its shards",
-            got=found,
-            remedy="convert the model with transformers' save_pretrained",
-        )
-    if not (folder / _WEIGHTS).is_file():
-        for name in _shards(folder / _INDEX):
-            if not (folder / name).is_file():
-                raise IntegrityError(
-                    "is missing", where=str(folder / name), remedy=f"upload every shard that {_INDEX} names"
-                )
+    require_sound_weights(folder)
     manifest = folder / "manifest.json"
     if manifest.is_file():
         for entry in parse_json(ModelManifest, manifest.read_bytes(), where=str(manifest)).files:
@@ -97,12 +78,18 @@ def _require_files(folder: Path) -> None:
             verify(folder / entry.path, entry)
 
 
-def _shards(index: Path) -> list[str]:
+def _configuration(folder: Path) -> LlamaConfig:
+    from transformers import LlamaConfig
+
     try:
-        names = json.loads(index.read_bytes())["weight_map"].values()
-        return sorted({str(name) for name in names})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError("is not an index of safetensors shards", where=str(index)) from error
+        return LlamaConfig.from_pretrained(folder, local_files_only=True)
+    except Exception as error:
+        raise InputError(
+            "is not a valid configuration of a Llama",
+            where=str(folder / "config.json"),
+            got=one_line(error),
+            remedy="compare it with the published one of this model",
+        ) from error
 
 
 def _require_same_tokenizer(folder: Path, corpus: CorpusManifest) -> None:
@@ -152,19 +139,3 @@ def _require_fit(config: LlamaConfig, shape: ModelRecipe, corpus: CorpusManifest
             got=", ".join(f"{name} {asked[name]}" for name in wrong),
             remedy="use a recipe without a shape, such as 'continued', or remove these fields",
         )
-
-
-def _require_all_weights(loaded: dict[str, Any], where: str) -> None:
-    """Raise IntegrityError for missing or unknown weights, for which transformers only logs a warning."""
-    faults: list[NexusError] = []
-    for kind, what in (
-        ("missing_keys", "has no weights for"),
-        ("mismatched_keys", "has weights of another size for"),
-        ("unexpected_keys", "has weights that its configuration does not know:"),
-    ):
-        names = sorted(str(name) for name in loaded.get(kind) or ())
-        if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            faults.append(IntegrityError(f"{what} {', '.join(names[:3])}{more}", where=where))
-    if faults:
-        raise faults[0]

@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="truncate documents to this number of tokens (0: score all)",
     )
     arguments = parser.parse_args(argv)
+    if arguments.max_document_tokens < 0:
+        parser.error("--max-document-tokens: expected a whole number of at least 0")
 
     def reference(name: str) -> ParentRef | None:
         uri: str = getattr(arguments, name)

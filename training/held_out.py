@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from include.contracts.errors import InputError
+from include.contracts.errors import InputError, IntegrityError
 from include.contracts.manifests import CorpusManifest, TokenShard
 from include.object_store import Folder
 from training.tokens import TokenIds, open_shard, require_known_ids
@@ -74,6 +74,14 @@ def _documents(
     ids = pq.read_table(target / f"{shard.name}.documents.parquet", columns=["id"])["id"].to_pylist()
     tokens = open_shard(target, shard, entries, _TOKENS, full=True)
     require_known_ids(tokens, 0, tokens.count, manifest.vocabulary_size)
+    if len(ids) != shard.documents:
+        raise IntegrityError(
+            "differs from the corpus manifest",
+            where=f"{shard.name}.documents.parquet",
+            expected=f"{shard.documents} documents",
+            got=str(len(ids)),
+            remedy="build the corpus version again",
+        )
     return [
         (id_, np.asarray(tokens.document(number)[: max_tokens or None], dtype=np.int64))
         for number, id_ in enumerate(ids)

@@ -17,6 +17,7 @@ from include.contracts.errors import InputError
 from include.contracts.evaluation import ModelScores, SubsetScore
 from training.finite import require_finite
 from training.held_out import HeldOut, HeldOutDocument
+from training.pretrained import load_pretrained, one_line
 from training.tokens import TokenIds
 from training.unigrams import TokenCounts
 from training.windows import ScoringWindow, activation_bytes, batches, logit_rows, windows
@@ -36,13 +37,14 @@ def score_model(name: str, folder: Path, held_out: HeldOut, context_length: int)
     from transformers import AutoModelForCausalLM
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model: Any = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
+    model = load_pretrained(AutoModelForCausalLM, folder)
     require_finite(model.state_dict().items(), where=f"model {name}", remedy="do not use this model")
     model.eval().to(device)
     scores = {}
     done, total = 0, sum(len(documents) for documents in held_out.subsets.values())
     for subset, documents in held_out.subsets.items():
         sequences, start_id = _sequences(documents, held_out, folder)
+        _require_embeddings([*sequences, np.array([start_id])], model.config.vocab_size, f"model {name}")
         losses = _document_losses(model, sequences, start_id, context_length)
         long = [len(sequence) > context_length for sequence in sequences]
         scores[subset] = _subset_score(documents, losses, long)
@@ -65,12 +67,18 @@ def _sequences(
     documents: list[HeldOutDocument], held_out: HeldOut, folder: Path
 ) -> tuple[list[TokenIds], int]:
     """Return the token ids of the documents for the model in ``folder``, and its end-of-text token."""
-    own = (folder / "tokenizer.json").read_bytes()
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise InputError("is missing, so the model cannot read the held-out text", where=str(path))
+    own = path.read_bytes()
     if own == held_out.tokenizer:
         return [document.tokens for document in documents], held_out.end_of_text_id
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_buffer(own)
+    try:
+        tokenizer = Tokenizer.from_buffer(own)
+    except Exception as error:  # the library raises nothing more specific
+        raise InputError("is not a tokenizer", where=str(path), got=one_line(error)) from error
     # as in the corpus, a text that spells out a special token is encoded as ordinary characters
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()
@@ -87,7 +95,14 @@ def _sequences(
 
 def _end_of_text_id(tokenizer: Tokenizer, configuration: Path) -> int:
     """Return the token that ends a document in the model's own corpus."""
-    name = json.loads(configuration.read_bytes()).get("eos_token")
+    try:
+        name = json.loads(configuration.read_bytes()).get("eos_token")
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(
+            "is not the configuration of a tokenizer", where=str(configuration), got=one_line(error)
+        ) from error
+    if isinstance(name, dict):  # the form of an added token, in folders of earlier releases of transformers
+        name = name.get("content")
     end_id = tokenizer.token_to_id(name) if isinstance(name, str) else None
     if end_id is None:
         raise InputError(
@@ -97,6 +112,19 @@ def _end_of_text_id(tokenizer: Tokenizer, configuration: Path) -> int:
             got=repr(name),
         )
     return int(end_id)
+
+
+def _require_embeddings(sequences: list[TokenIds], vocabulary_size: int, where: str) -> None:
+    """Raise InputError if a token id has no embedding, for which torch only raises an index error."""
+    largest = max((int(sequence.max()) for sequence in sequences if len(sequence)), default=0)
+    if largest >= vocabulary_size:
+        raise InputError(
+            "has fewer embeddings than its tokenizer has tokens",
+            where=where,
+            expected=f"more than {largest}",
+            got=str(vocabulary_size),
+            remedy="use the tokenizer.json with which this model was trained",
+        )
 
 
 def _document_losses(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from include.contracts.errors import InputError, IntegrityError
@@ -9,6 +10,8 @@ from include.contracts.manifests import CorpusManifest, FileEntry, ModelManifest
 from include.contracts.records import to_plain
 from include.contracts.storage import S3Uri
 from include.object_store import ObjectStore
+
+_INDEX = "model.safetensors.index.json"
 
 
 def verified_model(
@@ -54,17 +57,33 @@ def verify_corpus(uri: S3Uri, sha256: str = "") -> tuple[CorpusManifest, ParentR
 
 
 def require_base_model(folder: S3Uri) -> None:
-    """Raise InputError unless the folder holds a model in the form of transformers, whole or in shards."""
-    root = str(folder.folder)
-    names = {entry.uri.removeprefix(root) for entry in ObjectStore().list(folder.folder)}
-    has_weights = any(name.endswith(".safetensors") and "/" not in name for name in names)
-    if "config.json" in names and has_weights:
-        return
-    found = ", ".join(sorted(names)[:5]) or "nothing"
-    raise InputError(
-        "no base model",
-        where=f"base_model_uri {folder}",
-        expected="config.json and *.safetensors",
-        got=found,
-        remedy="correct base_model_uri, or leave it empty to train from scratch",
-    )
+    """Raise InputError unless the folder holds every file of a base model, in the form of transformers.
+
+    The weights are one file, or the shards that an index names.
+    """
+    store, root = ObjectStore(), folder.folder
+    names = {entry.uri.removeprefix(str(root)) for entry in store.list(root)}
+    needed = ["config.json", "tokenizer.json", "model.safetensors"]
+    if _INDEX in names and "model.safetensors" not in names:
+        needed[2:] = _shards(store.read(root / _INDEX), f"{root}{_INDEX}")
+    missing = [name for name in needed if name not in names]
+    if missing:
+        raise InputError(
+            "no base model",
+            where=f"base_model_uri {folder}",
+            expected=f"config.json, tokenizer.json, and model.safetensors or {_INDEX} with its shards",
+            got=f"{', '.join(sorted(names)[:5]) or 'nothing'}; missing: {', '.join(missing[:3])}",
+            remedy="upload these files, correct base_model_uri, or leave it empty to train from scratch",
+        )
+
+
+def _shards(index: bytes, where: str) -> list[str]:
+    """Return the files that an index of safetensors shards names."""
+    try:
+        return sorted(set(json.loads(index)["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            "is not an index of safetensors shards",
+            where=where,
+            remedy="upload the index of this model again",
+        ) from error

@@ -126,8 +126,10 @@ def test_a_base_model_in_shards_is_accepted_and_minutes_reach_the_request_as_int
 ) -> None:
     aws.client("s3").create_bucket(Bucket=settings_file.storage.models_bucket)
     base = S3Uri(settings_file.storage.models_bucket, f"bases/{task.name}/")
-    for file in ("config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json"):
+    for file in ("config.json", "tokenizer.json", "model-00001-of-00001.safetensors"):
         ObjectStore().write(base / file, b"{}")
+    index = b'{"metadata": {}, "weight_map": {"lm_head.weight": "model-00001-of-00001.safetensors"}}'
+    ObjectStore().write(base / "model.safetensors.index.json", index)
     dag, run = form("model_training"), SimpleNamespace(dag_id="model_training", run_id="r")
     params = values(dag, manifest_uri=whole_corpus[1].uri, base_model_uri=str(base), max_runtime_minutes=60.0)
     stopping = training.plan.function(params=params, dag=dag, dag_run=run)["job"]["request"][

@@ -147,6 +147,78 @@ def unlisted_shard(folder: Path, corpus: Corpus) -> None:
     edit_index(folder, drop)
 
 
+def edit_tensors(path: Path, change: Callable[[dict[str, torch.Tensor]], Any]) -> None:
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def other_shard(folder: Path, tensor: str) -> Path:
+    """Return a shard that does not hold the tensor."""
+    index = json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"]
+    return folder / next(file for file in sorted(index.values()) if file != index[tensor])
+
+
+def tensor_in_two_shards(folder: Path, corpus: Corpus) -> None:
+    path = other_shard(folder, "model.norm.weight")
+    edit_tensors(path, lambda tensors: tensors.update({"model.norm.weight": torch.full((32,), 7.0)}))
+
+
+def index_of_another_shard(folder: Path, corpus: Corpus) -> None:
+    path = other_shard(folder, "model.norm.weight")
+    edit_index(folder, lambda weight_map: weight_map.update({"model.norm.weight": path.name}))
+
+
+def index_outside_the_folder(folder: Path, corpus: Corpus) -> None:
+    path = Path(shutil.copy(max(folder.glob("model-*")), folder.parent / "outside.safetensors"))
+    edit_index(folder, lambda weight_map: weight_map.update({"lm_head.weight": f"../{path.name}"}))
+
+
+def single_file_and_shards(folder: Path, corpus: Corpus) -> None:
+    tensors = {name: tensor for path in folder.glob("model-*") for name, tensor in load_file(path).items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def truncated_shard(folder: Path, corpus: Corpus) -> None:
+    path = max(folder.glob("model-*"))
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def pointer_of_git_lfs(folder: Path, corpus: Corpus) -> None:
+    max(folder.glob("model-*")).write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    )
+
+
+def whole_numbers(folder: Path, corpus: Corpus) -> None:
+    path = max(folder.glob("model-*"))
+    edit_tensors(
+        path, lambda tensors: tensors.update({name: t.to(torch.int8) for name, t in tensors.items()})
+    )
+
+
+def eight_bits(folder: Path, corpus: Corpus) -> None:
+    kind = torch.float8_e4m3fn
+    path = max(folder.glob("model-*"))
+    edit_tensors(path, lambda tensors: tensors.update({name: t.to(kind) for name, t in tensors.items()}))
+
+
+def configure(**fields: Any) -> Callable[[Path, Corpus], None]:
+    def spoil(folder: Path, corpus: Corpus) -> None:
+        path = folder / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+    return spoil
+
+
+def torn_configuration(folder: Path, corpus: Corpus) -> None:
+    (folder / "config.json").write_text("{")
+
+
+def list_as_configuration(folder: Path, corpus: Corpus) -> None:
+    (folder / "config.json").write_text("[]")
+
+
 def not_a_number(folder: Path, corpus: Corpus) -> None:
     path = max(folder.glob("model-*.safetensors"))
     tensors = load_file(path)
@@ -181,6 +253,29 @@ def small_vocabulary(folder: Path, corpus: Corpus) -> None:
         (not_a_number, r"holds NaN or infinity"),
         (contradictory_tie, "has a separate output matrix, but its configuration ties it"),
         (another_family, "is not a Llama; expected model_type llama; got 'mistral'"),
+        (
+            tensor_in_two_shards,
+            r"differs from .*index.json: holds model.norm.weight, of which it is not the file",
+        ),
+        (index_of_another_shard, r"differs from .*index.json: has no tensor model.norm.weight"),
+        (index_outside_the_folder, r"is not an index of safetensors shards"),
+        (single_file_and_shards, "holds both model.safetensors and model.safetensors.index.json"),
+        (
+            truncated_shard,
+            r"model-\d+-of-\d+.safetensors: is not a whole safetensors file.*to do: copy it again",
+        ),
+        (pointer_of_git_lfs, "is not a whole safetensors file"),
+        (whole_numbers, r"holds \S+ as I8; expected one of F64, F32, F16, BF16"),
+        (eight_bits, r"holds \S+ as F8_E4M3"),
+        (configure(quantization_config={"quant_method": "fp8"}), "is the configuration of a quantised model"),
+        (
+            configure(vocab_size=384),
+            r"weights of another size .* for lm_head.weight, model.embed_tokens.weight",
+        ),
+        (configure(num_attention_heads=3), "config.json: is not a valid configuration of a Llama"),
+        (configure(hidden_act="unknown"), "cannot be loaded by transformers; got KeyError: 'unknown'"),
+        (torn_configuration, "config.json: is not a model folder; got JSONDecodeError"),
+        (list_as_configuration, "config.json: .*expected a JSON object; got list"),
         (small_vocabulary, "has fewer embeddings than the corpus has tokens; expected at least 300; got 299"),
     ],
 )

@@ -9,15 +9,28 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from include.contracts.evaluation import EvaluationReport
 from include.contracts.records import canonical_json, content_hash, parse_json, to_plain
 from include.object_store.verification import file_entry
-from tests.training.corpora import RECIPE, ROOT, SUBSETS, Corpus, LocalRun, make_corpus, make_run, sentences
+from tests.training.corpora import (
+    RECIPE,
+    ROOT,
+    SUBSETS,
+    Corpus,
+    LocalRun,
+    make_corpus,
+    make_run,
+    sentences,
+    train_tokenizer,
+)
 from training.tokens import TokenFile
 
 
@@ -90,7 +103,6 @@ def test_unigram_baseline_is_the_smoothed_frequency_of_the_training_tokens(
 
 def loss_by_transformers(folder: Path, end_of_text_id: int, tokens: list[int]) -> float:
     """Score a document by transformers' own logits: each token in the window that the guide describes."""
-    import torch
     from transformers import AutoModelForCausalLM
 
     context = RECIPE.model.context_length
@@ -216,24 +228,81 @@ def test_the_anchor_is_scored_on_the_same_documents_unless_it_is_the_champion(
     assert same.anchor == same.champion and same.anchor_scores is None
 
 
-def test_a_model_that_is_not_finite_is_not_scored(
-    tmp_path: Path, uninterrupted: tuple[LocalRun, str], corpus: Corpus
-) -> None:
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    model = Path(shutil.copytree(uninterrupted[0].model, tmp_path / "model"))
-    tensors = load_file(model / "model.safetensors")
-    tensors["model.norm.weight"][0] = torch.inf
-    save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
+def sign_model(model: Path) -> None:
+    """Give the manifest of a model the hashes of the files that are there now."""
     manifest = json.loads((model / "manifest.json").read_text())
-    names = [entry["path"] for entry in manifest["files"]]
+    names = [entry["path"] for entry in manifest["files"] if (model / entry["path"]).exists()]
     manifest["files"] = [to_plain(file_entry(model / name, name)) for name in names]
     (model / "manifest.json").write_bytes(canonical_json(manifest))
+
+
+def spoil_tensor(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
+    def spoil(model: Path) -> None:
+        tensors = load_file(model / "model.safetensors")
+        change(tensors)
+        save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
+
+    return spoil
+
+
+def infinite(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["model.norm.weight"][0] = torch.inf
+
+
+def whole_numbers(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["model.norm.weight"] = tensors["model.norm.weight"].to(torch.int8)
+
+
+def larger_tokenizer(model: Path) -> None:
+    train_tokenizer(400).save(str(model / "tokenizer.json"))
+
+
+def no_tokenizer(model: Path) -> None:
+    (model / "tokenizer.json").unlink()
+
+
+def no_configuration_of_another_tokenizer(model: Path) -> None:
+    train_tokenizer(280).save(str(model / "tokenizer.json"))
+    (model / "tokenizer_config.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_tensor(infinite), "model test-run: model.norm.weight: holds NaN or infinity"),
+        (spoil_tensor(lambda tensors: tensors.pop("model.norm.weight")), "has no weights for model.norm"),
+        (spoil_tensor(whole_numbers), "holds model.norm.weight as I8; expected one of F64, F32"),
+        (
+            larger_tokenizer,
+            "model test-run: has fewer embeddings than its tokenizer has tokens; expected more",
+        ),
+        (no_tokenizer, "tokenizer.json: is missing, so the model cannot read the held-out text"),
+        (no_configuration_of_another_tokenizer, "tokenizer_config.json: is not the configuration of a"),
+    ],
+)
+def test_a_model_that_is_not_finite_or_not_whole_is_not_scored(
+    tmp_path: Path,
+    uninterrupted: tuple[LocalRun, str],
+    corpus: Corpus,
+    spoil: Callable[[Path], None],
+    message: str,
+) -> None:
+    model = Path(shutil.copytree(uninterrupted[0].model, tmp_path / "model"))
+    spoil(model)
+    sign_model(model)
     done = evaluate(model, corpus, tmp_path / "report.json")
     assert done.returncode == 1
-    assert "model test-run: model.norm.weight: holds NaN or infinity" in done.stderr
+    assert message in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "report.json").exists()
+
+
+def test_a_negative_number_of_tokens_is_refused(
+    tmp_path: Path, uninterrupted: tuple[LocalRun, str], corpus: Corpus
+) -> None:
+    """As a slice it would cut the end of every document."""
+    options = ("--max-document-tokens", "-5")
+    done = evaluate(uninterrupted[0].model, corpus, tmp_path / "report.json", *options)
+    assert done.returncode == 2 and "expected a whole number of at least 0" in done.stderr
 
 
 @pytest.mark.parametrize(

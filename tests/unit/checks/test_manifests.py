@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,29 +18,39 @@ from include.object_store import ObjectStat, ObjectStore
 FOLDER = S3Uri("models", "base/")
 
 
-class Listing(ObjectStore):
-    """A store that only lists: objects by name below FOLDER, with their sizes."""
+INDEX = "model.safetensors.index.json"
+SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+WEIGHT_MAP = json.dumps({"metadata": {}, "weight_map": {"a": SHARDS[0], "b": SHARDS[1], "c": SHARDS[1]}})
 
-    def __init__(self, **objects: int) -> None:
+
+class Listing(ObjectStore):
+    """A store that only lists objects by name below FOLDER, with their sizes, and reads one index."""
+
+    def __init__(self, index: str = WEIGHT_MAP, **objects: int) -> None:
+        self.index = index
         self.objects = objects
 
     def list(self, folder: Any, starts_with: str = "") -> Iterator[ObjectStat]:
         for name, size in self.objects.items():
             yield ObjectStat(f"{FOLDER}{name}", size, "etag")
 
+    def read(self, uri: Any) -> bytes:
+        assert str(uri) == f"{FOLDER}{INDEX}"
+        return self.index.encode()
 
-def listed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    monkeypatch.setattr(manifests, "ObjectStore", lambda: Listing(**dict.fromkeys(names, 1)))
+
+def listed(monkeypatch: pytest.MonkeyPatch, *names: str, index: str = WEIGHT_MAP) -> None:
+    monkeypatch.setattr(manifests, "ObjectStore", lambda: Listing(index, **dict.fromkeys(names, 1)))
 
 
 @pytest.mark.parametrize(
     "names",
     [
-        ("config.json", "model.safetensors"),
-        ("config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json"),
+        ("config.json", "tokenizer.json", "model.safetensors"),
+        ("config.json", "tokenizer.json", INDEX, *SHARDS),
     ],
 )
-def test_a_configuration_with_weights_is_a_base_model(
+def test_a_configuration_with_tokenizer_and_weights_is_a_base_model(
     monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
 ) -> None:
     listed(monkeypatch, *names)
@@ -49,22 +60,32 @@ def test_a_configuration_with_weights_is_a_base_model(
 @pytest.mark.parametrize(
     ("names", "got"),
     [
-        ((), "nothing"),
-        (("config.json",), "config.json"),
-        (("model.safetensors",), "model.safetensors"),
-        (("config.json", "weights/model.safetensors"), "config.json, weights/model.safetensors"),
-        (("sub/config.json", "model.safetensors"), "model.safetensors, sub/config.json"),
-        (("config.json", "model.safetensors.index.json"), "config.json, model.safetensors.index.json"),
-        (tuple("gfedcba"), "a, b, c, d, e"),
+        ((), "nothing; missing: config.json, tokenizer.json, model.safetensors"),
+        (("config.json", "tokenizer.json"), "config.json, tokenizer.json; missing: model.safetensors"),
+        (("tokenizer.json", "model.safetensors"), "model.safetensors, tokenizer.json; missing: config.json"),
+        (("config.json", "model.safetensors"), "config.json, model.safetensors; missing: tokenizer.json"),
+        (("config.json", "tokenizer.json", "weights/model.safetensors"), "missing: model.safetensors"),
+        (("config.json", "tokenizer.json", "consolidated.safetensors"), "missing: model.safetensors"),
+        (("config.json", "tokenizer.json", "adapter_model.safetensors"), "missing: model.safetensors"),
+        (("config.json", "tokenizer.json", INDEX, SHARDS[0]), f"missing: {SHARDS[1]}"),
+        (("config.json", "tokenizer.json", *SHARDS), "missing: model.safetensors"),
+        (tuple("gfedcba"), "a, b, c, d, e; missing: config.json"),
     ],
 )
-def test_anything_else_is_refused_with_what_lies_there(
+def test_anything_else_is_refused_with_what_lies_there_and_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], got: str
 ) -> None:
     listed(monkeypatch, *names)
     with pytest.raises(InputError, match="no base model") as refusal:
         require_base_model(FOLDER)
-    assert f"got {got}" in str(refusal.value)
+    assert got in str(refusal.value)
+
+
+@pytest.mark.parametrize("index", ["{", "[]", '{"weight_map": []}'])
+def test_an_index_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, index: str) -> None:
+    listed(monkeypatch, "config.json", "tokenizer.json", INDEX, *SHARDS, index=index)
+    with pytest.raises(InputError, match=rf"base/{INDEX}: is not an index of safetensors shards"):
+        require_base_model(FOLDER)
 
 
 def test_a_file_is_missing_if_it_is_absent_or_of_another_size() -> None:
