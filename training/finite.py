@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,12 +13,14 @@ from include.contracts.errors import IntegrityError
 
 
 def first_not_finite(tensors: Iterable[tuple[str, Any]]) -> str:
-    """Return the name of the first tensor with a value that is not finite, or an empty string.
+    """Return the name of the first tensor or number that is not finite, or an empty string.
 
     Only this rank's part of a sharded tensor is read.
     """
     for name, value in tensors:
         local = value.to_local() if isinstance(value, DTensor) else value
+        if isinstance(local, float) and not math.isfinite(local):
+            return name
         if not isinstance(local, torch.Tensor) or not local.is_floating_point():
             continue
         if not bool(torch.isfinite(local).all()):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import torch
+
+from include.contracts.errors import ContractError
 
 
 def save_random_state(folder: Path, rank: int) -> None:
@@ -24,6 +27,17 @@ def load_random_state(folder: Path, rank: int) -> None:
     torch.set_rng_state(state["cpu"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
+
+
+def check_random_states(folder: Path) -> None:
+    """Raise ContractError if a file of random states in the folder of a checkpoint cannot be read."""
+    for path in sorted(folder.glob("random_rank_*.pt")):
+        try:
+            torch.load(path, weights_only=True)["cpu"]
+        except (EOFError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+            raise ContractError(
+                "is not a random state", where=path.name, got=f"{type(error).__name__}: {error}"
+            ) from error
 
 
 def _path(folder: Path, rank: int) -> Path:

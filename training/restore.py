@@ -14,11 +14,11 @@ from include.contracts.errors import ContractError, IntegrityError
 from include.contracts.manifests import CheckpointMarker
 from include.contracts.records import parse_json
 from include.object_store import ObjectAbsent
-from training.checkpoint_store import TRAINER, CheckpointStore, TrainerState, TrainingProgress
+from training.checkpoint_store import MARKER, TRAINER, CheckpointStore, TrainerState, TrainingProgress
 from training.identity import CheckpointIdentity
-from training.random_state import load_random_state
+from training.random_state import check_random_states, load_random_state
 from training.ranks import Agreement
-from training.state_loading import load_as_data, not_finite
+from training.state_loading import UnreadableCheckpoint, load_as_data, not_finite
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Restorer:
         marker = self.ranks.from_first(lambda: self._readable_marker(step))
         if isinstance(marker, str):
             return marker
-        for check in (self._fetch, self._check_finite):
+        for check in (self._fetch, self._check_content):
             faults = self.ranks.together(lambda: check(step, folder))  # noqa: B023
             if any(faults):
                 return "; ".join(filter(None, faults))
@@ -75,6 +75,8 @@ class Restorer:
             marker = self.store.marker(step)
         except (ContractError, ObjectAbsent) as error:
             return str(error)
+        if marker.step != step:
+            return f"its {MARKER} is that of step {marker.step}: it was copied from another checkpoint"
         self.identity.require(marker, self.store.folder.uri(f"step_{step}/"))
         return marker
 
@@ -89,10 +91,18 @@ class Restorer:
             return str(error)
         return ""
 
-    def _check_finite(self, step: int, folder: Path) -> str:
-        """Read the downloaded tensors once per host. Return the reason why they cannot be used, or ""."""
-        name = "" if self.ranks.position.local_rank else not_finite(folder)
-        return f"{self.store.folder.uri(f'step_{step}/')}: {name} holds NaN or infinity" if name else ""
+    def _check_content(self, step: int, folder: Path) -> str:
+        """Read the downloaded files once per host. Return the reason why they cannot be used, or ""."""
+        if self.ranks.position.local_rank:
+            return ""
+        where = self.store.folder.uri(f"step_{step}/")
+        try:
+            name = not_finite(folder)
+            _read_trainer(folder)
+            check_random_states(folder)
+        except (UnreadableCheckpoint, ContractError) as error:
+            return f"{where}: {error}"
+        return f"{where}: {name} holds NaN or infinity" if name else ""
 
     def _load(
         self, folder: Path, marker: CheckpointMarker, model: torch.nn.Module, optimiser: torch.optim.Optimizer
@@ -101,7 +111,7 @@ class Restorer:
         load_as_data({"model": parameters, "optimiser": moments}, folder, self.ranks)
         set_state_dict(model, optimiser, model_state_dict=parameters, optim_state_dict=moments)
         load_random_state(folder, self.ranks.position.rank)
-        trainer = parse_json(TrainerState, (folder / TRAINER).read_bytes(), where=TRAINER)
+        trainer = _read_trainer(folder)
         if self.ranks.position.rank == 0 and (changed := self._changes(marker, trainer)):
             self.warn(
                 f"checkpoint step_{marker.step} was made with {changed}: "
@@ -120,3 +130,11 @@ class Restorer:
         if micro not in (0, self.micro_batch_sequences):
             changed.append(f"micro batches of {micro} sequences")
         return " and ".join(changed)
+
+
+def _read_trainer(folder: Path) -> TrainerState:
+    """Read the trainer's state. Raises ContractError if the file is absent or malformed."""
+    path = folder / TRAINER
+    if not path.is_file():
+        raise ContractError("is missing", where=TRAINER)
+    return parse_json(TrainerState, path.read_bytes(), where=TRAINER)

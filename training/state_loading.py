@@ -19,7 +19,7 @@ from torch.distributed.checkpoint.planner import ReadItem
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.serialization import _get_layout, get_unsafe_globals_in_checkpoint
 
-from include.contracts.errors import IntegrityError
+from include.contracts.errors import IntegrityError, NexusError
 from training.finite import first_not_finite
 from training.ranks import Agreement
 
@@ -41,7 +41,13 @@ _ADMITTED = {
         metadata._MEM_FORMAT_ENCODING,
     )
 }
+#: Errors of torch and pickle for files that are torn, or whose parts do not fit together.
+_MALFORMED = (OSError, EOFError, ValueError, KeyError, AttributeError, RuntimeError, pickle.UnpicklingError)
 _REMEDY = "find out who wrote this checkpoint; to resume from an earlier one, delete its complete.json"
+
+
+class UnreadableCheckpoint(NexusError):
+    """Raised for a checkpoint whose files are as its marker lists them, but malformed."""
 
 
 def load_as_data(state: dict[str, Any], folder: Path, ranks: Agreement) -> None:
@@ -59,24 +65,35 @@ def load_as_data(state: dict[str, Any], folder: Path, ranks: Agreement) -> None:
 
 
 def not_finite(folder: Path) -> str:
-    """Return the name of the first tensor of the checkpoint in ``folder`` that holds NaN or infinity, or "".
+    """Return the name of the first value of the checkpoint in ``folder`` that is NaN or infinite, or "".
 
-    Tensors are read one at a time and do not reach the model. Raises IntegrityError as `load_as_data` does.
+    Values are read one at a time and do not reach the model. Raises IntegrityError as `load_as_data` does,
+    and UnreadableCheckpoint if the files are malformed.
     """
-    stored = _Reader(folder).read_metadata()
-    for index, chunk in sorted(stored.storage_data.items(), key=lambda item: str(item[0])):
-        if not isinstance(stored.state_dict_metadata[index.fqn], metadata.TensorStorageMetadata):
-            continue
-        with (folder / chunk.relative_path).open("rb") as stream:
-            stream.seek(chunk.offset)
-            content = io.BytesIO(stream.read(chunk.length))
-        try:
-            tensor = torch.load(content, weights_only=True)
-        except pickle.UnpicklingError as error:
-            raise _not_data(index.fqn, "an unreadable pickle") from error
-        if name := first_not_finite([(index.fqn, tensor)]):
-            return name
+    try:
+        stored = _Reader(folder).read_metadata()
+        for index, chunk in sorted(stored.storage_data.items(), key=lambda item: str(item[0])):
+            with (folder / chunk.relative_path).open("rb") as stream:
+                stream.seek(chunk.offset)
+                content = io.BytesIO(stream.read(chunk.length))
+            if name := first_not_finite([(index.fqn, _read_data(index.fqn, content))]):
+                return name
+    except _MALFORMED as error:
+        raise UnreadableCheckpoint(
+            "cannot be read", where=str(folder), got=f"{type(error).__name__}: {error}"
+        ) from error
     return ""
+
+
+def _read_data(name: str, content: io.BytesIO) -> Any:
+    """Return a stored value. Raises IntegrityError if it is more than data."""
+    try:
+        return torch.load(content, weights_only=True)
+    except pickle.UnpicklingError as error:
+        content.seek(0)
+        if found := get_unsafe_globals_in_checkpoint(content):
+            raise _not_data(name, ", ".join(found)) from error
+        raise
 
 
 class _Reader(filesystem.FileSystemReader):
@@ -118,12 +135,7 @@ class Unpickler(pickle.Unpickler):
 class _Planner(DefaultLoadPlanner):
     def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
         name = read_item.dest_index.fqn
-        try:
-            item = torch.load(value, weights_only=True)
-        except pickle.UnpicklingError as error:
-            value.seek(0)
-            found = get_unsafe_globals_in_checkpoint(value)
-            raise _not_data(name, ", ".join(found) or "an unreadable pickle") from error
+        item = _read_data(name, value)
         set_element(self.original_state_dict, self.mappings[name], item)
 
 

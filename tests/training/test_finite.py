@@ -21,7 +21,12 @@ def test_a_value_that_is_not_finite_is_found(value: float, dtype: torch.dtype) -
 
 
 def test_whole_numbers_and_what_is_no_tensor_are_finite() -> None:
-    assert first_not_finite([("a", GOOD), ("b", torch.tensor([1])), ("c", math.nan), ("d", "x")]) == ""
+    assert first_not_finite([("a", GOOD), ("b", torch.tensor([1])), ("c", 1), ("d", "x"), ("e", 0.5)]) == ""
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_number_such_as_a_setting_of_the_optimiser_is_looked_at_too(value: float) -> None:
+    assert first_not_finite([("lr", 0.1), ("decay", value)]) == "decay"
 
 
 def test_tensors_after_what_is_no_tensor_are_looked_at_too() -> None:

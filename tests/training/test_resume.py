@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from include.contracts.manifests import CheckpointMarker, TrainingReport
-from include.contracts.records import parse_json
-from tests.training.corpora import RECIPE, Corpus, LocalRun, failure, interrupt_at, losses, make_run
+from include.contracts.records import canonical_json, parse_json
+from tests.training.corpora import RECIPE, Corpus, LocalRun, failure, interrupt_at, losses, make_run, sign
 from training.job_inputs import EXIT_INTERRUPTED
 
 
@@ -166,6 +166,76 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
         CheckpointMarker, (run.checkpoints / "step_12/complete.json").read_bytes(), where="marker"
     )
     assert (marker.step, marker.data_position) == (12, 12 * RECIPE.batch_sequences)
+
+
+def unlisted(name: str) -> Callable[[Path], None]:
+    """Leave a file out of a checkpoint and its marker."""
+
+    def damage(folder: Path) -> None:
+        path = folder / "complete.json"
+        marker = json.loads(path.read_text())
+        marker["files"] = [entry for entry in marker["files"] if entry["path"] != name]
+        path.write_bytes(canonical_json(marker))
+        (folder / name).unlink()
+
+    return damage
+
+
+def torn(name: str, size: int) -> Callable[[Path], None]:
+    """Cut a file before its hash was taken, as a disk may that loses what was written last."""
+
+    def damage(folder: Path) -> None:
+        (folder / name).write_bytes((folder / name).read_bytes()[:size])
+        sign(folder)
+
+    return damage
+
+
+def only_the_marker(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name != "complete.json":
+            path.unlink()
+
+
+def marker_without_files(folder: Path) -> None:
+    marker = json.loads((folder / "complete.json").read_text())
+    (folder / "complete.json").write_bytes(canonical_json(marker | {"files": []}))
+
+
+def copy_of_an_earlier_step(folder: Path) -> None:
+    shutil.rmtree(folder)
+    shutil.copytree(folder.with_name("step_8"), folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (only_the_marker, "no such file"),
+        (marker_without_files, "cannot be read; got FileNotFoundError"),
+        (unlisted("trainer.json"), "trainer.json: is missing"),
+        (unlisted(".metadata"), "cannot be read; got FileNotFoundError"),
+        (torn(".metadata", 200), "cannot be read; got UnpicklingError"),
+        (torn("__0_0.distcp", 5000), "cannot be read; got "),
+        (torn("random_rank_0.pt", 100), "random_rank_0.pt: is not a random state"),
+        (torn("trainer.json", 9), "trainer.json: not valid JSON"),
+        (copy_of_an_earlier_step, "its complete.json is that of step 8"),
+    ],
+)
+def test_a_checkpoint_whose_marker_fits_but_whose_files_do_not_is_passed_over_too(
+    tmp_path: Path,
+    uninterrupted: tuple[LocalRun, str],
+    corpus: Corpus,
+    damage: Callable[[Path], None],
+    reason: str,
+) -> None:
+    run = make_run(tmp_path, corpus)
+    shutil.copytree(uninterrupted[0].checkpoints, run.checkpoints)
+    damage(run.checkpoints / "step_12")
+    code, output = run.finish()
+    assert code == 0, output
+    assert re.search(rf"warning: checkpoint step_12 cannot be used and is skipped: .*{reason}", output)
+    assert "resumed_at_step=8\n" in output
+    assert weights(run) == weights(uninterrupted[0])
 
 
 def test_checkpoints_of_another_recipe_are_refused(
