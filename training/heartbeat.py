@@ -5,8 +5,13 @@ which peer it is. A shorter timeout of theirs would be wrong, because the other 
 uploads a model. So every rank has a thread that exchanges a message per second with rank 0, independently of
 the main thread. Rank 0 detects a silent rank and reports it to the others; they detect a silent rank 0.
 
-Messages are lines of text: first ``hello <rank>``, then ``beat``. A rank that has finished its work sends
-``bye``, and rank 0 sends ``vanished <reason>``.
+A rank whose main thread is stuck still answers. So every beat carries the number of marks that the main
+thread has passed: one before each point of a step at which ranks wait for each other. If other ranks have
+waited for a rank with fewer marks as long as for a silent one, this rank counts as vanished. A slow step is
+no fault, because all ranks have the same number of marks while they compute.
+
+Messages are lines of text: first ``hello <rank>``, then ``beat <marks>``. A rank that has finished its work
+sends ``bye``, and rank 0 sends ``vanished <reason>``.
 """
 
 from __future__ import annotations
@@ -41,6 +46,7 @@ class Peer:
     joined: bool = False
     left: bool = False
     closed_at: float | None = None
+    marks: int = 0
     received: bytes = field(default=b"", repr=False)
 
     def fault(self, now: float, timeout: float) -> str:
@@ -71,6 +77,9 @@ class Heartbeat:
         now = time.monotonic()
         watched = range(1, position.world_size) if position.rank == 0 else [0]
         self._peers = {rank: Peer(rank, now) for rank in watched}
+        self._marks = 0
+        #: For each rank that others wait for: its marks, and the time since when they wait.
+        self._behind: dict[int, tuple[int, float]] = {}
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -80,6 +89,10 @@ class Heartbeat:
         if self._position.rank == 0:
             self._selector.register(_listen(self._address), selectors.EVENT_READ, None)
         self._thread.start()
+
+    def advance(self) -> None:
+        """Count a mark. Every rank must call this at the same points, before it waits for the others."""
+        self._marks += 1
 
     def leave(self) -> None:
         """Report to the other ranks that this rank has finished, so that its silence is not a fault."""
@@ -99,9 +112,12 @@ class Heartbeat:
             ):  # this process itself was stopped: the others were not silent
                 for peer in self._peers.values():
                     peer.seen += now - before
+                self._behind.clear()
             before = now
-            self._send(_BEAT)
+            self._send(f"{_BEAT} {self._marks}")
             self._judge(now)
+            if self._position.rank == 0:
+                self._judge_progress(now)
             if all(peer.left for peer in self._peers.values()):
                 break
         self._send(_BYE)
@@ -162,6 +178,8 @@ class Heartbeat:
             known.channel, known.received, known.closed_at = peer.channel, peer.received, None
             self._selector.modify(peer.channel, selectors.EVENT_READ, known)
             peer = known
+        elif word == _BEAT and rest.isdigit():
+            peer.marks = int(rest)
         elif word == _BYE:
             peer.left = True
         elif word == _VANISHED:
@@ -179,10 +197,30 @@ class Heartbeat:
     def _judge(self, now: float) -> None:
         for peer in self._peers.values():
             if how := peer.fault(now, self._timeout):
-                reason = str(vanished(self._position, peer.rank, how))
-                if self._position.rank == 0:
-                    self._send(f"{_VANISHED} {reason}")
-                self._end(reason)
+                self._report(peer.rank, how)
+
+    def _judge_progress(self, now: float) -> None:
+        """Detect a rank that answers but has let the others wait for too long."""
+        marks = {peer.rank: peer.marks for peer in self._peers.values() if peer.joined and not peer.left}
+        marks[0] = self._marks
+        most = max(marks.values())
+        behind = {rank: count for rank, count in marks.items() if count < most}
+        self._behind = {
+            rank: self._behind[rank] if self._behind.get(rank, (-1, now))[0] == count else (count, now)
+            for rank, count in behind.items()
+        }
+        for rank, (_, since) in sorted(self._behind.items(), key=lambda item: item[1]):
+            if now - since > self._timeout:
+                self._report(
+                    rank, f"answers but makes no progress, and others have waited {self._timeout:g} seconds"
+                )
+
+    def _report(self, rank: int, how: str) -> None:
+        """End all ranks that still answer, because ``rank`` has vanished."""
+        reason = str(vanished(self._position, rank, how))
+        if self._position.rank == 0:
+            self._send(f"{_VANISHED} {reason}")
+        self._end(reason)
 
 
 def _listen(address: str) -> socket.socket:

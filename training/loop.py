@@ -25,11 +25,11 @@ import torch
 import torch.distributed as dist
 
 from include.contracts.errors import NexusError
-from training import heartbeat
 from training.base_model import shape_of
 from training.checkpoint import CheckpointSaver
 from training.checkpoint_store import CheckpointStore, TrainerState, TrainingProgress
 from training.export.safetensors import export_model
+from training.heartbeat import Heartbeat, connect
 from training.identity import CheckpointIdentity
 from training.job_inputs import EXIT_INTERRUPTED, MlRoot, TrainingJob, read_training_job
 from training.model import build_model, shard_model
@@ -64,6 +64,7 @@ class Trainer:
     saving: Agreement
     interruption: Interruption
     device: torch.device
+    beats: Heartbeat
 
     def run(self) -> int:
         """Train from the newest usable checkpoint to the last step, then export. Return the exit code."""
@@ -92,7 +93,9 @@ class Trainer:
             self._warn,
             before_marker=channel.verification.wait,
         )
-        stepper = Stepper(recipe, model, optimiser, channel.data, order, self.ranks, self.device)
+        stepper = Stepper(
+            recipe, model, optimiser, channel.data, order, self.ranks, self.device, self.beats.advance
+        )
         # the checkpoint holds the seconds of earlier processes
         begun -= progress.trainer.seconds
         progress = self._train(stepper, saver, channel.verification, progress, begun)
@@ -133,6 +136,7 @@ class Trainer:
             progress = self._advance(progress, result, time.monotonic() - begun)
             self._report(progress, result, time.monotonic() - step_begun)
             saver.check()
+            self.beats.advance()
             interrupted, damaged = self.ranks.sum([self.interruption.requested, verification.failed])
             if damaged:
                 self.ranks.together(verification.check)
@@ -235,7 +239,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     end_with_launcher()
     position = RankPosition.from_environment()
     end = functools.partial(end_process, position.rank)
-    beats = heartbeat.connect(position, end)
+    beats = connect(position, end)
     torch.set_num_threads(position.threads)
     torch.use_deterministic_algorithms(True)
     try:
@@ -244,7 +248,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         device = (
             torch.device("cuda", position.local_rank) if torch.cuda.is_available() else torch.device("cpu")
         )
-        code = Trainer(job, MlRoot.from_environment(), position, ranks, saving, interruption, device).run()
+        root = MlRoot.from_environment()
+        code = Trainer(job, root, position, ranks, saving, interruption, device, beats).run()
         dist.destroy_process_group()
         beats.leave()
     except ERRORS as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,8 @@ class Stepper:
     order: SampleOrder
     ranks: Agreement
     device: torch.device
+    #: Called before each point at which this rank may wait for others.
+    advance: Callable[[], None]
 
     def run(self, step: int) -> StepResult:
         """Run ``step`` (from 0). Its batch depends only on the step, so a replay skips the same steps."""
@@ -51,6 +54,7 @@ class Stepper:
         nats = self._accumulate(step)
         norm = self._clip()
         usable = math.isfinite(nats) and math.isfinite(norm)
+        self.advance()
         # all ranks decide together, because an update on some ranks only would make the weights differ
         total, faults = self.ranks.sum([nats, 0.0 if usable else 1.0])
         applied = faults == 0 and math.isfinite(total)
@@ -71,6 +75,7 @@ class Stepper:
             windows = torch.stack(
                 [torch.from_numpy(self.data.read(self.order.sample(position))) for position in positions]
             ).to(self.device)
+            self.advance()
             with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
                 logits = self.model(input_ids=windows[:, :-1], use_cache=False).logits
             loss = torch.nn.functional.cross_entropy(

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from include.contracts.errors import ContractError
-from tests.training.corpora import Corpus, LocalRun, configure, failure, make_run
+from tests.training.corpora import ROOT, Corpus, LocalRun, configure, failure, make_run
 from training.heartbeat import Heartbeat
 from training.job_inputs import PEER_TIMEOUT_SECONDS, MlRoot
 from training.launcher import read_plan
@@ -136,6 +136,30 @@ def test_a_broken_connection_between_living_ranks_is_made_again(job: HostHeartbe
     assert job.reasons.empty()
 
 
+@pytest.mark.parametrize("stuck", [0, 1, 2])
+def test_a_rank_that_answers_but_lets_the_others_wait_is_named(job: HostHeartbeats, stuck: int) -> None:
+    job.start(0, 1, 2)
+    for _ in range(5):
+        for beat in job.beats.values():
+            beat.advance()
+    for rank in {0, 1, 2} - {stuck}:
+        job.beats[rank].advance()
+    reasons = job.ended({0, 1, 2})
+    expected = f"host algo-{stuck + 1}: rank {stuck} answers but makes no progress, and others have waited 1 "
+    assert all(text.startswith(expected) for text in reasons.values())
+
+
+def test_ranks_that_compute_for_long_or_take_turns_at_being_late_are_left_alone(job: HostHeartbeats) -> None:
+    job.start(0, 1, 2)
+    time.sleep(2.5 * job.timeout)
+    for late in (0, 1, 2, 0, 1, 2):
+        for rank in {0, 1, 2} - {late}:
+            job.beats[rank].advance()
+        time.sleep(0.5 * job.timeout)
+        job.beats[late].advance()
+    assert job.reasons.empty()
+
+
 def test_the_longest_silence_is_below_120_seconds(tmp_path: Path) -> None:
     assert read_plan(MlRoot(tmp_path), 1, 1).peer_timeout_seconds == PEER_TIMEOUT_SECONDS <= 110
     for impossible in (0.0, 111.0, float("nan")):
@@ -168,6 +192,19 @@ def test_a_frozen_rank_ends_the_run_and_its_host_is_the_reason(
     assert process.returncode == 1
     assert time.monotonic() - begun < 8 + 5 + 10
     assert failure(run).startswith(f"host localhost: rank {frozen} has not answered for 8 seconds")
+
+
+@pytest.mark.parametrize("stalled", [0, 1])
+def test_a_rank_whose_main_thread_is_stuck_ends_the_run_and_its_host_is_the_reason(
+    tmp_path: Path, corpus: Corpus, stalled: int
+) -> None:
+    run = make_run(tmp_path, corpus, steps=100)
+    faults = f"{ROOT / 'tests/training/faults'}{os.pathsep}{ROOT}"
+    fault = {"PYTHONPATH": faults, "STALLED_STEP": "4", "FAULTY_RANK": str(stalled)}
+    code, output = run.finish("--ranks", "2", "--peer-timeout-seconds", "5", **fault)
+    assert code == 1, output
+    assert "step=3 " in output and "step=4 " not in output
+    assert failure(run).startswith(f"host localhost: rank {stalled} answers but makes no progress")
 
 
 def two_hosts(folder: Path, corpus: Corpus) -> tuple[list[LocalRun], dict[str, str]]:

@@ -5,12 +5,13 @@ Python imports this module at start when this folder is on PYTHONPATH; it acts i
 
 import os
 import sys
+import time
 from typing import Any
 
 if "training.loop" in sys.orig_argv and os.environ["RANK"] == os.environ.get("FAULTY_RANK", "0"):
     import torch
 
-    from training import optimiser
+    from training import optimiser, packed_tokens
     from training import step as step_module
     from training.export import safetensors as safetensors_module
 
@@ -44,6 +45,15 @@ if "training.loop" in sys.orig_argv and os.environ["RANK"] == os.environ.get("FA
         next(reversed(weights.values())).view(-1)[0] = float("inf")
         return weights
 
+    read = packed_tokens.PackedTokens.read
+
+    def stalled_read(self: Any, window: Any) -> Any:
+        if current["step"] + 1 == int(os.environ["STALLED_STEP"]):
+            time.sleep(3600)  # as a read from a network file system that no longer answers
+        return read(self, window)
+
+    if os.environ.get("STALLED_STEP"):
+        packed_tokens.PackedTokens.read = stalled_read  # type: ignore[method-assign]
     step.learning_rate = noting_the_step
     gradients.clip_grad_norm_ = poisoned_clip
     if os.environ.get("POISONED_EXPORT"):
