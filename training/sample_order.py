@@ -151,6 +151,7 @@ def rank_positions(step: int, batch: int, micro_batch: int, rank: int, world_siz
             where="batch_sequences",
             expected=f"a multiple of {max(1, share) * world_size}",
             got=str(batch),
+            remedy="lower micro_batch_sequences, or change the number of ranks",
         )
     first = step * batch
     starts = range(first + rank * share, first + batch, share * world_size)

@@ -168,8 +168,12 @@ class TrainingRecipe:
         for subset, weight in self.mixture.items():
             require(0 <= weight < math.inf, f"mixture.{subset}", "a finite number, at least 0", weight)
         require(
-            not self.mixture or sum(self.mixture.values()) > 0, "mixture", "a weight above 0", self.mixture
+            not self.mixture or 0 < sum(self.mixture.values()) < math.inf,
+            "mixture",
+            "weights with a finite sum above 0",
+            self.mixture,
         )
+        require(-(2**63) <= self.seed < 2**64, "seed", "a whole number of at most 64 bits", self.seed)
 
 
 def mathematics(recipe: TrainingRecipe, shape: dict[str, Any], base_model_uri: str) -> dict[str, Any]:
