@@ -26,9 +26,9 @@ WEIGHT_MAP = json.dumps({"metadata": {}, "weight_map": {"a": SHARDS[0], "b": SHA
 class Listing(ObjectStore):
     """A store that only lists objects by name below FOLDER, with their sizes, and reads one index."""
 
-    def __init__(self, index: str = WEIGHT_MAP, **objects: int) -> None:
-        self.index = index
+    def __init__(self, objects: dict[str, int], index: str = WEIGHT_MAP) -> None:
         self.objects = objects
+        self.index = index
 
     def list(self, folder: Any, starts_with: str = "") -> Iterator[ObjectStat]:
         for name, size in self.objects.items():
@@ -40,7 +40,7 @@ class Listing(ObjectStore):
 
 
 def listed(monkeypatch: pytest.MonkeyPatch, *names: str, index: str = WEIGHT_MAP) -> None:
-    monkeypatch.setattr(manifests, "ObjectStore", lambda: Listing(index, **dict.fromkeys(names, 1)))
+    monkeypatch.setattr(manifests, "ObjectStore", lambda: Listing(dict.fromkeys(names, 1), index))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_an_index_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_file_is_missing_if_it_is_absent_or_of_another_size() -> None:
     files = tuple(FileEntry(name, size, "0" * 64) for name, size in (("a", 1), ("b", 2), ("c", 3), ("d", 0)))
-    store = Listing(a=1, b=3, e=9, d=0)
+    store = Listing({"a": 1, "b": 3, "e": 9, "d": 0})
     assert missing_files(store, FOLDER, files) == ["b", "c"]
     assert missing_files(store, FOLDER, files[:1]) == []
 

@@ -134,7 +134,7 @@ def test_many_refreshes_that_each_lose_a_little_lose_at_most_one_margin_in_all()
 def test_chance_does_not_move_the_anchor_so_that_many_refreshes_lose_more_than_one_margin(
     lost: float, spread: float
 ) -> None:
-    """Of 40 sequences of refreshes, at most one in ten may lose more than one margin."""
+    """At most one in ten of 40 sequences of refreshes may lose more than one margin."""
     exceeded = 0
     for seed in range(40):
         source = np.random.default_rng(seed)
