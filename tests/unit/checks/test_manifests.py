@@ -99,7 +99,7 @@ class Records(Listing):
     """A store with a manifest: its files, and what it was made from."""
 
     def __init__(self, files: tuple[FileEntry, ...], parent: Any, present: set[str], **objects: int) -> None:
-        super().__init__(**objects)
+        super().__init__(objects)
         self.files, self.parent, self.present = files, parent, present
 
     def exists(self, uri: Any) -> bool:
