@@ -23,7 +23,11 @@ from training.identity import CheckpointIdentity
 from training.random_state import save_random_state
 from training.ranks import ERRORS, Agreement, describe
 
-_NOT_FINITE = "start the run again: it resumes from the last checkpoint, all of whose values are finite"
+#: A fault of the hardware passes; an update that overflows comes again, because a resumed run repeats it.
+_NOT_FINITE = (
+    "start the run again: it resumes from the last checkpoint, whose values are finite; if the same step fails "
+    "again, start a new run with a lower optimiser.learning_rate or optimiser.gradient_clip"
+)
 
 
 class CheckpointFailed(NexusError):
