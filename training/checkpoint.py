@@ -25,7 +25,7 @@ from training.ranks import ERRORS, Agreement, describe
 
 #: A fault of the hardware passes; an update that overflows comes again, because a resumed run repeats it.
 _NOT_FINITE = (
-    "start the run again: it resumes from the last checkpoint, whose values are finite; if the same step fails "
+    "start the run again: it resumes from the last checkpoint, whose values are finite; if that step fails "
     "again, start a new run with a lower optimiser.learning_rate or optimiser.gradient_clip"
 )
 
