@@ -20,7 +20,7 @@ from training.held_out import fetch_held_out
 def test_a_list_of_documents_that_differs_from_the_tokens_is_refused(
     tmp_path: Path, corpus: Corpus, listed: int
 ) -> None:
-    """Fewer entries would leave documents out of the loss without a word."""
+    """Fewer entries would silently leave documents out of the loss."""
     root = Path(shutil.copytree(corpus.root, tmp_path / "corpus"))
     path = root / "held_out_tokens/code-held.documents.parquet"
     table = pq.read_table(path)
