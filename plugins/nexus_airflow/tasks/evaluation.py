@@ -132,12 +132,8 @@ def gate(planned: dict[str, Any], evaluated: dict[str, str], *, ti: Any = None) 
 def approve(planned: dict[str, Any], verdict: dict[str, Any]) -> Any:
     """Approve the package, make the candidate the champion, and announce it.
 
-    <<<<<<< HEAD
-        The candidate becomes the anchor too if it is shown to be better than the anchor. The task is
-        skipped, and nothing announced, if a person has rejected the package since the plan.
-    =======
-        The candidate becomes the anchor too if it is shown to be better than every approved model.
-    >>>>>>> 1253bd2 (Replace the anchor only by a model that is shown to be better)
+    The candidate becomes the anchor too if it is shown to be better than the anchor. The task is
+    skipped, and nothing announced, if a person has rejected the package since the plan.
     """
     reasons = "; ".join(verdict["reasons"])
     kept = _verdicts(planned).approve(f"passed the gate: {reasons}", verdict["is_best"])
