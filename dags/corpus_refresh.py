@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.providers.amazon.aws.operators.glue_crawler import GlueCrawlerRunOperator
-from airflow.sdk import Param, TaskGroup, dag
+from airflow.sdk import CronTriggerTimetable, Param, TaskGroup, dag
 
 from include.aws.engines import Engine
 from include.contracts.documents import CORPUS_JOBS
@@ -133,9 +133,9 @@ PARAMS = {
 
 @dag(
     dag_id="corpus_refresh",
-    schedule="@weekly",
-    # no start date: with one in the past, a DAG that is switched on would start at once for last Sunday, and
-    # a run by hand would wait for it
+    # Neither a start date nor "@weekly": a DAG that is switched on would start at once for last Sunday (with
+    # "@weekly" only on a Sunday), and a run by hand would wait for that run.
+    schedule=CronTriggerTimetable("@weekly", timezone="UTC", run_immediately=timedelta(0)),
     catchup=False,
     max_active_runs=1,
     default_args=default_args(),

@@ -10,7 +10,7 @@ import re
 import socket
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import Param
 from airflow.sdk.definitions.retry_policy import RetryAction
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import TimeRestriction
 from airflow.triggers.base import BaseTrigger
 
 import nexus_airflow.triggers
@@ -118,6 +120,22 @@ def test_no_backfill_runs_beside_max_active_runs(dags: dict[str, Any], dag_id: s
     allowed = {kind.value for kind in dags[dag_id].allowed_run_types}
     assert "backfill" not in allowed
     assert {"manual", "scheduled", "asset_triggered"} <= allowed
+
+
+@pytest.mark.parametrize("hours_after_the_tick", [0.1, 1, 16, 100])
+def test_a_refresh_that_is_switched_on_waits_for_the_next_week(
+    dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch, hours_after_the_tick: float
+) -> None:
+    """Otherwise a run by hand, such as the demo's, would wait for the scheduled one on some days."""
+    dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dags["corpus_refresh"]))
+    sunday = datetime(2026, 11, 29, tzinfo=UTC)
+    now = sunday + timedelta(hours=hours_after_the_tick)
+    monkeypatch.setattr("airflow.timetables.trigger.utcnow", lambda: now)
+    first = dag.timetable.next_dagrun_info(
+        last_automated_data_interval=None, restriction=TimeRestriction(None, None, catchup=False)
+    )
+    assert first is not None
+    assert first.run_after == sunday + timedelta(days=7)
 
 
 @pytest.mark.parametrize("dag_id", STRUCTURE)
@@ -228,7 +246,7 @@ def test_assets_join_the_dags(dags: dict[str, Any]) -> None:
     inlets = {
         dag_id: [asset.name for asset in dag.schedule]
         for dag_id, dag in dags.items()
-        if dag.schedule is not None and not isinstance(dag.schedule, str)
+        if isinstance(dag.schedule, list)
     }
     assert inlets == {
         "model_training": ["token_dataset"],

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import DAG
+from airflow.sdk import DAG, CronTriggerTimetable
 
 from tools.reference.markdown import code, page, table
 
@@ -38,7 +38,9 @@ def _dags(folder: Path) -> list[DAG]:
 def _schedule(dag: DAG) -> str:
     if dag.schedule is None:
         return "none, triggered by hand"
-    return code(dag.schedule) if isinstance(dag.schedule, str) else "by asset"
+    if isinstance(dag.schedule, CronTriggerTimetable):
+        return f"{code(dag.schedule.expression)} (UTC)"
+    return "by asset"
 
 
 def _table(dag: DAG) -> str:
