@@ -20,7 +20,15 @@ from training.held_out import HeldOut, HeldOutDocument
 from training.pretrained import load_pretrained, one_line
 from training.tokens import TokenIds
 from training.unigrams import TokenCounts
-from training.windows import ScoringWindow, activation_bytes, batches, logit_rows, windows
+from training.windows import (
+    ACTIVATION_BYTES,
+    CPU_ACTIVATION_BYTES,
+    ScoringWindow,
+    activation_bytes,
+    batches,
+    logit_rows,
+    windows,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -135,8 +143,9 @@ def _document_losses(
 
     sums = [0.0] * len(sequences)
     bytes_per_token = activation_bytes(model.config.hidden_size, model.config.intermediate_size)
+    limit_bytes = CPU_ACTIVATION_BYTES if model.device.type == "cpu" else ACTIVATION_BYTES
     with torch.inference_mode():
-        for batch in batches(windows(sequences, start_id, context_length), bytes_per_token):
+        for batch in batches(windows(sequences, start_id, context_length), bytes_per_token, limit_bytes):
             for window, nats in zip(batch, _batch_losses(model, batch, start_id), strict=True):
                 sums[window.document] += nats
     return sums

@@ -14,8 +14,11 @@ import numpy as np
 
 from training.tokens import TokenIds
 
-#: Memory for the activations of one batch, and for the logits that are computed at once.
+#: Memory for the activations of one batch on a GPU, which needs large batches to be busy.
 ACTIVATION_BYTES = 512 * 2**20
+#: The same on a CPU: activations that stay in its caches are computed almost twice as fast.
+CPU_ACTIVATION_BYTES = 16 * 2**20
+#: Memory for the logits that are computed at once.
 LOGIT_BYTES = 512 * 2**20
 _FLOAT_BYTES = 4
 #: Logits are in memory three times: as such, as their log-softmax, and as a copy.
@@ -72,14 +75,16 @@ def windows(documents: Sequence[TokenIds], start_id: int, context: int) -> list[
     return sorted(found, key=lambda window: len(window.inputs))
 
 
-def batches(found: Iterable[ScoringWindow], bytes_per_token: int) -> Iterator[list[ScoringWindow]]:
-    """Group windows, ordered by length, so that the activations of a group fit into ACTIVATION_BYTES.
+def batches(
+    found: Iterable[ScoringWindow], bytes_per_token: int, limit_bytes: int
+) -> Iterator[list[ScoringWindow]]:
+    """Group windows, ordered by length, so that the activations of a group fit into ``limit_bytes``.
 
     A group is padded to its longest window. A window that is too large is a group by itself.
     """
     batch: list[ScoringWindow] = []
     for window in found:
-        if batch and (len(batch) + 1) * len(window.inputs) * bytes_per_token > ACTIVATION_BYTES:
+        if batch and (len(batch) + 1) * len(window.inputs) * bytes_per_token > limit_bytes:
             yield batch
             batch = []
         batch.append(window)

@@ -51,7 +51,7 @@ def test_windows_hold_each_document_with_its_predecessors(lengths: list[int], co
 def test_a_batch_fits_into_its_memory_or_is_one_window(lengths: list[int], bytes_per_token: int) -> None:
     documents = [np.zeros(length, dtype=np.int64) for length in lengths]
     found = windows(documents, 0, 64)
-    grouped = list(batches(found, bytes_per_token))
+    grouped = list(batches(found, bytes_per_token, ACTIVATION_BYTES))
     assert [window for batch in grouped for window in batch] == found
     for batch in grouped:
         width = max(len(window.inputs) for window in batch)
