@@ -142,13 +142,16 @@ def _bootstrap(emr: EmrSettings, code: S3Uri) -> list[dict[str, Any]]:
     return [{"Name": "python environment", "ScriptBootstrapAction": script}]
 
 
-def living_clusters(emr: Any, name: str) -> list[str]:
+def living_clusters(emr: Any, name: str, *, or_ending: bool = False) -> list[str]:
     """Return the ids of the clusters of this name that take steps or will take them.
 
     They are two if the answer to RunJobFlow was lost and the call sent again: it takes no client token.
+
+    :param or_ending: include clusters that are terminating, whose steps may still write
     """
-    alive = [state for state, is_alive in CLUSTER_STATES.items() if is_alive]
-    pages = emr.get_paginator("list_clusters").paginate(ClusterStates=alive)
+    states = [state for state, is_alive in CLUSTER_STATES.items() if is_alive]
+    states += ["TERMINATING"] if or_ending else []
+    pages = emr.get_paginator("list_clusters").paginate(ClusterStates=states)
     clusters = (cluster for page in pages for cluster in page["Clusters"])
     return [str(cluster["Id"]) for cluster in clusters if cluster["Name"] == name]
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
 
 from botocore.exceptions import ClientError
 
 from include.aws.clients import client
-from include.aws.emr_cluster import CLUSTER_STATES
+from include.aws.emr_cluster import living_clusters
 from include.aws.engines import Engine
 from include.aws.job_states import JobState
 from include.aws.jobs import Jobs, jobs_of
@@ -43,7 +42,7 @@ def _orphans(settings: Settings, engine: Engine, run: RunIdentity) -> list[str]:
     """Stop the jobs of a run on one engine. A cluster serves one run, so it ends with all its steps."""
     if engine is Engine.EMR:
         emr = client("emr")
-        clusters = list(_clusters(emr, run.cluster))
+        clusters = living_clusters(emr, run.cluster, or_ending=True)
         if clusters:
             emr.terminate_job_flows(JobFlowIds=clusters)
         return clusters
@@ -54,13 +53,6 @@ def _orphans(settings: Settings, engine: Engine, run: RunIdentity) -> list[str]:
             jobs.stop(name)
             names.append(name)
     return names
-
-
-def _clusters(emr: Any, name: str) -> Iterator[str]:
-    """Yield the clusters of this name whose steps may still run: those that terminate too."""
-    states = [state for state, is_alive in CLUSTER_STATES.items() if is_alive] + ["TERMINATING"]
-    for page in emr.get_paginator("list_clusters").paginate(ClusterStates=states):
-        yield from (str(cluster["Id"]) for cluster in page["Clusters"] if cluster["Name"] == name)
 
 
 def _unfinished(jobs: Jobs, identity: JobIdentity) -> Iterator[str]:

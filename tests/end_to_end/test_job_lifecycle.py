@@ -6,13 +6,13 @@ no triggerer alive).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
-from tests.end_to_end.lifecycle_system import System, running_system
+from tests.end_to_end.lifecycle_system import DagRun, System, running_system
 
 
 @pytest.fixture(scope="module")
@@ -66,22 +66,13 @@ def test_clear_stops_the_job_and_starts_the_next_generation(system: System, dag_
     assert run.status(3) == "absent"
 
 
-def test_retry_after_a_lost_worker_reattaches_to_the_running_job(system: System) -> None:
+@pytest.mark.parametrize("ends", [DagRun.lose_worker, DagRun.shut_worker_down])
+def test_retry_after_a_worker_was_lost_or_shut_down_reattaches_to_the_running_job(
+    system: System, ends: Callable[[DagRun], None]
+) -> None:
     run = system.start("on_worker")
     run.reaches("running")
-    run.lose_worker()
-    run.reaches("running", tries=2)
-    assert run.status(1) == "InProgress"
-    run.finish_job()
-    run.reaches("success", tries=2)
-    assert run.status(1) == "Completed"
-    assert run.status(2) == "absent"
-
-
-def test_the_shutdown_of_a_worker_leaves_the_job_to_the_retry(system: System) -> None:
-    run = system.start("on_worker")
-    run.reaches("running")
-    run.shut_worker_down()
+    ends(run)
     run.reaches("running", tries=2)
     assert run.status(1) == "InProgress"
     run.finish_job()
