@@ -23,13 +23,13 @@ from training.windows import (
 
 
 @given(st.integers(0, 400), st.integers(1, 64))
-def test_every_token_is_scored_once_with_at_least_half_a_context_before_it(tokens: int, context: int) -> None:
+def test_every_token_is_scored_once_with_a_quarter_of_a_context_before_it(tokens: int, context: int) -> None:
     scored: list[int] = []
     for span in spans(tokens, context):
         assert 0 <= span.start <= span.scored_from < span.stop <= tokens
         assert span.stop - span.start == min(context, tokens)
         for position in range(span.scored_from, span.stop):
-            assert position - span.start >= min(position, context - max(1, context // 2))
+            assert position - span.start >= min(position, context // 4)
             scored.append(position)
     assert scored == list(range(tokens))
 
