@@ -4,14 +4,15 @@ python -m benchmarks.corpus.dedup --input SHARDS --output FOLDER [--peer "COMMAN
 
 The first process is ours: ``build_corpus`` up to near dedup, with OPTIONS. The second is Spark alone, which
 reads the JSON and writes Parquet. The third is the peer, called as ``COMMAND SHARDS FOLDER-peer``, if one is
-given. Prints a table and one JSON line: that of ``build_corpus``, with the seconds, the peak memory and the
-last JSON line of each process.
+given. Prints a table and one JSON line: that of ``build_corpus``, with the seconds, the processor time, the
+peak memory and the last JSON line of each process.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import shlex
 import shutil
 import subprocess
@@ -29,16 +30,22 @@ _SAMPLE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Measured:
-    """One process: wall time, peak proportional set size of its process tree, and its last line of JSON."""
+    """One process: wall time, peak proportional set size of its process tree, and its last line of JSON.
+
+    ``cpu_seconds`` is the processor time of the process and its descendants. Other work on the machine changes
+    it less than the wall time.
+    """
 
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
     said: dict[str, Any]
 
     @property
     def plain(self) -> dict[str, Any]:
         """Return the figures for the JSON line."""
-        return {"process_seconds": round(self.seconds, 2), "peak_bytes": self.peak_bytes}
+        times = {"process_seconds": round(self.seconds, 2), "cpu_seconds": round(self.cpu_seconds, 2)}
+        return {**times, "peak_bytes": self.peak_bytes}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def measure(command: Sequence[str]) -> Measured:
     """Run a command and show its output. Raises CalledProcessError if it fails."""
-    started = time.monotonic()
+    started, cpu_before = time.monotonic(), _cpu_of_children()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         with MemoryWatch(lambda: [process.pid], _SAMPLE_SECONDS) as watch:
             assert process.stdout
@@ -82,7 +89,13 @@ def measure(command: Sequence[str]) -> Measured:
         seconds = time.monotonic() - started
     if code:
         raise subprocess.CalledProcessError(code, list(command))
-    return Measured(seconds, watch.peak_bytes, said)
+    return Measured(seconds, _cpu_of_children() - cpu_before, watch.peak_bytes, said)
+
+
+def _cpu_of_children() -> float:
+    """Return the processor time of all child processes that have ended, with their descendants."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def line(ours: Measured, others: dict[str, Measured]) -> dict[str, Any]:
@@ -96,10 +109,11 @@ def line(ours: Measured, others: dict[str, Measured]) -> dict[str, Any]:
 
 def table(ours: Measured, others: dict[str, Measured]) -> str:
     """Return a table with a row per process; the last column is its time divided by ours."""
-    rows = [f"{'':<12}{'seconds':>10}{'peak GiB':>10}{'times ours':>12}"]
+    rows = [f"{'':<12}{'seconds':>10}{'CPU s':>10}{'peak GiB':>10}{'times ours':>12}"]
     for name, one in {"ours": ours, **others}.items():
         peak = one.peak_bytes / 2**30
-        rows.append(f"{name:<12}{one.seconds:>10.1f}{peak:>10.2f}{one.seconds / ours.seconds:>12.2f}")
+        figures = f"{one.seconds:>10.1f}{one.cpu_seconds:>10.1f}{peak:>10.2f}"
+        rows.append(f"{name:<12}{figures}{one.seconds / ours.seconds:>12.2f}")
     return "\n".join(rows)
 
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.corpus import dedup
 from benchmarks.corpus.dedup import Measured, line, measure, table
 
-OURS = Measured(10.0, 2**30, {"job": "build_corpus", "documents_kept": 5, "seconds": 9.5})
+OURS = Measured(10.0, 18.0, 2**30, {"job": "build_corpus", "documents_kept": 5, "seconds": 9.5})
 
 
 def test_a_process_is_measured_whole_with_its_children_and_its_last_line_of_json(
@@ -25,17 +25,31 @@ def test_a_process_is_measured_whole_with_its_children_and_its_last_line_of_json
     assert '{"kept": 3}' in capsys.readouterr().out
 
 
+def test_the_processor_time_is_that_of_the_process_and_its_children() -> None:
+    child = "import time; end = time.process_time() + 0.6\nwhile time.process_time() < end: pass"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}]); import time; time.sleep(1)"
+    measured = measure([sys.executable, "-c", program])
+    assert 0.6 <= measured.cpu_seconds < measured.seconds
+
+
 def test_the_line_is_that_of_build_corpus_with_what_it_is_compared_with() -> None:
-    peer = Measured(150.0, 3 * 2**30, {"kept": 6})
+    peer = Measured(150.0, 290.5, 3 * 2**30, {"kept": 6})
     assert line(OURS, {"peer": peer}) == {
         "job": "build_corpus",
         "documents_kept": 5,
         "seconds": 9.5,
         "process_seconds": 10.0,
+        "cpu_seconds": 18.0,
         "peak_bytes": 2**30,
-        "peer": {"kept": 6, "process_seconds": 150.0, "peak_bytes": 3 * 2**30, "ratio": 15.0},
+        "peer": {
+            "kept": 6,
+            "process_seconds": 150.0,
+            "cpu_seconds": 290.5,
+            "peak_bytes": 3 * 2**30,
+            "ratio": 15.0,
+        },
     }
-    assert table(OURS, {"peer": peer}).splitlines()[-1].split() == ["peer", "150.0", "3.00", "15.00"]
+    assert table(OURS, {"peer": peer}).splitlines()[-1].split() == ["peer", "150.0", "290.5", "3.00", "15.00"]
 
 
 def test_a_process_that_fails_ends_the_benchmark_and_is_named(

@@ -69,7 +69,10 @@ def test_times_and_the_agreement_of_each_filter_are_printed(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    measured = {"filter_shards": Measured(2.0, 2**30, {"kept": 3}), "peer.py": Measured(60.0, 2**30, {})}
+    measured = {
+        "filter_shards": Measured(2.0, 3.9, 2**30, {"kept": 3}),
+        "peer.py": Measured(60.0, 118.0, 2**30, {}),
+    }
 
     def measure(command: list[str]) -> Measured:
         return next(one for name, one in measured.items() if any(name in word for word in command))
@@ -95,7 +98,7 @@ def test_a_peer_that_fails_ends_the_benchmark_and_is_named(
 
     def measure(command: list[str]) -> Measured:
         ours = "benchmarks.corpus.filter_shards" in command
-        return Measured(1.0, 1, {}) if ours else real(command)
+        return Measured(1.0, 1.0, 1, {}) if ours else real(command)
 
     monkeypatch.setattr(filters, "measure", measure)
     peer = f"{sys.executable} -c 'import sys; sys.exit(3)'"
