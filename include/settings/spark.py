@@ -9,6 +9,8 @@ from include.settings.checks import at_least, require, s3_uri
 
 #: What can run the Spark jobs (``include.aws.engines.Engine``).
 ENGINES = ("emr", "emr_serverless", "glue")
+#: Types of workers that a Glue job may have.
+_WORKER_TYPES = ("G.1X", "G.2X", "G.4X", "G.8X")
 _MOST_TYPES = 30  # EMR's limit for a fleet with an allocation strategy
 
 
@@ -173,8 +175,8 @@ class GlueSettings:
         # below 5.0 there is neither Python 3.11 nor a requirements file for the libraries
         is_version = bool(re.fullmatch(r"\d+\.\d+", self.version)) and float(self.version) >= 5
         require(is_version, "glue.version", "5.0 or later", self.version)
-        known = ("G.1X", "G.2X", "G.4X", "G.8X")
-        require(self.worker_type in known, "glue.worker_type", f"one of {', '.join(known)}", self.worker_type)
+        is_type = self.worker_type in _WORKER_TYPES
+        require(is_type, "glue.worker_type", f"one of {', '.join(_WORKER_TYPES)}", self.worker_type)
         at_least("glue.workers", self.workers, 2)
         at_least("glue.timeout_minutes", self.timeout_minutes, 1)
         classes = ("STANDARD", "FLEX")

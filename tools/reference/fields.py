@@ -177,9 +177,11 @@ def _text_of(call: ast.Call, module: ModuleType) -> str:
 
 
 def _part(node: ast.expr, module: ModuleType) -> str:
-    """Return a part of a text: a constant's value, or else the source of the expression."""
+    """Return a part of a text: its value, or the name of what only an instance or a function knows."""
     expression = node.value if isinstance(node, ast.FormattedValue) else node
     try:
         return str(eval(compile(ast.Expression(expression), module.__name__, "eval"), vars(module)))
     except NameError:
+        if isinstance(expression, ast.Call):  # such as ", ".join(self.values)
+            (expression,) = expression.args
         return ast.unparse(expression)

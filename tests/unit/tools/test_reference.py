@@ -42,6 +42,7 @@ class Example:
     share: float = 1 / 2
     #: Big.
     big: int = 64 << 20
+    kinds: tuple[str, ...] = ("a",)
     inner: Inner = field(default_factory=Inner)
 
     def __post_init__(self) -> None:
@@ -49,6 +50,7 @@ class Example:
             require(getattr(self, name) > 0, f"example.{name}", "at least 1", getattr(self, name))
         require(self.big >= self.count, "example.big", f"at least count ({self.count})", self.big)
         require(self.kind in NAMES, "example.kind", " or ".join(NAMES), self.kind)
+        require(self.kind in self.kinds, "example.kinds", f"some of {', '.join(self.kinds)}", self.kind)
         require(self.inner.size > 0, "inner.share", "not of this class", self.inner.size)
 
 
@@ -81,6 +83,7 @@ def test_fields_have_type_default_bounds_and_description() -> None:
         Field("kind", "str", '"a"', "a or b", ""),
         Field("share", "float", "0.5", "", ""),
         Field("big", "int", "67_108_864", "at least 1; at least count", "Big."),
+        Field("kinds", "tuple[str, ...]", '["a"]', "some of kinds", ""),
         Field("inner", "Inner", "see Inner", "", ""),
     )
 
