@@ -44,27 +44,37 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """The duplicates of a version. ``similarities`` counts near ones in SIMILARITY_BINS bins from 0 to 1."""
+    """The duplicates of a version. ``similarities`` counts near ones in SIMILARITY_BINS bins from 0 to 1.
+
+    ``unlike`` counts the near ones that are less similar to the kept document than the caller asked for.
+    """
 
     exact: int
     near: int
+    unlike: int
     clusters: tuple[Cluster, ...]
     similarities: npt.NDArray[np.int64]
 
 
-def duplicates(layout: VersionLayout, largest: int = 10) -> Duplicates:
-    """Summarise ``duplicates/``. It is read three times, since it may be larger than memory."""
+def duplicates(layout: VersionLayout, similarity: float = 0.0, largest: int = 10) -> Duplicates:
+    """Summarise ``duplicates/``. It is read three times, since it may be larger than memory.
+
+    Near duplicates below ``similarity`` count as ``unlike``.
+    """
     uris = STORE.uris(layout.duplicates)
     stages = Counter[str]()
+    unlike = 0
     similarities = np.zeros(SIMILARITY_BINS, np.int64)
     for batch in column_batches(uris, ["similarity", "stage"]):
         near = pc.equal(batch.column("stage"), Stage.NEAR_DEDUP.value)
         values = batch.column("similarity").filter(near).to_numpy(zero_copy_only=False)
         similarities += np.histogram(values, SIMILARITY_BINS, (0.0, 1.0))[0]
+        unlike += int((values < similarity).sum())
         stages.update({Stage.NEAR_DEDUP: len(values), Stage.EXACT_DEDUP: batch.num_rows - len(values)})
     sizes = _largest(uris, largest)
     clusters = _with_members(uris, sizes)
-    return Duplicates(stages[Stage.EXACT_DEDUP], stages[Stage.NEAR_DEDUP], clusters, similarities)
+    exact, near = stages[Stage.EXACT_DEDUP], stages[Stage.NEAR_DEDUP]
+    return Duplicates(exact, near, unlike, clusters, similarities)
 
 
 def _largest(uris: Sequence[str], largest: int, buckets: int = _BUCKETS) -> dict[str, int]:

@@ -21,7 +21,7 @@ from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.report import wording
 from spark_jobs.report.bars import Scale
 from spark_jobs.report.charts import Panel, length_panels, similarity_histogram
-from spark_jobs.report.duplicates import SIMILARITY_BINS, Duplicates, duplicates
+from spark_jobs.report.duplicates import Duplicates, duplicates
 from spark_jobs.report.funnel import Funnel, funnel, of_the_whole, read_stages
 from spark_jobs.report.lengths import Characters, Lengths, characters, together, tokens
 from spark_jobs.report.samples import SHOWN_CHARACTERS, contamination, dropped_examples
@@ -69,7 +69,8 @@ def _page(layout: VersionLayout, manifest: CorpusManifest) -> str:
     flow = funnel(of_the_whole(stages, manifest) if request.base else stages, manifest)
     read = characters(layout)
     lengths = tokens(layout, manifest)
-    found = duplicates(layout)
+    odds = even_odds(request.recipe)
+    found = duplicates(layout, odds or 0.0)
     rows = subset_rows(manifest, read)
     compared = bool(request.recipe.get("decontaminate", {}).get("benchmarks"))
     contaminated = next(
@@ -93,12 +94,11 @@ def _page(layout: VersionLayout, manifest: CorpusManifest) -> str:
         quantiles=_quantiles(rows, read, lengths),
         read=read,
         duplicates=found,
-        even_odds=even_odds(request.recipe),
+        even_odds=odds,
         verified=verified(request.recipe),
         unsettled=_near_dedup_count(stages, "documents_unsettled"),
         not_compared=_near_dedup_count(stages, "documents_not_compared"),
         tokenised=_tokenised(stages),
-        unlike=_below(found, even_odds(request.recipe)),
         kept=documents_by_id(layout, [cluster.kept_id for cluster in found.clusters]),
         examples=dropped_examples(layout),
         repaired=_repaired(stages),
@@ -185,11 +185,6 @@ def _repaired(stages: Sequence[StageReport]) -> dict[str, int]:
     read = next((report for report in stages if report.stage == Stage.READ), None)
     found: dict[str, int] = read.details.get("repaired", {}) if read else {}
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _below(found: Duplicates, similarity: float | None) -> int:
-    """Count the near duplicates in the bins that are entirely below a similarity."""
-    return int(found.similarities[: int((similarity or 0) * SIMILARITY_BINS)].sum())
 
 
 def _bytes_in(flow: Funnel, request: CorpusRequest) -> int:

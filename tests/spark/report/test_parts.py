@@ -137,6 +137,14 @@ def test_a_cluster_shows_its_most_and_least_similar_members(tmp_path: Path) -> N
     assert (found.exact, found.near, int(found.similarities.sum())) == (0, 14, 14)
 
 
+def test_near_duplicates_below_a_similarity_are_counted_to_the_last_one(tmp_path: Path) -> None:
+    sizes = {"a": 40, "b": 9}
+    write_duplicates(tmp_path, sizes)
+    shares = sorted(hash_share(f"d/{kept}/{i}") for kept, size in sizes.items() for i in range(size))
+    for below, similarity in enumerate(shares):
+        assert duplicates(VersionLayout(str(tmp_path)), similarity + 1e-6).unlike == below + 1
+
+
 def test_of_members_that_are_all_as_similar_two_are_shown(tmp_path: Path) -> None:
     write_duplicates(tmp_path, {"a": 2, "b": 1}, similarity=1.0)
     pair, single = duplicates(VersionLayout(str(tmp_path))).clusters
