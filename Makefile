@@ -164,7 +164,7 @@ check: setup ## Format, lint, types and import boundaries
 	@infrastructure/setup/check.sh $(VENVS)
 
 .PHONY: test
-test: check $(PEERS) $(MUTANTS) $(THIRD_PARTY) ## Everything: checks, then every suite (under 30 minutes on 2 cores)
+test: check $(PEERS) $(MUTANTS) $(THIRD_PARTY) ## Everything: checks, then every suite (about 30 minutes on 2 cores)
 	@infrastructure/setup/test.sh $(VENVS)
 
 .PHONY: test-unit test-dags test-spark test-training test-serving test-local-aws test-local-stack test-demo test-benchmarks test-end-to-end
