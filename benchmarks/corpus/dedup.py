@@ -32,8 +32,8 @@ _SAMPLE_SECONDS = 0.5
 class Measured:
     """One process: wall time, peak proportional set size of its process tree, and its last line of JSON.
 
-    ``cpu_seconds`` is the processor time of the process and its descendants. Other work on the machine changes
-    it less than the wall time.
+    ``cpu_seconds`` is the processor time of the process and its descendants, which other work on the machine
+    changes less than the wall time.
     """
 
     seconds: float

@@ -27,7 +27,9 @@ def test_a_process_is_measured_whole_with_its_children_and_its_last_line_of_json
 
 def test_the_processor_time_is_that_of_the_process_and_its_children() -> None:
     child = "import time; end = time.process_time() + 0.6\nwhile time.process_time() < end: pass"
-    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}]); import time; time.sleep(1)"
+    program = (
+        f"import subprocess, sys, time; subprocess.run([sys.executable, '-c', {child!r}]); time.sleep(1)"
+    )
     measured = measure([sys.executable, "-c", program])
     assert 0.6 <= measured.cpu_seconds < measured.seconds
 
