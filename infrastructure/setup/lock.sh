@@ -19,6 +19,7 @@ compile tests/peers 3.11 "$as_of" --excludes tests/peers/left_out.txt ${PIP_FIND
 compile tools/mutants 3.11 "$as_of"
 compile local_aws 3.12 "$as_of"
 compile tests/third_party 3.12 "$as_of"
+compile infrastructure/cloudformation 3.12 "$as_of"
 compile training 3.11 "$as_of" ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"}
 compile training/export 3.11 "$as_of" ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"}
 # optimum-intel requires torchvision, but cannot be imported with it and the CPU build of torch

@@ -8,7 +8,7 @@ venvs=$1
 shift
 declare -A environment=(
   [unit]=airflow [spark]=spark [peers]=peers [training]=training [serving]=serving [local_aws]=local_aws
-  [third_party]=third_party
+  [third_party]=third_party [infrastructure]=infrastructure
   [dags]=airflow [mutants]=mutants [local_stack]=local_aws [demo]=local_aws [benchmarks]=local_aws [end_to_end]=local_aws
 )
 chosen=("$@")
@@ -45,7 +45,7 @@ if ((${#chosen[@]})); then
   run_suites 2 "${chosen[@]}"
 else
   # Two lanes: suites that wait for processes leave time to suites that compute.
-  run_suites 1 unit mutants
+  run_suites 1 unit infrastructure mutants
   set -m # a process group of its own: ^C does not reach it, so clean_up ends it
   run_suites 3 spark peers training >"$results/output" 2>&1 &
   lane=$!

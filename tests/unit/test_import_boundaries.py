@@ -105,6 +105,11 @@ RULES = [
         None,
         ("airflow", "torch"),
     ),
+    Rule(
+        "infrastructure/cloudformation",
+        ("include.contracts", "infrastructure.cloudformation"),
+        ("yaml", "cfnlint", "cloudformation_validate"),
+    ),
     Rule("infrastructure/packaging", ("include", "infrastructure")),
     Rule("tools/mutants", ("tools.mutants",), ("cosmic_ray",)),
     Rule(

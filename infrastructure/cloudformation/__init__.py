@@ -1,0 +1,1 @@
+"""Reads, evaluates, orders and checks the templates in infrastructure/stacks/."""

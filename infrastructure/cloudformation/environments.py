@@ -1,0 +1,154 @@
+"""Evaluates all stacks of an environment in the order of their imports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from infrastructure.cloudformation.evaluate import EvaluatedOutput, EvaluatedResource, Evaluation, Place
+from infrastructure.cloudformation.parameters import Parameters, read_parameters
+from infrastructure.cloudformation.template import Template, TemplateError, functions, read_template
+
+FOLDER = Path(__file__).resolve().parents[1] / "stacks"
+
+
+@dataclass(frozen=True)
+class EvaluatedStack:
+    """A stack with the values that it has in one environment."""
+
+    template: Template
+    name: str
+    resources: Mapping[str, EvaluatedResource]
+    outputs: Mapping[str, EvaluatedOutput]
+    #: Names of the exports that this stack imports.
+    imports: frozenset[str]
+
+
+@dataclass(frozen=True)
+class EvaluatedEnvironment:
+    """All stacks of an environment, each after those that it imports from."""
+
+    name: str
+    place: Place
+    parameters: Parameters
+    stacks: tuple[EvaluatedStack, ...]
+
+    @property
+    def exports(self) -> dict[str, EvaluatedStack]:
+        """The stack that makes each export."""
+        return {
+            output.export: stack
+            for stack in self.stacks
+            for output in stack.outputs.values()
+            if output.export
+        }
+
+
+def read_templates(folder: Path = FOLDER) -> list[Template]:
+    """Read every template of a folder, by name."""
+    return [read_template(path) for path in sorted(folder.glob("*.yaml"))]
+
+
+def environment_names(folder: Path = FOLDER) -> list[str]:
+    """Return the names of the environments that have parameters."""
+    return sorted(path.stem for path in (folder / "parameters").glob("*.toml"))
+
+
+def read_environment(
+    name: str, place: Place, templates: Iterable[Template] | None = None, folder: Path = FOLDER
+) -> EvaluatedEnvironment:
+    """Evaluate all stacks of an environment of the repository, with placeholders for what AWS decides."""
+    found = list(templates) if templates is not None else read_templates(folder)
+    path = folder / "parameters" / f"{name}.toml"
+    if not path.is_file():
+        raise TemplateError(
+            f"there is no environment {name}",
+            where=str(path),
+            expected=f"one of {', '.join(environment_names(folder))}",
+            remedy=f"write {path.name} next to them",
+        )
+    return evaluate_environment(name, place, found, read_parameters(path, found))
+
+
+def evaluate_environment(
+    name: str, place: Place, templates: Iterable[Template], parameters: Parameters
+) -> EvaluatedEnvironment:
+    """Evaluate ``templates`` in the order of their imports.
+
+    Raises TemplateError if an import has no export, or if stacks import from each other in a circle.
+    """
+    evaluations = {
+        template.name: _evaluation(template, name, place, parameters[template.name]) for template in templates
+    }
+    outputs = {key: {found.name: found for found in each.outputs()} for key, each in evaluations.items()}
+    makers = {
+        output.export: key for key, each in outputs.items() for output in each.values() if output.export
+    }
+    imports = {key: _imports(evaluation) for key, evaluation in evaluations.items()}
+    order = _order(evaluations, imports, makers)
+    return EvaluatedEnvironment(
+        name,
+        place,
+        parameters,
+        tuple(
+            EvaluatedStack(
+                evaluations[key].template,
+                evaluations[key].stack_name,
+                {found.logical_id: found for found in evaluations[key].resources()},
+                outputs[key],
+                frozenset(imports[key]),
+            )
+            for key in order
+        ),
+    )
+
+
+def stack_name(environment: str, template: str) -> str:
+    """Return the name of a stack."""
+    return f"nexus-llm-{environment}-{template}"
+
+
+def _evaluation(template: Template, environment: str, place: Place, values: Mapping[str, Any]) -> Evaluation:
+    def attribute(logical_id: str, name: str) -> str:
+        return f"<{template.name}.{logical_id}{'.' if name else ''}{name}>"
+
+    return Evaluation(
+        template,
+        values,
+        place,
+        stack_name(environment, template.name),
+        attribute,
+        lambda export: f"<{export}>",
+    )
+
+
+def _imports(evaluation: Evaluation) -> set[str]:
+    """Return the exports that a template names, also under a condition that does not hold."""
+    return {
+        str(evaluation.value(argument, position))
+        for position, name, argument in functions(evaluation.template.body)
+        if name == "Fn::ImportValue"
+    }
+
+
+def _order(
+    evaluations: Mapping[str, Evaluation], imports: Mapping[str, set[str]], makers: Mapping[str, str]
+) -> list[str]:
+    graph: dict[str, list[str]] = {}
+    for key in sorted(evaluations):
+        for export in sorted(imports[key]):
+            if export not in makers:
+                raise TemplateError(
+                    f"imports {export}, which no stack exports",
+                    where=evaluations[key].template.file or key,
+                    expected=f"one of {', '.join(sorted(makers))}",
+                )
+        graph[key] = sorted({makers[export] for export in imports[key]})
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise TemplateError(f"stacks import from each other in a circle: {circle}") from error
