@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -26,6 +26,10 @@ class EvaluatedStack:
     #: Names of the exports that this stack imports.
     imports: frozenset[str]
 
+    def of_type(self, kind: str) -> list[EvaluatedResource]:
+        """Return the resources of a type."""
+        return [resource for resource in self.resources.values() if resource.type == kind]
+
 
 @dataclass(frozen=True)
 class EvaluatedEnvironment:
@@ -35,6 +39,12 @@ class EvaluatedEnvironment:
     place: Place
     parameters: Parameters
     stacks: tuple[EvaluatedStack, ...]
+
+    def of_type(self, kind: str) -> Iterator[tuple[EvaluatedStack, EvaluatedResource]]:
+        """Yield the resources of a type, with their stacks."""
+        for stack in self.stacks:
+            for resource in stack.of_type(kind):
+                yield stack, resource
 
     @property
     def exports(self) -> dict[str, EvaluatedStack]:

@@ -1,7 +1,7 @@
 """The validators of others: cfn-lint, cloudformation-validate with Guard rules, checkov and cdk-nag.
 
-None of them needs a network. cfn-lint and cloudformation-validate run in this process and are quick; checkov and
-cdk-nag are processes that take some seconds to start.
+None of them needs a network. cfn-lint and cloudformation-validate run in this process and are quick;
+checkov and cdk-nag are processes that take some seconds to start.
 """
 
 from __future__ import annotations

@@ -6,9 +6,16 @@ from collections.abc import Callable, Iterator
 
 from infrastructure.cloudformation.environments import EvaluatedEnvironment
 from infrastructure.cloudformation.findings import Finding
-from infrastructure.cloudformation.rules import names
+from infrastructure.cloudformation.rules import access, airflow, names, network, serving, storage
 
-RULES: tuple[Callable[[EvaluatedEnvironment], Iterator[Finding]], ...] = (*names.RULES,)
+RULES: tuple[Callable[[EvaluatedEnvironment], Iterator[Finding]], ...] = (
+    *names.RULES,
+    *network.RULES,
+    *storage.RULES,
+    *access.RULES,
+    *serving.RULES,
+    *airflow.RULES,
+)
 
 
 def own_rules(environment: EvaluatedEnvironment) -> Iterator[Finding]:

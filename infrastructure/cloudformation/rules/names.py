@@ -99,9 +99,9 @@ def physical_names_follow_the_rule(environment: EvaluatedEnvironment) -> Iterato
             elif resource.type in NAMED:
                 yield finding(stack.template, "physical-name", f"has no {key}", position)
     for (kind, name), users in owners.items():
-        for stack, resource in users[1:]:
+        for stack, logical_id in users[1:]:
             message = f"{kind} {name} is also {users[0][1]} of {users[0][0].template.name}"
-            yield finding(stack.template, "name-taken-twice", message, ("Resources", resource))
+            yield finding(stack.template, "name-taken-twice", message, ("Resources", logical_id))
 
 
 def nothing_is_typed_by_hand(environment: EvaluatedEnvironment) -> Iterator[Finding]:

@@ -1,0 +1,98 @@
+"""Rules about access: who may assume a role, and that every role has the boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from infrastructure.cloudformation.environments import EvaluatedEnvironment
+from infrastructure.cloudformation.findings import Finding, finding
+
+#: Services that send no source account when they assume a role, by AWS's documentation of each.
+WITHOUT_SOURCE = frozenset({"ec2.amazonaws.com"})
+_SOURCES = ("aws:sourceaccount", "aws:sourcearn")
+
+
+def services_assume_roles_for_this_account_only(environment: EvaluatedEnvironment) -> Iterator[Finding]:
+    """Find trust policies by which a service could use the role for another account.
+
+    A service that acts for many accounts could be made to do so (the *confused deputy*).
+    """
+    for stack, role in environment.of_type("AWS::IAM::Role"):
+        position = ("Resources", role.logical_id, "Properties", "AssumeRolePolicyDocument", "Statement")
+        statements = _list(role.properties.get("AssumeRolePolicyDocument", {}).get("Statement"))
+        for index, statement in enumerate(statements):
+            services = set(_services(statement)) - WITHOUT_SOURCE
+            if services and not _names_the_source(statement, environment.place.account):
+                message = f"{', '.join(sorted(services))} may assume it for any account"
+                yield finding(stack.template, "confused-deputy", message, (*position, index))
+
+
+def every_role_has_the_boundary(environment: EvaluatedEnvironment) -> Iterator[Finding]:
+    """Find roles without a permission boundary."""
+    for stack, role in environment.of_type("AWS::IAM::Role"):
+        if "PermissionsBoundary" not in role.properties:
+            position = ("Resources", role.logical_id)
+            yield finding(stack.template, "no-boundary", "has no PermissionsBoundary", position)
+
+
+def roles_are_passed_to_named_services_only(environment: EvaluatedEnvironment) -> Iterator[Finding]:
+    """Find permissions to pass a role to any service, or to pass any role."""
+    for stack, resource in (
+        *environment.of_type("AWS::IAM::ManagedPolicy"),
+        *environment.of_type("AWS::IAM::Role"),
+    ):
+        for statement in _granted(resource.properties):
+            if _passes_widely(statement):
+                message = f"statement {statement.get('Sid', '')} passes any role, or to any service"
+                yield finding(
+                    stack.template, "pass-role-is-wide", message, ("Resources", resource.logical_id)
+                )
+
+
+def _granted(properties: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the statements of a managed policy or of a role's own policies; a boundary grants nothing."""
+    if str(properties.get("ManagedPolicyName", "")).endswith("-boundary"):
+        return []
+    policies = [properties, *properties.get("Policies", [])]
+    return [
+        statement
+        for policy in policies
+        for statement in _list(policy.get("PolicyDocument", {}).get("Statement"))
+    ]
+
+
+def _passes_widely(statement: Mapping[str, Any]) -> bool:
+    if statement.get("Effect") != "Allow" or "iam:PassRole" not in _list(statement.get("Action")):
+        return False
+    services = statement.get("Condition", {}).get("StringEquals", {}).get("iam:PassedToService")
+    return not services or any(str(resource).endswith("*") for resource in _list(statement.get("Resource")))
+
+
+def _names_the_source(statement: Mapping[str, Any], account: str) -> bool:
+    """Return True if a condition admits requests of this account only."""
+    for operator, conditions in statement.get("Condition", {}).items():
+        if operator.endswith("IfExists"):  # admits a request that names no source
+            continue
+        for key, values in conditions.items():
+            if key.lower() in _SOURCES and all(account in str(value) for value in _list(values)):
+                return True
+    return False
+
+
+def _services(statement: Mapping[str, Any]) -> list[str]:
+    principal = statement.get("Principal", {})
+    return _list(principal.get("Service")) if isinstance(principal, Mapping) else []
+
+
+def _list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+RULES = (
+    services_assume_roles_for_this_account_only,
+    every_role_has_the_boundary,
+    roles_are_passed_to_named_services_only,
+)
