@@ -167,6 +167,12 @@ bench-tokenize: need-input $(VENVS)/spark/.ready ## Tokens by our engine, encode
 check: setup $(INFRASTRUCTURE) ## Format, lint, types, import boundaries and templates
 	@infrastructure/setup/check.sh $(VENVS)
 
+.PHONY: check-infrastructure mutate-infrastructure
+check-infrastructure: $(INFRASTRUCTURE) ## The CloudFormation templates by all validators and our own rules, without a network
+	@$(VENVS)/infrastructure/bin/python -m infrastructure.cloudformation.check
+mutate-infrastructure: $(INFRASTRUCTURE) ## Break the templates on purpose and see which rule notices
+	@$(VENVS)/infrastructure/bin/python -m infrastructure.cloudformation.mutation
+
 .PHONY: test
 test: check $(PEERS) $(MUTANTS) $(THIRD_PARTY) ## Everything: checks, then every suite (about 30 minutes on 2 cores)
 	@infrastructure/setup/test.sh $(VENVS)

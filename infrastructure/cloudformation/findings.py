@@ -1,4 +1,4 @@
-"""What a rule found in a template, and the waivers that a template gives reasons for."""
+"""Findings of rules in templates, and the waivers for which templates give reasons."""
 
 from __future__ import annotations
 

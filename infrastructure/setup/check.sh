@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# check.sh VENVS: format, lint, types (each folder in the environment that runs it), import boundaries, shell syntax.
+# check.sh VENVS: format, lint, types (each folder in the environment that runs it), import boundaries, templates,
+# shell syntax.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 venvs=$1 failed=()
@@ -31,6 +32,7 @@ types serving serving benchmarks/serving.py tests/serving --exclude make_model
 types local_aws local_aws local_stack demo benchmarks/s3.py benchmarks/bare_jobs.py benchmarks/orchestration.py \
   tests/local_aws tests/local_stack tests/demo tests/benchmarks tests/end_to_end --exclude lifecycle_dags
 run boundaries "$venvs/airflow/bin/python" -m pytest -q -p no:cacheprovider tests/unit/test_import_boundaries.py
+run templates "$venvs/infrastructure/bin/python" -m infrastructure.cloudformation.check --quick
 for script in infrastructure/*/*.sh .ci/run; do run "syntax, $script" bash -n "$script"; done
 if ((${#failed[@]})); then
   printf 'check: failed: %s\n' "${failed[*]}" >&2

@@ -108,7 +108,7 @@ RULES = [
     Rule(
         "infrastructure/cloudformation",
         ("include.contracts", "infrastructure.cloudformation"),
-        ("yaml", "cfnlint", "cloudformation_validate"),
+        ("yaml", "cfnlint", "cloudformation_validate", "aws_cdk", "cdk_nag"),
     ),
     Rule("infrastructure/packaging", ("include", "infrastructure")),
     Rule("tools/mutants", ("tools.mutants",), ("cosmic_ray",)),
