@@ -73,7 +73,8 @@ def judge(findings: Iterable[Finding], templates: Iterable[Template], common: Ma
 def common_waivers(folder: Path) -> dict[str, str]:
     """Return the waivers that hold for every template of ``folder``."""
     path = folder / "waivers.toml"
-    return _checked(tomllib.loads(path.read_text()), str(path)) if path.is_file() else {}
+    plain = tomllib.loads(path.read_text()) if path.is_file() else {}
+    return _checked(plain.get("waivers", {}), str(path))
 
 
 def _waivers(template: Template) -> dict[str, dict[str, str]]:

@@ -55,8 +55,8 @@ def test_a_waiver_needs_a_reason(reason: str) -> None:
 
 def test_waivers_for_all_templates_are_read_from_their_file(tmp_path: Path) -> None:
     assert common_waivers(tmp_path) == {}
-    (tmp_path / "waivers.toml").write_text('ALL = "nobody needs what it asks for"\n')
+    (tmp_path / "waivers.toml").write_text('[waivers]\nALL = "nobody needs what it asks for"\n')
     assert common_waivers(tmp_path) == {"ALL": "nobody needs what it asks for"}
-    (tmp_path / "waivers.toml").write_text('ALL = "no"\n')
+    (tmp_path / "waivers.toml").write_text('[waivers]\nALL = "no"\n')
     with pytest.raises(TemplateError, match="the waiver of ALL has no reason"):
         common_waivers(tmp_path)
