@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from infrastructure.cloudformation.evaluate import EvaluatedOutput, EvaluatedRes
 from infrastructure.cloudformation.parameters import Parameters, read_parameters
 from infrastructure.cloudformation.template import Template, TemplateError, functions, read_template
 
+#: Key below Metadata of a template that is deployed in another region than the others.
+REGION_FROM = "RegionFrom"
 FOLDER = Path(__file__).resolve().parents[1] / "stacks"
 
 
@@ -90,30 +92,26 @@ def evaluate_environment(
 
     Raises TemplateError if an import has no export, or if stacks import from each other in a circle.
     """
+    values: dict[str, Any] = {}
     evaluations = {
-        template.name: _evaluation(template, name, place, parameters[template.name]) for template in templates
-    }
-    outputs = {key: {found.name: found for found in each.outputs()} for key, each in evaluations.items()}
-    makers = {
-        output.export: key for key, each in outputs.items() for output in each.values() if output.export
+        template.name: _evaluation(template, name, there, parameters[template.name], values)
+        for template in templates
+        if (there := _place_of(template, place, parameters))
     }
     imports = {key: _imports(evaluation) for key, evaluation in evaluations.items()}
-    order = _order(evaluations, imports, makers)
-    return EvaluatedEnvironment(
-        name,
-        place,
-        parameters,
-        tuple(
+    makers = {export: key for key, evaluation in evaluations.items() for export in evaluation.export_names()}
+    stacks = []
+    for key in _order(evaluations, imports, makers):
+        evaluation = evaluations[key]
+        outputs = {found.name: found for found in evaluation.outputs()}
+        values |= {found.export: found.value for found in outputs.values() if found.export}
+        resources = {found.logical_id: found for found in evaluation.resources()}
+        stacks.append(
             EvaluatedStack(
-                evaluations[key].template,
-                evaluations[key].stack_name,
-                {found.logical_id: found for found in evaluations[key].resources()},
-                outputs[key],
-                frozenset(imports[key]),
+                evaluation.template, evaluation.stack_name, resources, outputs, frozenset(imports[key])
             )
-            for key in order
-        ),
-    )
+        )
+    return EvaluatedEnvironment(name, place, parameters, tuple(stacks))
 
 
 def stack_name(environment: str, template: str) -> str:
@@ -121,17 +119,40 @@ def stack_name(environment: str, template: str) -> str:
     return f"nexus-llm-{environment}-{template}"
 
 
-def _evaluation(template: Template, environment: str, place: Place, values: Mapping[str, Any]) -> Evaluation:
+def _place_of(template: Template, place: Place, parameters: Parameters) -> Place | None:
+    """Return where a template is deployed; None if the parameter that names its region is empty.
+
+    ``Metadata.RegionFrom`` of a template names that parameter, as ``stack.Parameter``.
+    """
+    named = template.section("Metadata").get(REGION_FROM)
+    if not named:
+        return place
+    stack, _, parameter = str(named).partition(".")
+    if stack not in parameters or parameter not in parameters[stack]:
+        where = template.where(("Metadata", REGION_FROM))
+        raise TemplateError(f"{named} is no parameter of a stack", where=where)
+    region = parameters[stack][parameter]
+    zones = tuple(zone.replace(place.region, region) for zone in place.zones)
+    return replace(place, region=region, zones=zones) if region else None
+
+
+def _evaluation(
+    template: Template,
+    environment: str,
+    place: Place,
+    parameters: Mapping[str, Any],
+    exported: Mapping[str, Any],
+) -> Evaluation:
     def attribute(logical_id: str, name: str) -> str:
         return f"<{template.name}.{logical_id}{'.' if name else ''}{name}>"
 
     return Evaluation(
         template,
-        values,
+        parameters,
         place,
         stack_name(environment, template.name),
         attribute,
-        lambda export: f"<{export}>",
+        exported.__getitem__,
     )
 
 

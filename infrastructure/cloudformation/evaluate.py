@@ -91,13 +91,24 @@ class Evaluation:
 
     def outputs(self) -> list[EvaluatedOutput]:
         """Return the outputs whose conditions hold."""
-        found = []
-        for name, body in self._expanded("Outputs").items():
-            if self._exists(name, body):
-                position: Position = ("Outputs", name)
-                export = self.value(body.get("Export", {}), (*position, "Export")).get("Name", "")
-                found.append(EvaluatedOutput(name, self.value(body.get("Value"), position), export))
-        return found
+        return [
+            EvaluatedOutput(name, self.value(body.get("Value"), ("Outputs", name)), self._export(name, body))
+            for name, body in self._expanded("Outputs").items()
+            if self._exists(name, body)
+        ]
+
+    def export_names(self) -> list[str]:
+        """Return the names of the exports, which depend on no other stack."""
+        found = [
+            self._export(name, body)
+            for name, body in self._expanded("Outputs").items()
+            if self._exists(name, body)
+        ]
+        return [export for export in found if export]
+
+    def _export(self, name: str, body: Mapping[str, Any]) -> str:
+        position: Position = ("Outputs", name, "Export")
+        return str(self.value(body.get("Export", {}), position).get("Name", ""))
 
     def condition(self, name: str, position: Position = ()) -> bool:
         """Return the value of a condition."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_a_stack_follows_the_stacks_that_it_imports_from() -> None:
     found = evaluate_environment("dev", PLACE, stacks, {each.name: {"Environment": "dev"} for each in stacks})
     assert [stack.name for stack in found.stacks] == ["nexus-llm-dev-c", "nexus-llm-dev-b", "nexus-llm-dev-a"]
     assert found.exports["x-dev-b"].template.name == "b"
-    assert found.stacks[2].resources["Thing"].properties == {"Value": "<x-dev-b>"}
+    assert found.stacks[2].resources["Thing"].properties == {"Value": "<b.Thing.Arn>"}
     assert found.stacks[1].outputs["Out"].value == "<b.Thing.Arn>"
     assert found.stacks[2].imports == {"x-dev-b"}
 
@@ -60,3 +61,23 @@ def test_an_unknown_environment_is_refused_with_the_known_ones(tmp_path: Path) -
         read_environment("test", PLACE, folder=tmp_path)
     assert read_templates(tmp_path) == []
     assert read_environment("dev", PLACE, folder=tmp_path).stacks == ()
+
+
+def test_a_stack_may_be_in_the_region_that_a_parameter_names_or_in_none() -> None:
+    text = """\
+        Metadata: {RegionFrom: main.Second}
+        Resources:
+          Thing: {Type: T, Properties: {Region: !Ref AWS::Region, Zone: !Select [0, !GetAZs ""]}}
+    """
+    stacks = [template("main"), parse_template(textwrap.dedent(text), "replica")]
+    for region, expected in (("eu-west-1", [{"Region": "eu-west-1", "Zone": "eu-west-1a"}]), ("", [])):
+        values = {"main": {"Environment": "dev", "Second": region}, "replica": {}}
+        found = evaluate_environment("dev", PLACE, stacks, values)
+        replicas = [stack for stack in found.stacks if stack.template.name == "replica"]
+        assert [stack.resources["Thing"].properties for stack in replicas] == expected
+
+
+def test_the_parameter_that_names_a_region_must_exist() -> None:
+    stacks = [parse_template("Metadata: {RegionFrom: main.Second}\nResources: {}\n", "replica")]
+    with pytest.raises(TemplateError, match="replica:1: main.Second is no parameter of a stack"):
+        evaluate_environment("dev", PLACE, stacks, {"replica": {}})

@@ -111,7 +111,7 @@ def nothing_is_typed_by_hand(environment: EvaluatedEnvironment) -> Iterator[Find
         for section in ("Parameters", "Mappings", "Conditions", "Resources", "Outputs"):
             yield from _typed(template, template.section(section), (section,))
         for name, value in environment.parameters[template.name].items():
-            for kind in _kinds(str(value)):
+            for kind in set(_kinds(str(value))) - {"a region"}:  # a second region is a choice
                 message = f"parameter {name} of {environment.name} is {kind} typed by hand: {value}"
                 yield finding(template, "typed-by-hand", message, ("Parameters", name))
 
