@@ -79,5 +79,5 @@ def test_a_stack_may_be_in_the_region_that_a_parameter_names_or_in_none() -> Non
 
 def test_the_parameter_that_names_a_region_must_exist() -> None:
     stacks = [parse_template("Metadata: {RegionFrom: main.Second}\nResources: {}\n", "replica")]
-    with pytest.raises(TemplateError, match="replica:1: main.Second is no parameter of a stack"):
+    with pytest.raises(TemplateError, match=r"replica:1: main\.Second is no parameter of a stack"):
         evaluate_environment("dev", PLACE, stacks, {"replica": {}})
