@@ -23,6 +23,13 @@ def test_a_module_without_tests_of_its_own_has_those_of_its_suite(repository: Pa
     ]
 
 
+def test_a_dag_is_also_compared_with_the_reference_of_its_params(repository: Path) -> None:
+    reference = repository / "tests/unit/tools/test_reference.py"
+    reference.parent.mkdir()
+    reference.touch()
+    assert levels(repository, "dags/some.py") == [["dags/test_dag.py"], ["unit/tools/test_reference.py"]]
+
+
 def test_only_the_nearest_files_are_in_the_first_level(repository: Path) -> None:
     for number in range(9):
         (repository / f"tests/unit/test_{number}.py").write_text("")

@@ -100,18 +100,22 @@ def run(waiting: Iterator[str], number: int, seed: int, seconds: float, jobs: in
             stack.callback(tree.stop)
             free.put(tree)
         try:
-            while missing := number - sum(trial.decisive is not None for trial in trials):
+            while missing := number - _decided(trials):
                 batch = list(islice(waiting, missing))
                 if not batch:
                     break
                 for trial in pool.map(attempt, batch):
                     trials.append(trial)
-                    print_result(trial)
+                    print_result(trial, _decided(trials), number)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             stack.close()
             raise
     return trials
+
+
+def _decided(trials: Sequence[Trial]) -> int:
+    return sum(trial.decisive is not None for trial in trials)
 
 
 def _git(*arguments: str) -> str:

@@ -26,14 +26,17 @@ _HARMLESS_DECORATORS = {
 _GUARDS = {"frozen", "slots", "strict"}
 _LOGGERS = {"log", "_log", "logger", "_logger", "logging", "LOG"}
 _LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
+#: The last word of a name tells what its number is: of `refresh_per_second` or `second_half` it is no duration.
 _DURATION = re.compile(
-    r"(^|_)(timeout|wait|interval|seconds?|minutes?|poll|grace|delay|pause|backoff|period|sleep|keepalive)(_|$)"
-    r"|(^|_)(waits|pauses|delays)(_|$)",
+    r"(^|_)(timeout|wait|interval|seconds|minutes|poll|grace|delay|pause|backoff|sleep|join|keep_?alive)$"
+    r"|(^|_)wait_for_\w+$",
     re.I,
 )
 _PIECE = re.compile(
-    r"(^|_)(chunk|buffer|block|batch|piece|read|window)_?(size|bytes|rows|documents)?(_|$)", re.I
+    r"(^|_)(chunk|buffer|block|batch|piece|read)_?(size|bytes|rows|documents|characters)$", re.I
 )
+#: The parts of a number that is written out, such as ``8 << 20`` or ``timedelta(hours=2)``.
+_PLAIN = ast.Constant | ast.BinOp | ast.operator | ast.Call | ast.keyword | ast.Name | ast.expr_context
 
 
 def before_tests(source: str, mutated: str, has_runtime_annotations: bool = False) -> str | None:
@@ -42,7 +45,7 @@ def before_tests(source: str, mutated: str, has_runtime_annotations: bool = Fals
         (_Docstrings().visit, "only a docstring differs"),
         (_TypeChecking().visit, "only code for type checkers differs"),
         (_LogText().visit, "only the text of a log message differs"),
-        (_Decorators().visit, "the removed decorator " + _removed_decorator(source, mutated)),
+        (_Decorators().visit, "the decorator " + _changed_decorator(source, mutated)),
     ]
     if not has_runtime_annotations:
         steps.insert(1, (_Annotations().visit, "only a type annotation differs"))
@@ -61,6 +64,8 @@ def of_survivor(source: str, line: int, before: str, after: str) -> str | None:
 
     These rules ask for less proof than `before_tests`, so they judge only what survived.
     """
+    if (before, after) == ("if TYPE_CHECKING:", "if not TYPE_CHECKING:"):
+        return "names that only type checkers read are also imported at run time"
     changed = _changed_word(before, after)
     if changed is None:
         return None
@@ -70,8 +75,9 @@ def of_survivor(source: str, line: int, before: str, after: str) -> str | None:
         return "the option only turns a programming error into an exception"
     if not (_number(old) > 0 and _number(new) > 0):
         return None
+    old = old.replace("_", "")  # as ast.unparse writes numbers
     for name, value in names:
-        if not re.search(rf"(?<![\w.]){re.escape(old)}(?![\w.])", value):
+        if not _is_plain(value) or not re.search(rf"(?<![\w.]){re.escape(old)}(?![\w.])", value):
             continue
         if _DURATION.search(name):
             return f"`{name}` is how long something waits; the result is the same"
@@ -164,17 +170,18 @@ class _Decorators(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-def _removed_decorator(source: str, mutated: str) -> str:
+def _changed_decorator(source: str, mutated: str) -> str:
+    """Return what the decorators do that are removed, or have other arguments."""
     ours, theirs = (
         {
-            (node.name, _decorator(entry))
+            (node.name, _decorator(entry), ast.dump(entry))
             for node in ast.walk(ast.parse(text))
             if isinstance(node, ast.FunctionDef)
             for entry in node.decorator_list
         }
         for text in (source, mutated)
     )
-    names = sorted(name for _, name in ours - theirs)
+    names = sorted({name for _, name, _ in ours - theirs})
     return "; ".join(_HARMLESS_DECORATORS.get(name, name) for name in names)
 
 
@@ -212,6 +219,13 @@ def _number(word: str) -> float:
         return 0.0
 
 
+def _is_plain(value: str) -> bool:
+    """Return True for a number that is written out, without a variable or a parameter."""
+    tree = ast.parse(value, mode="eval").body
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return names <= {"timedelta"} and all(isinstance(node, _PLAIN) for node in ast.walk(tree))
+
+
 def _names_at(source: str, line: int) -> Iterator[tuple[str, str]]:
     """Yield (name, text of its value) for what is assigned, passed or defaulted on a line."""
     for node in ast.walk(ast.parse(source)):
@@ -220,7 +234,7 @@ def _names_at(source: str, line: int) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.keyword) and node.arg:
             yield node.arg, ast.unparse(node.value)
         elif isinstance(node, ast.Call):
-            yield _called(node), ", ".join(ast.unparse(argument) for argument in node.args)
+            yield from ((_called(node), ast.unparse(argument)) for argument in node.args)
         elif isinstance(node, ast.Assign):
             for target in node.targets:
                 yield ast.unparse(target), ast.unparse(node.value)

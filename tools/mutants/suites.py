@@ -22,8 +22,8 @@ _MIRRORS = {
     "demo": "demo",
     "infrastructure": "unit",
 }
-#: Code that Airflow's tasks call is also tested through the tasks.
-_ALSO = {"include": "dags", "infrastructure/packaging": "dags"}
+#: Code that Airflow's tasks call is also tested through the tasks, and the params of DAGs by their reference.
+_ALSO = {"include": "dags", "infrastructure/packaging": "dags", "dags": "unit/tools"}
 
 #: This many test files are asked first. Most mutants are noticed by them.
 _NEAREST = 6

@@ -19,10 +19,11 @@ def passes(trials: Sequence[Trial]) -> bool:
     return bool(decided) and noticed >= math.ceil(_GOAL * len(decided) - 1e-9)
 
 
-def print_result(trial: Trial) -> None:
-    """Print the mutants of one module as soon as they are decided."""
+def print_result(trial: Trial, decided: int, number: int) -> None:
+    """Print the mutants of one module as soon as they are decided, and how many of all are."""
     for line in describe(trial):
         print(line, flush=True)
+    print(f"           {decided} of {number} mutants decided", flush=True)
 
 
 def describe(trial: Trial) -> Iterator[str]:
