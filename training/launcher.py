@@ -289,7 +289,7 @@ def _ending(code: int) -> str:
 
 
 def _fail(root: MlRoot, reason: str) -> int:
-    print(f"launcher: failed: {reason}", file=sys.stderr, flush=True)
+    print(f"launcher: failed: {reason}", file=sys.stderr)
     root.failure.parent.mkdir(parents=True, exist_ok=True)
     root.failure.write_text(reason)
     return 1

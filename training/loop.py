@@ -208,7 +208,7 @@ class Trainer:
 
 def end_process(rank: int, reason: str) -> None:
     """Write the reason to the launcher's failure file and end this process immediately."""
-    print(f"error: rank {rank}: {reason}", file=sys.stderr, flush=True)
+    print(f"error: rank {rank}: {reason}", file=sys.stderr)
     if path := os.environ.get("NEXUS_RANK_FAILURE"):
         Path(path).write_text(reason)
     sys.stdout.flush()

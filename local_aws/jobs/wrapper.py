@@ -49,7 +49,7 @@ def main(spec_path: str) -> int:
     try:
         child = subprocess.Popen(spec["argv"], env=environment, cwd=spec["directory"])
     except OSError as error:
-        print(f"cannot start {spec['argv'][0]}: {error.strerror}", file=sys.stderr, flush=True)
+        print(f"cannot start {spec['argv'][0]}: {error.strerror}", file=sys.stderr)
         _write(folder / "exit.json", json.dumps({"code": 127, "signal": 0, "ended": time.time()}))
         return 0
     if asked_to_end:

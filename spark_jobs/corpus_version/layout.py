@@ -126,7 +126,7 @@ class VersionLayout:
             try:
                 STORE.delete_folder(folder)
             except Exception as error:
-                print(f"{folder} stays ({type(error).__name__}: {error})", file=sys.stderr, flush=True)
+                print(f"{folder} stays ({type(error).__name__}: {error})", file=sys.stderr)
 
     def relative(self, uri: str) -> str:
         """Return the path below the root, by which manifests name files."""

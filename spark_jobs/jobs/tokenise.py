@@ -124,7 +124,7 @@ def _encode(
     while True:
         if choice.reason:
             slower = f"tokenise: by Hugging Face tokenizers, slower: {choice.reason}"
-            print(slower, file=sys.stderr, flush=True)
+            print(slower, file=sys.stderr)
         task = partial(tokenise_file, layout, tokenizer, choice.library, shard_tokens)
         files = progress.run_tasks(spark, Stage.TOKENISE, "files", task, uris)
         difference = next((file.difference for file in files if file.difference), "")
@@ -177,7 +177,7 @@ def _report(layout: VersionLayout, manifest: CorpusManifest) -> None:
     try:
         print(f"report: {write_page(layout, manifest)}", flush=True)
     except Exception as error:
-        print(f"no report ({type(error).__name__}: {error}); try `make report`", file=sys.stderr, flush=True)
+        print(f"no report ({type(error).__name__}: {error}); try `make report`", file=sys.stderr)
 
 
 def _plans(

@@ -63,7 +63,7 @@ def run_with_session(
             _leave(told or defect(error), layout.error(name))
         if told is None:
             raise
-        print(f"error: {told.message}", file=sys.stderr, flush=True)
+        print(f"error: {told.message}", file=sys.stderr)
         return 2
     print(json.dumps({"job": name, **result}, sort_keys=True), flush=True)
     return 0
@@ -115,4 +115,4 @@ def _leave(error: JobError, uri: str) -> None:
     try:
         STORE.write(uri, canonical_json(error))
     except Exception as failure:  # does not hide the error itself, which is printed
-        print(f"the error could not be written to {uri} ({failure})", file=sys.stderr, flush=True)
+        print(f"the error could not be written to {uri} ({failure})", file=sys.stderr)
