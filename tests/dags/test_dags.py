@@ -147,6 +147,12 @@ def test_every_dag_has_a_runbook_tags_and_a_time_limit(dags: dict[str, Any], dag
     assert not dag.catchup
 
 
+@pytest.mark.parametrize("dag_id", STRUCTURE)
+def test_no_dag_waits_for_a_date_to_come(dags: dict[str, Any], dag_id: str) -> None:
+    start = dags[dag_id].start_date
+    assert start is None or start < datetime(2026, 11, 1, tzinfo=UTC)
+
+
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_a_run_that_waits_for_capacity_and_needs_its_longest_jobs_is_not_timed_out(
     environment: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

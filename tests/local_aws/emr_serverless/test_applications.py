@@ -32,6 +32,13 @@ def test_the_same_client_token_makes_one_application(jobs: Any) -> None:
         jobs.application(clientToken="token-1", architecture="ARM64")
 
 
+def test_without_a_choice_an_application_has_the_settings_that_aws_documents(jobs: Any) -> None:
+    made = jobs.client.get_application(applicationId=jobs.application())["application"]
+    assert made["architecture"] == "X86_64"
+    assert made["autoStartConfiguration"] == {"enabled": True}
+    assert made["autoStopConfiguration"] == {"enabled": True, "idleTimeoutMinutes": 15}
+
+
 def test_settings_change_only_while_it_rests(jobs: Any) -> None:
     name = jobs.application()
     wait_until(lambda: jobs.state(name), lambda state: state == "CREATED")

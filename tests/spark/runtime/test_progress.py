@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -102,3 +104,10 @@ def test_a_failed_stage_is_not_shown_as_done(capsys: pytest.CaptureFixture[str])
 def test_a_warning_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     warn("the disk is nearly full")
     assert capsys.readouterr().out == "warning: the disk is nearly full\n"
+
+
+@pytest.mark.parametrize("call", ["report('sort', 1, 2, 'parts')", "warn('the disk is nearly full')"])
+def test_a_line_is_in_the_log_before_the_process_goes_on(call: str) -> None:
+    killed = f"import os; from spark_jobs.runtime.progress import *; {call}; os._exit(9)"
+    found = subprocess.run([sys.executable, "-c", killed], capture_output=True, text=True, check=False)
+    assert found.stdout in ("progress: sort 1/2 parts\n", "warning: the disk is nearly full\n")
