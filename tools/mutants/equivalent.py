@@ -26,7 +26,7 @@ _HARMLESS_DECORATORS = {
 _GUARDS = {"frozen", "slots", "strict"}
 _LOGGERS = {"log", "_log", "logger", "_logger", "logging", "LOG"}
 _LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
-#: The last word of a name tells what its number is: of `refresh_per_second` or `second_half` it is no duration.
+#: The last word of a name says what it is: `refresh_per_second` and `second_half` are no durations.
 _DURATION = re.compile(
     r"(^|_)(timeout|wait|interval|seconds|minutes|poll|grace|delay|pause|backoff|sleep|join|keep_?alive)$"
     r"|(^|_)wait_for_\w+$",
