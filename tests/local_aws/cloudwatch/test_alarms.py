@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -64,6 +65,75 @@ def test_an_alarm_goes_off_and_tells_its_topic(shared_local_aws: Any) -> None:
     wait_until(state, lambda s: s == "ALARM")
     messages = wait_until(lambda: sqs.receive_message(QueueUrl=queue).get("Messages", []), bool)
     assert "errors" in messages[0]["Body"] and "ALARM" in messages[0]["Body"]
+
+
+class Inbox:
+    """A queue that gets what topics are told."""
+
+    def __init__(self, server: Any) -> None:
+        self._sns, self._sqs = server.client("sns"), server.client("sqs")
+        self._url = self._sqs.create_queue(QueueName="inbox")["QueueUrl"]
+        names = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
+        self._arn = names["Attributes"]["QueueArn"]
+
+    def topic(self, name: str) -> str:
+        made = str(self._sns.create_topic(Name=name)["TopicArn"])
+        self._sns.subscribe(TopicArn=made, Protocol="sqs", Endpoint=self._arn)
+        return made
+
+    def next(self) -> tuple[str, str, str, str]:
+        """Return topic, subject, state and state before of the next message."""
+        [message] = wait_until(
+            lambda: self._sqs.receive_message(QueueUrl=self._url).get("Messages", []), bool
+        )
+        self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+        body = json.loads(message["Body"])
+        told = json.loads(body["Message"])
+        topic = body["TopicArn"].rpartition(":")[2]
+        return topic, body["Subject"], told["NewStateValue"], told["OldStateValue"]
+
+
+def test_each_state_is_told_to_its_own_topics(local_aws_server: Any) -> None:
+    cloudwatch, inbox = local_aws_server.client("cloudwatch"), Inbox(local_aws_server)
+    known = {name: inbox.topic(name) for name in ("bad", "good", "unknown")}
+    cloudwatch.put_metric_alarm(
+        AlarmName="low", Namespace="Nexus", MetricName="low", Period=60, EvaluationPeriods=1, Threshold=5.0,
+        ComparisonOperator=ABOVE, Statistic="Minimum", AlarmActions=[known["bad"]],
+        OKActions=[known["good"]], InsufficientDataActions=[known["unknown"]],
+    )  # fmt: skip
+    cloudwatch.put_metric_data(Namespace="Nexus", MetricData=[{"MetricName": "low", "Value": 9.0}])
+    topic, subject, state, _ = inbox.next()
+    assert (topic, subject, state) == ("bad", "ALARM: low", "ALARM")
+    cloudwatch.put_metric_data(Namespace="Nexus", MetricData=[{"MetricName": "low", "Value": 1.0}])
+    assert inbox.next() == ("good", "OK: low", "OK", "ALARM")
+    local_aws_server.control("clock", {"advance_seconds": 120})
+    assert inbox.next() == ("unknown", "INSUFFICIENT_DATA: low", "INSUFFICIENT_DATA", "OK")
+
+
+def test_actions_that_reach_nobody_do_not_keep_the_others_from_it(local_aws_server: Any) -> None:
+    cloudwatch, inbox = local_aws_server.client("cloudwatch"), Inbox(local_aws_server)
+    topic = inbox.topic("errors")
+    gone, function = f"{topic}-deleted", "arn:aws:lambda:us-east-1:123456789012:function:f"
+    states = [
+        alarm(cloudwatch, "silent", ActionsEnabled=False, AlarmActions=[topic]),
+        alarm(cloudwatch, "told", AlarmActions=[function, gone, topic]),
+    ]
+    cloudwatch.put_metric_data(
+        Namespace="Nexus", MetricData=[{"MetricName": name, "Value": 9.0} for name in ("silent", "told")]
+    )
+    for state in states:
+        wait_until(state, lambda s: s == "ALARM")
+    assert inbox.next()[1] == "ALARM: told"
+
+
+def test_the_same_metric_of_another_namespace_is_another_metric(shared_local_aws: Any) -> None:
+    cloudwatch = shared_local_aws.client("cloudwatch")
+    other = cloudwatch.put_metric_data
+    other(Namespace="Other", MetricData=[{"MetricName": "spaces", "Value": 9.0}])
+    state = alarm(cloudwatch, "spaces", TreatMissingData="notBreaching")
+    wait_until(state, lambda s: s == "OK")
+    other(Namespace="Nexus", MetricData=[{"MetricName": "spaces", "Value": 9.0}])
+    wait_until(state, lambda s: s == "ALARM")
 
 
 def test_an_alarm_calms_down_when_its_data_ages(local_aws_server: Any) -> None:

@@ -76,6 +76,14 @@ def test_a_task_definition_tells_its_tags_when_asked(world: EcsWorld) -> None:
     assert "tags" not in world.ecs.describe_task_definition(taskDefinition=tagged["taskDefinitionArn"])
 
 
+def test_task_definitions_are_listed_from_old_to_new_or_the_other_way(world: EcsWorld) -> None:
+    made = [world.define("one"), world.define("two")]
+    listed = world.ecs.list_task_definitions(familyPrefix=world.name)["taskDefinitionArns"]
+    assert [name.rpartition("/")[2] for name in listed] == [name.rpartition("/")[2] for name in made]
+    newest = world.ecs.list_task_definitions(familyPrefix=world.name, sort="DESC")["taskDefinitionArns"]
+    assert newest == listed[::-1]
+
+
 def test_output_goes_to_the_stream_of_its_task(world: EcsWorld, server: LocalAws) -> None:
     world.create(world.define("speaks"), count=1)
     world.steady()

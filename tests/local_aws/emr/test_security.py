@@ -43,7 +43,9 @@ def test_listings_have_pages(emr: Any, name: str) -> None:
     for one in more:
         emr.create_security_configuration(Name=one, SecurityConfiguration=CONTENT)
     pages = emr.get_paginator("list_security_configurations").paginate()
-    listed = [entry["Name"] for page in pages for entry in page["SecurityConfigurations"]]
+    found = [[entry["Name"] for entry in page["SecurityConfigurations"]] for page in pages]
+    assert {len(page) for page in found[:-1]} == {50}
+    listed = [one for page in found for one in page]
     assert {name, *more} <= set(listed) and len(listed) == len(set(listed))
 
 

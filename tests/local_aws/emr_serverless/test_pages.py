@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local_aws.emr.clusters import _page as page_of_clusters
 from local_aws.emr_serverless.applications import page
+from local_aws.glue.jobs import _page as page_of_glue
 from local_aws.resources import Resource
 from local_aws.sagemaker.registry import _page as page_of_packages
 from local_aws.sagemaker.requests import listing
@@ -48,6 +50,28 @@ def test_a_page_of_the_registry_has_ten_entries_by_default(count: int, more: boo
     assert token == ({"NextToken": "10"} if more else {})
     rest, none = page_of_packages(rows(count), {"NextToken": "10"})
     assert (len(rest), none) == (count - 10, {})
+
+
+@pytest.mark.parametrize(
+    ("page_of", "size", "token"), [(page_of_clusters, 50, "Marker"), (page_of_glue, 100, "NextToken")]
+)
+def test_a_page_of_emr_has_fifty_entries_and_one_of_glue_a_hundred(
+    page_of: Any, size: int, token: str
+) -> None:
+    def name(row: Resource) -> str:
+        return row.name
+
+    full = page_of("found", rows(size), {}, name)
+    assert (len(full["found"]), full.get(token)) == (size, None)
+    first = page_of("found", rows(size + 1), {}, name)
+    assert (len(first["found"]), first[token]) == (size, str(size))
+    assert page_of("found", rows(size + 1), {token: first[token]}, name) == {"found": [f"r{size:02d}"]}
+
+
+@pytest.mark.parametrize(("count", "token"), [(10, None), (11, "10")])
+def test_a_page_of_the_jobs_of_sagemaker_has_ten_entries_by_default(count: int, token: str | None) -> None:
+    found, following = listing(rows(count), {}, lambda job: job.state, lambda job: job.name)
+    assert (len(found), following) == (10, token)
 
 
 def names(request: dict[str, Any]) -> tuple[list[str], str | None]:

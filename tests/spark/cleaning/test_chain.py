@@ -19,7 +19,9 @@ from include.recipes.decontamination import Benchmark, DecontaminateRecipe
 from include.recipes.loading import packaged_recipe, recipe_names
 from include.recipes.scrubbing import ScrubRecipe
 from spark_jobs.cleaning.chain import CHAIN, ChainCounts, apply_chain
+from spark_jobs.filters.drops import Drops
 from spark_jobs.readers.documents import BATCH_SCHEMA
+from spark_jobs.report.samples import SHOWN_CHARACTERS
 
 QUESTION = "how many apples does the old gardener have left after giving seven of them to each neighbour"
 
@@ -80,6 +82,12 @@ def test_the_first_dropped_documents_are_kept_as_examples_also_between_processes
     examples = again.dropped[Stage.FILTER.value].examples["too_short"]
     assert [tuple(example) for example in examples] == [(10, "short 0"), (11, "short 1"), (12, "short 2")]
     assert again.dropped[Stage.FILTER.value]["too_short"] == 9
+
+
+def test_an_example_is_long_enough_for_the_report_to_mark_it_as_shortened() -> None:
+    drops = Drops()
+    drops.add_example("too_short", 0, "a" * 1000)
+    assert len(drops.examples["too_short"][0].text) == SHOWN_CHARACTERS + 1
 
 
 def test_a_benchmark_that_nothing_could_match_ends_the_work(recipe: CorpusRecipe, tmp_path: Path) -> None:
