@@ -146,7 +146,7 @@ def test_wrong_bytes_are_quarantined_with_a_note_and_never_seen_below_the_raw_pr
     note = parse_json(QuarantineNote, ingestion.body(f"quarantine/mirror/{NAME}.why.json"), where="note")
     assert note.expected == f"{kind.value} {hashlib.new(kind.value, body).hexdigest()}"
     assert note.got == f"{kind.value} {hashlib.new(kind.value, other).hexdigest()}"
-    assert note.sha256 == sha256(other)
+    assert (note.size_bytes, note.sha256) == (len(other), sha256(other))
     ingestion.leaves_nothing_behind()
 
 
@@ -155,6 +155,8 @@ def test_another_size_than_published_is_noted_without_fetching_it(ingestion: Ing
     outcome = ingestion.fetch_one(ingestion.shard(NAME, size_bytes=10))
     assert outcome.state is ShardState.QUARANTINED and outcome.received_bytes == 0
     assert ingestion.keys("quarantine/") == [f"quarantine/mirror/{NAME}.why.json"]
+    note = parse_json(QuarantineNote, ingestion.body(f"quarantine/mirror/{NAME}.why.json"), where="note")
+    assert (note.size_bytes, note.sha256) == (0, "")
 
 
 def test_a_content_length_that_is_too_short_is_found_out_by_the_checksum(ingestion: Ingestion) -> None:

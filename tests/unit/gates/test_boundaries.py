@@ -84,3 +84,11 @@ def test_the_documents_asked_for_shrink_the_interval_to_the_margin() -> None:
     text = judge(judged, replace(RECIPE, margin_nats=needed / 3)).reasons[0].text
     # 60 documents, an interval three times as wide as allowed: nine times as many, in two digits
     assert "about 540 such documents would decide it" in text
+
+
+@pytest.mark.parametrize(("margin", "sized"), [(0.0, True), (0.01, True), (1.0, False)])
+def test_a_margin_that_follows_the_spread_of_a_subset_says_so(margin: float, sized: bool) -> None:
+    noise = report({"x": noisy(5.0, spread=80, seed=9)}, {"x": noisy(5.0, spread=80)})
+    recipe = replace(RECIPE, subset_margin_nats=margin, subset_margin_limit_nats=1.0)
+    [text] = [reason.text for reason in judge(noise, recipe).reasons if reason.metric == "subset x"]
+    assert ("sized by the spread of these documents" in text) is sized
