@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from local_aws.resources import Resource, ResourceTable
-from local_aws.sagemaker.training import KIND, TrainingJobs
+from local_aws.sagemaker.interruptions import KIND
+from local_aws.sagemaker.training import TrainingJobs
 
 
 @pytest.fixture
