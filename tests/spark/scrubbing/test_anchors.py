@@ -94,6 +94,19 @@ def test_the_value_of_another_name_is_none(text: str) -> None:
     assert not any(kind == anchors.ASSIGNED for _, kind, _ in candidates([text + "x"]))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("x+4915112345678", "_+49151", "7+49151", "+0491511", "+x49", "1 + 1", "a@", "@b", "a @b", "a@ b"),
+        *("1.2.3", "1.2.3.4567", "1234.1.1.1", "1.2.3.a", "617-55-0123", "617-555_0123", "117-555-0123"),
+        *("617 555 0123", "x617-555-0123", "2001", "200:1", "20011:", "4001:1", "xox-b", "xoxbc", "eyj"),
+        *("ayJx", "AKIB", "AIZA", "ghx_", "a_b", "sk_", "--BEGIN -", "----BEGIN A"),
+    ],
+)
+def test_common_text_of_code_is_no_candidate_and_costs_no_comparison_with_a_pattern(text: str) -> None:
+    assert candidates([text, f" {text} "]) == set()
+
+
 def test_candidates_never_reach_into_the_neighbouring_document() -> None:
     split = ["93.184.", "216.34", "gh", "p_", "bob", "@example.eu", "password", '="x', "ey", "J", "xo", "xb-"]
     assert candidates(split) == set()
