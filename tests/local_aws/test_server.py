@@ -91,6 +91,8 @@ def test_status_tells_pid_version_and_pending_faults(local_aws_server: LocalAws)
     assert status["pid"] == local_aws_server.process.pid
     assert status["version"]
     assert status["pending_faults"] == [{"service": "s3", "operation": "GetObject", "calls": 3}]
+    assert local_aws_server.control("reset", {}) == {"ok": True}
+    assert local_aws_server.control("status")["pending_faults"] == []
 
 
 CALLS: list[tuple[str, str, dict[str, Any]]] = [

@@ -143,3 +143,20 @@ def ends(pid: int) -> bool:
     if state not in "ZX":
         os.kill(pid, signal.SIGKILL)
     return state in "ZX"
+
+
+@pytest.mark.parametrize("count", [3, 300, 3000])
+def test_the_last_lines_are_those_at_the_end_of_its_output(tmp_path: Path, count: int) -> None:
+    process = JobProcess(0, 0, str(tmp_path), "")
+    assert process.last_lines() == ""
+    lines = [f"line {number:06d}" for number in range(count)]
+    process.output.write_text("\n".join(lines) + "\n")
+    assert process.last_lines() == "\n".join(lines[-20:])
+    assert process.last_lines(2) == "\n".join(lines[-2:])
+
+
+@pytest.mark.parametrize("size", [16383, 16385, 20000, 50000])
+def test_at_most_sixteen_kibibytes_are_read_for_the_last_lines(tmp_path: Path, size: int) -> None:
+    process = JobProcess(0, 0, str(tmp_path), "")
+    process.output.write_text("x" * size)
+    assert len(process.last_lines()) == min(size, 16384)
