@@ -33,7 +33,7 @@ _DURATION = re.compile(
     re.I,
 )
 _PIECE = re.compile(
-    r"(^|_)(chunk|buffer|block|batch|piece|read)_?(size|bytes|rows|documents|characters)$", re.I
+    r"(^|_)(chunk|buffer|block|batch|piece|range|read)_?(size|bytes|rows|documents|characters)$", re.I
 )
 #: The parts of a number that is written out, such as ``8 << 20`` or ``timedelta(hours=2)``.
 _PLAIN = ast.Constant | ast.BinOp | ast.operator | ast.Call | ast.keyword | ast.Name | ast.expr_context

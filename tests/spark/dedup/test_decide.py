@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -16,7 +18,7 @@ from include.recipes.near_dedup import NearDedupRecipe
 from spark_jobs.cleaning.task import CleanFile
 from spark_jobs.corpus_version.layout import VersionLayout, load_records
 from spark_jobs.dedup.corpus import Corpus
-from spark_jobs.dedup.decide import DedupTasks, decide
+from spark_jobs.dedup.decide import Decided, DedupTasks, decide
 from spark_jobs.dedup.decisions import read_decisions
 from spark_jobs.jobs.clean import clean
 
@@ -150,3 +152,9 @@ def test_star_rounds_find_the_clusters_of_union_find(
     monkeypatch.setattr("spark_jobs.dedup.components.EDGES_IN_ONE_TASK", 0)
     assert decide(spark, corpus, DedupTasks.MANY) == one
     assert decisions(chains) == rows
+
+
+def test_a_version_without_documents_has_no_duplicates(tmp_path: Path) -> None:
+    empty: Any = SimpleNamespace(files=[], layout=VersionLayout(str(tmp_path)))
+    spark: Any = None  # nothing is left for a task
+    assert decide(spark, empty) == Decided(exact=0, clusters=0, verification=None, not_compared=0)
