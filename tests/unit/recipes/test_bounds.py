@@ -29,9 +29,10 @@ from include.recipes.quality import (
     SignalBound,
 )
 from include.recipes.scrubbing import ScrubRecipe
-from include.recipes.source import Politeness
+from include.recipes.source import ListedShard, Politeness, Source
 from include.recipes.training import ModelRecipe, OptimiserRecipe, TrainingRecipe
 
+SHARD = {"name": "s", "url": "https://h/s"}
 #: Fields that a recipe needs besides the one in question.
 OTHERS: dict[type, dict[str, Any]] = {
     SubsetRule: {"name": "n", "shards": "*"},
@@ -40,6 +41,15 @@ OTHERS: dict[type, dict[str, Any]] = {
     GateRecipe: {"name": "n"},
     SignalBound: {"name": "n", "minimum": 2.0},
     TrainingRecipe: {"name": "n"},
+    ListedShard: SHARD,
+    Source: {
+        "name": "n",
+        "title": "t",
+        "homepage": "https://h/",
+        "licence": "l",
+        "raw_prefix": "r/",
+        "shards": [SHARD],
+    },
 }
 SHARES = ([0.0, 1.0], [-0.001, 1.001])
 ONE = ([1], [0])
@@ -125,6 +135,10 @@ BOUNDS: list[tuple[type, str, list[Any], list[Any]]] = [
     (Politeness, "connect_timeout_seconds", *SECONDS),
     (Politeness, "read_timeout_seconds", *SECONDS),
     (Politeness, "min_bytes_per_second", [0, 10**9], [-1, 10**9 + 1]),
+    (ListedShard, "size_bytes", [1, None], [0]),
+    (Source, "max_listing_bytes", *ONE),
+    (Source, "title", ["t", "t" * 200], ["", "t" * 201, "é", "t\n"]),
+    (Source, "licence", ["l" * 200], ["", "l" * 201]),
     (ModelRecipe, "hidden_size", [1], [0]),
     (ModelRecipe, "layers", *ONE),
     (ModelRecipe, "attention_heads", *ONE),
