@@ -69,6 +69,8 @@ def test_a_configuration_with_tokenizer_and_weights_is_a_base_model(
         (("config.json", "tokenizer.json", "adapter_model.safetensors"), "missing: model.safetensors"),
         (("config.json", "tokenizer.json", INDEX, SHARDS[0]), f"missing: {SHARDS[1]}"),
         (("config.json", "tokenizer.json", *SHARDS), "missing: model.safetensors"),
+        (("config.json", INDEX, *SHARDS), "missing: tokenizer.json"),
+        (("tokenizer.json", INDEX, *SHARDS), "missing: config.json"),
         (tuple("gfedcba"), "a, b, c, d, e; missing: config.json"),
     ],
 )
