@@ -23,6 +23,7 @@ class EvaluatedStack:
 
     template: Template
     name: str
+    place: Place
     resources: Mapping[str, EvaluatedResource]
     outputs: Mapping[str, EvaluatedOutput]
     #: Names of the exports that this stack imports.
@@ -108,7 +109,12 @@ def evaluate_environment(
         resources = {found.logical_id: found for found in evaluation.resources()}
         stacks.append(
             EvaluatedStack(
-                evaluation.template, evaluation.stack_name, resources, outputs, frozenset(imports[key])
+                evaluation.template,
+                evaluation.stack_name,
+                evaluation.place,
+                resources,
+                outputs,
+                frozenset(imports[key]),
             )
         )
     return EvaluatedEnvironment(name, place, parameters, tuple(stacks))

@@ -63,6 +63,8 @@ NAMED = frozenset(
         "AWS::SageMaker::ModelPackageGroup",
     }
 )
+#: Beginnings of types whose names hold in every region of an account. The name of any other is taken in one region.
+_GLOBAL = ("AWS::IAM::", "AWS::S3::")
 _PREFIXES = ("nexus-llm-{}", "/nexus-llm/{}/", "alias/nexus-llm-{}-", "aws-waf-logs-nexus-llm-{}")
 _TYPED_BY_HAND = {
     "an account number": re.compile(r"(?<![0-9])[0-9]{12}(?![0-9])"),
@@ -85,20 +87,21 @@ def exports_follow_the_rule(environment: EvaluatedEnvironment) -> Iterator[Findi
 def physical_names_follow_the_rule(environment: EvaluatedEnvironment) -> Iterator[Finding]:
     """Find names that do not begin with the environment's, that are taken twice, or that are missing."""
     allowed = tuple(prefix.format(environment.name) for prefix in _PREFIXES)
-    owners: dict[tuple[str, str], list[tuple[EvaluatedStack, str]]] = defaultdict(list)
+    owners: dict[tuple[str, str, str], list[tuple[EvaluatedStack, str]]] = defaultdict(list)
     for stack in environment.stacks:
         for resource in stack.resources.values():
             key = NAME_PROPERTIES.get(resource.type)
             position: Position = ("Resources", resource.logical_id, "Properties", key or "")
             name = resource.properties.get(key) if key else None
             if isinstance(name, str):
-                owners[resource.type, name].append((stack, resource.logical_id))
+                region = "" if resource.type.startswith(_GLOBAL) else stack.place.region
+                owners[resource.type, name, region].append((stack, resource.logical_id))
                 if not name.startswith(allowed):
                     message = f"{name} does not begin with nexus-llm-{environment.name}"
                     yield finding(stack.template, "physical-name", message, position)
             elif resource.type in NAMED:
                 yield finding(stack.template, "physical-name", f"has no {key}", position)
-    for (kind, name), users in owners.items():
+    for (kind, name, _), users in owners.items():
         for stack, logical_id in users[1:]:
             message = f"{kind} {name} is also {users[0][1]} of {users[0][0].template.name}"
             yield finding(stack.template, "name-taken-twice", message, ("Resources", logical_id))

@@ -178,6 +178,21 @@ def test_a_name_is_given_to_one_resource_of_a_type_in_all_stacks() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "key", "is_taken"),
+    [("AWS::ECR::Repository", "RepositoryName", False), ("AWS::S3::Bucket", "BucketName", True)],
+)
+def test_a_name_may_be_given_again_in_another_region_unless_it_is_global(
+    kind: str, key: str, is_taken: bool
+) -> None:
+    resource = f"One: {{Type: '{kind}', Properties: {{{key}: !Sub 'nexus-llm-${{Environment}}-models'}}}}"
+    here = template(resource, name="here", parameters="SecondRegion: {Type: String}")
+    there = template(resource, name="there")
+    there.body["Metadata"] = {"RegionFrom": "here.SecondRegion"}  # type: ignore[index]
+    both = environment(here, there, SecondRegion="eu-west-1")
+    assert any(each.rule == "name-taken-twice" for each in own_rules(both)) is is_taken
+
+
 def test_a_parameter_of_an_environment_holds_nothing_typed_by_hand() -> None:
     one = template(BUCKET, parameters="Vpc: {Type: String}\n")
     assert [
