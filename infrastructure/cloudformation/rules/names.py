@@ -63,7 +63,7 @@ NAMED = frozenset(
         "AWS::SageMaker::ModelPackageGroup",
     }
 )
-#: Beginnings of types whose names hold in every region of an account. The name of any other is taken in one region.
+#: Types whose names are global begin like this. Names of all others are taken in one region.
 _GLOBAL = ("AWS::IAM::", "AWS::S3::")
 _PREFIXES = ("nexus-llm-{}", "/nexus-llm/{}/", "alias/nexus-llm-{}-", "aws-waf-logs-nexus-llm-{}")
 _TYPED_BY_HAND = {
