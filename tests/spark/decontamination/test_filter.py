@@ -53,16 +53,16 @@ def test_contaminated_documents_go_and_the_report_says_by_what(
 ) -> None:
     quiz, code = items["quiz"], items["code"]
     clean = sentence(random.Random(10), 300)
-    batch = batch_of(
-        [clean, f"{clean} {quiz[3]}", code[1].upper(), f"{quiz[0]}\n{code[4]} {code[1]}", "", clean]
-    )
+    both = f"{quiz[0]}\n{code[4]} {code[1]}"
+    # other numbers for each benchmark, so that counts of the wrong one are noticed
+    batch = batch_of([clean, f"{clean} {quiz[3]}", code[1].upper(), both, "", clean, f"{code[2]} {clean}"])
     dropped: Counter[str] = Counter()
     found: dict[str, Contamination] = {}
     kept = decontaminate(batch, index, recipe, dropped, found)
     assert kept.column("id").to_pylist() == ["d/0", "d/4", "d/5"]
-    assert dropped == {"contaminated:quiz": 2, "contaminated:code": 1}
+    assert dropped == {"contaminated:quiz": 2, "contaminated:code": 2}
     assert (found["quiz"].documents, found["quiz"].items) == (2, {0, 3})
-    assert (found["code"].documents, found["code"].items) == (2, {1, 4})
+    assert (found["code"].documents, found["code"].items) == (3, {1, 2, 4})
     for name, what in found.items():
         assert len(what.example.split()) == 13
         assert any(what.example in items[name][item] for item in what.items)
