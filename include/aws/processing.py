@@ -64,7 +64,7 @@ def evaluation_job(
     model that was ever approved; it is scored too if it is not the champion.
     """
     arguments = ["--model", candidate.uri, "--model-sha256", candidate.sha256]
-    arguments += ["--corpus", corpus.uri, "--corpus-sha256", corpus.sha256]
+    arguments += ["--corpus", str(S3Uri.parse(corpus.uri)), "--corpus-sha256", corpus.sha256]
     if champion:
         arguments += ["--champion", champion.uri, "--champion-sha256", champion.sha256]
     if anchor:

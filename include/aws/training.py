@@ -8,7 +8,12 @@ from typing import Any
 from include.aws.job_specs import QUEUE_SECONDS, TrainingJobSpec
 from include.aws.job_states import JobKind
 from include.contracts.errors import SettingsError
-from include.contracts.manifests import CorpusManifest, ParentRef, TrainingRequest
+from include.contracts.manifests import (
+    TRAINING_REQUEST_SHA256,
+    CorpusManifest,
+    ParentRef,
+    TrainingRequest,
+)
 from include.contracts.storage import RunLayout, S3Uri
 from include.settings import Settings
 
@@ -92,7 +97,7 @@ def _create_training_job(
         "EnableManagedSpotTraining": limits.spot,
         # the trainer's checkpoints are there; local_aws's spot interruptions watch this prefix
         "Environment": {
-            "NEXUS_TRAINING_REQUEST_SHA256": written.sha256,
+            TRAINING_REQUEST_SHA256: written.sha256,
             "NEXUS_CHECKPOINT_URI": str(layout.checkpoints),
         },
         # the service's checkpoint sync gets an unused prefix, because it can stall silently

@@ -80,8 +80,11 @@ def require_base_model(folder: S3Uri) -> None:
 def _shards(index: bytes, where: str) -> list[str]:
     """Return the files that an index of safetensors shards names."""
     try:
-        return sorted(set(json.loads(index)["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        names = sorted(set(json.loads(index)["weight_map"].values()))
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError("a name that is not a text")
+        return names
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             "is not an index of safetensors shards",
             where=where,

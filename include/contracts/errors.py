@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: A value that the user gave may have megabytes, and the error is one line in logs and pages.
+_LONGEST_PART = 2000
+
 
 class NexusError(Exception):
     """The base of every error that is written for the user.
@@ -19,9 +22,13 @@ class NexusError(Exception):
             parts.append(f"got {got}")
         if remedy:
             parts.append(f"to do: {remedy}")
-        super().__init__("; ".join(parts))
+        super().__init__("; ".join(map(_shortened, parts)))
         self.where = where
         self.remedy = remedy
+
+
+def _shortened(part: str) -> str:
+    return part if len(part) <= _LONGEST_PART else f"{part[:_LONGEST_PART]}… ({len(part):,} characters)"
 
 
 class ContractError(NexusError):

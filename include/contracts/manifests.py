@@ -6,6 +6,7 @@ a served answer can be traced back to the raw shard.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -14,6 +15,10 @@ from typing import Any
 from include.contracts.errors import ContractError
 
 SCHEMA_VERSION = 1
+#: The variable of a training job with the hash of its TrainingRequest, which the job compares.
+TRAINING_REQUEST_SHA256 = "NEXUS_TRAINING_REQUEST_SHA256"
+#: Names that are one folder of a key and one path segment of this machine.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,17 @@ class TokenShard:
     tokens: int
 
 
+def _require_run(run: str) -> None:
+    """Raise ContractError unless ``run`` is a name: it becomes a folder in S3, and parts of other names."""
+    if not _NAME.fullmatch(run):
+        raise ContractError(
+            "not the name of a run",
+            where="run",
+            expected="1 to 128 letters, digits, '.', '_' and '-', a letter or digit first",
+            got=repr(run[:200]),
+        )
+
+
 def require_documents_add_up(
     version: str, documents_in: int, documents_kept: int, dropped: Mapping[str, Mapping[str, int]]
 ) -> None:
@@ -198,6 +214,9 @@ class TrainingRequest:
     base_model_uri: str = ""
     schema_version: int = SCHEMA_VERSION
 
+    def __post_init__(self) -> None:
+        _require_run(self.run)
+
 
 @dataclass(frozen=True)
 class TrainingReport:
@@ -250,6 +269,9 @@ class ModelManifest:
     context_length: int
     files: tuple[FileEntry, ...]
     schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        _require_run(self.run)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ import dataclasses
 import enum
 import hashlib
 import json
+import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -19,6 +21,9 @@ from typing import Any, TypeVar
 from include.contracts.errors import ContractError, NexusError
 
 T = TypeVar("T")
+
+_MOST_LEVELS = 20
+_NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 def canonical_json(content: Any) -> bytes:
@@ -70,6 +75,37 @@ def from_plain(kind: type[T], plain: Any, *, where: str, error: type[NexusError]
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise error(f"'{name}' is missing", where=where, expected=str(hints[name]))
     return kind(**values)
+
+
+def require_portable(value: Any, where: str, error: type[NexusError]) -> None:
+    """Raise ``error`` unless JSON, UTF-8 and AWS can hold every key, text and number in ``value``."""
+    rest = [(where, value, 0)]
+    while rest:
+        place, one, depth = rest.pop()
+        if isinstance(one, Mapping):
+            rest += [(f"{place}.{key}", inner, depth + 1) for key, inner in one.items()]
+            rest += [(place, key, depth) for key in one]  # checked before they are part of a place
+        elif isinstance(one, list | tuple):
+            rest += [(f"{place}[{number}]", inner, depth + 1) for number, inner in enumerate(one)]
+        if expected := "at most 20 levels" if depth > _MOST_LEVELS else _not_portable(one):
+            raise error("the value cannot be used", where=place, expected=expected, got=_shown(one))
+
+
+def _not_portable(value: Any) -> str:
+    """Return what a key, text or number should be, or '' if it is portable."""
+    if isinstance(value, str) and _NOT_TEXT.search(value):
+        return "text in UTF-8, without the character zero"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a finite number"
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return "a whole number of at most 64 bits"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int):
+        return f"a number of {value.bit_length()} bits"
+    return ascii(value)[:100] if isinstance(value, str | float) else type(value).__name__
 
 
 def _convert(hint: Any, value: Any, where: str, error: type[NexusError]) -> Any:

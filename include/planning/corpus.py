@@ -68,7 +68,7 @@ def plan_corpus(
     store = ObjectStore()
     listing = require_shards(split_inputs(store.list(source.folder), source.folder.key), source.folder)
     artifacts = newest_code(settings.storage.artifacts)
-    references = {uri: store.stat(uri).etag for uri in recipe.references}
+    references = {uri: store.stat(S3Uri.parse(uri)).etag for uri in recipe.references}
     latest = latest_corpus(settings, source, recipe)
     if extend and not force:
         basis = basis_of(newest_corpus(latest), listing, artifacts.sources_sha256, references)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from include.contracts.errors import RecipeError
-from include.contracts.records import from_plain, to_plain
+from include.contracts.records import from_plain, require_portable, to_plain
 from include.recipes.corpus import CorpusRecipe, with_profile
 from include.recipes.loading import packaged_recipe
 
@@ -32,6 +32,7 @@ def chosen_corpus_recipe(name: str, profile: str, overrides: Mapping[str, Any] |
 def _overridden(recipe: T, where: str, overrides: Mapping[str, Any] | None) -> T:
     if not overrides:
         return recipe
+    require_portable(overrides, "recipe_overrides", RecipeError)
     plain = to_plain(recipe)
     if overrides.get("name", plain["name"]) != plain["name"]:
         expected, got = plain["name"], repr(overrides["name"])[:100]

@@ -13,6 +13,7 @@ from typing import Any
 from airflow.sdk import Asset, Param
 
 from include.contracts.errors import InputError
+from include.contracts.records import require_portable
 
 #: The end of a pattern. `$` also matches before a final line feed, and browsers do not support `\\Z`.
 END = r"$(?!\n)"
@@ -45,7 +46,9 @@ def manifest_params(asset: Asset, title: str, example: str, newest: str) -> dict
 
 
 def checked_params(params: Mapping[str, Any], dag: Any) -> dict[str, Any]:
-    """Return the values of a run, whole numbers as integers. Raises InputError for keys that no form has.
+    """Return the values of a run, whole numbers as integers.
+
+    Raises InputError for keys that no form has, and for values that JSON, UTF-8 or AWS cannot hold.
 
     :param params: values of the run: the form's defaults, overridden and extended by the run's conf
     """
@@ -58,6 +61,8 @@ def checked_params(params: Mapping[str, Any], dag: Any) -> dict[str, Any]:
             expected=f"only {', '.join(declared)}",
             remedy="trigger the DAG again with the right names",
         )
+    for name in declared:
+        require_portable(params[name], f"param {name}", InputError)
     return {name: _as_declared(params[name], schema) for name, schema in declared.items()}
 
 

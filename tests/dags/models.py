@@ -22,7 +22,7 @@ _TOKENS = 100  # of each document
 def register(registry: ModelRegistry, run: str) -> ModelPackage:
     """Write the manifest of a model and register it."""
     uri = S3Uri("nexus-llm-models", f"runs/{run}/model/manifest.json")
-    model = ModelManifest("safetensors", run, 1, CORPUS, CORPUS, 1, 1, ())
+    model = ModelManifest("safetensors", run, 1, CORPUS, CORPUS, 1, 256, ())
     return registry.register(model, ObjectStore().write_record(uri, model), {})
 
 

@@ -91,7 +91,7 @@ class Serving:
     def define(self, package: ModelPackage) -> str:
         """Convert the model of a package and register its task definition."""
         parent = package.manifest
-        model = ModelManifest("openvino", package.run, 1, parent, parent, 1, 1, ())
+        model = ModelManifest("openvino", package.run, 1, parent, parent, 1, 256, ())
         uri = S3Uri("nexus-llm-models", f"runs/{package.run}/serving/manifest.json")
         converted = ObjectStore().write_record(uri, model)
         return self.rollouts.register(task_definition(self.settings, converted), "tests")[0]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from include.contracts.artifacts import CODE_FILES, ArtifactsManifest
+from include.contracts.errors import ContractError
 from include.contracts.job_names import RunIdentity
 from include.contracts.manifests import CorpusManifest, CorpusRequest, FileEntry, ParentRef, RawShard
 from include.contracts.records import to_plain
@@ -24,6 +25,7 @@ from include.planning.published import (
     shard_news,
 )
 from include.recipes.corpus import CorpusRecipe
+from include.recipes.overrides import chosen_corpus_recipe
 from include.settings import load_settings
 from include.settings.model import StorageSettings
 from nexus_airflow.tasks.corpus import _log_plan as log_plan
@@ -243,3 +245,10 @@ def test_force_that_died_half_way_begins_again(layout: CorpusLayout, settings_fi
     assert store.exists(left)  # a dry run takes nothing away
     plan_corpus(settings_file, storage.raw, RECIPE, force=True, dry_run=False)
     assert not store.exists(left)
+
+
+def test_a_file_of_the_worker_is_no_file_of_a_recipe(layout: CorpusLayout, settings_file: Any) -> None:
+    put_shard_and_code(ObjectStore(), settings_file.storage)
+    recipe = chosen_corpus_recipe("standard", "", {"tokenizer": {"uri": __file__}})
+    with pytest.raises(ContractError, match="not an S3 URI; expected s3://bucket/key"):
+        plan_corpus(settings_file, settings_file.storage.raw, recipe, force=False, dry_run=True)

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
-from include.contracts.errors import InputError
+from include.contracts.errors import ContractError, InputError
+from include.contracts.manifests import ModelManifest, ParentRef
+from include.contracts.records import canonical_json, to_plain
 from include.contracts.storage import S3Uri
 from include.object_store import ObjectStore
 from nexus_airflow.params import checked_params
 from nexus_airflow.tasks import corpus, deployment, evaluation, ingestion, training
 from tests.dags.conftest import form, values
+from tests.dags.models import CORPUS, Evaluation, approve, register
 
 PLANS: dict[str, Any] = {
     "corpus_refresh": corpus.plan,
@@ -136,3 +139,60 @@ def test_a_base_model_in_shards_is_accepted_and_minutes_reach_the_request_as_int
         "StoppingCondition"
     ]
     assert stopping["MaxRuntimeInSeconds"] == 3600 and isinstance(stopping["MaxRuntimeInSeconds"], int)
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "name", "value"),
+    [
+        (
+            "corpus_refresh",
+            "recipe_overrides",
+            {"signals": {"bounds": [{"name": "x", "minimum": float("nan")}]}},
+        ),
+        ("corpus_refresh", "recipe_overrides", {"tokenizer": {"end_of_text": "\ud800"}}),
+        ("corpus_refresh", "source_uri", "s3://nexus-llm-raw/\ud800/"),
+        ("model_training", "recipe_overrides", {"steps": 10**400}),
+        ("model_training", "base_model_uri", "s3://nexus-llm-models/\0/"),
+        ("model_evaluation", "gate_overrides", {"margin_nats": float("inf")}),
+        ("model_deployment", "smoke_prompt", "\ud800"),
+        ("source_ingestion", "select", {"language": [["\0"]]}),
+    ],
+)
+def test_a_value_that_json_or_aws_cannot_hold_is_refused_by_the_plan(
+    dag_id: str, name: str, value: Any
+) -> None:
+    dag = form(dag_id)
+    dag.params.get_param(name).resolve(value)  # the form takes it
+    with pytest.raises(InputError, match=rf"^param {name}.*: the value cannot be used; expected"):
+        checked_params(values(dag, **{name: value}), dag)
+
+
+def test_a_smoke_test_that_the_server_must_refuse_is_refused_by_the_plan(registry: Any) -> None:
+    approve(registry, register(registry, "small"))  # its context has 256 tokens
+    dag, run = form("model_deployment"), SimpleNamespace(dag_id="model_deployment", run_id="r")
+    with pytest.raises(
+        InputError, match=r"smoke_tokens: .*longer than the model's context; expected fewer than 256"
+    ):
+        deployment.plan.function(params=values(dag, smoke_tokens=256), dag=dag, dag_run=run)
+    planned = deployment.plan.function(params=values(dag, smoke_tokens=255), dag=dag, dag_run=run)
+    assert planned["smoke"]["tokens"] == 255
+
+
+@pytest.mark.parametrize("run_name", ["../../other", "a/b", "", "-x"])
+def test_a_model_whose_run_is_no_name_is_refused_before_it_is_registered(
+    registry: Any, task: Any, run_name: str
+) -> None:
+    uri = S3Uri("nexus-llm-models", f"elsewhere/{task.name}/manifest.json")
+    plain = to_plain(ModelManifest("safetensors", "r", 1, CORPUS, CORPUS, 1, 256, ())) | {"run": run_name}
+    ObjectStore().write(uri, canonical_json(plain))
+    with pytest.raises(ContractError, match="not the name of a run"):
+        Evaluation(registry, task).plan(manifest_uri=str(uri))
+    assert registry.newest_candidate() is None
+
+
+def test_a_model_whose_corpus_is_a_file_of_the_job_is_refused_by_the_plan(registry: Any, task: Any) -> None:
+    uri = S3Uri("nexus-llm-models", f"elsewhere/{task.name}/manifest.json")
+    corpus_on_disk = ParentRef("/etc/passwd", "c" * 64)
+    ObjectStore().write_record(uri, ModelManifest("safetensors", "r", 1, CORPUS, corpus_on_disk, 1, 256, ()))
+    with pytest.raises(ContractError, match="'/etc/passwd': not an S3 URI"):
+        Evaluation(registry, task).plan(manifest_uri=str(uri))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.contracts.errors import InputError
 from include.contracts.manifests import DeploymentManifest, ModelManifest, ParentRef
 from include.contracts.records import content_hash, to_plain
 from include.contracts.storage import RunLayout, S3Uri
@@ -51,6 +52,7 @@ def plan(
     uri = S3Uri.parse(choice.manifest.uri)
     model, reference = ObjectStore().referenced_record(ModelManifest, uri, choice.manifest.sha256)
     package = registry.require_approved(reference)
+    _require_room(values["smoke_tokens"], model)
     by_image = f"{reference.sha256[:16]}-{content_hash(settings.images.export.encode())[:8]}"
     name = run_identity(dag_run).name if values["force"] else by_image
     layout = RunLayout.of(settings.storage.models_bucket, model.run)
@@ -113,6 +115,18 @@ def record_deployment(exported: dict[str, str], rollout: dict[str, Any]) -> str:
     return ObjectStore().write_record(S3Uri(settings.storage.models_bucket, key), manifest).uri
 
 
+def _require_room(smoke_tokens: int, model: ModelManifest) -> None:
+    """Raise InputError for a smoke test that the server must refuse: it would roll a good model back."""
+    if smoke_tokens >= model.context_length:
+        raise InputError(
+            "the completion of the smoke test is longer than the model's context",
+            where="param smoke_tokens",
+            expected=f"fewer than {model.context_length}, with room for the prompt",
+            got=str(smoke_tokens),
+            remedy="trigger the DAG again with fewer tokens",
+        )
+
+
 def _answer(exported: dict[str, str], rollout: dict[str, Any], smoke: dict[str, Any]) -> dict[str, Any]:
     from include.checks.endpoint import EndpointFailed, ask
 
@@ -125,7 +139,7 @@ def _answer(exported: dict[str, str], rollout: dict[str, Any], smoke: dict[str, 
             got=f"{answer['model']}, manifest {answer['manifest_sha256'] or 'unknown'}",
             remedy="look at the service's deployments: another one was started at the same time",
         )
-    log.info("%s -> %r", smoke["prompt"], answer["text"])
+    log.info("%r -> %r", smoke["prompt"], answer["text"])
     return answer
 
 

@@ -83,7 +83,11 @@ def test_anything_else_is_refused_with_what_lies_there_and_what_is_missing(
     assert got in str(refusal.value)
 
 
-@pytest.mark.parametrize("index", ["{", "[]", '{"weight_map": []}'])
+@pytest.mark.parametrize(
+    "index",
+    ["{", "[]", '{"weight_map": []}', '{"weight_map": {"a": 5}}', '{"weight_map": {"a": {}}}', "[" * 100_000],
+    ids=range(6),
+)
 def test_an_index_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, index: str) -> None:
     listed(monkeypatch, "config.json", "tokenizer.json", INDEX, *SHARDS, index=index)
     with pytest.raises(InputError, match=rf"base/{INDEX}: is not an index of safetensors shards"):

@@ -26,3 +26,9 @@ def test_the_text_has_what_is_given_in_this_order(details: dict[str, str], text:
     assert isinstance(error, NexusError)
     assert str(error) == text
     assert (error.where, error.remedy) == (details.get("where", ""), details.get("remedy", ""))
+
+
+def test_a_value_of_megabytes_is_cut_and_the_next_step_is_still_named() -> None:
+    text = str(InputError("no", where="w" * 10**6, got="x" * 10**6, remedy="retry"))
+    assert len(text) < 5000
+    assert "(1,000,004 characters); got xxx" in text and text.endswith("; to do: retry")

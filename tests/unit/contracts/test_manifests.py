@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from include.contracts.errors import ContractError
-from include.contracts.manifests import CorpusManifest, FileEntry, ParentRef
+from include.contracts.manifests import CorpusManifest, FileEntry, ModelManifest, ParentRef, TrainingRequest
 from include.contracts.records import from_plain, to_plain
 
 
@@ -30,3 +30,21 @@ def test_a_corpus_manifest_of_before_personal_data_was_counted_is_read() -> None
     assert from_plain(CorpusManifest, plain, where="here") == manifest
     del plain["scrubbed"]
     assert from_plain(CorpusManifest, plain, where="here").scrubbed == {}
+
+
+PARENT = ParentRef("s3://bucket/manifest.json", "a" * 64)
+
+
+@pytest.mark.parametrize(
+    "run", ["", ".", "..", "../other", "a/b", "-x", "a b", "a\nb", "a\0", "é", "a" * 129]
+)
+def test_a_run_whose_name_is_no_folder_is_refused(run: str) -> None:
+    with pytest.raises(ContractError, match="not the name of a run"):
+        ModelManifest("safetensors", run, 1, PARENT, PARENT, 1, 8, ())
+    with pytest.raises(ContractError, match="not the name of a run"):
+        TrainingRequest(run, "s3://bucket/runs/r/", PARENT, {})
+
+
+@pytest.mark.parametrize("run", ["r", "Scheduled__2026-01-01T00.00-1a2b", "a" * 128])
+def test_the_names_of_runs_are_accepted(run: str) -> None:
+    assert ModelManifest("safetensors", run, 1, PARENT, PARENT, 1, 8, ()).run == run

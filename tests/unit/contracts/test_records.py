@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from include.contracts.errors import ContractError, RecipeError
-from include.contracts.records import canonical_json, content_hash, from_plain, parse_json, to_plain
+from include.contracts.records import (
+    canonical_json,
+    content_hash,
+    from_plain,
+    parse_json,
+    require_portable,
+    to_plain,
+)
 
 
 class Colour(enum.StrEnum):
@@ -125,3 +132,43 @@ def test_a_text_that_is_no_json_is_named(content: bytes | str) -> None:
 def test_a_json_text_that_is_no_object_is_not_a_table() -> None:
     with pytest.raises(ContractError, match="file: not a table; expected Whole; got list"):
         parse_json(Whole, json.dumps([1]), where="file")
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": [value]}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "place", "got"),
+    [
+        ("\ud800", "param", "'\\ud800'"),
+        ({"a": ["x", {"b": "x\0"}]}, "param.a[1].b", "'x\\x00'"),
+        ({"a": {"\udfff": 1}}, "param.a", "'\\udfff'"),
+        ({"a": float("nan")}, "param.a", "nan"),
+        ([float("-inf")], "param[0]", "-inf"),
+        (2**64, "param", "a number of 65 bits"),
+        ({"a": -(2**63) - 1}, "param.a", "a number of 64 bits"),
+        (10**5000, "param", "a number of 16610 bits"),
+        (nested(11), "param" + ".a[0]" * 10 + ".a", "list"),
+        (nested(100_000), "param" + ".a[0]" * 10 + ".a", "list"),
+    ],
+    ids=range(10),
+)  # fmt: skip
+def test_a_value_that_json_or_aws_cannot_hold_is_named_by_its_place(value: Any, place: str, got: str) -> None:
+    with pytest.raises(RecipeError) as refusal:
+        require_portable(value, "param", RecipeError)
+    text = str(refusal.value)
+    assert text.startswith(f"{place}: the value cannot be used; expected ") and text.endswith(f"got {got}")
+    assert "\n" not in text and text.encode()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, "a\nb ☕ \U0001f600", 2**64 - 1, -(2**63), 1e308, {"a": [1, {"b": ()}]}, nested(10)],
+    ids=range(8),
+)
+def test_any_other_value_is_portable(value: Any) -> None:
+    require_portable(value, "param", RecipeError)

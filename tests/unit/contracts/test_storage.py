@@ -17,6 +17,7 @@ from include.contracts.storage import CorpusLayout, IngestionLayout, RunLayout, 
         ("s3://abc/", "abc", ""),
         ("s3://abc", "abc", ""),
         ("s3://a.b-c/x\ny", "a.b-c", "x\ny"),
+        (f"s3://abc/{'ü' * 512}", "abc", "ü" * 512),
         (f"s3://{'a' * 63}/a..b", "a" * 63, "a..b"),
     ],
 )
@@ -27,7 +28,8 @@ def test_a_uri_is_its_bucket_and_key(text: str, bucket: str, key: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "abc/x", "s3:/abc/x", "S3://abc/x", "s3://ab/x", f"s3://{'a' * 64}/x", "s3://-abc/x", "s3://abc-/x",
-     "s3://Abc/x", "s3:///x", "https://abc/x", "s3://abc/../x", "s3://abc/a/.."],
+     "s3://Abc/x", "s3:///x", "https://abc/x", "s3://abc/../x", "s3://abc/a/..", "s3://abc/a\0b",
+     "s3://abc/\ud800", f"s3://abc/{'ü' * 512}x"],
 )  # fmt: skip
 def test_what_is_no_uri_is_refused(text: str) -> None:
     with pytest.raises(ContractError):

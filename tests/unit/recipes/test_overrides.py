@@ -27,6 +27,9 @@ def test_overrides_replace_single_values_of_a_section() -> None:
         ({"optimiser": {"learning_rate": "fast"}}, "learning_rate"),
         ({"optimiser": 3}, "optimiser"),
         ({"name": "../../evil"}, "keeps its name"),
+        ({"optimiser": {"gradient_clip": float("inf")}}, "gradient_clip: .*expected a finite number"),
+        ({"steps": 10**30}, "steps: .*at most 64 bits"),
+        ({"mixture": {"\ud800": 1.0}}, "mixture: .*expected text in UTF-8"),
     ],
 )
 def test_impossible_override_is_refused_by_name(overrides: dict[str, object], named: str) -> None:
