@@ -86,9 +86,12 @@ class TrainingJob:
         return Folder(self.run.uri(RUN_KEYS.checkpoints.key))
 
 
-def read_training_job(request_uri: str) -> TrainingJob:
-    """Read a request, its recipe and its corpus manifest. Raises NexusError if one is not valid."""
-    request = STORE.read_record(TrainingRequest, request_uri)
+def read_training_job(request_uri: str, sha256: str = "") -> TrainingJob:
+    """Read a request, its recipe and its corpus manifest. Raises NexusError if one is not valid.
+
+    Raises IntegrityError if the request has another hash than ``sha256``, unless that is empty.
+    """
+    request = STORE.read_record(TrainingRequest, request_uri, sha256)
     recipe = from_plain(TrainingRecipe, request.recipe, where=f"{request_uri}: recipe")
     return TrainingJob(request, recipe, read_corpus(request.corpus), Folder(request.root_uri))
 

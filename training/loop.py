@@ -25,6 +25,7 @@ import torch
 import torch.distributed as dist
 
 from include.contracts.errors import NexusError
+from include.contracts.manifests import TRAINING_REQUEST_SHA256
 from training.base_model import shape_of
 from training.checkpoint import CheckpointSaver
 from training.checkpoint_store import CheckpointStore, TrainerState, TrainingProgress
@@ -244,7 +245,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.use_deterministic_algorithms(True)
     try:
         ranks, saving = join(position)
-        job = ranks.together(lambda: read_training_job(arguments.request))[position.rank]
+        sha256 = os.environ.get(TRAINING_REQUEST_SHA256, "")
+        job = ranks.together(lambda: read_training_job(arguments.request, sha256))[position.rank]
         device = (
             torch.device("cuda", position.local_rank) if torch.cuda.is_available() else torch.device("cpu")
         )

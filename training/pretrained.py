@@ -56,7 +56,7 @@ def require_plain_configuration(folder: Path) -> dict[str, Any]:
     path = folder / _CONFIG
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError("is not a model folder", where=str(path), got=one_line(error)) from error
     if not isinstance(content, dict):
         raise InputError(
@@ -143,7 +143,7 @@ def _index(path: Path) -> dict[str, str]:
         found = {str(tensor): str(file) for tensor, file in content["weight_map"].items()}
         if not found or "metadata" not in content or any("/" in file for file in found.values()):
             raise ValueError("no shards, no metadata, or shards in other folders")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise IntegrityError("is not an index of safetensors shards", where=str(path)) from error
     return found
 

@@ -33,8 +33,8 @@ def check_random_states(folder: Path) -> None:
     """Raise ContractError if a file of random states in the folder of a checkpoint cannot be read."""
     for path in sorted(folder.glob("random_rank_*.pt")):
         try:
-            torch.load(path, weights_only=True)["cpu"]
-        except (EOFError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+            torch.Generator().set_state(torch.load(path, weights_only=True)["cpu"])
+        except (EOFError, ValueError, LookupError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
             raise ContractError(
                 "is not a random state", where=path.name, got=f"{type(error).__name__}: {error}"
             ) from error

@@ -42,7 +42,10 @@ _ADMITTED = {
     )
 }
 #: Errors of torch and pickle for files that are torn, or whose parts do not fit together.
-_MALFORMED = (OSError, EOFError, ValueError, KeyError, AttributeError, RuntimeError, pickle.UnpicklingError)
+_MALFORMED = (
+    *(OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, RuntimeError),
+    pickle.UnpicklingError,
+)
 _REMEDY = "find out who wrote this checkpoint; to resume from an earlier one, delete its complete.json"
 
 
@@ -103,10 +106,26 @@ class _Reader(filesystem.FileSystemReader):
             found = Unpickler(stream, str(path)).load()
         if not isinstance(found, metadata.Metadata):
             raise _not_data(str(path), type(found).__qualname__)
+        for chunk in found.storage_data.values():
+            _require_within(Path(self.path), chunk)
         if found.storage_meta is None:
             found.storage_meta = metadata.StorageMeta()
         found.storage_meta.load_id = self.load_id
         return found
+
+
+def _require_within(folder: Path, chunk: filesystem._StorageInfo) -> None:
+    """Raise UnreadableCheckpoint unless a stored value lies within a file of the checkpoint."""
+    name, start, size = chunk.relative_path, chunk.offset, chunk.length
+    path = folder / str(name)
+    is_file = path.name == name and path.is_file()
+    are_numbers = all(isinstance(number, int) and number >= 0 for number in (start, size))
+    if not is_file or not are_numbers or start + size > path.stat().st_size:
+        raise UnreadableCheckpoint(
+            "its metadata names bytes that are not in its files",
+            where=str(folder / filesystem._metadata_fn),
+            got=f"{size} bytes from {start} of {name!r}"[:200],
+        )
 
 
 class Unpickler(pickle.Unpickler):

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from include.contracts.errors import ContractError, InputError
-from include.contracts.manifests import ModelManifest, TokenShard
-from include.contracts.records import canonical_json, parse_json
+from include.contracts.manifests import TRAINING_REQUEST_SHA256, ModelManifest, TokenShard
+from include.contracts.records import canonical_json, content_hash, parse_json
 from include.object_store.verification import file_entry
 from tests.support.waiting import wait_until
 from tests.training.corpora import (
@@ -24,6 +24,7 @@ from tests.training.corpora import (
     LocalRun,
     configure,
     failure,
+    losses,
     make_corpus,
     make_run,
     write_megatron,
@@ -263,3 +264,13 @@ def test_the_model_folder_loads_as_its_manifest_says(
     assert tokenizer.decode(tokenizer("the quick é fox").input_ids) == "the quick é fox"
     assert tokenizer.model_max_length == RECIPE.model.context_length
     assert tokenizer.eos_token_id == corpus.manifest.end_of_text_id == model.generation_config.eos_token_id
+
+
+def test_a_request_that_changed_after_the_plan_ends_the_run(tmp_path: Path, corpus: Corpus) -> None:
+    run = make_run(tmp_path, corpus)
+    planned = content_hash(run.request.read_bytes())
+    make_run(tmp_path, corpus, seed=RECIPE.seed + 1)
+    code, output = run.finish(**{TRAINING_REQUEST_SHA256: planned})
+    assert code == 1, output
+    assert f"expected sha256 {planned}" in failure(run)
+    assert not losses(output)

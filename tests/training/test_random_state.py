@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.random_state import load_random_state, save_random_state
+from include.contracts.errors import ContractError
+from training.random_state import check_random_states, load_random_state, save_random_state
 
 
 class Gpu:
@@ -54,3 +55,21 @@ def test_a_rank_that_the_saving_run_did_not_have_keeps_its_state(gpu: Gpu, tmp_p
     load_random_state(tmp_path, 1)
     assert torch.equal(torch.get_rng_state(), before)
     assert gpu.set == []
+
+
+@pytest.mark.parametrize(
+    "saved", [5, [], {}, {"cpu": "x"}, {"cpu": torch.zeros(8)}, {"cpu": torch.zeros(8, dtype=torch.uint8)}]
+)
+def test_a_file_that_holds_something_else_is_no_random_state(tmp_path: Path, saved: object) -> None:
+    torch.save(saved, tmp_path / "random_rank_0.pt")
+    with pytest.raises(ContractError, match=r"random_rank_0\.pt: is not a random state"):
+        check_random_states(tmp_path)
+
+
+def test_a_random_state_is_checked_without_being_set(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    save_random_state(tmp_path, 0)
+    torch.manual_seed(6)
+    before = torch.get_rng_state()
+    check_random_states(tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)

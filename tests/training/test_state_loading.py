@@ -16,7 +16,7 @@ from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING, BytesSto
 
 from include.contracts.errors import IntegrityError
 from tests.training.corpora import RECIPE, Corpus, LocalRun, failure, make_run, sign
-from training.state_loading import Unpickler
+from training.state_loading import Unpickler, UnreadableCheckpoint, not_finite
 
 
 class Hostile:
@@ -114,3 +114,55 @@ def test_a_checkpoint_cannot_run_code_in_the_job(
     assert code == 1, output
     assert not (tmp_path / "witness").exists()
     assert named in failure(run)
+
+
+class Broken:
+    """Is unpickled by a call of an admitted class that fails."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return torch.Size, ("x",)
+
+
+def forged(folder: Path, field: str, value: Any) -> None:
+    """Let the metadata of a checkpoint name other bytes for its first value."""
+    metadata = pickle.loads((folder / ".metadata").read_bytes())
+    place = next(iter(metadata.storage_data.values()))
+    setattr(place, field, value)
+    (folder / ".metadata").write_bytes(pickle.dumps(metadata))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("relative_path", "../outside"),
+        ("relative_path", "/etc/hostname"),
+        ("relative_path", "."),
+        ("relative_path", "a\0b"),
+        ("relative_path", 5),
+        ("offset", -1),
+        ("offset", 2**70),
+        ("offset", "0"),
+        ("length", 2**60),
+        ("length", None),
+    ],
+)
+def test_metadata_that_names_bytes_outside_of_the_files_is_refused(
+    tmp_path: Path, uninterrupted: tuple[LocalRun, str], field: str, value: Any
+) -> None:
+    folder = tmp_path / "step_12"
+    shutil.copytree(uninterrupted[0].checkpoints / "step_12", folder)
+    assert not_finite(folder) == ""
+    shutil.copyfile(folder / "__0_0.distcp", tmp_path / "outside")
+    forged(folder, field, value)
+    with pytest.raises(UnreadableCheckpoint, match=r"names bytes that are not in its files"):
+        not_finite(folder)
+
+
+def test_metadata_whose_classes_cannot_be_made_is_malformed(
+    tmp_path: Path, uninterrupted: tuple[LocalRun, str]
+) -> None:
+    folder = tmp_path / "step_12"
+    shutil.copytree(uninterrupted[0].checkpoints / "step_12", folder)
+    (folder / ".metadata").write_bytes(pickle.dumps(Broken()))
+    with pytest.raises(UnreadableCheckpoint, match="cannot be read; got TypeError"):
+        not_finite(folder)

@@ -19,6 +19,7 @@ from typing import Any
 
 from include.contracts.errors import InputError, IntegrityError, NexusError
 from training.model_store import fetch_model, publish_model
+from training.pretrained import require_sound_weights
 
 #: The largest difference of a logit between torch and openvino, both in float32, that rounding explains.
 LOGIT_TOLERANCE = 2e-3
@@ -52,6 +53,7 @@ def export(model_uri: str, model_sha256: str, output_uri: str) -> None:
             raise InputError(
                 "cannot be exported", where=model_uri, expected="format safetensors", got=manifest.format
             )
+        require_sound_weights(source)  # transformers would also unpickle weights of its older format
         print("progress: export 1/4 steps", flush=True)
         convert(source, target)
         print("progress: export 2/4 steps", flush=True)

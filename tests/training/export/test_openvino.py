@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -108,3 +110,26 @@ def test_a_model_in_another_format_is_refused(model: Any, exported: Any, tmp_pat
     done = run_export("--model", str(exported / "manifest.json"), "--output", str(tmp_path / "out"))
     assert done.returncode == 1 and "expected format safetensors; got openvino" in done.stderr
     assert json.loads((exported / "manifest.json").read_text())["format"] == "openvino"
+
+
+def test_weights_in_the_format_that_is_unpickled_are_refused(model: Any, tmp_path: Path) -> None:
+    built, witness = tmp_path / "built", tmp_path / "witness"
+    shutil.copytree(Path(model.uri).parent, built)
+    (built / "model.safetensors").unlink()
+    (built / "pytorch_model.bin").write_bytes(pickle.dumps(Hostile(witness)))
+    parent = ParentRef("s3://bucket/checkpoint", "0" * 64)
+    manifest = ModelManifest("safetensors", "run", 7, parent, parent, 12345, 64, ())
+    published = publish_model(built, str(tmp_path / "published"), manifest)
+    done = run_export("--model", published.uri, "--output", str(tmp_path / "out"))
+    assert done.returncode == 1 and "has no weights in the safetensors format" in done.stderr
+    assert not witness.exists() and not (tmp_path / "out").exists()
+
+
+class Hostile:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, witness: Path) -> None:
+        self._witness = witness
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (str(self._witness),)
