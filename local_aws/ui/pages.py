@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,12 +13,12 @@ from local_aws.resources import Resource
 from local_aws.ui.curves import curves, metric_values
 from local_aws.ui.html import Content, Html, element, facts, table
 from local_aws.ui.logs import LogChunk, ReportedProgress
+from local_aws.ui.masking import masked
 from local_aws.ui.model import LogFile, ShownJob, tone
 
 ROOT = "/_local/ui"
 REFRESH_SECONDS = 3
 _SHORT_LOG_LINES = 15
-_SECRET = re.compile(r"secret|token|password|credential|api_?key|private", re.I)
 
 
 def page(title: str, *content: Content, refresh: bool = False, script: bool = False) -> Html:
@@ -249,20 +248,4 @@ def _metrics(row: Resource, ends: Sequence[tuple[LogFile, LogChunk]]) -> Content
 
 
 def _json(request: dict[str, Any]) -> Html:
-    return element("pre", json.dumps(_masked(request), indent=2, ensure_ascii=False))
-
-
-def _masked(value: Any) -> Any:
-    """Replace the values of names that look like credentials."""
-    if isinstance(value, dict):
-        return {
-            name: "••••" if isinstance(inner, str) and _SECRET.search(name) else _masked(inner)
-            for name, inner in value.items()
-        }
-    if isinstance(value, list):
-        pairs = [isinstance(item, dict) and _SECRET.search(str(item.get("name", ""))) for item in value]
-        return [
-            {**item, "value": "••••"} if hidden and "value" in item else _masked(item)
-            for item, hidden in zip(value, pairs, strict=True)
-        ]
-    return value
+    return element("pre", json.dumps(masked(request), indent=2, ensure_ascii=False))
