@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 
 from include.contracts.errors import NexusError, SettingsError
+from serving.connections import limit_unread_time
 from serving.lifecycle import BACKLOG, ServerLife
 from serving.settings import ServerSettings
 
@@ -32,6 +33,7 @@ def _listen(settings: ServerSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    limit_unread_time(listener)
     try:
         listener.bind((settings.host, settings.port))
         listener.listen(BACKLOG)

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from include.contracts.manifests import ModelManifest
 from serving.answers import Answer
 from serving.completions import Completions
+from serving.connections import BODY_SECONDS
 from serving.generator import GenerationFailed, Overloaded, TextGenerator
 from serving.protocol import BadRequest, ChatBody, CompletionBody, parse_body
 
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 _RETRY_AFTER_SECONDS = "1"
 #: The status of a request whose client has disconnected. Only the log and the metrics show it.
 _CLIENT_GONE = 499
+_BODY_UNREAD = (408, 413)
 
 
 class ServerPhase(enum.StrEnum):
@@ -166,13 +168,19 @@ async def _disconnected(request: Request) -> None:
 
 
 async def _content(request: Request, limit: int) -> bytes:
-    """Read the body, at most up to the limit."""
+    """Read the body, at most up to the limit of bytes and within ``BODY_SECONDS``."""
     parts, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise BadRequest(f"The body is larger than {limit} bytes", code="request_too_large", status=413)
-        parts.append(chunk)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    what = f"The body is larger than {limit} bytes"
+                    raise BadRequest(what, code="request_too_large", status=413)
+                parts.append(chunk)
+    except TimeoutError:
+        what = f"The body did not arrive within {BODY_SECONDS} seconds"
+        raise BadRequest(what, code="request_timeout", status=408) from None
     return b"".join(parts)
 
 
@@ -231,7 +239,9 @@ def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(BadRequest)
     async def bad_request(_: Request, error: BadRequest) -> Response:
         body = _error_body(str(error), "invalid_request_error", error.param, error.code)
-        return JSONResponse(body, error.status)
+        # the rest of a body that was not read must not be waited for
+        headers = {"Connection": "close"} if error.status in _BODY_UNREAD else None
+        return JSONResponse(body, error.status, headers)
 
     @app.exception_handler(Overloaded)
     async def overloaded(_: Request, error: Overloaded) -> Response:

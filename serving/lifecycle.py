@@ -21,6 +21,7 @@ from include.contracts.errors import NexusError
 from include.contracts.manifests import ModelManifest
 from serving.app import ServerPhase, ServerState, make_app
 from serving.completions import Completions
+from serving.connections import HEAD_SECONDS, TimedProtocol
 from serving.generator import TextGenerator
 from serving.language_model import LanguageModel
 from serving.model_store import fetch_model
@@ -55,7 +56,8 @@ class ServerLife:
             log_level="warning",
             access_log=False,
             lifespan="off",
-            timeout_keep_alive=75,  # longer than a load balancer's 60 s, so that it closes first
+            http=TimedProtocol,
+            timeout_keep_alive=HEAD_SECONDS,
             backlog=BACKLOG,
         )
         self._server = _Server(config)
