@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from serving.answers import Answer, ChatShape, Choice, Shape, TextShape
 from serving.generator import TextGenerator
-from serving.language_model import LanguageModel, PromptError, Sampling
+from serving.language_model import LanguageModel, PromptError, PromptTooLong, Sampling
 from serving.protocol import BadRequest, ChatBody, CompletionBody
 from serving.text import StoppedText
 
@@ -29,8 +29,11 @@ class Completions:
         """Start a request to ``/v1/completions``, with n choices for each prompt."""
         self._check_model(body.model)
         self._check_count(len(body.prompts), body)  # before the prompts are tokenised, which takes time
-        prompts = await asyncio.to_thread(lambda: [self._prompt(prompt) for prompt in body.prompts])
         limit = body.max_tokens or _COMPLETION_MAX_TOKENS
+        try:
+            prompts = await asyncio.to_thread(lambda: [self._prompt(prompt) for prompt in body.prompts])
+        except PromptTooLong as error:
+            raise self._too_long(error.least_tokens, limit, "prompt", "at least ") from None
         for prompt in prompts:
             self._check_length(prompt, limit, "prompt")
         prefixes = ["" for _ in prompts]
@@ -44,11 +47,13 @@ class Completions:
         """Start a request to ``/v1/chat/completions``. Without a limit the reply may fill the context."""
         self._check_model(body.model)
         messages = [message.plain() for message in body.messages]
+        asked = body.max_completion_tokens or body.max_tokens
         try:
             prompt, stops = await asyncio.to_thread(self._model.chat_prompt, messages)
+        except PromptTooLong as error:
+            raise self._too_long(error.least_tokens, asked or 1, "messages", "at least ") from None
         except PromptError as error:
             raise BadRequest(str(error), param="messages", code="invalid_value") from None
-        asked = body.max_completion_tokens or body.max_tokens
         self._check_length(prompt, asked or 1, "messages")
         limit = asked or self._model.context_length - len(prompt)
         return self._start(ChatShape(), body, [prompt], limit, extra_stops=stops)
@@ -111,15 +116,17 @@ class Completions:
         return given
 
     def _check_length(self, prompt: Sequence[int], limit: int, param: str) -> None:
-        most = self._model.context_length
-        if len(prompt) + limit > most:
-            raise BadRequest(
-                f"This model's maximum context length is {most} tokens. However, you requested "
-                f"{len(prompt) + limit} tokens ({len(prompt)} in the {param}, {limit} in the completion). "
-                f"Please reduce the length of the {param} or completion.",
-                param=param,
-                code="context_length_exceeded",
-            )
+        if len(prompt) + limit > self._model.context_length:
+            raise self._too_long(len(prompt), limit, param)
+
+    def _too_long(self, tokens: int, limit: int, param: str, bound: str = "") -> BadRequest:
+        return BadRequest(
+            f"This model's maximum context length is {self._model.context_length} tokens. However, you "
+            f"requested {bound}{tokens + limit} tokens ({tokens} in the {param}, {limit} in the completion). "
+            f"Please reduce the length of the {param} or completion.",
+            param=param,
+            code="context_length_exceeded",
+        )
 
 
 def _sampling(body: CompletionBody | ChatBody, limit: int, seed: int) -> Sampling:

@@ -42,6 +42,14 @@ class PromptError(NexusError):
     """Raised if the messages or tokens of a request cannot be made into a prompt."""
 
 
+class PromptTooLong(PromptError):
+    """Raised for a text that cannot fit the context, whatever its tokens are; it is not tokenised."""
+
+    def __init__(self, least_tokens: int) -> None:
+        super().__init__("the prompt is longer than the context", got=f"at least {least_tokens} tokens")
+        self.least_tokens = least_tokens
+
+
 class LanguageModel:
     """The pipeline and its tokenizer. Only the generator's thread may call ``pipeline.step``."""
 
@@ -79,6 +87,7 @@ class LanguageModel:
         vocabulary: dict[bytes, int] = self._tokenizer.get_vocab()
         self.vocabulary_size = max(vocabulary.values()) + 1
         self._token_bytes = self._table_of_bytes(vocabulary)
+        self._longest_token = max(map(len, vocabulary)) if self._token_bytes else 0
         defaults = self.pipeline.get_config()
         self._end_of_text = defaults.eos_token_id
         self._stop_token_ids = set(defaults.stop_token_ids)
@@ -88,7 +97,13 @@ class LanguageModel:
         return ByteDecoder(self._token_bytes) if self._token_bytes else WindowDecoder(self._tokenizer)
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        """Return the tokens of ``text``. An empty text becomes the beginning-of-text token."""
+        """Return the tokens of ``text``. An empty text becomes the beginning-of-text token.
+
+        Raises PromptTooLong for a text that has more tokens than the context even if each is the longest one:
+        OpenVINO lets no other thread run while it tokenises, which takes seconds for megabytes.
+        """
+        if self._longest_token and len(text) > self.context_length * self._longest_token:
+            raise PromptTooLong(-(-len(text) // self._longest_token))
         encoded = self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
         tokens = [int(token) for token in encoded.input_ids.data[0]] if text else []
         if not tokens:

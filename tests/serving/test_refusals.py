@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -156,3 +157,18 @@ async def _too_many(prompts: int) -> None:
 def test_too_many_prompts_are_refused_before_any_is_tokenised() -> None:
     with pytest.raises(BadRequest, match="5 completions in one request"):  # there is no model to tokenise
         asyncio.run(_too_many(5))
+
+
+@pytest.mark.parametrize("route", ["completions", "chat/completions"])
+def test_a_text_that_cannot_fit_is_refused_without_being_tokenised(server: Server, route: str) -> None:
+    letters = 10**6  # a token each
+    text = "☕" + "q" * letters
+    body = (
+        {**TEXT, "prompt": text}
+        if route == "completions"
+        else {**CHAT, "messages": [{"role": "user", "content": text}]}
+    )
+    error = httpx.post(f"{server.url}/v1/{route}", json=body).json()["error"]
+    found = re.search(r"requested at least (\d+) tokens", error["message"])
+    assert error["code"] == "context_length_exceeded" and found
+    assert 4096 < int(found[1]) < letters

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from serving.answers import Answer
 from serving.completions import Completions
 from serving.generator import TextGenerator
-from serving.language_model import LanguageModel, PromptError, Sampling
+from serving.language_model import LanguageModel, PromptError, PromptTooLong, Sampling
 from serving.protocol import BadRequest, ChatBody, CompletionBody, parse_body
 
 MODEL = "nexus-llm"
@@ -28,6 +28,8 @@ class Model:
     vocabulary_size = 128
 
     def encode(self, text: str) -> list[int]:
+        if text.startswith("megabytes"):
+            raise PromptTooLong(30)
         return [ord(letter) for letter in text]
 
     def decode(self, tokens: list[int]) -> str:
@@ -131,6 +133,11 @@ def test_a_request_that_just_fits_the_context_is_started(body: dict[str, Any], l
         (TEXT | {"prompt": ["a", "a" * 20], "max_tokens": 1}, "requested 21 tokens"),
         (CHAT | {"max_completion_tokens": 19}, r"requested 21 tokens \(2 in the messages"),
         ({"model": MODEL, "messages": [{"role": "user", "content": "a" * 20}]}, "requested 21 tokens"),
+        (TEXT | {"prompt": ["a", "megabytes"]}, r"requested at least 46 tokens \(30 in the prompt, 16 in"),
+        (
+            {"model": MODEL, "messages": [{"role": "user", "content": "megabytes"}], "max_tokens": 2},
+            r"requested at least 32 tokens \(30 in the messages, 2 in",
+        ),
     ],
 )
 def test_a_request_that_does_not_fit_the_context_is_refused(body: dict[str, Any], message: str) -> None:
