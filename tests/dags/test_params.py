@@ -178,7 +178,7 @@ def test_a_smoke_test_that_the_server_must_refuse_is_refused_by_the_plan(registr
     assert planned["smoke"]["tokens"] == 255
 
 
-@pytest.mark.parametrize("run_name", ["../../other", "a/b", "", "-x"])
+@pytest.mark.parametrize("run_name", ["../../other", "a/b", "", "-x"], ids=range(4))
 def test_a_model_whose_run_is_no_name_is_refused_before_it_is_registered(
     registry: Any, task: Any, run_name: str
 ) -> None:
