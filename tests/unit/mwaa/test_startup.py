@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).resolve().parents[3] / "infrastructure" / "mwaa" / "star
 
 def _settings(**environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["/bin/sh", "-c", f". {SCRIPT} && printf %s \"$NEXUS_SETTINGS\""],
+        ["/bin/sh", "-c", f'. {SCRIPT} && printf %s "$NEXUS_SETTINGS"'],
         env={"PATH": "/usr/bin:/bin", **environment},
         capture_output=True,
         text=True,
