@@ -34,7 +34,6 @@ def environment(**storage: Any) -> EvaluatedEnvironment:
     """Evaluate storage and what it imports from, with these parameters of storage."""
     own: dict[str, Mapping[str, Any]] = {
         "network": {"NatGateways": "none", "FlowLogRetentionDays": 30},
-        "access": {"ReplicaRegion": "eu-west-1"},
         "storage": {"LogRetentionDays": 30, **storage},
         "replica": {"RawBackup": True},
     }
