@@ -215,7 +215,7 @@ def copy_of_an_earlier_step(folder: Path) -> None:
         (unlisted("trainer.json"), "trainer.json: is missing"),
         (unlisted(".metadata"), "cannot be read; got FileNotFoundError"),
         (torn(".metadata", 200), "cannot be read; got UnpicklingError"),
-        (torn("__0_0.distcp", 5000), "cannot be read; got "),
+        (torn("__0_0.distcp", 5000), "its metadata names bytes that are not in its files"),
         (torn("random_rank_0.pt", 100), "random_rank_0.pt: is not a random state"),
         (torn("trainer.json", 9), "trainer.json: not valid JSON"),
         (copy_of_an_earlier_step, "its complete.json is that of step 8"),
