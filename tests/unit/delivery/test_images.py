@@ -1,4 +1,4 @@
-"""What the builds of the delivery pipeline run."""
+"""The builds of the delivery pipeline: image script and build specifications."""
 
 from __future__ import annotations
 
