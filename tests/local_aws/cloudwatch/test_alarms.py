@@ -68,7 +68,7 @@ def test_an_alarm_goes_off_and_tells_its_topic(shared_local_aws: Any) -> None:
 
 
 class Inbox:
-    """A queue that gets what topics are told."""
+    """A queue that is subscribed to topics."""
 
     def __init__(self, server: Any) -> None:
         self._sns, self._sqs = server.client("sns"), server.client("sqs")

@@ -15,7 +15,7 @@ HERE, THERE = ("app/web/1", ""), ("app/web/1", "targetgroup/busy/2")
 
 
 class Sent:
-    """What a flush sends: values by the balancer, the group and the name of the metric."""
+    """The metrics of a flush: values by the balancer, the group and the name of the metric."""
 
     def __init__(self) -> None:
         self.values: dict[tuple[str, str, str], float] = {}
