@@ -11,7 +11,10 @@ peak memory and the last JSON line of each process.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import json
+import os
 import resource
 import shlex
 import shutil
@@ -26,14 +29,17 @@ from typing import Any
 from demo.memory import MemoryWatch
 
 _SAMPLE_SECONDS = 0.5
+_PR_SET_CHILD_SUBREAPER = 36
+#: Processes that a command leaves behind are waited for at most this long.
+_ORPHAN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Measured:
     """One process: wall time, peak proportional set size of its process tree, and its last line of JSON.
 
-    ``cpu_seconds`` is the processor time of the process and its descendants, which other work on the machine
-    changes less than the wall time.
+    ``cpu_seconds`` is the processor time of the process and of all that it started, which other work on the
+    machine changes less than the wall time.
     """
 
     seconds: float
@@ -77,7 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def measure(command: Sequence[str]) -> Measured:
     """Run a command and show its output. Raises CalledProcessError if it fails."""
-    started, cpu_before = time.monotonic(), _cpu_of_children()
+    _adopt_orphans()
+    started, cpu_before, earlier = time.monotonic(), _cpu_of_children(), _children()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         with MemoryWatch(lambda: [process.pid], _SAMPLE_SECONDS) as watch:
             assert process.stdout
@@ -89,7 +96,37 @@ def measure(command: Sequence[str]) -> Measured:
         seconds = time.monotonic() - started
     if code:
         raise subprocess.CalledProcessError(code, list(command))
+    _wait_for(earlier)
     return Measured(seconds, _cpu_of_children() - cpu_before, watch.peak_bytes, said)
+
+
+def _adopt_orphans() -> None:
+    """Make this process the parent of descendants whose parent ends.
+
+    A JVM and the workers of a forkserver are not waited for by the process that started them, so that their
+    processor time would not be counted.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _wait_for(earlier: set[int]) -> None:
+    """Wait for the children that did not exist ``earlier``: the adopted ones."""
+    deadline = time.monotonic() + _ORPHAN_SECONDS
+    while (left := _children() - earlier) and time.monotonic() < deadline:
+        for pid in left:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.02)
+
+
+def _children() -> set[int]:
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid():
+                found.add(int(entry.name))
+    return found
 
 
 def _cpu_of_children() -> float:

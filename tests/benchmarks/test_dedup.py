@@ -34,6 +34,13 @@ def test_the_processor_time_is_that_of_the_process_and_its_children() -> None:
     assert 0.6 <= measured.cpu_seconds < measured.seconds
 
 
+def test_the_processor_time_of_processes_that_outlive_their_parent_is_counted() -> None:
+    spin = "import time; end = time.process_time() + 0.6\nwhile time.process_time() < end: pass"
+    start = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {spin!r}])"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {start!r}])"
+    assert measure([sys.executable, "-c", program]).cpu_seconds >= 0.6
+
+
 def test_the_line_is_that_of_build_corpus_with_what_it_is_compared_with() -> None:
     peer = Measured(150.0, 290.5, 3 * 2**30, {"kept": 6})
     assert line(OURS, {"peer": peer}) == {
