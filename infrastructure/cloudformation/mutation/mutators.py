@@ -62,6 +62,8 @@ def _misspelt(text: Any) -> Any:
         return f"{text[:-2]}{text[-1:]}{text[-2:-1]}" if text[-1:] != text[-2:-1] else f"{text}x"
     if isinstance(text, Mapping):
         return {key: _misspelt(item) for key, item in text.items()}
+    if isinstance(text, list):
+        return [*text[:-1], _misspelt(text[-1])]
     return text
 
 
