@@ -23,16 +23,16 @@ from include.contracts.storage import S3Uri
 from include.object_store import ObjectStore
 from include.settings import Settings
 
-#: CloudWatch's log groups of each kind, the most informative first. Glue's error group has Python's errors.
+#: CloudWatch's log groups of each kind. The one with Python's errors is last, so that they end the tail.
 LOG_GROUPS = {
     JobKind.TRAINING: ("/aws/sagemaker/TrainingJobs",),
     JobKind.PROCESSING: ("/aws/sagemaker/ProcessingJobs",),
-    JobKind.GLUE: ("/aws-glue/jobs/error", "/aws-glue/jobs/output"),
+    JobKind.GLUE: ("/aws-glue/jobs/output", "/aws-glue/jobs/error"),
 }
-#: The output files of the driver below a job's log prefix in S3.
+#: The output files of the driver below a job's log prefix in S3, in the same order.
 _FILES = {
-    JobKind.EMR_STEP: ("stderr.gz", "stdout.gz"),
-    JobKind.EMR_SERVERLESS: ("SPARK_DRIVER/stderr.gz", "SPARK_DRIVER/stdout.gz"),
+    JobKind.EMR_STEP: ("stdout.gz", "stderr.gz"),
+    JobKind.EMR_SERVERLESS: ("SPARK_DRIVER/stdout.gz", "SPARK_DRIVER/stderr.gz"),
 }
 #: Every job prints the first, the trainer also the second.
 _PROGRESS = (re.compile(r"progress: .+"), re.compile(r"step=\d+ .+"))

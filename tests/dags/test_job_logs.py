@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import time
 from typing import Any
@@ -34,12 +35,12 @@ def step_logs(aws: Any) -> Any:
     return put
 
 
-def test_the_log_of_a_step_ends_with_the_last_lines_of_both_its_files(step_logs: Any) -> None:
+def test_the_log_of_a_step_shows_both_its_files_and_ends_with_the_error(step_logs: Any) -> None:
     lines = "".join(f"line {n}\n" for n in range(5000)).encode()
     step_logs(stdout=gzip.compress(lines), stderr=gzip.compress(b"KeyError: text\n"))
     tail = JobLog(SETTINGS, JobKind.EMR_STEP, STEP).tail(lines=3)
     assert [line for line in tail if not line.startswith("---")] == [
-        "KeyError: text", "line 4997", "line 4998", "line 4999"
+        "line 4997", "line 4998", "line 4999", "KeyError: text"
     ]  # fmt: skip
 
 
@@ -93,6 +94,19 @@ def test_the_log_of_another_job_whose_name_begins_alike_is_not_shown(
     assert log.progress() == f"progress: of {stream}"
     assert f"progress: of {stream}" in log.tail()
     assert not any(f"{prefix}2" in line for line in log.tail())
+
+
+def test_the_log_of_a_glue_run_ends_with_the_lines_of_its_error_group(aws: Any) -> None:
+    logs, run = aws.client("logs"), "jr_error1"
+    for part in ("error", "output"):
+        names = {"logGroupName": f"/aws-glue/jobs/{part}"}
+        with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+            logs.create_log_group(**names)
+        names["logStreamName"] = run
+        logs.create_log_stream(**names)
+        logs.put_log_events(**names, logEvents=[{"timestamp": int(time.time() * 1000), "message": part}])
+    tail = JobLog(SETTINGS, JobKind.GLUE, run).tail()
+    assert [line for line in tail if not line.startswith("---")] == ["output", "error"]
 
 
 def test_a_job_without_a_log_says_so(aws: Any) -> None:

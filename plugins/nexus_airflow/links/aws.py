@@ -69,7 +69,7 @@ def job_links(settings: Settings, kind: JobKind, name: str, scope: str, view: Jo
     words = {"region": settings.region, "name": name, "scope": scope, "id": view.job_id or name}
     folder = S3Uri.parse(log_uri(settings, kind)) / view.log_prefix if log_uri(settings, kind) else None
     log = {
-        "log_group": LOG_GROUPS.get(kind, ("",))[0],
+        "log_group": LOG_GROUPS.get(kind, ("",))[-1],
         "log_bucket": folder.bucket if folder else "",
         "log_prefix": folder.key if folder else view.log_prefix,
     }
