@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from local_aws.ecs.names import CLUSTER, DEFINITION, SERVICE, TASK, arn, client_error, invalid, short
+from local_aws.ecs.views import listed, shown
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
 from local_aws.resources import Resource, ResourceTable
@@ -58,14 +59,11 @@ class Definitions:
                 failures.append({"arn": arn(f"cluster/{short(name)}"), "reason": "MISSING"})
             else:
                 found.append(self._cluster_view(row))
-        return {"clusters": found, "failures": failures}
+        return {"clusters": shown(found, request), "failures": failures}
 
     def list_clusters(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "clusterArns": [
-                arn(f"cluster/{row.name}") for row in self._table.list(CLUSTER) if row.state == "ACTIVE"
-            ]
-        }
+        names = [row.name for row in self._table.list(CLUSTER) if row.state == "ACTIVE"]
+        return listed("clusterArns", [arn(f"cluster/{name}") for name in names], request)
 
     def delete_cluster(self, request: dict[str, Any]) -> dict[str, Any]:
         row = self.cluster(request["cluster"])
@@ -122,7 +120,7 @@ class Definitions:
         status, prefix = request.get("status", "ACTIVE"), request.get("familyPrefix")
         names = [r.name for r in self._table.list(DEFINITION, prefix) if r.state == status]
         names = names[::-1] if request.get("sort") == "DESC" else names
-        return {"taskDefinitionArns": [arn(f"task-definition/{name}") for name in names]}
+        return listed("taskDefinitionArns", [arn(f"task-definition/{name}") for name in names], request)
 
     def _cluster_view(self, row: Resource) -> dict[str, Any]:
         services = [s for s in self._table.list(SERVICE) if s.name.startswith(row.name + "/")]

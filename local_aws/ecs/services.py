@@ -21,17 +21,16 @@ from local_aws.ecs.names import (
     short,
 )
 from local_aws.ecs.tasks import Tasks
-from local_aws.ecs.views import deployment_view, service_view, task_view
+from local_aws.ecs.views import deployment_view, listed, page, service_view, shown, task_view
 from local_aws.elbv2.groups import users
 from local_aws.elbv2.names import GROUP
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
-from local_aws.pagination import offset_of
 from local_aws.resources import Resource, ResourceTable
 
 _DRAINING = "Unable to Start a service that is still Draining."
 _IN_USE = "Creation of service was not idempotent."
-_DEPLOYMENTS_PER_PAGE, _MOST_DEPLOYMENTS_PER_PAGE = 20, 100
+_SERVICES_PER_PAGE, _DEPLOYMENTS_PER_PAGE = 10, 20
 _ROLLED = ("taskDefinition", "loadBalancers", "networkConfiguration", "capacityProviderStrategy")
 
 
@@ -108,7 +107,7 @@ class Services:
                 failures.append({"arn": arn(f"service/{cluster}/{short(name)}"), "reason": "MISSING"})
             else:
                 found.append(service_view(self._table, service))
-        return {"services": found, "failures": failures}
+        return {"services": shown(found, request), "failures": failures}
 
     def list(self, request: dict[str, Any]) -> dict[str, Any]:
         cluster = self._definitions.cluster(request.get("cluster")).name
@@ -117,7 +116,7 @@ class Services:
             for s in self._table.list(SERVICE)
             if s.detail["cluster"] == cluster and s.state == "ACTIVE"
         ]
-        return {"serviceArns": [arn(f"service/{name}") for name in names]}
+        return listed("serviceArns", [arn(f"service/{name}") for name in names], request, _SERVICES_PER_PAGE)
 
     def delete(self, request: dict[str, Any]) -> dict[str, Any]:
         name = self._service(request).name
@@ -146,7 +145,7 @@ class Services:
             if t.detail["cluster"] == cluster
             and ("RUNNING" if t.state in LIVE_TASK else "STOPPED") == desired
         ]
-        return {"taskArns": names}
+        return listed("taskArns", names, request)
 
     def describe_tasks(self, request: dict[str, Any]) -> dict[str, Any]:
         cluster = self._definitions.cluster(request.get("cluster")).name
@@ -158,7 +157,7 @@ class Services:
                 failures.append({"arn": full, "reason": "MISSING"})
             else:
                 found.append(task_view(task, self._table.get(DEFINITION, task.detail["definition"])))
-        return {"tasks": found, "failures": failures}
+        return {"tasks": shown(found, request), "failures": failures}
 
     def stop_task(self, request: dict[str, Any]) -> dict[str, Any]:
         cluster = self._definitions.cluster(request.get("cluster")).name
@@ -189,14 +188,15 @@ class Services:
     # ---- deployments ----------------------------------------------------------------------
     def list_deployments(self, request: dict[str, Any]) -> dict[str, Any]:
         service = self._service(request)
-        size = int(request.get("maxResults") or _DEPLOYMENTS_PER_PAGE)
-        if not 1 <= size <= _MOST_DEPLOYMENTS_PER_PAGE:
-            raise invalid(f"maxResults must be between 1 and {_MOST_DEPLOYMENTS_PER_PAGE}")
-        offset = offset_of(request.get("nextToken"))
+        created, states = request.get("createdAt", {}), request.get("status")
+        after, before = created.get("after", -math.inf), created.get("before", math.inf)
         rows = [
-            row for row in reversed(self._table.list(DEPLOYMENT, service.name)) if _is_listed(row, request)
+            row
+            for row in reversed(self._table.list(DEPLOYMENT, service.name))
+            if (not states or row.state in states) and after <= row.created <= before
         ]
-        views = [deployment_view(self._table, row) for row in rows[offset : offset + size]]
+        rows, token = page(rows, request, _DEPLOYMENTS_PER_PAGE)
+        views = [deployment_view(self._table, row) for row in rows]
         members = (
             "serviceDeploymentArn", "serviceArn", "clusterArn", "startedAt", "createdAt", "finishedAt",
             "status", "statusReason",
@@ -206,8 +206,7 @@ class Services:
             | {"targetServiceRevisionArn": v["targetServiceRevision"]["arn"]}
             for v in views
         ]
-        answer: dict[str, Any] = {"serviceDeployments": brief}
-        return answer | ({"nextToken": str(offset + size)} if offset + size < len(rows) else {})
+        return {"serviceDeployments": brief} | token
 
     def describe_deployments(self, request: dict[str, Any]) -> dict[str, Any]:
         found, failures = [], []
@@ -290,13 +289,6 @@ class Services:
                 )
         if "serviceName" in request and not request["serviceName"]:
             raise client_error("serviceName must not be empty")
-
-
-def _is_listed(row: Resource, request: dict[str, Any]) -> bool:
-    """Return True if a deployment passes the filters of ListServiceDeployments."""
-    created = request.get("createdAt", {})
-    after, before = created.get("after", -math.inf), created.get("before", math.inf)
-    return row.state in (request.get("status") or [row.state]) and after <= row.created <= before
 
 
 def _ignored(member: str, consequence: str) -> AwsError:

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
-from local_aws.ecs.names import DEPLOYMENT, LIVE_TASK, OPEN_DEPLOYMENT, TASK, arn, short
+from local_aws.ecs.names import DEPLOYMENT, LIVE_TASK, OPEN_DEPLOYMENT, TASK, arn, invalid, short
+from local_aws.errors import AwsError
+from local_aws.pagination import page_of
 from local_aws.resources import Resource, ResourceTable
+
+T = TypeVar("T")
+_MOST_PER_PAGE = 100
 
 _ECHOED = (
     "loadBalancers", "serviceRegistries", "desiredCount", "capacityProviderStrategy", "networkConfiguration",
     "healthCheckGracePeriodSeconds", "enableECSManagedTags", "enableExecuteCommand", "propagateTags", "tags",
     "platformVersion",
 )  # fmt: skip
+
+
+def listed(
+    member: str, arns: list[str], request: dict[str, Any], size: int = _MOST_PER_PAGE
+) -> dict[str, Any]:
+    """Return the answer of a List call: the ARNs of one page and the next token."""
+    names, token = page(arns, request, size)
+    return {member: names} | token
+
+
+def page(rows: list[T], request: dict[str, Any], size: int) -> tuple[list[T], dict[str, str]]:
+    """Return the rows of one page and the member with the next token. ``size`` is ECS's default."""
+    if not 1 <= int(request.get("maxResults") or size) <= _MOST_PER_PAGE:
+        raise invalid(f"maxResults must be between 1 and {_MOST_PER_PAGE}")
+    found, token = page_of(rows, request, size, "nextToken", "maxResults")
+    return list(found), token
+
+
+def shown(views: list[dict[str, Any]], request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return views with their tags only if the request includes them."""
+    include = request.get("include", [])
+    if others := sorted(set(include) - {"TAGS"}):
+        raise AwsError("NotImplemented", f"local_aws does not implement include {', '.join(others)}", 501)
+    hidden = () if include else ("tags",)
+    return [{name: value for name, value in view.items() if name not in hidden} for view in views]
 
 
 def deployment_configuration(service: Resource) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 import string
@@ -21,7 +22,7 @@ from local_aws.emr.states import ACTIVE_CLUSTER, CLUSTER, PENDING_STEP, STEP, en
 from local_aws.emr.views import bootstrap_views, cluster_arn, cluster_view, step_view
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
-from local_aws.pagination import offset_of
+from local_aws.pagination import page_of
 from local_aws.resources import Resource, ResourceTable
 
 _LETTERS = string.ascii_uppercase + string.digits
@@ -91,13 +92,11 @@ class EmrOperations:
 
     def list_clusters(self, request: dict[str, Any]) -> dict[str, Any]:
         states = request.get("ClusterStates")
+        after, before = request.get("CreatedAfter", 0.0), request.get("CreatedBefore", math.inf)
         rows = [
             row
             for row in reversed(self._table.list(CLUSTER))
-            if (not states or row.state in states)
-            and float(request.get("CreatedAfter", 0))
-            <= row.created
-            <= float(request.get("CreatedBefore", 1e12))
+            if (not states or row.state in states) and after <= row.created <= before
         ]
         members = ("Id", "Name", "Status", "NormalizedInstanceHours", "ClusterArn")
         return _page("Clusters", rows, request, lambda row: {m: cluster_view(row)[m] for m in members})
@@ -263,9 +262,8 @@ def _cancels_running(cluster: Resource) -> bool:
 def _page(
     member: str, rows: list[Resource], request: dict[str, Any], view: Callable[[Resource], dict[str, Any]]
 ) -> dict[str, Any]:
-    offset = offset_of(request.get("Marker"))
-    answer: dict[str, Any] = {member: [view(row) for row in rows[offset : offset + _PAGE]]}
-    return answer | ({"Marker": str(offset + _PAGE)} if offset + _PAGE < len(rows) else {})
+    page, marker = page_of(rows, request, _PAGE, "Marker")
+    return {member: [view(row) for row in page]} | marker
 
 
 def _identifier() -> str:

@@ -114,31 +114,37 @@ def fleet_views(cluster: Resource) -> list[dict[str, Any]]:
 
 
 def instance_views(cluster: Resource, request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Build the answer of ListInstances: the instances of the groups or of the fleet in the request."""
-    roles, fleet_type = request.get("InstanceGroupTypes"), request.get("InstanceFleetType")
+    """Build the answer of ListInstances: the instances of the groups, fleets and states in the request."""
+    group_id, roles = request.get("InstanceGroupId"), request.get("InstanceGroupTypes")
+    fleet_id, fleet_type = request.get("InstanceFleetId"), request.get("InstanceFleetType")
+    states = request.get("InstanceStates")
     views = []
     for index, group in enumerate(_groups(cluster)):
-        group_id = {"InstanceGroupId": f"ig-{cluster.name[2:]}{index}"}
-        if not roles or group["InstanceRole"] in roles:
+        found = f"ig-{cluster.name[2:]}{index}"
+        if group_id in (None, found) and (not roles or group["InstanceRole"] in roles):
             market = group.get("Market", "ON_DEMAND")
             views += [
-                _instance_view(cluster, group_id, index, n, group["InstanceType"], market)
+                _instance_view(cluster, {"InstanceGroupId": found}, index, n, group["InstanceType"], market)
                 for n in range(int(group["InstanceCount"]))
             ]
     for index, fleet in enumerate(_fleets(cluster)):
-        group_id = {"InstanceFleetId": _fleet_id(cluster, index)}
-        wanted = request.get("InstanceFleetId", group_id["InstanceFleetId"])
-        if wanted == group_id["InstanceFleetId"] and fleet_type in (None, fleet["InstanceFleetType"]):
+        found = _fleet_id(cluster, index)
+        if fleet_id in (None, found) and fleet_type in (None, fleet["InstanceFleetType"]):
             demand, spot = fleet.get("TargetOnDemandCapacity", 0), fleet.get("TargetSpotCapacity", 0)
             types = [config["InstanceType"] for config in fleet["InstanceTypeConfigs"]]
             views += [
                 # a fleet that is diversified shows several of its types
                 _instance_view(
-                    cluster, group_id, index, n, types[n % len(types)], "ON_DEMAND" if n < demand else "SPOT"
+                    cluster,
+                    {"InstanceFleetId": found},
+                    index,
+                    n,
+                    types[n % len(types)],
+                    "ON_DEMAND" if n < demand else "SPOT",
                 )
                 for n in range(demand + spot)
             ]
-    return views
+    return [view for view in views if not states or view["Status"]["State"] in states]
 
 
 def _instance_view(

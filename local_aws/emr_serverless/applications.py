@@ -8,7 +8,7 @@ from typing import Any
 
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
-from local_aws.pagination import offset_of
+from local_aws.pagination import page_of
 from local_aws.resources import Resource, ResourceTable
 from local_aws.settings import ACCOUNT, REGION, LocalAwsSettings
 
@@ -191,9 +191,8 @@ def same_token(rows: list[Resource], request: dict[str, Any]) -> Resource | None
 
 def page(member: str, views: list[dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
     """Return one page of a listing."""
-    offset, size = offset_of(request.get("nextToken")), int(request.get("maxResults") or 50)
-    answer: dict[str, Any] = {member: views[offset : offset + size]}
-    return answer | ({"nextToken": str(offset + size)} if offset + size < len(views) else {})
+    shown, token = page_of(views, request, 50, "nextToken", "maxResults")
+    return {member: shown} | token
 
 
 def identifier() -> str:

@@ -89,11 +89,12 @@ class ServerlessRuns:
     def list_jobs(self, request: dict[str, Any]) -> dict[str, Any]:
         self.applications.application(request["applicationId"])
         after, before = request.get("createdAtAfter", 0.0), request.get("createdAtBefore", math.inf)
+        states, mode = request.get("states"), request.get("mode", "BATCH")
         rows = [
             row
             for row in reversed(self._table.list(RUN, request["applicationId"]))
-            if row.state in (request.get("states") or (row.state,))
-            and row.request.get("mode", "BATCH") == request.get("mode", "BATCH")
+            if (not states or row.state in states)
+            and row.request.get("mode", "BATCH") == mode
             and after <= row.created <= before
         ]
         views = [

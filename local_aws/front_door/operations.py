@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from botocore.model import OperationModel
+
 from local_aws.errors import AwsError
 from local_aws.front_door.answers import serialise
 from local_aws.front_door.call import AwsCall
-from local_aws.front_door.parameters import parameters_of, service_model
+from local_aws.front_door.parameters import Parameters, parameters_of, service_model
 from local_aws.http.messages import Response
 
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -19,6 +21,10 @@ CallerHandler = Callable[[AwsCall], dict[str, Any]]
 
 CallHandler = Callable[[AwsCall], Response]
 """A function from a call to its response. Raises AwsError."""
+
+
+#: The beginnings of the names of operations that change nothing.
+_READS = ("List", "Describe", "Get", "BatchDescribe")
 
 
 class Operations:
@@ -64,5 +70,17 @@ class Operations:
         if handler is None and for_caller is None:
             return self._moto(call)
         model = service_model(call.service).operation_model(call.operation)
-        result = for_caller(call) if for_caller else handler(parameters_of(call, model)) if handler else None
+        result = for_caller(call) if for_caller else _handled(call, model, handler) if handler else None
         return serialise(result or {}, model, call.protocol)
+
+
+def _handled(call: AwsCall, model: OperationModel, handler: Handler) -> dict[str, Any] | None:
+    """Return the answer of a handler. A filter or a size of a page that it ignores is refused by name.
+
+    Only operations that read are checked, because it is known after the handler has run.
+    """
+    parameters = Parameters(parameters_of(call, model))
+    answer = handler(parameters)
+    if call.operation.startswith(_READS) and parameters.unread:
+        raise call.not_implemented(f"with {', '.join(parameters.unread)}")
+    return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -20,6 +21,32 @@ from local_aws.front_door.identify import form_values
 
 # botocore's bounds are not enforced here: tests use shorter health check intervals than AWS allows
 _WIDER_THAN_AWS = {"elbv2"}
+
+
+class Parameters(dict[str, Any]):
+    """The parameters of a call, which record those that its handler looks at."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self._unread = {name for name, value in values.items() if value}
+
+    def __getitem__(self, name: str) -> Any:
+        self._unread.discard(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self._unread.discard(str(name))
+        return super().__contains__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a parameter, or ``default`` if the call does not have it."""
+        self._unread.discard(name)
+        return super().get(name, default)
+
+    @property
+    def unread(self) -> list[str]:
+        """The names of the parameters that have a value and were not looked at."""
+        return sorted(self._unread)
 
 
 @cache

@@ -13,11 +13,13 @@ from local_aws.front_door.operations import Handler
 from local_aws.glue.schema import FoundTable, find_tables
 from local_aws.jobs.supervisor import Stopping, Supervisor
 from local_aws.moto_services.handler import MotoHandler, moto_backend
+from local_aws.pagination import page_of
 from local_aws.resources import Resource
 from local_aws.s3.names import path_of
 from local_aws.settings import LocalAwsSettings
 
 KIND = "glue-crawler"
+_PAGE = 100
 _MEMBERS = (
     "Role",
     "Targets",
@@ -49,8 +51,8 @@ class Crawlers:
             "UpdateCrawler": self.update,
             "DeleteCrawler": self.delete,
             "GetCrawler": lambda request: {"Crawler": _view(self._crawler(request["Name"]))},
-            "GetCrawlers": lambda request: {"Crawlers": [_view(row) for row in self._table.list(KIND)]},
-            "ListCrawlers": lambda request: {"CrawlerNames": [row.name for row in self._table.list(KIND)]},
+            "GetCrawlers": self.get_crawlers,
+            "ListCrawlers": self.list_crawlers,
             "StartCrawler": self.start_crawler,
             "StopCrawler": self.stop_crawler,
             "GetCrawlerMetrics": self.metrics,
@@ -88,13 +90,22 @@ class Crawlers:
         with self._table.editing(KIND, request["Name"]) as row:
             row.state = "STOPPING"
 
+    def get_crawlers(self, request: dict[str, Any]) -> dict[str, Any]:
+        page, token = page_of(self._table.list(KIND), request, _PAGE)
+        return {"Crawlers": [_view(row) for row in page]} | token
+
+    def list_crawlers(self, request: dict[str, Any]) -> dict[str, Any]:
+        tags = request.get("Tags", {})
+        rows = [r for r in self._table.list(KIND) if tags.items() <= r.request.get("Tags", {}).items()]
+        page, token = page_of(rows, request, _PAGE)
+        return {"CrawlerNames": [row.name for row in page]} | token
+
     def metrics(self, request: dict[str, Any]) -> dict[str, Any]:
-        rows = self._table.list(KIND)
         wanted = request.get("CrawlerNameList")
+        rows = [row for row in self._table.list(KIND) if not wanted or row.name in wanted]
+        page, token = page_of(rows, request, _PAGE)
         answers = []
-        for row in rows:
-            if wanted and row.name not in wanted:
-                continue
+        for row in page:
             seconds = sorted(run["seconds"] for run in row.detail["runs"])
             last = row.detail["runs"][-1] if row.detail["runs"] else {}
             answers.append(
@@ -109,7 +120,7 @@ class Crawlers:
                     "TablesDeleted": 0,
                 }
             )
-        return {"CrawlerMetricsList": answers}
+        return {"CrawlerMetricsList": answers} | token
 
     def adopt(self) -> None:
         """Start interrupted crawls again. A repeated crawl writes the same tables."""

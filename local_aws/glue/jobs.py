@@ -14,7 +14,7 @@ from local_aws.front_door.operations import Handler
 from local_aws.images import ImageMap
 from local_aws.jobs.supervisor import Supervisor
 from local_aws.logs_metrics.telemetry import Telemetry
-from local_aws.pagination import offset_of
+from local_aws.pagination import page_of
 from local_aws.resources import Resource
 from local_aws.settings import LocalAwsSettings
 from local_aws.spark.process import SparkProcesses
@@ -121,6 +121,7 @@ class GlueJobs:
 
     def get_run(self, request: dict[str, Any]) -> dict[str, Any]:
         run = self._table.get(RUN, request["RunId"])
+        request.get("PredecessorsIncluded")  # only triggers give a run predecessors, and there are none
         if run is None or run.parent != request["JobName"]:
             raise AwsError("EntityNotFoundException", f"Job run {request['RunId']} not found.")
         return {"JobRun": _run_view(run)}
@@ -196,9 +197,8 @@ class GlueJobs:
 def _page(
     member: str, rows: list[Resource], request: dict[str, Any], view: Callable[[Resource], Any]
 ) -> dict[str, Any]:
-    offset, size = offset_of(request.get("NextToken")), int(request.get("MaxResults") or 100)
-    answer: dict[str, Any] = {member: [view(row) for row in rows[offset : offset + size]]}
-    return answer | ({"NextToken": str(offset + size)} if offset + size < len(rows) else {})
+    page, token = page_of(rows, request, 100)
+    return {member: [view(row) for row in page]} | token
 
 
 def _check_workers(definition: dict[str, Any]) -> None:

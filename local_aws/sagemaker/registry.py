@@ -7,9 +7,9 @@ from typing import Any
 
 from local_aws.errors import AwsError
 from local_aws.front_door.operations import Handler
-from local_aws.pagination import offset_of
+from local_aws.pagination import page_of
 from local_aws.resources import Resource, ResourceTable
-from local_aws.sagemaker.requests import arn, check_name, invalid
+from local_aws.sagemaker.requests import PAGE, arn, check_name, created_within, invalid, named
 from local_aws.settings import ACCOUNT
 
 _GROUP, _PACKAGE = "model-package-group", "model-package"
@@ -79,9 +79,8 @@ class ModelRegistry:
         return {**_group_view(group), "CreatedBy": _CREATED_BY}
 
     def list_groups(self, request: dict[str, Any]) -> dict[str, Any]:
-        wanted = request.get("NameContains", "")
-        groups = [g for g in self._table.list(_GROUP) if wanted in g.name]
-        page, token = _page(_ordered(groups, request), request)
+        groups = created_within(named(self._table.list(_GROUP), request), request)
+        page, token = page_of(_ordered(groups, request), request, PAGE)
         return {"ModelPackageGroupSummaryList": [_group_view(g) for g in page]} | token
 
     def delete_group(self, request: dict[str, Any]) -> None:
@@ -96,7 +95,13 @@ class ModelRegistry:
         group = request.get("ModelPackageGroupName", "").split("/")[-1]
         if not group:
             raise invalid("local_aws supports versioned packages only: ModelPackageGroupName is required")
-        self._group(group)
+        with self._table.lock:
+            self._group(group)
+            known = next((p for p in self._table.list(_PACKAGE, group) if _is_repeated(p, request)), None)
+            return {"ModelPackageArn": known.name if known else self._insert(group, request)}
+
+    def _insert(self, group: str, request: dict[str, Any]) -> str:
+        """Add a package under the next number of its group. Return its ARN."""
         with self._table.editing(_GROUP, group) as row:
             row.detail["versions"] += 1
             version = row.detail["versions"]
@@ -107,7 +112,7 @@ class ModelRegistry:
         }
         name = arn(_PACKAGE, f"{group}/{version}")
         self._table.insert(Resource(_PACKAGE, name, "Completed", request, detail, parent=group))
-        return {"ModelPackageArn": name}
+        return name
 
     def describe(self, request: dict[str, Any]) -> dict[str, Any]:
         return _view(self._package(request["ModelPackageName"]))
@@ -116,11 +121,14 @@ class ModelRegistry:
         group = request.get("ModelPackageGroupName", "").split("/")[-1] or None
         if group:
             self._group(group)
-        status = request.get("ModelApprovalStatus")
+        status, kind = request.get("ModelApprovalStatus"), request.get("ModelPackageType")
         packages = [
-            p for p in self._table.list(_PACKAGE, group) if status in (None, p.detail["ModelApprovalStatus"])
+            package
+            for package in created_within(self._table.list(_PACKAGE, group), request)
+            if status in (None, package.detail["ModelApprovalStatus"])
+            and kind != "Unversioned"  # every package here has a version
         ]
-        page, token = _page(_ordered(packages, request), request)
+        page, token = page_of(_ordered(packages, request), request, PAGE)
         return {"ModelPackageSummaryList": [_summary(p) for p in page]} | token
 
     def update(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -167,6 +175,12 @@ class ModelRegistry:
         return package
 
 
+def _is_repeated(package: Resource, request: dict[str, Any]) -> bool:
+    """Return True if a package was created by an earlier call of CreateModelPackage with the same token."""
+    token = request.get("ClientToken")
+    return token is not None and package.request.get("ClientToken") == token
+
+
 def _view(package: Resource) -> dict[str, Any]:
     view = {member: package.request[member] for member in _PACKAGE_MEMBERS if package.request.get(member)}
     view |= {k: v for k, v in package.detail.items() if k != "modified"}
@@ -204,9 +218,3 @@ def _ordered(rows: list[Resource], request: dict[str, Any]) -> list[Resource]:
     # the sort is stable, so versions with the same creation time keep the order of the table
     ordered = sorted(rows, key=lambda row: row.name) if by_name else rows
     return ordered if request.get("SortOrder") == "Ascending" else ordered[::-1]
-
-
-def _page(rows: list[Resource], request: dict[str, Any]) -> tuple[list[Resource], dict[str, str]]:
-    offset = offset_of(request.get("NextToken"))
-    end = offset + int(request.get("MaxResults", 10))
-    return rows[offset:end], ({"NextToken": str(end)} if end < len(rows) else {})

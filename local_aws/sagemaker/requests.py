@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from local_aws.errors import AwsError
-from local_aws.pagination import offset_of
+from local_aws.pagination import page_of
 from local_aws.resources import Resource
 from local_aws.settings import ACCOUNT, REGION
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _MAX_METRICS = 40
+#: The number of rows of a page by default.
+PAGE = 10
 
 
 def invalid(message: str) -> AwsError:
@@ -96,20 +99,27 @@ def listing(
     summary: Callable[[Resource], Any],
 ) -> tuple[list[Any], str | None]:
     """Return one page of a List call, with the usual filters of SageMaker, and the next token (an offset)."""
+    wanted, modified_after = request.get("StatusEquals"), request.get("LastModifiedTimeAfter", 0.0)
+    modified_before = request.get("LastModifiedTimeBefore", math.inf)
     chosen = [
         job
-        for job in jobs
-        if request.get("NameContains", "").lower() in job.name.lower()
-        and request.get("StatusEquals", status(job)) == status(job)
-        and job.created >= float(request.get("CreationTimeAfter", 0))
-        and job.created <= float(request.get("CreationTimeBefore", 1e12))
-        and job.updated >= float(request.get("LastModifiedTimeAfter", 0))
-        and job.updated <= float(request.get("LastModifiedTimeBefore", 1e12))
+        for job in created_within(named(jobs, request), request)
+        if wanted in (None, status(job)) and modified_after <= job.updated <= modified_before
     ]
     keys: dict[str, Callable[[Resource], Any]] = {"Name": lambda job: job.name, "Status": status}
     key = keys.get(request.get("SortBy", "CreationTime"), lambda job: job.created)
     chosen.sort(key=key, reverse=request.get("SortOrder", "Descending") == "Descending")
-    offset = offset_of(request.get("NextToken"))
-    size = int(request.get("MaxResults", 10))
-    page = [summary(job) for job in chosen[offset : offset + size]]
-    return page, (str(offset + size) if offset + size < len(chosen) else None)
+    page, token = page_of(chosen, request, PAGE)
+    return [summary(job) for job in page], token.get("NextToken")
+
+
+def named(rows: Iterable[Resource], request: dict[str, Any]) -> list[Resource]:
+    """Return the rows that NameContains selects."""
+    part = request.get("NameContains", "").lower()
+    return [row for row in rows if part in row.name.lower()]
+
+
+def created_within(rows: Iterable[Resource], request: dict[str, Any]) -> list[Resource]:
+    """Return the rows that CreationTimeAfter and CreationTimeBefore select."""
+    after, before = request.get("CreationTimeAfter", 0.0), request.get("CreationTimeBefore", math.inf)
+    return [row for row in rows if after <= row.created <= before]

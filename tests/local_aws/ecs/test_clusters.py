@@ -8,6 +8,19 @@ import pytest
 from botocore.exceptions import ClientError
 
 
+def test_clusters_are_listed_in_pages_and_show_tags_when_asked(shared_local_aws: Any) -> None:
+    ecs, tags = shared_local_aws.client("ecs"), [{"key": "team", "value": "llm"}]
+    made = [ecs.create_cluster(clusterName=f"page-{n}", tags=tags)["cluster"]["clusterArn"] for n in range(3)]
+    pages = list(ecs.get_paginator("list_clusters").paginate(PaginationConfig={"PageSize": 2}))
+    assert all(len(page["clusterArns"]) <= 2 for page in pages)
+    found = [arn for page in pages for arn in page["clusterArns"]]
+    assert len(found) == len(set(found)) and set(made) <= set(found)
+    with pytest.raises(ClientError, match="maxResults must be between 1 and 100"):
+        ecs.list_clusters(maxResults=101)
+    assert "tags" not in ecs.describe_clusters(clusters=["page-0"])["clusters"][0]
+    assert ecs.describe_clusters(clusters=["page-0"], include=["TAGS"])["clusters"][0]["tags"] == tags
+
+
 def test_a_deleted_cluster_is_inactive_until_it_is_created_again(shared_local_aws: Any) -> None:
     ecs = shared_local_aws.client("ecs")
 

@@ -70,6 +70,7 @@ def test_fleets_are_shown_as_they_were_asked_for_and_steps_run(
     assert {i["Market"] for i in found} == {"SPOT"} and len(found) == 3
     assert {i["InstanceType"] for i in found} == set(types)
     assert {i["InstanceFleetId"] for i in found} == {fleets["TASK"]["Id"]}
+    assert emr.list_instances(ClusterId=name, InstanceFleetId=fleets["TASK"]["Id"])["Instances"] == found
 
 
 def test_a_scaling_policy_is_put_read_and_removed(emr: Any, fleet_cluster: Any) -> None:

@@ -211,6 +211,10 @@ def test_instances_are_those_of_the_request(emr: Any, cluster: Any) -> None:
         ("CORE", 2),
     ]
     assert len(emr.list_instances(ClusterId=name, InstanceGroupTypes=["CORE"])["Instances"]) == 2
+    core = next(g["Id"] for g in groups if g["InstanceGroupType"] == "CORE")
+    assert len(emr.list_instances(ClusterId=name, InstanceGroupId=core)["Instances"]) == 2
+    assert len(emr.list_instances(ClusterId=name, InstanceStates=["RUNNING"])["Instances"]) == 3
+    assert emr.list_instances(ClusterId=name, InstanceStates=["TERMINATED"])["Instances"] == []
     assert emr.list_instance_fleets(ClusterId=name)["InstanceFleets"] == []
     assert emr.list_bootstrap_actions(ClusterId=name)["BootstrapActions"] == []
     assert name in [c["Id"] for c in emr.list_clusters(ClusterStates=["WAITING"])["Clusters"]]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from local_aws.emr.clusters import _page as page_of_clusters
 from local_aws.emr_serverless.applications import page
 from local_aws.glue.jobs import _page as page_of_glue
+from local_aws.pagination import page_of
 from local_aws.resources import Resource
-from local_aws.sagemaker.registry import _page as page_of_packages
-from local_aws.sagemaker.requests import listing
+from local_aws.sagemaker.requests import PAGE, listing
 
 
 @given(st.integers(0, 12), st.integers(1, 5))
@@ -39,33 +39,31 @@ def test_a_page_has_fifty_entries_by_default(count: int, more: bool) -> None:
     assert answer.get("nextToken") == ("50" if more else None)
 
 
+@pytest.mark.parametrize(("count", "more"), [(10, False), (11, True)])
+def test_a_page_of_the_registry_has_ten_entries_by_default(count: int, more: bool) -> None:
+    found, token = page_of(range(count), {}, PAGE)
+    assert len(found) == 10
+    assert token == ({"NextToken": "10"} if more else {})
+    rest, none = page_of(range(count), {"NextToken": "10"}, PAGE)
+    assert (len(rest), none) == (count - 10, {})
+
+
 def rows(count: int) -> list[Resource]:
     return [Resource("kind", f"r{number:02d}", "Completed", {}) for number in range(count)]
 
 
-@pytest.mark.parametrize(("count", "more"), [(10, False), (11, True)])
-def test_a_page_of_the_registry_has_ten_entries_by_default(count: int, more: bool) -> None:
-    found, token = page_of_packages(rows(count), {})
-    assert len(found) == 10
-    assert token == ({"NextToken": "10"} if more else {})
-    rest, none = page_of_packages(rows(count), {"NextToken": "10"})
-    assert (len(rest), none) == (count - 10, {})
-
-
 @pytest.mark.parametrize(
-    ("page_of", "size", "token"), [(page_of_clusters, 50, "Marker"), (page_of_glue, 100, "NextToken")]
+    ("pages", "size", "token"), [(page_of_clusters, 50, "Marker"), (page_of_glue, 100, "NextToken")]
 )
-def test_a_page_of_emr_has_fifty_entries_and_one_of_glue_a_hundred(
-    page_of: Any, size: int, token: str
-) -> None:
+def test_a_page_of_emr_has_fifty_entries_and_one_of_glue_a_hundred(pages: Any, size: int, token: str) -> None:
     def name(row: Resource) -> str:
         return row.name
 
-    full = page_of("found", rows(size), {}, name)
+    full = pages("found", rows(size), {}, name)
     assert (len(full["found"]), full.get(token)) == (size, None)
-    first = page_of("found", rows(size + 1), {}, name)
+    first = pages("found", rows(size + 1), {}, name)
     assert (len(first["found"]), first[token]) == (size, str(size))
-    assert page_of("found", rows(size + 1), {token: first[token]}, name) == {"found": [f"r{size:02d}"]}
+    assert pages("found", rows(size + 1), {token: first[token]}, name) == {"found": [f"r{size:02d}"]}
 
 
 @pytest.mark.parametrize(("count", "token"), [(10, None), (11, "10")])

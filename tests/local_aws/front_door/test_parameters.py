@@ -7,6 +7,10 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local_aws.front_door.parameters import Parameters
 
 _SCOPE = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/emr-serverless/aws4_request"
 
@@ -67,6 +71,47 @@ def test_a_token_that_was_given_out_brings_the_next_page(shared_local_aws: Any) 
     listed = [entry["id"] for page in pages for entry in page["applications"]]
     assert set(made) <= set(listed)
     assert len(listed) == len(set(listed))
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments", "name"),
+    [
+        ("sagemaker", "list_training_jobs", {"WarmPoolStatusEquals": "Reused"}, "WarmPoolStatusEquals"),
+        ("sagemaker", "list_model_packages", {"NameContains": "n"}, "NameContains"),
+        ("emr", "list_clusters", {"Marker": "1", "ClusterStates": ["WAITING"]}, ""),
+        ("ecs", "list_services", {"schedulingStrategy": "DAEMON"}, "schedulingStrategy"),
+        ("ecs", "describe_clusters", {"include": ["TAGS", "STATISTICS"]}, "include STATISTICS"),
+        ("elbv2", "describe_load_balancers", {"PageSize": 1}, "PageSize"),
+        ("emr-serverless", "list_applications", {"states": ["STARTED"]}, ""),
+    ],
+)
+def test_a_filter_of_a_listing_is_applied_or_refused_by_name(
+    shared_local_aws: Any, service: str, operation: str, arguments: dict[str, Any], name: str
+) -> None:
+    if service == "ecs":
+        shared_local_aws.client("ecs").create_cluster(clusterName="default")
+    client = shared_local_aws.client(service)
+    if not name:
+        getattr(client, operation)(**arguments)
+        return
+    with pytest.raises(client.exceptions.ClientError, match=f"does not implement.*{name}") as error:
+        getattr(client, operation)(**arguments)
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+@given(
+    st.dictionaries(st.text(max_size=3), st.sampled_from([0, 1, "", "x", False, True, (), ("x",)])), st.data()
+)
+def test_the_parameters_that_were_not_looked_at_are_known(
+    values: dict[str, Any], data: st.DataObject
+) -> None:
+    parameters = Parameters(values)
+    read = data.draw(st.sets(st.sampled_from(sorted(values)))) if values else set()
+    for name in read:
+        how = data.draw(st.sampled_from([parameters.get, parameters.__getitem__, parameters.__contains__]))
+        how(name)
+    assert parameters == values
+    assert parameters.unread == sorted(name for name in values if values[name] and name not in read)
 
 
 STEP = {"Name": "s", "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["true"]}}

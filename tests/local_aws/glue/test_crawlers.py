@@ -38,6 +38,27 @@ def lake(shared_local_aws: Any) -> Any:
     return s3
 
 
+def test_crawlers_are_listed_in_pages_and_by_their_tags(shared_local_aws: Any) -> None:
+    glue, targets = shared_local_aws.client("glue"), {"S3Targets": [{"Path": "s3://lake/none/"}]}
+    for number in range(3):
+        given = {"Role": "crawler", "DatabaseName": "corpus", "Targets": targets}
+        glue.create_crawler(Name=f"page-{number}", **given, Tags={"number": str(number)})
+    assert glue.list_crawlers(Tags={"number": "1"})["CrawlerNames"] == ["page-1"]
+    names: list[str] = []
+    token: dict[str, str] = {}
+    while page := glue.list_crawlers(MaxResults=2, **token):
+        assert len(page["CrawlerNames"]) <= 2
+        names += page["CrawlerNames"]
+        if "NextToken" not in page:
+            break
+        token = {"NextToken": page["NextToken"]}
+    assert len(names) == len(set(names)) and {"page-0", "page-1", "page-2"} <= set(names)
+    crawlers = glue.get_crawlers(MaxResults=1)
+    assert len(crawlers["Crawlers"]) == 1 and crawlers["NextToken"]
+    metrics = glue.get_crawler_metrics(CrawlerNameList=["page-0", "page-1"], MaxResults=1)
+    assert [m["CrawlerName"] for m in metrics["CrawlerMetricsList"]] == ["page-0"]
+
+
 def test_tables_partitions_and_types_come_from_the_files(shared_local_aws: Any, lake: Any) -> None:
     nested = pa.array([[1.5]], pa.list_(pa.float32()))
     for language in ("de", "en"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -46,6 +47,33 @@ def test_the_champion_is_the_newest_approved_version(sagemaker: Any, group: str)
     assert pending["CustomerMetadataProperties"] == {"n": "2"}
 
 
+def test_packages_are_listed_by_the_time_of_their_creation(sagemaker: Any, group: str) -> None:
+    arns = [register(sagemaker, group) for _ in range(3)]
+    times = [sagemaker.describe_model_package(ModelPackageName=arn)["CreationTime"] for arn in arns]
+
+    def listed(**bounds: Any) -> list[str]:
+        names = {"ModelPackageGroupName": group, "SortBy": "CreationTime", "SortOrder": "Ascending"}
+        found = sagemaker.list_model_packages(**names, **bounds)["ModelPackageSummaryList"]
+        return [package["ModelPackageArn"] for package in found]
+
+    instant = timedelta(milliseconds=1)
+    assert listed(CreationTimeAfter=times[0] + instant) == arns[1:]
+    assert listed(CreationTimeBefore=times[2] - instant) == arns[:2]
+    assert listed(CreationTimeAfter=times[0] + instant, CreationTimeBefore=times[2] - instant) == arns[1:2]
+    assert listed(CreationTimeAfter=times[2] + instant) == []
+    assert listed(ModelPackageType="Versioned") == arns
+    assert listed(ModelPackageType="Unversioned") == []
+
+
+def test_a_repeated_call_with_one_token_creates_one_package(sagemaker: Any, group: str) -> None:
+    request = {"ModelPackageGroupName": group, "InferenceSpecification": SPECIFICATION}
+    first, again, other = (
+        sagemaker.create_model_package(**request, ClientToken=token)["ModelPackageArn"]
+        for token in ("a", "a", "b")
+    )
+    assert first == again != other
+
+
 def test_a_version_number_is_not_used_twice(sagemaker: Any, group: str) -> None:
     sagemaker.delete_model_package(ModelPackageName=register(sagemaker, group))
     assert register(sagemaker, group).endswith(f"{group}/2")
@@ -74,5 +102,8 @@ def test_groups_are_listed_and_described(sagemaker: Any, group: str) -> None:
         for entry in sagemaker.list_model_package_groups(NameContains=group)["ModelPackageGroupSummaryList"]
     ]
     assert names == [group]
+    created = sagemaker.describe_model_package_group(ModelPackageGroupName=group)["CreationTime"]
+    later = {"NameContains": group, "CreationTimeAfter": created + timedelta(seconds=1)}
+    assert sagemaker.list_model_package_groups(**later)["ModelPackageGroupSummaryList"] == []
     described = sagemaker.describe_model_package_group(ModelPackageGroupName=group)
     assert described["ModelPackageGroupDescription"] == "models"
