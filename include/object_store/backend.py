@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
@@ -13,7 +14,7 @@ Place_contra = TypeVar("Place_contra", contravariant=True)
 
 @dataclass(frozen=True)
 class ObjectStat:
-    """Size, entity tag and user metadata of one object.
+    """Size, entity tag, user metadata and time of the last write of one object.
 
     ``etag`` is S3's name of exactly these bytes, without quotes. For a local file it is the SHA-256 of the
     bytes; a listing of local files does not compute it and leaves it empty.
@@ -23,6 +24,7 @@ class ObjectStat:
     size_bytes: int
     etag: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    modified: datetime | None = None
 
 
 class Backend(Protocol[Place_contra]):

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,7 +29,7 @@ class LocalFiles:
         if not self.exists(at):
             return None
         with readable_errors(at):
-            return ObjectStat(str(at), at.stat().st_size, _sha256(at))
+            return _stat(str(at), at.stat(), _sha256(at))
 
     def exists(self, at: Path) -> bool:
         with readable_errors(at):
@@ -154,9 +155,13 @@ def _walk(folder: Path, below: str, starts_with: str, parents: tuple[Path, ...])
             yield from _walk(Path(entry), path, starts_with, (*parents, here))
         elif entry.is_file():
             if path.startswith(starts_with) and not name.startswith(_WRITING):
-                yield ObjectStat(entry.path, entry.stat().st_size)
+                yield _stat(entry.path, entry.stat())
         elif entry.is_symlink():
             raise InputError("the link leads nowhere", where=entry.path, remedy="correct or remove the link")
+
+
+def _stat(uri: str, status: os.stat_result, etag: str = "") -> ObjectStat:
+    return ObjectStat(uri, status.st_size, etag, modified=datetime.fromtimestamp(status.st_mtime, UTC))
 
 
 def _printable(entry: os.DirEntry[str]) -> str:

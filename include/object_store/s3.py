@@ -45,7 +45,11 @@ class S3Objects:
         if head is None:
             return None
         return ObjectStat(
-            str(at), int(head["ContentLength"]), _plain_etag(head), dict(head.get("Metadata", {}))
+            str(at),
+            int(head["ContentLength"]),
+            _plain_etag(head),
+            dict(head.get("Metadata", {})),
+            head["LastModified"],
         )
 
     def exists(self, at: S3Uri) -> bool:
@@ -116,7 +120,8 @@ class S3Objects:
         for page in self._pages(at, starts_with):
             for item in page:
                 if not item["Key"].endswith("/"):  # a marker by which consoles and Spark show a folder
-                    yield ObjectStat(f"s3://{at.bucket}/{item['Key']}", item["Size"], _plain_etag(item))
+                    uri, modified = f"s3://{at.bucket}/{item['Key']}", item["LastModified"]
+                    yield ObjectStat(uri, item["Size"], _plain_etag(item), modified=modified)
 
     def delete(self, at: S3Uri) -> None:
         with readable_errors(at):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,11 @@ def test_what_was_written_is_read_back(root: str) -> None:
     assert STORE.exists(uri)
     found = STORE.stat(uri)
     assert (found.uri, found.size_bytes, found.etag) == (uri, 7, etag)
+    [listed] = STORE.list(join(root, "folder"))
+    assert found.modified and listed.modified
+    assert abs(found.modified - listed.modified) < timedelta(
+        seconds=1
+    )  # the head of an object has no fraction
     STORE.write(uri, b"")
     assert STORE.read(uri) == b""
     assert STORE.stat(uri).size_bytes == 0
