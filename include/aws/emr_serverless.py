@@ -218,6 +218,7 @@ class EmrServerlessJobs:
         return (run for page in pages for run in page["jobRuns"])
 
     def _living(self) -> dict[str, Any] | None:
+        # the service cannot be asked for a name, and keeps applications until they are deleted: few exist
         pages = self._serverless.get_paginator("list_applications").paginate(states=_EXISTING)
         found = (entry for page in pages for entry in page["applications"])
         return next((entry for entry in found if entry.get("name") == self._application), None)

@@ -2,6 +2,7 @@
 
 The champion is the model that was approved or rolled back to last. The registry records when a package was
 created and changed, but not the order of approvals. So this order is kept in a record in S3 (docs/adr/0015).
+The registry cannot be searched for a manifest either, so the package of each manifest is recorded too.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -27,6 +29,8 @@ PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
 DESCRIPTION_LIMIT = 1024
 _PAGE = 100
 _WRITE_TRIES = 10
+#: The largest difference between the clocks of S3 and SageMaker that is expected.
+_CLOCK_TOLERANCE = timedelta(minutes=10)
 #: The word before a manifest's hash at the end of a package's description.
 _MARK = "manifest"
 #: SageMaker's answers for a group that does not exist.
@@ -43,6 +47,13 @@ class ModelPackage:
     status: str
     modified: datetime = datetime.min
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The record of the package of a manifest. If the package does not exist, the record does not count."""
+
+    package_arn: str
 
 
 @dataclass(frozen=True)
@@ -101,7 +112,7 @@ class ModelRegistry:
 
     def approval_order(self) -> list[str]:
         """Return the ARNs of the approved packages, the champion last."""
-        approved = [summary["ModelPackageArn"] for summary in self._summaries(APPROVED)]
+        approved = [summary["ModelPackageArn"] for summary in self._summaries(ModelApprovalStatus=APPROVED)]
         known = [arn for arn in self._approvals().order if arn in approved]
         described = (self.package(arn) for arn in approved if arn not in known)
         by_hand = [(package.modified, package.arn) for package in described if package]
@@ -140,19 +151,14 @@ class ModelRegistry:
 
     def newest_candidate(self) -> ModelPackage | None:
         """Return the newest package without a verdict."""
-        ours = (summary for summary in self._summaries(PENDING) if _is_marked(summary))
+        ours = (summary for summary in self._summaries(ModelApprovalStatus=PENDING) if _is_marked(summary))
         packages = (self.package(summary["ModelPackageArn"]) for summary in ours)
         return next((package for package in packages if package), None)
 
     def find(self, manifest: ParentRef) -> ModelPackage | None:
-        """Return the newest package of exactly this manifest, found by its description."""
-        mark = _mark(manifest)
-        for summary in self._summaries():
-            if summary.get("ModelPackageDescription", "").endswith(mark):
-                package = self.package(summary["ModelPackageArn"])
-                if package is not None and package.manifest == manifest:
-                    return package
-        return None
+        """Return the package of exactly this manifest, by its record or else by its description."""
+        packages = map(self.package, chain(self._recorded(manifest), self._listed(manifest)))
+        return next((found for found in packages if found and found.manifest == manifest), None)
 
     def package(self, arn: str) -> ModelPackage | None:
         """Describe a package. Return None if it does not exist, or was not registered by this project."""
@@ -186,7 +192,10 @@ class ModelRegistry:
         return package
 
     def register(self, model: ModelManifest, manifest: ParentRef, metadata: dict[str, str]) -> ModelPackage:
-        """Register a candidate. A manifest is registered only once, even if a retry registers it again."""
+        """Register a candidate. A manifest is registered only once, even if a retry registers it again.
+
+        The record comes last: after an interruption in between, the package is found by its description.
+        """
         known = self.find(manifest)
         if known:
             return known
@@ -198,7 +207,9 @@ class ModelRegistry:
                 raise
             self._sagemaker.create_model_package_group(ModelPackageGroupName=self._settings.package_group)
             created = self._sagemaker.create_model_package(**request)
-        return ModelPackage(created["ModelPackageArn"], manifest, model.run, PENDING)
+        package = ModelPackage(created["ModelPackageArn"], manifest, model.run, PENDING)
+        ObjectStore().write_record(self._registration_uri(manifest), Registration(package.arn))
+        return package
 
     def set_status(self, arn: str, status: str, reason: str) -> None:
         """Approve or reject a package, with the reason for readers of the registry."""
@@ -224,16 +235,39 @@ class ModelRegistry:
         store, uri = ObjectStore(), self._approvals_uri
         return store.read_record(Approvals, uri) if store.exists(uri) else Approvals()
 
-    def _summaries(self, status: str | None = None) -> Iterator[dict[str, Any]]:
-        """Yield summaries of packages, newest first, or none if the group does not exist."""
+    def _registration_uri(self, manifest: ParentRef) -> S3Uri:
+        key = f"registry/{self._settings.package_group}/packages/{manifest.sha256}.json"
+        return S3Uri(self._settings.storage.models_bucket, key)
+
+    def _recorded(self, manifest: ParentRef) -> Iterator[str]:
+        """Yield the ARN in the record of a manifest, or nothing if it has no record."""
+        store, uri = ObjectStore(), self._registration_uri(manifest)
+        if store.exists(uri):
+            yield store.read_record(Registration, uri).package_arn
+
+    def _listed(self, manifest: ParentRef) -> Iterator[str]:
+        """Yield the ARNs of packages with a manifest's mark that were created since the manifest was written.
+
+        A package is not older than its model, and most models are registered at once, so the oldest come
+        first. If the manifest was deleted, nothing limits the list.
+        """
+        written = ObjectStore().find(manifest.uri)
+        bounds: dict[str, Any] = {"SortOrder": "Ascending"}
+        if written and written.modified:
+            bounds["CreationTimeAfter"] = written.modified - _CLOCK_TOLERANCE
+        mark = _mark(manifest)
+        for summary in self._summaries(**bounds):
+            if summary.get("ModelPackageDescription", "").endswith(mark):
+                yield summary["ModelPackageArn"]
+
+    def _summaries(self, **bounds: Any) -> Iterator[dict[str, Any]]:
+        """Yield summaries of packages, newest first by default, or none if the group does not exist."""
         request: dict[str, Any] = {
             "ModelPackageGroupName": self._settings.package_group,
             "SortBy": "CreationTime",
             "SortOrder": "Descending",
             "MaxResults": _PAGE,
-        }
-        if status:
-            request["ModelApprovalStatus"] = status
+        } | bounds
         while True:
             try:
                 page = self._sagemaker.list_model_packages(**request)
