@@ -128,6 +128,10 @@ class ModelRegistry:
         found = champion if arn == champion.arn else self.package(arn)
         return found if found is not None and found.status == APPROVED else champion
 
+    def is_noted(self, arn: str) -> bool:
+        """Return True if the record has a place for this package, so that it need not be described."""
+        return arn in self._approvals().order
+
     def note_champion(self, arn: str, anchor_arn: str = "") -> None:
         """Record an approved package as the champion, because it was approved or rolled back to.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -163,6 +164,25 @@ def test_a_deployment_with_defaults_leaves_a_model_that_was_approved_meanwhile_t
     approve(registry, b)
     assert settle(plan, rollout) == {"served": "a", "champion": "b"}
     assert champion(registry) == "b", "its own deployment follows"
+
+
+def test_approvals_in_the_console_are_described_until_a_deployment_records_them(
+    registry: ModelRegistry, service: Serving, aws: Any
+) -> None:
+    described: Counter[str] = Counter()
+    client = aws.client("sagemaker")
+    client.meta.events.register("before-call.sagemaker", lambda model, **_: described.update([model.name]))
+    counting = ModelRegistry(load_settings(), client)
+    a, b, c = (register(registry, run) for run in "abc")
+    for package in (c, a, b):
+        registry.set_status(package.arn, APPROVED, "by hand")
+    assert champion(counting) == "b"
+    assert described["DescribeModelPackage"] == 4
+    assert settle(planned(), service.roll_out(b)) == {"served": "b", "champion": "b"}
+    described.clear()
+    assert counting.approval_order() == [c.arn, a.arn, b.arn]
+    assert champion(counting) == "b"
+    assert described == {"ListModelPackages": 2, "DescribeModelPackage": 1}
 
 
 def test_after_a_failed_rollout_the_model_that_serves_is_the_champion_until_a_clear_succeeds(

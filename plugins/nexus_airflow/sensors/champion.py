@@ -72,6 +72,8 @@ def record_champion(
         log.warning("%s serves and becomes the champion instead of %s", served.run, champion.run)
         registry.note_champion(served.arn)
         champion = served
+    elif not registry.is_noted(champion.arn):
+        registry.note_champion(champion.arn)  # approved in the console: from now on its place is known
     return {"served": served.run if served else "", "champion": champion.run if champion else ""}
 
 
