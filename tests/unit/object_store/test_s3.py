@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import urllib.request
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from include.contracts.storage import S3Uri
 from include.object_store import (
     ConditionFailed,
     ObjectAbsent,
+    ObjectStat,
     ObjectStore,
     StorageRefused,
     StorageUnavailable,
@@ -27,6 +29,7 @@ from include.object_store.verification import content_entry
 
 Control = Callable[[str, Mapping[str, Any]], None]
 Operation = Callable[[ObjectStore, str, Path], object]
+WRITTEN = datetime(2026, 1, 2, tzinfo=UTC)
 
 OPERATIONS: dict[str, Operation] = {
     "find": lambda store, uri, _: store.find(uri),
@@ -212,12 +215,12 @@ def test_a_copy_of_another_version_copies_nothing(
 def test_a_listing_takes_one_page_at_a_time(stubbed: tuple[ObjectStore, Stubber]) -> None:
     store, stub = stubbed
     for page in range(2):
-        entry = {"Key": f"folder/{page}", "Size": page, "ETag": f'"{page}"'}
+        entry = {"Key": f"folder/{page}", "Size": page, "ETag": f'"{page}"', "LastModified": WRITTEN}
         more = {"IsTruncated": True, "NextContinuationToken": "next"} if not page else {"IsTruncated": False}
         stub.add_response("list_objects_v2", {"Contents": [entry], **more})
     listed = store.list("s3://bucket/folder")
     first = next(listed)
-    assert (first.uri, first.size_bytes, first.etag) == ("s3://bucket/folder/0", 0, "0")
+    assert first == ObjectStat("s3://bucket/folder/0", 0, "0", modified=WRITTEN)
     with pytest.raises(AssertionError, match="1 responses remaining"):
         stub.assert_no_pending_responses()
     assert [entry.uri for entry in listed] == ["s3://bucket/folder/1"]
