@@ -11,6 +11,10 @@ from infrastructure.cloudformation.findings import Finding, finding
 #: Services that send no source account when they assume a role, by AWS's documentation of each.
 WITHOUT_SOURCE = frozenset({"ec2.amazonaws.com"})
 _SOURCES = ("aws:sourceaccount", "aws:sourcearn")
+#: Keys of conditions that say who is allowed, if a policy's principal is everybody.
+_WHO = ("aws:principalarn", "aws:principalaccount", "aws:principalorgid", "kms:calleraccount", *_SOURCES)
+#: Policies of resources: the type and the property that holds its statements.
+_RESOURCE_POLICIES = {"AWS::KMS::Key": "KeyPolicy", "AWS::S3::BucketPolicy": "PolicyDocument"}
 
 
 def services_assume_roles_for_this_account_only(environment: EvaluatedEnvironment) -> Iterator[Finding]:
@@ -48,6 +52,36 @@ def roles_are_passed_to_named_services_only(environment: EvaluatedEnvironment) -
                 yield finding(
                     stack.template, "pass-role-is-wide", message, ("Resources", resource.logical_id)
                 )
+
+
+def policies_of_keys_and_buckets_say_who_is_allowed(environment: EvaluatedEnvironment) -> Iterator[Finding]:
+    """Find statements that allow everybody, and bucket policies by which a service acts for any account."""
+    for kind, key in _RESOURCE_POLICIES.items():
+        for stack, resource in environment.of_type(kind):
+            position = ("Resources", resource.logical_id, "Properties", key, "Statement")
+            for index, statement in enumerate(_list(resource.properties.get(key, {}).get("Statement"))):
+                if statement.get("Effect") != "Allow":
+                    continue
+                if _is_everybody(statement.get("Principal")) and not _says_who(statement):
+                    message = f"statement {statement.get('Sid', index)} allows everybody"
+                    yield finding(stack.template, "admits-everybody", message, (*position, index))
+                is_open = kind != "AWS::KMS::Key" and not _names_the_source(statement, stack.place.account)
+                if _services(statement) and is_open:
+                    message = f"{', '.join(_services(statement))} may act for any account"
+                    yield finding(stack.template, "confused-deputy", message, (*position, index))
+
+
+def _is_everybody(principal: Any) -> bool:
+    return "*" in _list(principal.get("AWS") if isinstance(principal, Mapping) else principal)
+
+
+def _says_who(statement: Mapping[str, Any]) -> bool:
+    return any(
+        key.lower() in _WHO
+        for operator, conditions in statement.get("Condition", {}).items()
+        if not operator.endswith("IfExists") and "Not" not in operator
+        for key in conditions
+    )
 
 
 def _granted(properties: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -95,4 +129,5 @@ RULES = (
     services_assume_roles_for_this_account_only,
     every_role_has_the_boundary,
     roles_are_passed_to_named_services_only,
+    policies_of_keys_and_buckets_say_who_is_allowed,
 )

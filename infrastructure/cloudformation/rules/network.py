@@ -52,6 +52,14 @@ def security_groups_are_narrow(environment: EvaluatedEnvironment) -> Iterator[Fi
             yield from _wide(stack, rule, rule.properties)
 
 
+def all_flows_are_logged(environment: EvaluatedEnvironment) -> Iterator[Finding]:
+    """Find flow logs that leave out accepted or rejected connections."""
+    for stack, log in environment.of_type("AWS::EC2::FlowLog"):
+        if log.properties.get("TrafficType") != "ALL":
+            message = f"TrafficType is {log.properties.get('TrafficType')}, expected ALL"
+            yield finding(stack.template, "flows-left-out", message, ("Resources", log.logical_id))
+
+
 def _wide(stack: EvaluatedStack, resource: EvaluatedResource, rule: Mapping[str, Any]) -> Iterator[Finding]:
     address = rule.get("CidrIp") or rule.get("CidrIpv6")
     ports = {str(rule.get("FromPort")), str(rule.get("ToPort"))}
@@ -60,4 +68,4 @@ def _wide(stack: EvaluatedStack, resource: EvaluatedResource, rule: Mapping[str,
         yield finding(stack.template, "open-to-any-address", message, ("Resources", resource.logical_id))
 
 
-RULES = (subnets_are_spread_over_the_zones, security_groups_are_narrow)
+RULES = (subnets_are_spread_over_the_zones, security_groups_are_narrow, all_flows_are_logged)

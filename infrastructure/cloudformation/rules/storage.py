@@ -59,6 +59,15 @@ def _too_early(rule: Mapping[str, Any]) -> Iterator[str]:
         yield f"deletes noncurrent versions after {days} days, expected at least {_NONCURRENT_DAYS}"
 
 
+def objects_belong_to_their_bucket(environment: EvaluatedEnvironment) -> Iterator[Finding]:
+    """Find buckets in which whoever writes an object can own it, and so keep others from reading it."""
+    for stack, bucket in environment.of_type("AWS::S3::Bucket"):
+        for rule in bucket.properties.get("OwnershipControls", {}).get("Rules", []):
+            if rule.get("ObjectOwnership") != "BucketOwnerEnforced":
+                message = f"ObjectOwnership is {rule.get('ObjectOwnership')}, expected BucketOwnerEnforced"
+                yield finding(stack.template, "object-ownership", message, ("Resources", bucket.logical_id))
+
+
 def buckets_refuse_plain_http(environment: EvaluatedEnvironment) -> Iterator[Finding]:
     """Find buckets without a policy that denies every request that does not use TLS."""
     for stack in environment.stacks:
@@ -90,5 +99,6 @@ def _denies_plain_http(properties: Mapping[str, Any]) -> bool:
 RULES = (
     what_cannot_be_recreated_is_retained,
     lifecycles_are_not_too_early,
+    objects_belong_to_their_bucket,
     buckets_refuse_plain_http,
 )

@@ -32,6 +32,37 @@ POLICY = """\
               Resource: x
               Condition: {Bool: {aws:SecureTransport: false}}
 """
+KEY = """\
+    Key:
+      Type: AWS::KMS::Key
+      DeletionPolicy: Retain
+      UpdateReplacePolicy: Retain
+      Properties:
+        KeyPolicy:
+          Statement:
+            - Effect: Allow
+              Principal: {AWS: "*"}
+              Action: kms:Decrypt
+              Condition: {ArnLike: {aws:PrincipalArn: arn}}
+"""
+DELIVERY = """\
+    Policy:
+      Type: AWS::S3::BucketPolicy
+      Properties:
+        Bucket: x
+        PolicyDocument:
+          Statement:
+            - Effect: Allow
+              Principal: {Service: logging.s3.amazonaws.com}
+              Action: s3:PutObject
+              Condition: {StringEquals: {aws:SourceAccount: !Ref AWS::AccountId}}
+"""
+OWNED = """\
+    Bucket:
+      Type: AWS::S3::Bucket
+      Properties: {OwnershipControls: {Rules: [{ObjectOwnership: BucketOwnerEnforced}]}}
+"""
+FLOWS = "Log: {Type: AWS::EC2::FlowLog, Properties: {TrafficType: ALL}}"
 ROLE = """\
     Role:
       Type: AWS::IAM::Role
@@ -151,6 +182,13 @@ FAULTS = [
     ("airflow-version", AIRFLOW, "3.3.1", "newest"),
     ("airflow-log-is-off", AIRFLOW, "WorkerLogs: {Enabled: true", "WorkerLogs: {Enabled: false"),
     ("airflow-log-is-off", AIRFLOW, "          TaskLogs: {Enabled: true, LogLevel: INFO}\n", ""),
+    ("admits-everybody", KEY, "aws:PrincipalArn", "aws:PrincipalTag/team"),
+    ("admits-everybody", KEY, "ArnLike", "ArnNotLike"),
+    ("admits-everybody", KEY, "ArnLike", "ArnLikeIfExists"),
+    ("admits-everybody", BUCKET + POLICY, "Effect: Deny", "Effect: Allow"),
+    ("confused-deputy", DELIVERY, "aws:SourceAccount: !Ref AWS::AccountId", "aws:SourceVpc: x"),
+    ("object-ownership", OWNED, "BucketOwnerEnforced", "ObjectWriter"),
+    ("flows-left-out", FLOWS, "ALL", "ACCEPT"),
     ("airflow-log-level", AIRFLOW, "LogLevel: WARNING", "LogLevel: DEBUG"),
 ]  # fmt: skip
 
