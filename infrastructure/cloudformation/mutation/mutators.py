@@ -114,6 +114,8 @@ MUTATORS: tuple[Mutator, ...] = (
     Mutator("the key does not rotate", "AWS::KMS::Key", "Properties/EnableKeyRotation", False),
     Mutator("the key policy admits everybody", "AWS::KMS::Key",
             "Properties/KeyPolicy/Statement/*/Principal", "*"),
+    Mutator("the key policy has no condition", "AWS::KMS::Key",
+            "Properties/KeyPolicy/Statement/*/Condition", REMOVED),
     Mutator("logs are kept for ever", "AWS::Logs::LogGroup", "Properties/RetentionInDays", REMOVED),
     Mutator("logs are not encrypted by our key", "AWS::Logs::LogGroup", "Properties/KmsKeyId", REMOVED),
     Mutator("images may be overwritten", "AWS::ECR::Repository", "Properties/ImageTagMutability", "MUTABLE"),

@@ -43,25 +43,25 @@ class Mutant:
 
 
 def mutants(templates: Iterable[Template], mutators: Sequence[Mutator] = MUTATORS) -> list[Mutant]:
-    """Return every mutant. Raises TemplateError if a mutator has no place, or changes nothing at one."""
+    """Return every mutant. Raises TemplateError if a mutator changes nothing in any template."""
     found = []
     unused = {mutator.name for mutator in mutators}
     for template in templates:
         for name, resource in template.resources.items():
             for mutator in mutators if isinstance(resource, Mapping) else ():
                 for place in mutator.places(resource):
-                    found.append(_mutant(template, name, mutator, place))
-                    unused.discard(mutator.name)
+                    mutant = _mutant(template, name, mutator, place)
+                    if mutant.template.body != template.body:  # elsewhere it had that value before
+                        found.append(mutant)
+                        unused.discard(mutator.name)
     if unused:
-        raise TemplateError(f"no resource has what these mutators change: {', '.join(sorted(unused))}")
+        raise TemplateError(f"these mutators change nothing: {', '.join(sorted(unused))}")
     return found
 
 
 def _mutant(template: Template, name: str, mutator: Mutator, place: Place) -> Mutant:
     body = copy.deepcopy(dict(template.body))
     mutator.apply(body["Resources"][name], place)
-    if body == template.body:
-        raise TemplateError(f"the mutator changes nothing: {mutator.name}", where=f"{template.name}: {name}")
     return Mutant(mutator, name, place, replace(template, body=body))
 
 
