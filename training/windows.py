@@ -17,7 +17,7 @@ from training.tokens import TokenIds
 #: Memory for the activations of one batch on a GPU, which needs large batches to be busy.
 ACTIVATION_BYTES = 512 * 2**20
 #: The same on a CPU: activations that stay in its caches are computed almost twice as fast.
-CPU_ACTIVATION_BYTES = 16 * 2**20
+CPU_ACTIVATION_BYTES = 8 * 2**20
 #: Memory for the logits that are computed at once.
 LOGIT_BYTES = 512 * 2**20
 #: The share of a context that two windows have in common. More of it gives the first tokens of a window more
