@@ -33,6 +33,7 @@ from training.export.safetensors import export_model
 from training.heartbeat import Heartbeat, connect
 from training.identity import CheckpointIdentity
 from training.job_inputs import EXIT_INTERRUPTED, MlRoot, TrainingJob, read_training_job
+from training.memory import keep_freed_memory
 from training.model import build_model, shard_model
 from training.optimiser import build_optimiser
 from training.ranks import ERRORS, Agreement, RankPosition, describe, join
@@ -243,6 +244,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     beats = connect(position, end)
     torch.set_num_threads(position.threads)
     torch.use_deterministic_algorithms(True)
+    # it would write over every new tensor to show reads of memory that nobody wrote, and there are none
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     try:
         ranks, saving = join(position)
         sha256 = os.environ.get(TRAINING_REQUEST_SHA256, "")

@@ -17,6 +17,7 @@ from include.contracts.errors import InputError
 from include.contracts.evaluation import ModelScores, SubsetScore
 from training.finite import require_finite
 from training.held_out import HeldOut, HeldOutDocument
+from training.memory import keep_freed_memory
 from training.pretrained import load_pretrained, one_line
 from training.tokens import TokenIds
 from training.unigrams import TokenCounts
@@ -45,6 +46,8 @@ def score_model(name: str, folder: Path, held_out: HeldOut, context_length: int)
     from transformers import AutoModelForCausalLM
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        keep_freed_memory()
     model = load_pretrained(AutoModelForCausalLM, folder)
     require_finite(model.state_dict().items(), where=f"model {name}", remedy="do not use this model")
     model.eval().to(device)
