@@ -49,7 +49,7 @@ class S3Objects:
             int(head["ContentLength"]),
             _plain_etag(head),
             dict(head.get("Metadata", {})),
-            head["LastModified"],
+            head.get("LastModified"),  # not every endpoint that speaks S3 says it
         )
 
     def exists(self, at: S3Uri) -> bool:
@@ -120,7 +120,7 @@ class S3Objects:
         for page in self._pages(at, starts_with):
             for item in page:
                 if not item["Key"].endswith("/"):  # a marker by which consoles and Spark show a folder
-                    uri, modified = f"s3://{at.bucket}/{item['Key']}", item["LastModified"]
+                    uri, modified = f"s3://{at.bucket}/{item['Key']}", item.get("LastModified")
                     yield ObjectStat(uri, item["Size"], _plain_etag(item), modified=modified)
 
     def delete(self, at: S3Uri) -> None:

@@ -108,7 +108,7 @@ def loss_by_transformers(folder: Path, end_of_text_id: int, tokens: list[int]) -
     context = RECIPE.model.context_length
     model = AutoModelForCausalLM.from_pretrained(str(folder))
     ids = torch.tensor([end_of_text_id, *tokens])
-    nats, stride = 0.0, context // 2
+    nats, stride = 0.0, context * 3 // 4
     with torch.no_grad():
         for position in range(len(tokens)):
             # the first window that holds the token; the last window of a document is moved back

@@ -226,6 +226,15 @@ def test_a_listing_takes_one_page_at_a_time(stubbed: tuple[ObjectStore, Stubber]
     assert [entry.uri for entry in listed] == ["s3://bucket/folder/1"]
 
 
+def test_an_object_whose_time_an_endpoint_does_not_say_has_none(stubbed: tuple[ObjectStore, Stubber]) -> None:
+    store, stubber = stubbed
+    stubber.add_response("head_object", {"ContentLength": 3, "ETag": '"x"'})
+    stubber.add_response("list_objects_v2", {"Contents": [{"Key": "folder/0", "Size": 3, "ETag": '"x"'}]})
+    expected = ObjectStat("s3://bucket/folder/0", 3, "x")
+    assert store.find("s3://bucket/folder/0") == expected
+    assert list(store.list("s3://bucket/folder/")) == [expected]
+
+
 def test_more_than_a_page_is_listed_and_deleted(s3: Any, bucket: str, endpoint: str) -> None:
     store = ObjectStore()
     for number in range(1003):
