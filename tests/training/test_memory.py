@@ -7,7 +7,7 @@ import sys
 
 from tests.training.corpora import ROOT
 
-#: Allocates and frees blocks of two sizes 20 times, as a step does with its tensors, and prints the pages that
+#: Allocates and frees blocks of two sizes 20 times, as a step does, and prints the pages that
 #: the system had to provide for it.
 PROGRAM = """
 import resource, sys
