@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from include.contracts.documents import DOCUMENT_COLUMNS
 from include.contracts.manifests import CorpusManifest
@@ -21,7 +22,7 @@ from spark_jobs.corpus_version.layout import VersionLayout
 from spark_jobs.report import duplicates as duplicates_module
 from spark_jobs.report import wording
 from spark_jobs.report.bars import Scale
-from spark_jobs.report.charts import Panel, length_panels
+from spark_jobs.report.charts import Panel, _draw_lengths, length_panels
 from spark_jobs.report.duplicates import _largest, duplicates
 from spark_jobs.report.lengths import SHOWN_EDGES, Characters, Lengths, characters, together, tokens
 from spark_jobs.report.page import even_odds, subset_rows
@@ -52,6 +53,16 @@ def test_a_chart_of_lengths_has_a_number_on_its_axis(values: list[int], labels: 
     lengths.add(np.array(values))
     chart = length_panels([Panel("all", lengths.shares(), 1700, "tokens")], 1, "lengths")
     assert [label for label in ("10", "100", "1 k", "10 k") if f">{label}</text>" in chart] == labels
+
+
+@pytest.mark.parametrize("column", [0, 1, len(SHOWN_EDGES) - 2])
+def test_every_column_of_a_chart_of_lengths_is_within_its_axis(column: int) -> None:
+    shares = np.zeros(len(SHOWN_EDGES))
+    shares[column] = 1.0
+    axes = Figure().subplots()
+    _draw_lengths(axes, Panel("all", shares, 1, "tokens"))
+    low, high = axes.get_xlim()
+    assert low <= SHOWN_EDGES[column] < SHOWN_EDGES[column + 1] <= high
 
 
 def test_tokens_and_characters_are_those_of_the_documents_to_train_on(built: Path) -> None:
