@@ -55,14 +55,14 @@ def test_a_chart_of_lengths_has_a_number_on_its_axis(values: list[int], labels: 
     assert [label for label in ("10", "100", "1 k", "10 k") if f">{label}</text>" in chart] == labels
 
 
-@pytest.mark.parametrize("column", [0, 1, len(SHOWN_EDGES) - 2])
-def test_every_column_of_a_chart_of_lengths_is_within_its_axis(column: int) -> None:
+@pytest.mark.parametrize(("first", "last"), [(0, 0), (0, 20), (1, 20), (5, len(SHOWN_EDGES) - 2)])
+def test_every_column_of_a_chart_of_lengths_is_within_its_axis(first: int, last: int) -> None:
     shares = np.zeros(len(SHOWN_EDGES))
-    shares[column] = 1.0
+    shares[[first, last]] = 0.5
     axes = Figure().subplots()
     _draw_lengths(axes, Panel("all", shares, 1, "tokens"))
     low, high = axes.get_xlim()
-    assert low <= SHOWN_EDGES[column] < SHOWN_EDGES[column + 1] <= high
+    assert low <= SHOWN_EDGES[first] < SHOWN_EDGES[last + 1] <= high
 
 
 def test_tokens_and_characters_are_those_of_the_documents_to_train_on(built: Path) -> None:
