@@ -10,6 +10,16 @@ from infrastructure.cloudformation.findings import Finding, finding
 
 #: Services that send no source account when they assume a role, by AWS's documentation of each.
 WITHOUT_SOURCE = frozenset({"ec2.amazonaws.com"})
+#: The services that assume roles of this project. IAM refuses a role whose service does not exist, but only
+#: when the stack is deployed.
+SERVICES = frozenset(
+    f"{name}.amazonaws.com"
+    for name in (
+        *("airflow", "airflow-env", "apigateway", "codebuild", "codepipeline", "ec2", "ecs", "ecs-tasks"),
+        *("elasticmapreduce", "emr-serverless", "glue", "ops.emr-serverless", "s3", "sagemaker", "scheduler"),
+        *("states", "vpc-flow-logs"),
+    )
+)
 _SOURCES = ("aws:sourceaccount", "aws:sourcearn")
 #: Keys of conditions that say who is allowed, if a policy's principal is everybody.
 _WHO = ("aws:principalarn", "aws:principalaccount", "aws:principalorgid", "kms:calleraccount", *_SOURCES)
@@ -18,7 +28,7 @@ _RESOURCE_POLICIES = {"AWS::KMS::Key": "KeyPolicy", "AWS::S3::BucketPolicy": "Po
 
 
 def services_assume_roles_for_this_account_only(environment: EvaluatedEnvironment) -> Iterator[Finding]:
-    """Find trust policies by which a service could use the role for another account.
+    """Find trust policies of unknown services, and those by which a service acts for another account.
 
     A service that acts for many accounts could be made to do so (the *confused deputy*).
     """
@@ -26,6 +36,9 @@ def services_assume_roles_for_this_account_only(environment: EvaluatedEnvironmen
         position = ("Resources", role.logical_id, "Properties", "AssumeRolePolicyDocument", "Statement")
         statements = _list(role.properties.get("AssumeRolePolicyDocument", {}).get("Statement"))
         for index, statement in enumerate(statements):
+            if unknown := sorted(set(_services(statement)) - SERVICES):
+                message = f"{', '.join(unknown)} is no service that assumes roles here"
+                yield finding(stack.template, "unknown-service", message, (*position, index))
             services = set(_services(statement)) - WITHOUT_SOURCE
             if services and not _names_the_source(statement, environment.place.account):
                 message = f"{', '.join(sorted(services))} may assume it for any account"
@@ -65,8 +78,12 @@ def policies_of_keys_and_buckets_say_who_is_allowed(environment: EvaluatedEnviro
                 if _is_everybody(statement.get("Principal")) and not _says_who(statement):
                     message = f"statement {statement.get('Sid', index)} allows everybody"
                     yield finding(stack.template, "admits-everybody", message, (*position, index))
-                is_open = kind != "AWS::KMS::Key" and not _names_the_source(statement, stack.place.account)
-                if _services(statement) and is_open:
+                account = stack.place.account
+                # a key is also limited by an encryption context, which holds the ARN of what is encrypted
+                is_limited = _names_the_source(statement, account) or (
+                    kind == "AWS::KMS::Key" and account in str(statement.get("Condition", ""))
+                )
+                if _services(statement) and not is_limited:
                     message = f"{', '.join(_services(statement))} may act for any account"
                     yield finding(stack.template, "confused-deputy", message, (*position, index))
 

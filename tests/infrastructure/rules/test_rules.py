@@ -84,6 +84,19 @@ ROLE = """\
                   Resource: !Sub arn:${AWS::Partition}:iam::x:role/nexus-llm-${Environment}-job
                   Condition: {StringEquals: {iam:PassedToService: sagemaker.amazonaws.com}}
 """
+LOGS_KEY = """\
+    Key:
+      Type: AWS::KMS::Key
+      Properties:
+        KeyPolicy:
+          Statement:
+            - Effect: Allow
+              Principal: {Service: !Sub "logs.${AWS::Region}.amazonaws.com"}
+              Action: kms:Decrypt
+              Resource: "*"
+              Condition:
+                ArnLike: {kms:EncryptionContext:aws:logs:arn: !Sub "${AWS::AccountId}:log-group/x"}
+"""
 SUBNETS = "".join(
     f"""\
     Subnet{zone}:
@@ -159,6 +172,9 @@ FAULTS = [
     ("confused-deputy", ROLE, "aws:SourceAccount", "aws:PrincipalTag/x"),
     ("confused-deputy", ROLE, "!Ref AWS::AccountId", "'*'"),
     ("confused-deputy", ROLE, "StringEquals: {aws:Source", "StringEqualsIfExists: {aws:Source"),
+    ("unknown-service", ROLE, "Service: sagemaker.amazonaws", "Service: sagemakr.amazonaws"),
+    ("confused-deputy", LOGS_KEY, "${AWS::AccountId}:log-group", "log-group"),
+    ("confused-deputy", LOGS_KEY, "Condition:", "Note:"),
     ("no-boundary", ROLE, "        PermissionsBoundary: x\n", ""),
     ("pass-role-is-wide", ROLE, "iam:PassedToService", "aws:x"),
     ("pass-role-is-wide", ROLE, ":role/nexus-llm-${Environment}-job", ":role/nexus-llm-*"),
