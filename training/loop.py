@@ -245,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(position.threads)
     torch.use_deterministic_algorithms(True)
     # it would write over every new tensor to show reads of memory that nobody wrote, and there are none
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if not torch.cuda.is_available():
         keep_freed_memory()
     try:
