@@ -33,8 +33,8 @@ class MemoryWatch:
             self.peak_bytes = max(self.peak_bytes, tree_bytes(set(self._roots())))
 
 
-def tree_bytes(roots: set[int]) -> int:
-    """Return the PSS in bytes of the processes in ``roots`` and of all their descendants."""
+def parents_of_processes() -> dict[int, int]:
+    """Return the parent of every process of this machine, by pid."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -43,6 +43,12 @@ def tree_bytes(roots: set[int]) -> int:
             except OSError:
                 continue
             parents[int(entry.name)] = int(fields[1])
+    return parents
+
+
+def tree_bytes(roots: set[int]) -> int:
+    """Return the PSS in bytes of the processes in ``roots`` and of all their descendants."""
+    parents = parents_of_processes()
     return sum(_pss(pid) for pid in parents if _descends(pid, roots, parents))
 
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo.memory import MemoryWatch
+from demo.memory import MemoryWatch, parents_of_processes
 
 _SAMPLE_SECONDS = 0.5
 _PR_SET_CHILD_SUBREAPER = 36
@@ -120,13 +120,7 @@ def _wait_for(earlier: set[int]) -> None:
 
 
 def _children() -> set[int]:
-    found = set()
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
-            if int(parent) == os.getpid():
-                found.add(int(entry.name))
-    return found
+    return {pid for pid, parent in parents_of_processes().items() if parent == os.getpid()}
 
 
 def _cpu_of_children() -> float:
