@@ -23,7 +23,8 @@ from include.contracts.errors import ContractError, NexusError
 T = TypeVar("T")
 
 _MOST_LEVELS = 20
-_NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
+#: Characters that UTF-8, JSON or AWS cannot hold.
+NOT_PORTABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def canonical_json(content: Any) -> bytes:
@@ -93,7 +94,7 @@ def require_portable(value: Any, where: str, error: type[NexusError]) -> None:
 
 def _not_portable(value: Any) -> str:
     """Return what a key, text or number should be, or '' if it is portable."""
-    if isinstance(value, str) and _NOT_TEXT.search(value):
+    if isinstance(value, str) and NOT_PORTABLE.search(value):
         return "text in UTF-8, without the character zero"
     if isinstance(value, float) and not math.isfinite(value):
         return "a finite number"

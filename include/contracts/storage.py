@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 
 from include.contracts.errors import ContractError
+from include.contracts.records import NOT_PORTABLE
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _LONGEST_KEY = 1024
-_NOT_IN_KEYS = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, order=True)
@@ -26,7 +26,7 @@ class S3Uri:
             raise ContractError("not an S3 URI", where=repr(uri), expected="s3://bucket/key")
         if ".." in match[2].split("/"):
             raise ContractError("'..' is not allowed in a key", where=repr(uri))
-        if _NOT_IN_KEYS.search(match[2]) or len(match[2].encode()) > _LONGEST_KEY:
+        if NOT_PORTABLE.search(match[2]) or len(match[2].encode()) > _LONGEST_KEY:
             expected = f"a key of at most {_LONGEST_KEY} bytes of UTF-8, none of them zero"
             raise ContractError("not a key of S3", where=repr(uri[:_LONGEST_KEY]), expected=expected)
         return cls(match[1], match[2])
