@@ -67,7 +67,7 @@ class Evaluation:
     attribute: Callable[[str, str], Any]
     imported: Callable[[str], Any]
     _conditions: dict[str, bool] = field(default_factory=dict)
-    _variables: dict[str, str] = field(default_factory=dict)
+    _sections: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
 
     def resources(self) -> list[EvaluatedResource]:
         """Return the resources whose conditions hold, loops expanded, in the order of the template."""
@@ -140,7 +140,9 @@ class Evaluation:
         return "Condition" not in body or self.condition(body["Condition"], (name, "Condition"))
 
     def _expanded(self, section: str) -> dict[str, Mapping[str, Any]]:
-        """Return a section with the loops of ``AWS::LanguageExtensions`` expanded."""
+        """Return a section with the loops of ``AWS::LanguageExtensions`` expanded, once for all."""
+        if section in self._sections:
+            return self._sections[section]
         found: dict[str, Mapping[str, Any]] = {}
         for name, body in self.template.section(section).items():
             if not name.startswith(_LOOP):
@@ -153,6 +155,7 @@ class Evaluation:
             for item in self.value(values, (*position, 1)):
                 for inner, content in bodies.items():
                     found[_fill(inner, variable, item)] = _fill(content, variable, item)
+        self._sections[section] = found
         return found
 
     def _error(self, what: str, position: Position) -> TemplateError:

@@ -6,7 +6,7 @@ new value, ``REMOVED``, or a function of the old value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,9 +73,9 @@ def _renamed_property(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {_misspelt(key) if key == first else key: value for key, value in properties.items()}
 
 
-def _without(*kept: str) -> Callable[[Any], Any]:
-    """Return a change that removes the statements whose Sid or effect is one of ``kept``."""
-    return lambda statements: [each for each in statements if each.get("Effect") not in kept]
+def _without_denials(statements: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Remove the statements that deny something."""
+    return [each for each in statements if each.get("Effect") != "Deny"]
 
 
 _S3 = "AWS::S3::Bucket"
@@ -107,7 +107,7 @@ MUTATORS: tuple[Mutator, ...] = (
             "Properties/LifecycleConfiguration/Rules/*/NoncurrentVersionExpiration/NoncurrentDays", 1),
     Mutator("a bucket's name is another's", _S3, "Properties/BucketName", "nexus-llm-raw"),
     Mutator("nothing refuses plain HTTP", "AWS::S3::BucketPolicy",
-            "Properties/PolicyDocument/Statement", _without("Deny")),
+            "Properties/PolicyDocument/Statement", _without_denials),
     Mutator("a bucket policy admits everybody", "AWS::S3::BucketPolicy",
             "Properties/PolicyDocument/Statement/*/Effect", "Allow"),
     # keys, secrets, logs, images

@@ -73,8 +73,10 @@ class Trial:
     templates: Sequence[Template]
     _parameters: dict[str, Parameters] = field(default_factory=dict)
     _before: dict[str, set[tuple[str, str, str]]] = field(default_factory=dict)
+    _common: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._common = common_waivers(self.folder)
         for name in environment_names(self.folder):
             path = self.folder / "parameters" / f"{name}.toml"
             self._parameters[name] = read_parameters(path, self.templates)
@@ -156,7 +158,7 @@ class Trial:
     def _new(self, template: Template, found: Iterable[Finding], before: set[tuple[str, str, str]]) -> str:
         """Return the rule of the first finding that is new and not waived."""
         fresh = [finding for finding in found if _key(finding) not in before]
-        standing = judge(fresh, [template], common_waivers(self.folder)).findings
+        standing = judge(fresh, [template], self._common).findings
         return standing[0].rule if standing else ""
 
 
